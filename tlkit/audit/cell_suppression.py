@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.disk import writing
 from tlkit.errors import TlkitError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def write_export(audit: Audit, path: Path, *, min_cell_size: int = 5) -> pd.Data
         raise TlkitError(f"{path} exists. Remove it, or name another file.")
     frame = pd.concat([_table(one, min_cell_size) for one in audit.columns], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
+    with writing(path):
+        frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
     message = "Wrote %s: images and right predictions of %d groups, cells below %d hidden."
     logger.info(message, path, len(frame), min_cell_size)
     return frame

@@ -57,6 +57,7 @@ def configure(
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
+    from tlkit.disk import failed_path
     from tlkit.errors import TlkitError
 
     open_missing_streams()
@@ -73,7 +74,7 @@ def main() -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}\n")
+        sys.stderr.write(f"error: {failed_path(error) or 'a file'}: {error.strerror or error}\n")
         sys.exit(2)
     except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code
         traceback.print_exc()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tlkit.disk import writing
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
@@ -138,7 +139,8 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(to_svg(draw), encoding="utf-8")
+    with writing(plot):
+        plot.write_text(to_svg(draw), encoding="utf-8")
 
 
 def write_predictions(predictions: Predictions, out: Path | None) -> None:
@@ -157,10 +159,12 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
     if out.suffix == ".parquet":
         predictions.to_parquet(out)
     elif out.suffix == ".csv":
-        predictions.table().to_csv(out, index=False, lineterminator="\n")
+        with writing(out):
+            predictions.table().to_csv(out, index=False, lineterminator="\n")
     else:
         records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")
-        out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        with writing(out):
+            out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
     print_lines([str(out)])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.disk import writing
 from tlkit.errors import DataError
 from tlkit.samples import SPLITS
 
@@ -108,7 +109,7 @@ def make_dataset(
     if found is not None:
         return found
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
+    with writing(dest), tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
         draft = Path(folder)
         rows = []
         for image in make_images():

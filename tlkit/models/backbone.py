@@ -21,10 +21,11 @@ import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet know
 from tlkit.errors import ModelError, did_you_mean, first_few
 from tlkit.models.model_files import read_card, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
+from tlkit.models.model_options import check_options
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import WeightsSource, package_weights
-from tlkit.preprocess import Interpolation, Preprocess, Resize
+from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE, Interpolation, Preprocess, Resize, is_image_size
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +67,18 @@ class Backbone:
         """Return a backbone of random weights, which the stored tensors then replace.
 
         Raises:
-            ModelError: this timm has no such architecture.
+            ModelError: this timm has no such architecture, or it has options that are not allowed.
         """
-        preprocess = Preprocess.from_dict(values["preprocess"])
-        module = bare_backbone(values["name"], image_size=preprocess.image_size, options=values["options"])
-        weights = WeightsFacts(**values["weights"])
-        return cls(values["name"], module, values["num_features"], preprocess, weights, values["options"])
+        try:
+            name, width = str(values["name"]), int(values["num_features"])
+            preprocess = Preprocess.from_dict(values["preprocess"])
+            weights, options = WeightsFacts.from_dict(values["weights"]), values["options"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The stored backbone is damaged ({type(error).__name__}: {error}). Restore it."
+            ) from error
+        module = bare_backbone(name, image_size=preprocess.image_size, options=options)
+        return cls(name, module, width, preprocess, weights, dict(options or {}))
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
@@ -134,6 +141,11 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     """
     source = WeightsSource.parse(weights)
     architecture, _ = split_name(name)
+    if image_size and not is_image_size(tuple(image_size)):
+        raise ModelError(
+            f"The image size is {image_size}. Use [height, width], whole numbers of up to {MAX_SIDE} px each and "
+            f"{MAX_INPUT_PIXELS:,} px together."
+        )
     options: Mapping[str, Any] = {}
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
     match source.kind:
@@ -173,11 +185,22 @@ def bare_backbone(
     """Return the module of a backbone with random weights, for stored tensors; it gives features (B, D).
 
     Raises:
-        ModelError: this timm has no such architecture.
+        ModelError: this timm has no such architecture, or does not build it with these options.
     """
     split_name(architecture)
     size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
-    return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
+    given = check_options(options, source=f"The stored {architecture}")
+    try:
+        return _create(architecture, pretrained=False, **{**given, **size, "num_classes": 0})
+    except ModelError:
+        raise
+    except Exception as error:  # a constructor of timm raises a different kind for every wrong option
+        if not given:
+            raise
+        raise ModelError(
+            f"timm cannot build {architecture} with the stored options {given} ({type(error).__name__}: {error}). "
+            "Restore the file that holds them, or train again."
+        ) from error
 
 
 def layers_of(module: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
@@ -262,9 +285,10 @@ def _from_repository(
 ) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
     with hub_access(repository):
         try:
-            _, found, options = load_model_config_from_hf(repository)
+            cfg, found, options = load_model_config_from_hf(repository)
+            _check_repository(repository, cfg, options)
             module = _create(f"hf-hub:{repository}", pretrained=True, **size) if found == architecture else None
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        except (AttributeError, OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"hf-hub:{repository} cannot be used ({type(error).__name__}: {str(error).splitlines()[0]}). It needs "
                 f"a config.json in timm's form and weights; fetch it again with `hf download {repository}`."
@@ -273,8 +297,24 @@ def _from_repository(
         raise ModelError(
             f"hf-hub:{repository} holds weights of {found}, but model.name is {architecture}. Use name: {found}."
         )
-    cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
+    cfg = getattr(module, "pretrained_cfg", {})
     return module, repository, str(cfg.get("license") or "unknown"), dict(options or {})
+
+
+def _check_repository(repository: str, cfg: Mapping[str, Any], options: Any) -> None:
+    """Check what a repository's config.json hands to `create_model`.
+
+    Raises:
+        ModelError: an option is not allowed, or the weights are to come from elsewhere than the repository.
+    """
+    source = f"config.json of hf-hub:{repository}"
+    check_options(options, source=source)
+    elsewhere = [name for name in ("file", "state_dict", "custom_load") if cfg.get(name)]
+    if elsewhere:
+        raise ModelError(
+            f"{source} sets {', '.join(elsewhere)}, which would load weights from elsewhere than the repository. It is "
+            "not loaded. Use a repository with model.safetensors and a plain config.json."
+        )
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:

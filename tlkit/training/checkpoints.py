@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import torch
 
-from tlkit.disk import atomic_file, write_text
+from tlkit.disk import atomic_file, failed_path, write_text
 from tlkit.errors import RunError
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
@@ -108,8 +108,8 @@ class DurableCheckpointIO(CheckpointIO):
                 write_text(digest_path(path), f"{hashed.digest.hexdigest()}  {path.name}\n")
         except OSError as error:
             raise RunError(
-                f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
-                "Free some space, then continue with --resume."
+                f"{failed_path(error) or path} cannot be written: {error.strerror or error}. The checkpoints before it "
+                "are kept. Free some space, then continue with --resume."
             ) from error
 
     def load_checkpoint(

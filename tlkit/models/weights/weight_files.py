@@ -43,8 +43,20 @@ class WeightsFacts:
         return any(mark in self.license.lower() for mark in NON_COMMERCIAL)
 
     def to_dict(self) -> dict[str, str]:
-        """Return plain JSON values; `WeightsFacts(**values)` reads them back."""
+        """Return plain JSON values; `from_dict` reads them back."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WeightsFacts:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a value is not text.
+        """
+        facts = cls(**values)
+        if not all(isinstance(value, str) for value in asdict(facts).values()):
+            raise ValueError("a fact of the weights is not text")
+        return facts
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:

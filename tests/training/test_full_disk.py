@@ -1,0 +1,53 @@
+"""A full disk: the message names the path that could not be written."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+from messages import saying
+from run_fixtures import write_recipe
+
+from tlkit.disk import cache_folder
+from tlkit.errors import RunError
+from tlkit.models.model_files import ModelCard, save_artifact
+from tlkit.models.weights.weight_files import WeightsFacts
+from tlkit.preprocess import Preprocess
+from tlkit.training.fit import fit
+
+
+def test_a_full_disk_of_the_cache_is_not_blamed_on_the_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    recipe = write_recipe(tmp_path)
+    original = Path.write_bytes
+
+    def write_bytes(self, data):
+        if cache_folder() in self.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, data)
+
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "small-disk"))
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    said = saying(str(tmp_path / "small-disk"), "No space left on device", "TLKIT_CACHE", "--resume")
+    with pytest.raises(RunError, match=said.pattern) as caught:
+        fit(recipe, {"strategy": {"kind": "frozen"}, "augment.preset": "none"})
+    assert "runs/tiny" not in str(caught.value)
+
+
+def test_a_model_that_a_full_disk_refuses_is_an_error_of_the_disk(tmp_path):
+    import resource
+    import signal
+
+    card = ModelCard("test_resnet", ("a", "b"), Preprocess(), drop_rate=0.0, weights=WeightsFacts("none", "", "", ""))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            save_artifact(tmp_path, {"head.weight": torch.zeros(1_000_000)}, card)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert caught.value.filename == str(tmp_path / "model.safetensors")
