@@ -20,6 +20,7 @@ from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text, writ
 from tlkit.errors import DataError
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
 from tlkit.features.features import Provenance
+from tlkit.stored_values import parse_json
 
 try:
     import fcntl
@@ -281,8 +282,8 @@ class FeatureCache:
         entries = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
-                made_by = Provenance.from_dict(json.loads(manifest.read_bytes())["made_by"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                made_by = Provenance.from_dict(parse_json(manifest.read_bytes())["made_by"])
+            except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
                 logger.warning("%s is damaged (%s) and is ignored.", manifest, type(error).__name__)
                 continue
             entries.append(CacheEntry(manifest.parent, made_by))

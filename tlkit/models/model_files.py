@@ -19,8 +19,10 @@ from tlkit.errors import ModelError, refuse_newer
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
+from tlkit.stored_values import read_json
 
 TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
+REMEDY = "Restore it or train again."
 FORMAT_VERSION = 3
 """3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
@@ -126,12 +128,12 @@ def read_card(folder: Path) -> ModelCard:
     if not path.is_file():
         raise ModelError(f"There is no stored model in {folder} ({CARD_FILE} is missing). Did the run finish training?")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, error=ModelError, remedy=REMEDY)
         refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
         check_options(values.get("options"), source=str(path))  # names the file
         return ModelCard.from_dict(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -146,4 +148,4 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError:
         raise ModelError(f"There is no stored model in {folder} ({TENSORS_FILE} is missing).") from None
     except SafetensorError as error:
-        raise ModelError(f"{path} is damaged ({error}). Restore it or train again.") from error
+        raise ModelError(f"{path} is damaged ({error}). {REMEDY}") from error

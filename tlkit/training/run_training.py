@@ -179,7 +179,7 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
 
 
 def _environment_before(directory: RunDirectory) -> dict[str, Any] | None:
-    return directory.read_json(directory.environment) if directory.environment.is_file() else None
+    return directory.read_environment() if directory.environment.is_file() else None
 
 
 def _known_inputs(prepared: Prepared, *, before: Mapping[str, Any] | None) -> Inputs:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.predictions.prediction_files import require_parquet_bounds
 
+MOST_COLUMNS = 10_000
+"""Most columns of a table."""
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -89,6 +92,10 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
             names = next(reader, [])
             if not names:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
+            if len(names) > MOST_COLUMNS:
+                raise DataError(
+                    f"{file} has {len(names):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name."
+                )
             _require_columns(names, file, required)
             columns = {name: [] for name in names if name}
             start = reader.line_num + 1
@@ -119,6 +126,7 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
+        require_parquet_bounds(file)
         table = pd.read_parquet(file)
         table = table.astype("str").mask(table.isna(), "")
     except Exception as error:  # pyarrow raises various errors on damaged files
