@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -91,6 +92,27 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     if noted is None:  # a row index that pandas wrote
         frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
     return frame, noted
+
+
+def with_plain_cells(file: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose cells are text, numbers or dates; bytes are read as UTF-8.
+
+    Raises:
+        PredictionsError: a column holds bytes that are no UTF-8, or lists, mappings or arrays.
+    """
+    decoded = {}
+    for name in (name for name in table.columns if pd.api.types.is_object_dtype(table[name])):
+        kinds = {type(cell) for cell in table[name]}
+        if kinds & {list, tuple, dict, np.ndarray}:
+            raise PredictionsError(f"{file}: column {name!r} holds lists or mappings. Remove it, or write it as text.")
+        if bytes in kinds:
+            try:
+                decoded[name] = [cell.decode() if isinstance(cell, bytes) else cell for cell in table[name]]
+            except UnicodeDecodeError as error:
+                raise PredictionsError(
+                    f"{file}: column {name!r} is not text in UTF-8 ({error.reason}). Write it again."
+                ) from error
+    return table.assign(**decoded)
 
 
 def require_parquet_bounds(file: Path) -> None:

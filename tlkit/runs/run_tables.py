@@ -24,7 +24,7 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
         return history_of(())
     table = read_table(path, columns=("epoch",), what="table of metrics").reset_index(drop=True)
     with directory.damaged(path):
-        return table.replace("", float("nan")).apply(pd.to_numeric)
+        return pd.DataFrame({name: pd.to_numeric(column) for name, column in table.replace("", float("nan")).items()})
 
 
 def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.predictions.prediction_files import require_parquet_bounds
+from tlkit.errors import DataError, PredictionsError, did_you_mean, first_few
+from tlkit.predictions.prediction_files import require_parquet_bounds, with_plain_cells
 
 MOST_COLUMNS = 10_000
 """Most columns of a table."""
@@ -127,8 +127,10 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
         require_parquet_bounds(file)
-        table = pd.read_parquet(file)
+        table = with_plain_cells(file, pd.read_parquet(file))
         table = table.astype("str").mask(table.isna(), "")
+    except PredictionsError as error:
+        raise DataError(*error.problems) from error
     except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
     return table.set_axis(range(1, len(table) + 1)).rename(columns=str)
