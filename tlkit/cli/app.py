@@ -75,6 +75,7 @@ def _working_folder_problem() -> list[str]:
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
+    from tlkit.disk import failed_path
     from tlkit.errors import TlkitError
 
     open_missing_streams()
@@ -91,7 +92,7 @@ def main() -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except OSError as error:
-        for problem in _working_folder_problem() or [f"{error.filename or 'a file'}: {error.strerror or error}"]:
+        for problem in _working_folder_problem() or [f"{failed_path(error) or 'a file'}: {error.strerror or error}"]:
             sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code

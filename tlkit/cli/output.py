@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tlkit.disk import writing
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
@@ -143,7 +144,8 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(to_svg(draw), encoding="utf-8")
+    with writing(plot):
+        plot.write_text(to_svg(draw), encoding="utf-8")
 
 
 def write_predictions(predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable]) -> None:
@@ -159,10 +161,12 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
     if out.suffix == ".parquet":
         predictions.to_parquet(out, unreadable=unreadable)
     elif out.suffix == ".csv":
-        table.to_csv(out, index=False, lineterminator="\n")
+        with writing(out):
+            table.to_csv(out, index=False, lineterminator="\n")
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
-        out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        with writing(out):
+            out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
     print_lines([str(out)])
 
 

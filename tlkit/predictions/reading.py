@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table, with_plain_cells
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved
@@ -44,6 +44,7 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
         table = read_csv_table(file)
     elif file.suffix.lower() == ".parquet":
         table, noted = read_parquet_table(file)
+        table = with_plain_cells(file, table)
     else:
         raise PredictionsError(
             f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."

@@ -22,7 +22,7 @@ from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.disk import DISK_FULL_ERRNOS
+from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.features.heads import Head
@@ -129,7 +129,7 @@ def _run_steps(
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
     resumed = resume and directory.environment.is_file()
-    inputs = _known_inputs(prepared, before=directory.read_json(directory.environment) if resumed else None)
+    inputs = _known_inputs(prepared, before=directory.read_environment() if resumed else None)
     _write_inputs(directory, prepared, inputs)
 
     features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
@@ -180,9 +180,11 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
         with suppress(OSError):  # the error of the block is the one to report
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
+            path = Path(failed_path(error) or directory.path)
+            elsewhere = " or set TLKIT_CACHE to a folder on another disk," if cache_folder() in path.parents else ""
             raise RunError(
-                f"{directory.path} cannot be written: {error.strerror}. What was saved before is kept. "
-                "Free some space, then continue with --resume."
+                f"{path} cannot be written: {error.strerror}. What was saved before is kept. "
+                f"Free some space on that disk,{elsewhere} then continue with --resume."
             ) from error
         raise
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.errors import DataError, PredictionsError, did_you_mean, first_few
+from tlkit.predictions.prediction_files import require_parquet_bounds, with_plain_cells
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 
+MOST_COLUMNS = 10_000
+"""Most columns of a table."""
 SUFFIXES = (".csv", ".parquet")
 OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
 """Columns that are read where a file has them; others are read only where they are required."""
@@ -95,6 +98,10 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
             names = next(reader, [])
             if not names:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
+            if len(names) > MOST_COLUMNS:
+                raise DataError(
+                    f"{file} has {len(names):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name."
+                )
             _require_columns(names, file, required)
             columns = {name: [] for name in names if name in (*required, *OPTIONAL)}
             places = [(place, name) for place, name in enumerate(names) if name in columns]
@@ -125,8 +132,11 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(file)
+        require_parquet_bounds(file)
+        table = with_plain_cells(file, pd.read_parquet(file))
         table = table.astype("str").mask(table.isna(), "")
+    except PredictionsError as error:
+        raise DataError(*error.problems) from error
     except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
     return table.set_axis(range(1, len(table) + 1)).rename(columns=str)
