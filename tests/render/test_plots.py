@@ -270,7 +270,7 @@ def test_heat_frames_cells_that_differ_and_writes_every_recall(ax):
     assert (2, 0) in framed  # the complement of the other groups holds the failing one
     assert {x for x, _ in framed} == {2}
     assert len(ax.texts) == 9
-    assert ax.get_legend().get_texts()[0].get_text() == saying("0.05", "differs", "complement")
+    assert ax.get_legend().get_texts()[0].get_text() == saying("0.05", "differs", "complement", "below the rest")
     assert [label.get_text() for label in ax.get_xticklabels()] == ["ant", "bee", "cat"]
     assert ax.get_yticklabels()[0].get_text().startswith("dark (n = ")
 

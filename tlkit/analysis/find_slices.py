@@ -26,6 +26,7 @@ from tlkit.features.features import Features
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.runs import store_judgements
+from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import DIGEST, PATH
@@ -96,6 +97,7 @@ def find_slices(
     if isinstance(columns, pd.DataFrame):
         raise PredictionsError("A table of columns is for predictions. For a run, name the columns to search.")
     run, split = source, source.judged_split(split)
+    warn_trained_on(split, run.directory.name)
     predictions = run.predictions(split)
     table = load_image_properties(run, split, progress=progress).reindex(predictions.path)
     units = _units(run, predictions, table, options)

@@ -205,7 +205,8 @@ def _omitted(audit: Audit) -> str:
 def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
-    found = [f"{counted(audit.images, 'image')} assessed, accuracy {audit.overall.format()}.{left_out}"]
+    accuracy = "accuracy" if settings.weights is None else f"accuracy weighted by {settings.weights}"
+    found = [f"{counted(audit.images, 'image')} assessed, {accuracy} {audit.overall.format()}.{left_out}"]
     failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]

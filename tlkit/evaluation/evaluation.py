@@ -81,13 +81,16 @@ def evaluate(
         logger.info("%d of %d images have no label and are left out.", unlabelled, len(predictions))
     confusion = _confusion(labelled)
     units = None if cluster_by is None else units_of(labelled.groups, cluster_by)
+    accuracy, balanced_accuracy, macro_f1 = _main_figures(labelled, confusion, units, confidence=confidence, seed=seed)
     off = 0 if labelled.proba is None else int((labelled.proba.argmax(axis=1) != labelled.y_pred).sum())
     return Evaluation(
         classes=labelled.classes,
         n=len(labelled),
         n_unlabelled=unlabelled,
         confidence=confidence,
-        **_main_figures(labelled, confusion, units, confidence=confidence, seed=seed),
+        accuracy=accuracy,
+        balanced_accuracy=balanced_accuracy,
+        macro_f1=macro_f1,
         top_k=_top_k(labelled, top_k, units, confidence),
         log_loss=_log_loss(labelled, units, confidence),
         per_class=_per_class(labelled, confusion, units, confidence),
@@ -111,7 +114,7 @@ def _without_leaks(
         undefined = Estimate(None, None, None, n=0, note="every image leaked")
         return WithoutLeaks(count, undefined, undefined, undefined)
     kept, units = labelled.take(~in_training), None if units is None else units.take(~in_training)
-    return WithoutLeaks(count, **_main_figures(kept, _confusion(kept), units, confidence=confidence, seed=seed))
+    return WithoutLeaks(count, *_main_figures(kept, _confusion(kept), units, confidence=confidence, seed=seed))
 
 
 def _confusion(labelled: Predictions) -> Ints:
@@ -126,14 +129,13 @@ def _confusion(labelled: Predictions) -> Ints:
 
 def _main_figures(
     labelled: Predictions, confusion: Ints, units: Units | None, *, confidence: float, seed: int
-) -> dict[str, Estimate]:
+) -> tuple[Estimate, Estimate, Estimate]:
     """Return accuracy, balanced accuracy and macro F1."""
     if units is None:
         balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
     else:
         balanced_accuracy, macro_f1 = clustered_macro(labelled, confusion, units, confidence)
-    accuracy = _rate(labelled.correct, units, confidence)
-    return {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
+    return _rate(labelled.correct, units, confidence), balanced_accuracy, macro_f1
 
 
 def _rate(right: Mask, units: Units | None, confidence: float) -> Estimate:

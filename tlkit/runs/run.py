@@ -27,7 +27,7 @@ from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
-from tlkit.runs.assess_split import evaluate_split
+from tlkit.runs.assess_split import evaluate_split, warn_trained_on
 from tlkit.runs.compare_runs import compare_with
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
@@ -195,6 +195,7 @@ class Run:
             RunError: the run has no group columns at all.
         """
         split = self.judged_split(split)
+        warn_trained_on(split, self.directory.name)
         predictions = self.predictions(split, groups=groups)
         options = options_of_run(
             self,

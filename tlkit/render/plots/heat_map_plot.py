@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkit.audit.group_tables import DIRECTIONS, Direction
 from tlkit.audit.options import AuditOptions
 from tlkit.render.plots.canvas import (
+    GREEN,
     GREY,
     VERMILLION,
     axes_of_size,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tlkit.audit.explanation import ExplainedColumn, HeatCell
 
 MOST_GROUPS, MOST_CLASSES = 30, 30
+FRAMES: dict[Direction, tuple[str, str]] = {"below the rest": (VERMILLION, "-"), "above the rest": (GREEN, "--")}
+"""Color and line style of the frames."""
 MOST_WITH_NUMBERS = 16  # classes up to which a cell has room for a number
 
 
@@ -37,7 +41,8 @@ def plot_heat(
 ) -> Axes:
     """Plot recall by group (rows) and class (columns), in the order of the table; darker = higher recall.
 
-    A framed cell differs from its complement (the other groups' images of the class) after Holm's correction. Cells
+    A framed cell differs from its complement (the other groups' images of the class) after Holm's correction: in one
+    color where the recall lies below, in another and dashed where it lies above. Cells
     with too few images for a number show their size. Above 30 groups or classes only those with the smallest p-values
     are shown.
 
@@ -51,7 +56,10 @@ def plot_heat(
     p = np.array([[1.0 if cell.p_holm is None else cell.p_holm for cell in row] for row in heat.cells])
     rows, columns = _smallest(p.min(axis=1), MOST_GROUPS), _smallest(p.min(axis=0), MOST_CLASSES)
     recall = np.array([[heat.cells[g][c].recall.value for c in columns] for g in rows], dtype=np.float64)  # None = NaN
-    ax = axes_of_size(ax, width=min(4.6 + 0.5 * len(columns), 12.0), height=min(2.8 + 0.36 * len(rows), 10.0))
+    found = {_direction(heat.cells[g][c], alpha) for g in rows for c in columns}
+    framed = [direction for direction in DIRECTIONS if direction in found]
+    height = min(2.8 + 0.36 * len(rows), 10.0) + 0.4 * len(framed)  # for the legend
+    ax = axes_of_size(ax, width=min(4.6 + 0.5 * len(columns), 12.0), height=height)
     draw_matrix(ax, recall, label="recall (share of the cell's images)", aspect="auto", bar_size=0.9)
     names = [shortened(heat.classes[c], 20) for c in columns]
     upright = sum(map(len, names)) <= 8 * len(names) <= 64
@@ -67,19 +75,29 @@ def plot_heat(
     some = "" if len(columns) == len(heat.classes) else f" ({len(columns)} of {len(heat.classes)})"
     ax.set_xlabel(f"class{some}")
     plain(ax.set_ylabel(shortened(column.by, 40)))
-    if any(p[g, c] < alpha for g in rows for c in columns):
-        differs = f"differs from its complement (Holm, p < {alpha:g})"
-        ax.plot([], [], "s", color=VERMILLION, fillstyle="none", ms=9, mew=2, label=differs)
+    for direction in framed:
+        differs = f"differs from its complement (Holm, p < {alpha:g}):\n{direction}"
+        ax.plot([], [], "s", color=FRAMES[direction][0], fillstyle="none", ms=9, mew=2, label=differs)
+    if framed:
         legend_above(ax)
     return ax
+
+
+def _direction(cell: HeatCell, alpha: float) -> Direction | None:
+    """Return on which side of its complement a cell lies; None where it does not differ from it."""
+    if cell.p_holm is None or cell.p_holm >= alpha or cell.difference is None or cell.difference.value is None:
+        return None
+    return "above the rest" if cell.difference.value > 0 else "below the rest"
 
 
 def _frame_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, alpha: float) -> None:
     """Frame a cell that differs from its complement."""
     from matplotlib.patches import Rectangle
 
-    if cell.p_holm is not None and cell.p_holm < alpha:
-        ax.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=VERMILLION, linewidth=2.2))
+    if (direction := _direction(cell, alpha)) is not None:
+        color, style = FRAMES[direction]
+        frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=color, linestyle=style, linewidth=2.2)
+        ax.add_patch(frame)
 
 
 def _label_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, max_half_width: float) -> None:

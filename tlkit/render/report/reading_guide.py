@@ -23,7 +23,12 @@ def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanatio
 
 
 def _of_evaluation(evaluation: Evaluation) -> Notes:
-    level = f"{evaluation.confidence:.0%}"
+    level, dependent = f"{evaluation.confidence:.0%}", "Near-duplicates and bursts make every interval too narrow."
+    if evaluation.clusters is not None:
+        dependent = (
+            f"All of them allow for images of one {evaluation.cluster_by} being alike: the sizes are effective ones,"
+            " and averages over classes take Student's t of the clusters in place of the bootstrap."
+        )
     return (
         (
             f"Intervals, [low, high] at {level}",
@@ -31,7 +36,7 @@ def _of_evaluation(evaluation: Evaluation) -> Notes:
             " Shares of images (accuracy, top-k, recall, precision, group rates) have Wilson's score interval; F1 has"
             " Wilson's interval of TP / (TP + FP + FN), mapped to F1. Averages over classes take the wider of a"
             " bootstrap of the confusion matrix and the combined intervals of the classes. The log loss has Student's t"
-            " interval. Near-duplicates and bursts make every interval too narrow.",
+            f" interval. {dependent}",
         ),
         (
             "Recall, precision, F1",
