@@ -263,11 +263,11 @@ class _Events:
             ("phase", Classifier, "enter_phase"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
-            ("batch of features", extract, "_padded"),
+            ("batch of features", extract, "padded"),
             ("block of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))
-        write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end
+        write, note = checkpoints.HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end
 
         def half(file: Any, data: bytes) -> int:
             if self._is_next("write"):
@@ -282,7 +282,7 @@ class _Events:
                 file.write(json.dumps([trainer.current_epoch, state]) + "\n")
             note(keeper, trainer, module)
 
-        checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end = half, noted
+        checkpoints.HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end = half, noted
 
     def _counted(self, kind: str, function: Any) -> Any:
         def counted(*arguments: Any, **options: Any) -> Any:

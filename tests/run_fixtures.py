@@ -14,7 +14,10 @@ import pandas as pd
 import pytest
 from image_folders import write_image_folder
 
+from tlkit.predictions import Predictions
+from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run, open_run
+from tlkit.samples import Samples
 
 TINY = """\
 recipe_version: 1
@@ -79,3 +82,25 @@ def tiny_recipe(tmp_path):
 def in_a_folder_of_its_own(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, logger="tlkit")
+
+
+def write_run(path: Path, recipe: str, table: pd.DataFrame, predictions: Predictions, *, root: Path = Path("photos")):
+    """Write what a fit leaves behind, without a model, and return the run.
+
+    Args:
+        path: of the run.
+        recipe: its text.
+        table: columns `path` and `label` of the images, and perhaps `split`, `digest` and groups.
+        predictions: of the test split.
+        root: folder of the images.
+    """
+    directory = RunDirectory.create(path)
+    directory.recipe.write_text(recipe)
+    defaults = {"split": "test", "digest": ""}
+    table = table.assign(**{name: value for name, value in defaults.items() if name not in table})
+    Samples(root, predictions.classes, table).to_csv(directory.split)
+    directory.predictions("test").parent.mkdir()
+    predictions.to_parquet(directory.predictions("test"))
+    directory.write_json(directory.environment, {"data": {"root": str(root)}})
+    directory.set_status("finished")
+    return open_run(path)

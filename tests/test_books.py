@@ -54,6 +54,28 @@ def test_the_readme_names_every_verb_and_every_section_of_a_recipe():
     assert [name for name in sections if f"`{name}`" not in text] == []
 
 
+def test_the_readmes_first_recipe_takes_the_fast_path(tmp_path):
+    from tlkit.preflight.recipe_queries import can_use_cache
+    from tlkit.recipe import load_recipe
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "recipe_version" in block)
+    (tmp_path / "insects.yaml").write_text(block, encoding="utf-8")
+    assert can_use_cache(load_recipe(tmp_path / "insects.yaml"))
+
+
+def test_every_measured_recipe_of_the_readme_runs_in_a_clone_on_data_that_it_says_how_to_get():
+    from tlkit.recipe import load_recipe
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = text[text.index("## What is measured") : text.index("## More")]
+    recipes = set(re.findall(r"recipes/(\w+)\.yaml", measured))
+    assert {"ants_bees_frozen", "digits_full", "cifar10_resnet"} <= recipes
+    for name in recipes:
+        root = load_recipe(ROOT / "recipes" / f"{name}.yaml").data.root
+        assert str(root).startswith("data/") and f"{root}`" in measured, name
+
+
 def test_every_command_option_key_and_name_of_the_features_exists():
     import tlkit
     from tlkit.cli.app import app

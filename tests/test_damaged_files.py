@@ -121,7 +121,7 @@ def tables(folder: Path) -> list[Kind]:
 
 def stored(folder: Path) -> list[Kind]:
     card = ModelFacts(
-        "test_resnet", ("a", "b"), Preprocess(), drop_rate=0.0, weights=WeightsFacts("none", "none", None, None)
+        "test_resnet", ("a", "b"), Preprocess(), drop_rate=0.0, weights=WeightsFacts("none", "none", "", "")
     )
     save_artifact(folder / "model", {"head.weight": torch.zeros(2, 3)}, card)
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)

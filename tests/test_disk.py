@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from tlkit.disk import atomic_file, cache_folder, write_text
+from tlkit.disk import atomic_file, cache_folder, failed_path, write_text
 
 
 def test_a_failed_write_keeps_the_earlier_file_and_no_other(tmp_path):
@@ -58,6 +62,33 @@ def test_cache_folder_is_from_the_environment_or_the_users_caches(monkeypatch, t
     assert cache_folder() == Path.home() / "Library" / "Caches" / "tlkit"
 
 
+def test_every_file_has_the_permissions_of_the_umask(tmp_path):
+    def by_safetensors(path):
+        with atomic_file(path) as partial:
+            save_file({"a": torch.zeros(1)}, partial)
+
+    for umask, mode in ((0o022, 0o644), (0o027, 0o640), (0o002, 0o664)):
+        before = os.umask(umask)
+        try:
+            by_safetensors(tmp_path / f"{umask}.safetensors")
+            write_text(tmp_path / f"{umask}.txt", "text")
+        finally:
+            os.umask(before)
+        assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob(f"{umask}.*")} == {mode}
+
+
+def test_an_error_without_a_path_names_the_file_that_is_written(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left") as caught, atomic_file(tmp_path / "a.txt"):
+        raise full
+    assert failed_path(caught.value) == str(tmp_path / "a.txt")
+    with pytest.raises(FileNotFoundError) as caught, atomic_file(tmp_path / "a.txt"):
+        (tmp_path / "other").read_text()
+    assert failed_path(caught.value) == str(tmp_path / "other")
+    copy = OSError(errno.ENOSPC, "No space left on device", "from", None, "to")
+    assert failed_path(copy) == "to"
+
+
 def test_errors_name_the_final_path(tmp_path):
     path = tmp_path / "nowhere" / "notes.txt"
     with pytest.raises(FileNotFoundError) as caught:
@@ -65,4 +96,4 @@ def test_errors_name_the_final_path(tmp_path):
     assert caught.value.filename == str(path)
     with pytest.raises(OSError, match="No such file") as caught, atomic_file(path) as partial:
         pq.write_table(pa.table({"a": [1]}), partial)
-    assert (caught.value.filename, caught.value.strerror) == (str(path), "No such file or directory")
+    assert (caught.value.filename, caught.value.errno) == (str(path), errno.ENOENT)

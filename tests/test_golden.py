@@ -16,16 +16,6 @@ import pytest
 from golden.make_golden import CASES, HERE
 from threadpoolctl import threadpool_limits
 
-SETTINGS = {
-    "alpha": "alpha",
-    "by": "columns",
-    "confidence": "confidence",
-    "max_order": "max_intersection_order",
-    "min_group_size": "min_group_size",
-    "min_images": "min_group_size",
-}
-"""Options that results hold under `settings` now: {name in the JSON files: name in the library}."""
-
 RELATIVE = {"features": 1e-6, "training": 0.0}
 """Relative tolerance by case, 1e-9 for the others: the solvers behind the features iterate."""
 ABSOLUTE = {"training": 2e-3}
@@ -45,32 +35,6 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
         yield path, value
 
 
-MOVED = {
-    "tables": "group_tables",
-    "linked": "associations",
-    "rest_k": "complement_k",
-    "rest_n": "complement_n",
-    "rest_needed": "complement_needed",
-    "min_cell_size": "min_recall_images",
-}
-"""Keys that have another name now: {name in the JSON files: name in the library}."""
-
-
-def figure(found: dict[tuple[str | int, ...], Any], path: tuple[str | int, ...]) -> Any:
-    """Return the figure at a path; options that were beside the figures are looked for under `settings`."""
-    if path in found:
-        return found[path]
-    if any(name in MOVED for name in path):
-        return figure(found, tuple(MOVED.get(name, name) for name in path))
-    for place, name in enumerate(path):
-        if name in SETTINGS and "settings" not in path[:place]:
-            return found.get((*path[:place], "settings", SETTINGS[name], *path[place + 1 :]))
-        if name in SETTINGS and path[place - 1] == "settings":
-            moved = (*path[:place], SETTINGS[name], *path[place + 1 :])
-            return found.get(moved, found.get((*moved, "column")))
-    return None
-
-
 def agrees(frozen: Any, found: Any, *, relative: float, absolute: float) -> bool:
     """Whether a figure is as frozen: numbers with a fraction within the tolerance, everything else exactly."""
     if isinstance(frozen, float) and isinstance(found, (int, float)) and not isinstance(found, bool):
@@ -85,9 +49,9 @@ def test_figures_are_as_frozen(case):
         found = dict(leaves(json.loads(json.dumps(CASES[case]()))))
     relative, absolute = RELATIVE.get(case, 1e-9), ABSOLUTE.get(case, 1e-12)
     different = {
-        ".".join(map(str, path)): (value, figure(found, path))
+        ".".join(map(str, path)): (value, found.get(path))
         for path, value in frozen.items()
-        if not agrees(value, figure(found, path), relative=relative, absolute=absolute)
+        if not agrees(value, found.get(path), relative=relative, absolute=absolute)
     }
     assert len(frozen) > 10
     assert different == {}

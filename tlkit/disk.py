@@ -21,10 +21,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Readers never see a partial file, and the file survives a crash of the machine: it is synced before it is renamed.
     Where the block fails, `path` is unchanged. A process that is killed may leave a file whose name begins with a dot
-    and ends with `PARTIAL`.
+    and ends with `PARTIAL`. The permissions are those that the umask gives to a new file, whatever the block sets.
 
     Raises:
-        OSError: the file cannot be written, for instance because the disk is full.
+        OSError: the file cannot be written, for instance because the disk is full; `filename` is `path`.
 
     Example:
         >>> import tempfile
@@ -36,20 +36,50 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        if error.filename == os.fspath(partial):
-            error.filename = os.fspath(path)  # users do not know the temporary name
-        elif error.errno is not None and partial.name in str(error):  # pyarrow's errors have it in the message only
-            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
-        raise
+        with writing(path, partial):
+            partial.touch()
+            mode = partial.stat().st_mode
+            yield partial
+            if partial.stat().st_mode != mode:
+                partial.chmod(mode)  # safetensors writes with 0600
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path, partial: Path | None = None) -> Iterator[None]:
+    """Name `path` in an `OSError` of the block that names no file, or names the temporary file `partial`.
+
+    A failed write does not know its file, and users do not know the temporary name.
+
+    Example:
+        >>> import errno
+        >>> with writing(Path("notes.txt")):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        OSError: [Errno 28] No space left on device: 'notes.txt'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        if error.filename is None and partial is not None and partial.name in str(error):  # pyarrow's errors
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
+        if error.filename is None or (partial is not None and error.filename == os.fspath(partial)):
+            error.filename = os.fspath(path)
+        raise
+
+
+def failed_path(error: OSError) -> str | None:
+    """Return the path that an `OSError` names; of a copy, the file that it writes to."""
+    name = error.filename2 if error.errno in DISK_FULL_ERRNOS and error.filename2 is not None else error.filename
+    return None if name is None else os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -56,8 +56,8 @@ class MissingExtraError(TlkitError):
         super().__init__(f'{purpose} needs the package {package}. Install it with: pip install "tlkit[{extra}]"')
 
 
-def refuse_newer(what: str, version: int, *, known: int, error: type[TlkitError] = TlkitError) -> None:
-    """Raise where a file has a newer format than this version reads.
+def refuse_newer(what: str, version: object, *, known: int, error: type[TlkitError] = TlkitError) -> None:
+    """Raise where a file has a newer format than this version reads, or none that can be compared.
 
     Args:
         what: start of the message, such as "This audit was".
@@ -66,11 +66,16 @@ def refuse_newer(what: str, version: int, *, known: int, error: type[TlkitError]
         error: type of the error.
 
     Raises:
-        TlkitError: the format is newer; of the type `error`.
+        TlkitError: the format is newer, or no whole number above 0; of the type `error`.
 
     Example:
         >>> refuse_newer("This audit was", 3, known=3)
     """
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise error(
+            f"{what} written in a format called {str(version)[:30]!r}, where a whole number from 1 to {known} should "
+            "stand. It was damaged, or another tool wrote it: restore it, or make it again."
+        )
     if version > known:
         raise error(
             f"{what} written by a newer tlkit (format {version}, this one reads up to {known}). "

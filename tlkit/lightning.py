@@ -5,19 +5,19 @@ from __future__ import annotations
 import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressBar
 from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 __all__ = [
     "Checkpoint",
     "CheckpointIO",
     "DDPStrategy",
     "EarlyStopping",
-    "MeanMetric",
+    "LightningEnvironment",
     "Metric",
     "OptimizerLRScheduler",
     "RichProgressBar",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
@@ -13,13 +14,18 @@ Decode = Literal["full", "reduced"]
 MAX_PIXELS = 178_956_970
 """Default limit of width × height, against decompression bombs: 512 MiB of RGB, twice Pillow's warning threshold."""
 
+MAX_SIDE = 8192
+"""Largest height and width of a backbone's input, in pixels."""
+MAX_INPUT_PIXELS = 4096 * 4096
+"""Most pixels of a backbone's input: 192 MiB as float32."""
+
 
 @dataclass(frozen=True)
 class Preprocess:
     """How a decoded image becomes the backbone's input.
 
     Attributes:
-        image_size: height and width of the input, in pixels.
+        image_size: height and width of the input, in pixels; at most `MAX_SIDE` each and `MAX_INPUT_PIXELS` together.
         resize: `crop` scales the shorter side to `image_size / crop_pct` and cuts the center; `letterbox` scales the
             longer side to `image_size` and pads with `background`; `squash` ignores the aspect ratio.
         crop_pct: share of the scaled image that the center crop keeps, in (0, 1]; 1 keeps the whole shorter side.
@@ -43,8 +49,13 @@ class Preprocess:
     decode: Decode = "reduced"
 
     def __post_init__(self) -> None:
-        if min(self.image_size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
-            raise ValueError(f"not a usable preprocessing: {self}")
+        if not is_image_size(self.image_size) or not 0 < self.crop_pct <= 1:
+            raise ValueError(
+                f"not a usable preprocessing: {self}; image_size is limited to {MAX_SIDE} px a side and "
+                f"{MAX_INPUT_PIXELS:,} px, crop_pct to 1"
+            )
+        if not (_three(self.mean, -1e3, 1e3) and _three(self.std, 1e-6, 1e3) and _three(self.background, 0, 255)):
+            raise ValueError(f"mean, std or background is not three numbers in their range: {self}")
         if self.resize not in get_args(Resize) or self.interpolation not in get_args(Interpolation):
             raise ValueError(f"unknown resize or interpolation: {self.resize!r}, {self.interpolation!r}")
         if self.decode not in get_args(Decode):
@@ -74,3 +85,26 @@ class Preprocess:
         """
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**{"decode": "full", **fields})
+
+
+def is_image_size(size: Any) -> bool:
+    """Return whether a value is a height and width that a backbone's input may have.
+
+    Example:
+        >>> is_image_size((224, 224)), is_image_size((100_000, 100_000))
+        (True, False)
+    """
+    return (
+        isinstance(size, tuple)
+        and len(size) == 2
+        and all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in size)
+        and size[0] * size[1] <= MAX_INPUT_PIXELS
+    )
+
+
+def _three(values: Any, least: float, most: float) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == 3
+        and all(isinstance(value, int | float) and math.isfinite(value) and least <= value <= most for value in values)
+    )

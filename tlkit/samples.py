@@ -111,6 +111,10 @@ class Samples:
         missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}. It should be a split.csv that tlkit wrote.")
+        unknown = sorted(set(table[SPLIT]) - set(SPLITS))
+        if unknown or table[PATH].str.contains("\0", regex=False).any():
+            what = f"{unknown[0]!r} is no split" if unknown else "a path holds a null byte"
+            raise DataError(f"{path} is damaged: {what}. Restore it or fit again.")
         for name in table.columns:
             if name not in RESERVED_COLUMNS:
                 table[name] = table[name].replace("", pd.NA)

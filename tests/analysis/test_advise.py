@@ -144,7 +144,7 @@ def test_limits_exclude_backbones_with_a_reason(hub, folder):
     (left,) = found.left_out
     assert (left.name, left.reason, left.limit) == (RESNET, "parameters", 0.35e6)
     assert left.seen == sum(one.numel() for one in timm.create_model("test_resnet", num_classes=0).parameters())
-    assert left_out_reason(left) == "0.373 million parameters, more than 0.35 million"
+    assert left_out_reason(left) == saying("0.373 million", "0.35 million")
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_latency_ms=0.5, backbones=["test_vit", "test_resnet"])
     assert caught.value.problems == (
@@ -176,8 +176,7 @@ def test_unavailable_weights_are_listed_with_the_reason(hub, folder, tmp_path):
     reasons = [left_out_reason(one) for one in found.left_out]
     assert reasons[0] == saying("hub's cache", "`hf download timm/resnet18.a1_in1k`")
     assert says(reasons[1], "timm", "25", "available")
-    assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
-    assert reasons[3] == "the hub has no pretrained weights for darknet17"
+    assert reasons[2:] == [saying("model.weights", f"{tmp_path}/none.safetensors"), saying("hub", "darknet17")]
 
 
 def test_damaged_weights_are_listed_with_the_reason(folder, tmp_path, monkeypatch):
@@ -185,21 +184,20 @@ def test_damaged_weights_are_listed_with_the_reason(folder, tmp_path, monkeypatc
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     broken = plant(tmp_path / "hub", "test_resnet") / "snapshots" / "0123" / "model.safetensors"
     broken.write_bytes(broken.read_bytes()[:1000])
-    with pytest.raises(ModelError, match=r"The weights of timm/test_resnet.* cannot be used \(SafetensorError: "):
+    with pytest.raises(ModelError, match="SafetensorError"):
         tlkit.advise(folder, backbones=["test_resnet"])
 
 
 def test_unknown_names_are_reported_together_with_the_nearest(hub, folder):
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, backbones=["resnett18", "test_vit.r16_in1k"])
-    assert caught.value.problems[0].startswith("No model matches 'resnett18'. Did you mean 'resnet18'")
-    assert caught.value.problems[1].startswith("model.name is 'test_vit.r16_in1k', but timm has no weights 'r16_in1k'")
+    assert caught.value.problems == (saying("'resnett18'", "'resnet18'"), saying("'test_vit.r16_in1k'", "'r16_in1k'"))
 
 
 def test_without_any_weights_the_error_says_how_to_get_some(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(available, "_in_packages", list)
-    with pytest.raises(ModelError, match=r"No pretrained weights are available.*, or name a file: resnet18@file:PATH"):
+    with pytest.raises(ModelError, match="resnet18@file:PATH"):
         tlkit.advise(folder)
 
 
@@ -229,7 +227,7 @@ def test_of_architectures_that_fit_the_same_weights_the_one_with_the_highest_log
     kept, worse = best_architecture(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
     assert [(backbone.name, backbone.weights) for backbone, _ in kept] == [("port", "pip:a"), ("port", "pip:b")]
     assert worse == [LeftOut("original", "pip:a", "architecture", -0.2, -0.1, "port")]
-    assert left_out_reason(worse[0]) == "the same weights fit port better (LogME -0.100, here -0.200)"
+    assert left_out_reason(worse[0]) == saying("port", "-0.100", "-0.200")
     assert best_architecture(ranked, guessed=set()) == (ranked, [])  # named outright by the user
 
 
@@ -245,7 +243,7 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Backbones\nbackbone ")
-    assert f"For the recipe: model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
+    assert f"model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     result = runner.invoke(
         app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--license", "apache-2.0", "--json"]

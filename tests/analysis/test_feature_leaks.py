@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
-from messages import saying
+from messages import saying, says
 from safetensors.torch import save_file
 from scenes import scene
 from typer.testing import CliRunner
@@ -86,7 +86,7 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
     clean = run.evaluation("test").without_leaks
     assert (clean.n_leaked, run.evaluation("test").n) == (3, 12)
     pairs = "test/a/t2.png as train/a/z2.png, test/b/t3.png as train/b/z3.png"
-    assert saying("Leak", "2 of 12 test images", "2 cropped", pairs) in caplog.messages
+    assert saying("Leak", "2 of 12", "2 cropped", pairs) in caplog.messages
 
 
 def test_the_leaks_are_on_disk_before_training_starts(planted, tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_p
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["test/b/t3.png", "test", "train/b/z3.png", "train", "cropped"] in lines
-    assert "3 val and test images are copies of training images." in result.stdout
+    assert says(result.stdout, "3 val and test images")
     assert "accuracy without leaks" in result.stdout
     assert run.leaks.sort_values("path", ignore_index=True).equals(table.sort_values("path", ignore_index=True))
     assert run.evaluation("test").without_leaks.n_leaked == 3
@@ -170,7 +170,7 @@ def test_error_refuses_to_train_on_them(planted, tmp_path, never_read):
             if split == "test" and number == 0:
                 image = image.crop((0, 0, image.width - 12, image.height - 12))
             image.save(folder / f"{number}.png")
-    with pytest.raises(DataError, match=r"1 of 4 test images shows a picture that lies in train as well \(1 cropped\)"):
+    with pytest.raises(DataError, match=saying("1 of 4", "1 cropped").pattern):
         fit(recipe_of(root, on_leak="error"), runs_dir=tmp_path / "runs")
     assert not list((tmp_path / "runs/leaky/checkpoints").glob("*.ckpt"))
 
@@ -185,16 +185,14 @@ def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path
         "test/a/t4.png",
         "test/b/t3.png",
     ]
-    assert dict(found.quarantine)["train/b/z3.png"] == "shows the same picture as test/b/t3.png"
+    assert dict(found.quarantine)["train/b/z3.png"] == saying("test/b/t3.png")
     without = {finding.kind: finding for finding in tlkit.data_doctor(planted).findings}
     assert len(without["across-splits"].items) == 1
 
 
 def test_a_backbone_that_is_not_here_is_refused_before_any_image_is_read(planted, monkeypatch):
     monkeypatch.setattr("tlkit.analysis.data_doctor.diagnose", lambda *a, **k: pytest.fail("read images"))
-    with pytest.raises(
-        ModelError, match=r"The weights of test_vit\.r160_in1k are not available here: not in the hub's cache"
-    ):
+    with pytest.raises(ModelError, match=saying("test_vit.r160_in1k", "hub's cache").pattern):
         tlkit.data_doctor(planted, embed="test_vit")
     with pytest.raises(ModelError, match="No model matches 'resnet18x'"):
         tlkit.data_doctor(planted, embed="resnet18x")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -58,7 +56,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout
     assert "\n".join(audit.tables()[0].notes) in shown.stdout
     following = shown.stdout.splitlines()[-1]
-    assert says(following, "sheet.html", "keep, drop or relabel to CLASS", "data.label_corrections=labels.csv")
+    assert says(following, "sheet.html", "relabel to CLASS", "data.label_corrections=labels.csv")
     page = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
     assert page.exit_code == 0 and "--out labels.csv" in page.stdout.splitlines()[-1]
     (tmp_path / "mine.html").write_text("mine")
@@ -72,7 +70,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     table.loc[0, "decision"] = "relabel to red"
     table.to_csv("labels.csv", index=False)
     again = tlkit.fit(tmp_path / "r.yaml", {"name": "second", "data.label_corrections": "labels.csv"})
-    assert f"labels.csv (sha256 {digest_of('labels.csv')[:12]}): 1 of 48 images relabelled" in caplog.text
+    assert says(caplog.text, "labels.csv", digest_of("labels.csv")[:12], "1 of 48")
     assert again.environment["data"]["sources"] == {"labels.csv": digest_of("labels.csv")}
     old, new = (one.samples.table.set_index("path") for one in (run, again))
     assert (old["split"] == new["split"]).all() and (old["label"] != new["label"]).sum() == 1
@@ -80,18 +78,10 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert "blue/wrong.png" not in [one.path for one in tlkit.audit_labels(again, head="ridge").suspects]
     assert {path: digest_of(path) for path in (tmp_path / "colours").rglob("*.png")} == before
     refused = CliRunner().invoke(app, asked)
-    assert isinstance(refused.exception, DataError) and "may hold decisions" in str(refused.exception)
+    assert isinstance(refused.exception, DataError) and says(
+        refused.exception, "labels.csv", "exists already", "Remove it"
+    )
     only = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--split", "val", "--json"])
     assert set(json.loads(only.stdout)["images"]) == {"val"}
-    with pytest.raises(DataError, match=r"has no images in 'vla'\. Did you mean 'val'\? It has train, val, test\.$"):
+    with pytest.raises(DataError, match=saying("'vla'", "'val'?", "train, val, test").pattern):
         tlkit.audit_labels(run, splits=["vla"])
-
-
-def test_the_audit_itself_and_the_decisions_load_no_torch():
-    code = (
-        "import sys, tlkit.analysis.label_issues, tlkit.data.checks.label_decisions, "
-        "tlkit.render.report.dataset_pages, cleanlab.filter\n"
-        "tlkit.LabelAudit\n"
-        "assert not {'torch', 'timm', 'albumentations', 'wandb'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -106,7 +106,7 @@ def test_a_flat_curve_has_an_interval_that_grows_with_the_extrapolation(wrong):
     widths = [gain.high - gain.low for gain in gains]
     assert 0 < widths[0] < widths[1] < widths[2]
     assert widths[1] <= 1.0 - 0.025 ** (1 / 245)  # a rate above it would have shown in one of 245 (Clopper-Pearson)
-    assert gain_sentence(curve, 245).startswith("+245 images ≈ 0.0 points of accuracy [0.0, +0.") or wrong == 0
+    assert says(gain_sentence(curve, 245), "+245 images", "0.0") or wrong == 0
 
 
 def test_gain_interval_near_accuracy_1_covers_the_truth():
@@ -156,7 +156,7 @@ def test_curve_of_features_rises_and_is_the_same_in_any_order(make_features):
     assert table.column("per_class") == tuple(point.per_class for point in one.points)
     assert table.column("accuracy") == tuple(point.accuracy for point in one.points)
     basis, gain = table.notes
-    assert all(part in basis for part in ("ridge", "240 images", "5 folds, 2 times over", "95 %"))
+    assert all(part in basis for part in ("ridge", "240 images", "5 folds", "95 %"))
     assert gain == gain_sentence(one, 100)
     assert basis in one._repr_html_()
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 from fairlearn.metrics import demographic_parity_difference, equal_opportunity_difference, equalized_odds_difference
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import saying, says
+from tables_of_predictions import counted, predictions_of
 
-from tlkit.audit import Audit, audit_groups, explain_gaps
+from tlkit.audit import audit_groups, explain_gaps
 from tlkit.audit.cell_suppression import hidden_cells
 from tlkit.errors import PredictionsError, TlkitError
-from tlkit.predictions import Predictions
 from tlkit.stats.intervals import newcombe, ratio_log
 from tlkit.tables import to_lines
 
@@ -28,13 +25,7 @@ def many():
     y = generator.choice(3, 2400, p=[0.5, 0.3, 0.2])
     logits = generator.normal(0, 1, (2400, 3)) + 2.2 * np.eye(3)[y] * np.where(tone == "dark", 0.4, 1.0)[:, None]
     proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Predictions.build(
-        classes=["ant", "bee", "cat"],
-        path=[str(i) for i in range(2400)],
-        y_true=y,
-        proba=proba,
-        groups=pd.DataFrame({"tone": tone, "sex": sex}),
-    )
+    return predictions_of(y, proba=proba, classes=("ant", "bee", "cat"), tone=tone, sex=sex)
 
 
 def test_criteria_agree_with_fairlearn_for_every_class(many):
@@ -65,12 +56,8 @@ def test_with_several_classes_a_criterion_is_about_the_largest_gap_of_them(many)
 def test_the_choice_and_what_it_cannot_have_are_said(many):
     audit = audit_groups(many, by="tone", criteria=["predictive_parity"], positive="bee")
     (table,) = [table for table in audit.tables() if table.name == "criteria"]
-    (line,) = table.notes
-    assert "Chosen: predictive parity (of the images called the class, the same share right in every group)" in line
-    assert "for the class bee" in line
-    assert "cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; Chouldechova 2017)." in line
-    (row,) = table.rows
-    (result,) = audit.criteria
+    assert table.notes == (saying("predictive parity", "the class bee", "Kleinberg", "Chouldechova"),)
+    (row,), (result,) = table.rows, audit.criteria
     assert (row[:2], row[4]) == (("tone", "predictive parity"), result.gap)
     assert "criteria" not in [table.name for table in audit_groups(many, by="tone").tables()]
 
@@ -82,13 +69,7 @@ def test_four_fifths_is_off_by_default_and_has_no_verdict(many):
 
 
 def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplog):
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=list("abcd"),
-        y_true=[0, 1, 0, 1],
-        y_pred=[0, 1, 1, 1],
-        groups=pd.DataFrame({"g": list("xxyy")}),
-    )
+    predictions = predictions_of("0101", "0111", g="xxyy")
     with caplog.at_level("INFO", logger="tlkit"):
         audit = audit_groups(predictions, by="g", metrics="recall", min_group_size=1)
     assert says(caplog.text, "positive class", "'yes'", "positive=")
@@ -97,7 +78,7 @@ def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplo
     assert [table.class_name for table in other.group_tables] == ["no"]
     with pytest.raises(PredictionsError, match=saying("'yess'", "Did you mean 'yes'").pattern):
         audit_groups(predictions, by="g", positive="yess")
-    with pytest.raises(PredictionsError, match=r"no criterion 'equal_odds'. Did you mean 'equalized_odds'"):
+    with pytest.raises(PredictionsError, match="Did you mean 'equalized_odds'"):
         audit_groups(predictions, by="g", criteria="equal_odds")
 
 
@@ -115,15 +96,7 @@ def test_the_best_group_and_the_errors_are_compared_too(many):
 
 
 def test_a_ratio_of_accuracies_near_one_hides_a_ratio_of_errors_of_two():
-    right = [i < 990 for i in range(1000)] + [i < 980 for i in range(1000)]
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(2000)],
-        y_true=[0] * 2000,
-        y_pred=[int(not one) for one in right],
-        groups=pd.DataFrame({"g": ["a"] * 1000 + ["b"] * 1000}),
-    )
-    row = audit_groups(predictions, by="g").group_table("g").row(("b",))
+    row = audit_groups(counted(a=(990, 1000), b=(980, 1000)), by="g").group_table("g").row(("b",))
     assert (row.ratio.value, row.error_ratio.value) == pytest.approx((0.98 / 0.99, 2.0))
 
 
@@ -147,15 +120,7 @@ def test_a_wide_interval_has_no_number(many):
 
 
 def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
-    names = ["few"] * 24 + ["many"] * 400
-    wrong = [1] * 11 + [0] * 13 + [1] * 40 + [0] * 360
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(424)],
-        y_true=[0] * 424,
-        y_pred=wrong,
-        groups=pd.DataFrame({"g": names}),
-    )
+    predictions = counted(few=(13, 24), many=(360, 400))
     audit = audit_groups(predictions, by="g", criteria="accuracy_parity")
     few = audit.group_table("g").row(("few",))
     assert (few.wide, few.verdict) == (True, "FAIL")
@@ -167,22 +132,15 @@ def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
     assert "[0.351, 0.721]" in told
 
 
-def test_everything_goes_to_json_and_back(many):
-    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalized_odds", "four_fifths"])
-    plain = audit.to_dict()
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert Audit.from_dict(plain) == audit
-
-
 def test_a_large_audit_shows_what_matters_and_says_what_it_leaves_out(many):
     audit = audit_groups(many, by=["tone", "sex"], criteria=["equalized_odds", "predictive_parity"])
     overview, criteria, *shown, profiles = audit.tables()
-    assert overview.title == "Audit by tone, sex: ✗ FAIL"
+    assert audit.verdict == "FAIL"
     failing = [row for table in audit.group_tables for row in table.rows if row.verdict == "FAIL"]
     assert sum(table.column("verdict").count("FAIL") for table in shown) == len(failing)
     assert {"tone", "sex", "tone × sex"} <= {table.name for table in shown}
     assert len(shown) < len(audit.group_tables)
-    assert "more tables without a FAIL (" in overview.notes[-1] and "`table()` in Python" in overview.notes[-1]
+    assert says(overview.notes[-1], "without a FAIL", "`table()`")
     for table, whole in ((table, audit.group_table("tone")) for table in shown if table.name == "tone"):
         assert len(table.rows) == len(whole.rows)
     assert profiles.column("group") == ("dark", "light", "medium", "man", "woman")
@@ -204,36 +162,20 @@ def test_hidden_cells_cannot_be_worked_out_from_the_sum(sizes, k):
 
 
 def test_the_export_hides_small_cells_and_one_more(tmp_path):
-    names = ["a"] * 60 + ["b"] * 30 + ["c"] * 3
-    wrong = [0] * 50 + [1] * 10 + [0] * 15 + [1] * 15 + [1] * 3
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(93)],
-        y_true=[0] * 93,
-        y_pred=wrong,
-        groups=pd.DataFrame({"g": names}),
-    )
-    audit = audit_groups(predictions, by="g")
+    audit = audit_groups(counted(a=(50, 60), b=(15, 30), c=(0, 3)), by="g")
     frame = audit.export(tmp_path / "out.csv", min_cell_size=5)
-    assert (tmp_path / "out.csv").read_text() == (
-        "by,group,images,right\ng,a,60,50\ng,b,hidden,hidden\ng,c,hidden,hidden\ng,(missing),0,0\n"
-    )
+    written = [line.split(",")[1:] for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert written[1:3] == [["a", "60", "50"], ["b", "hidden", "hidden"]]
+    assert written[3:] == [["c", "hidden", "hidden"], ["(missing)", "0", "0"]]
     assert frame["images"].isna().tolist() == [False, True, True, False]
-    with pytest.raises(TlkitError, match=r"out.csv exists. Remove it, or name another file."):
+    with pytest.raises(TlkitError, match=saying("out.csv", "exists", "another").pattern):
         audit.export(tmp_path / "out.csv")
-    with pytest.raises(TlkitError, match=r"min_cell_size is 1\."):
+    with pytest.raises(TlkitError, match="min_cell_size is 1"):
         audit.export(tmp_path / "other.csv", min_cell_size=1)
 
 
 def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_would_tell(tmp_path):
-    wrong = [1] * 1 + [0] * 99 + [0] * 60 + [0] * 50 + [1] * 20 + [0] * 100
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(330)],
-        y_true=[0] * 330,
-        y_pred=wrong,
-        groups=pd.DataFrame({"g": ["a"] * 100 + ["b"] * 60 + ["c"] * 50 + ["d"] * 120}),
-    )
+    predictions = counted(a=(99, 100), b=(60, 60), c=(50, 50), d=(100, 120))
     frame = audit_groups(predictions, by="g").export(tmp_path / "out.csv", min_cell_size=5)
     hidden = frame["right"].isna().to_numpy()
     bad = np.array([1, 0, 0, 20, 0])
@@ -246,3 +188,13 @@ def test_the_recipe_knows_the_same_cuts():
     from tlkit.recipe.sections.audit_section import AuditColumn
 
     assert set(AuditColumn.model_fields) == {"column", *CUTS}
+
+
+def test_every_class_metric_and_group_of_several_classes_is_corrected_together():
+    generator = np.random.default_rng(2)
+    y = generator.integers(0, 4, 4000)
+    guess = np.where(generator.random(4000) < 0.85, y, generator.integers(0, 4, 4000))
+    table = predictions_of(y, guess, classes="wxyz", g=generator.choice(list("abc"), 4000))
+    audit = audit_groups(table, by="g", criteria=["equalized_odds"])
+    assert audit.tests == 3 * (1 + 4 + 4)
+    assert all(row.difference.low < row.difference.high for table in audit.group_tables for row in table.rows)

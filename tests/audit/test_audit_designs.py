@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from messages import saying, says
+from messages import saying
 from scipy.stats import kurtosis
 from statsmodels.stats.contingency_tables import StratifiedTable
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import audit_groups
 from tlkit.errors import PredictionsError
-from tlkit.predictions import Predictions
 from tlkit.stats.dependent_samples import cluster_moments, effective_size, max_gap_normal, score_test, stratified_exact
 from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar
 from tlkit.stats.intervals import clopper_pearson, newcombe_bounds, wilson, wilson_bounds
 
 
 def audit_of(right, *, by="g", groups, **options):
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(len(right))],
-        y_true=[0] * len(right),
-        y_pred=[int(not one) for one in right],
-        groups=pd.DataFrame({name: [str(one) for one in values] for name, values in groups.items()}),
-    )
-    return audit_groups(predictions, by=by, **options)
+    wrong = [int(not one) for one in right]
+    return audit_groups(predictions_of([0] * len(wrong), wrong, **groups), by=by, **options)
 
 
 def bursts(generator, clusters, size, rate, agreement):
@@ -39,7 +32,7 @@ def test_clusters_that_agree_count_less_than_their_images():
     right = np.concatenate([bursts(generator, 300, 5, 0.8, 0.6) for _ in range(2)])
     groups = {"g": ["a"] * 1500 + ["b"] * 1500, "burst": np.repeat(np.arange(600), 5)}
     row = audit_of(right, groups=groups, cluster_by="burst").group_table("g").row(("a",))
-    alone = audit_of(right, groups=groups, by="g").group_table("g").row(("a",))
+    alone = audit_of(right, groups=groups).group_table("g").row(("a",))
     assert row.rate.value == pytest.approx(alone.rate.value)
     assert row.design_effect == pytest.approx(3.4, rel=0.15)  # 1 + 4 × .6
     assert row.rate.high - row.rate.low > 1.6 * (alone.rate.high - alone.rate.low)
@@ -60,25 +53,12 @@ def test_the_closed_form_agrees_with_the_cluster_bootstrap():
     assert moments.covariance[0, 1] == pytest.approx(np.cov(rates.T)[0, 1], rel=0.1)
 
 
-def test_clusters_of_one_image_are_independent_images():
-    generator = np.random.default_rng(2)
-    right = generator.random(600) < 0.85
-    groups = {"g": ["a"] * 200 + ["b"] * 400, "burst": np.arange(600)}
-    clustered = audit_of(right, groups=groups, cluster_by="burst").group_table("g")
-    plain = audit_of(right, groups=groups, by="g").group_table("g")
-    for one, other in zip(clustered.rows, plain.rows, strict=True):
-        for name in ("rate", "difference"):
-            mine, theirs = getattr(one, name), getattr(other, name)
-            assert (mine.value, mine.low, mine.high) == pytest.approx((theirs.value, theirs.low, theirs.high), abs=4e-3)
-    assert clustered.gap.p == pytest.approx(plain.gap.p, abs=0.08)
-
-
 def test_without_any_error_clusters_count_as_one_image_each_so_that_few_never_pass():
     groups = {"g": ["a"] * 300 + ["b"] * 300, "burst": np.repeat(np.arange(20), 30)}
     table = audit_of([True] * 600, groups=groups, cluster_by="burst").group_table("g")
     assert [row.n_eff for row in table.rows] == [10.0, 10.0]
     assert [row.verdict for row in table.rows] == ["NOT ENOUGH DATA"] * 2
-    assert audit_of([True] * 600, groups=groups, by="g").verdict == "PASS"
+    assert audit_of([True] * 600, groups=groups).verdict == "PASS"
 
 
 def bias_reduced(y, group, cluster):
@@ -174,19 +154,19 @@ def test_the_accuracy_of_all_images_has_their_weights_and_clusters():
     generator = np.random.default_rng(14)
     right = bursts(generator, 60, 5, 0.8, 0.6)
     groups = {"g": ["a"] * 150 + ["b"] * 150, "burst": np.repeat(np.arange(60), 5), "w": ["3"] * 150 + ["1"] * 150}
-    alone = audit_of(right, groups=groups, by="g").overall
+    alone = audit_of(right, groups=groups).overall
     assert alone == wilson(int(right.sum()), 300)
     for clustered in (
-        audit_of(right, groups=groups, by="g", cluster_by="burst").overall,
-        audit_of(right, groups=groups, by="g", pair_by="burst").overall,
+        audit_of(right, groups=groups, cluster_by="burst").overall,
+        audit_of(right, groups=groups, pair_by="burst").overall,
     ):
         assert clustered.value == pytest.approx(alone.value)
         assert clustered.high - clustered.low > 1.4 * (alone.high - alone.low)
-    weighted = audit_of(right, groups=groups, by="g", weights="w").overall
+    weighted = audit_of(right, groups=groups, weights="w").overall
     assert weighted.value == pytest.approx((3 * right[:150].sum() + right[150:].sum()) / 600)
-    assert audit_of(right, groups=groups, by="g", guaranteed=True).overall == clopper_pearson(int(right.sum()), 300)
+    assert audit_of(right, groups=groups, guaranteed=True).overall == clopper_pearson(int(right.sum()), 300)
     alike = audit_of(right, groups={"g": groups["g"], "day": ["mon"] * 300}, by="g", cluster_by="day").overall
-    assert alike.format() == "undefined (n = 300, but all images are of one cluster)"
+    assert (alike.value, alike.note) == (None, saying("300", "one cluster"))
 
 
 def test_few_clusters_in_one_group_neither_fail_nor_cover_less_than_promised():
@@ -229,7 +209,7 @@ def test_images_of_one_cluster_have_no_interval():
     groups = {"g": ["a"] * 40 + ["b"] * 40, "burst": ["x"] * 40 + [str(i) for i in range(40)]}
     generator = np.random.default_rng(3)
     row = audit_of(generator.random(80) < 0.8, groups=groups, cluster_by="burst").group_table("g").row(("a",))
-    assert row.rate.format() == "undefined (n = 40, but all images are of one cluster)"
+    assert (row.rate.value, row.rate.note) == (None, saying("40", "one cluster"))
     assert row.verdict == "NOT ENOUGH DATA"
 
 
@@ -241,7 +221,7 @@ def test_the_level_holds_with_clusters_where_independent_tests_fail():
         right = np.concatenate([bursts(generator, 40, 10, 0.8, 0.5) for _ in range(2)])
         groups = {"g": ["a"] * 400 + ["b"] * 400, "burst": np.repeat(np.arange(80), 10)}
         options = {"tolerance": 0, "draws": 100}
-        naive += audit_of(right, groups=groups, by="g", **options).verdict == "FAIL"
+        naive += audit_of(right, groups=groups, **options).verdict == "FAIL"
         clustered += audit_of(right, groups=groups, cluster_by="burst", **options).verdict == "FAIL"
     assert clustered / 150 <= 0.09
     assert naive / 150 > 0.25
@@ -254,9 +234,8 @@ def test_pairs_use_mcnemars_test_and_their_correlation():
     scene = list(range(172)) * 2
     groups = {"g": ["a"] * 172 + ["b"] * 172, "scene": scene}
     row = audit_of(first + second, groups=groups, pair_by="scene").group_table("g").row(("a",))
-    alone = audit_of(first + second, groups=groups, by="g").group_table("g").row(("a",))
+    alone = audit_of(first + second, groups=groups).group_table("g").row(("a",))
     assert row.p == pytest.approx(mcnemar(12, 3).p)
-    assert row.p == pytest.approx(0.035156, abs=1e-6)
     assert row.difference.value == pytest.approx(9 / 172)
     assert row.difference.high - row.difference.low < 0.82 * (alone.difference.high - alone.difference.low)
     # Newcombe (1998), method 10: phi with its continuity correction
@@ -272,23 +251,7 @@ def test_tones_of_one_glyph_pass_when_they_are_paired_and_cannot_be_decided_when
     groups = {"g": np.repeat(list(wrong), 172), "glyph": list(range(172)) * 5}
     paired = audit_of(right, groups=groups, pair_by="glyph", tolerance=0.035)
     assert paired.verdict == "PASS"
-    assert audit_of(right, groups=groups, by="g", tolerance=0.035).verdict == "NOT ENOUGH DATA"
-
-
-@pytest.mark.slow
-def test_the_paired_interval_covers_the_truth():
-    generator = np.random.default_rng(5)
-    hits = 0
-    for _ in range(1500):
-        easy = generator.random(60) < 0.85
-        x, z = (np.where(generator.random(60) < 0.8, easy, generator.random(60) < rate) for rate in (0.9, 0.7))
-        truth = 0.2 * (0.9 - 0.7)
-        covariance = np.cov(x, z, ddof=0)[0, 1]
-        covariance = max(covariance - 1 / 120, 0) if covariance > 0 else covariance
-        scale = x.std() * z.std()
-        low, high = newcombe_bounds(x.sum(), 60, z.sum(), 60, correlation=covariance / scale if scale else 0.0)
-        hits += low <= truth <= high
-    assert hits / 1500 > 0.935
+    assert audit_of(right, groups=groups, tolerance=0.035).verdict == "NOT ENOUGH DATA"
 
 
 def test_the_stratified_test_is_fishers_in_one_stratum_and_near_mantel_haenszel_in_many():
@@ -307,17 +270,12 @@ def test_the_stratified_test_is_fishers_in_one_stratum_and_near_mantel_haenszel_
     assert large == pytest.approx(plain, rel=1e-6)
 
 
-def test_no_correlation_is_newcombes_interval():
-    ours = newcombe_bounds([56, 9], [70, 10], [48, 3], [80, 10])
-    assert np.array(ours) == pytest.approx(np.array(newcombe_bounds([56, 9], [70, 10], [48, 3], [80, 10])))
-
-
 def test_weights_of_one_size_change_nothing_but_the_test():
     generator = np.random.default_rng(7)
     right = generator.random(400) < 0.8
     groups = {"g": ["a", "b"] * 200, "w": ["2.5"] * 400}
     weighted = audit_of(right, groups=groups, weights="w").group_table("g").row(("a",))
-    plain = audit_of(right, groups=groups, by="g").group_table("g").row(("a",))
+    plain = audit_of(right, groups=groups).group_table("g").row(("a",))
     assert (weighted.rate.value, weighted.rate.low) == pytest.approx((plain.rate.value, plain.rate.low))
     assert weighted.n_eff == pytest.approx(200)
     k, rest = round(plain.rate.value * 200), int(right.sum()) - round(plain.rate.value * 200)
@@ -341,11 +299,3 @@ def test_wrong_weights_and_columns_are_refused_together():
         saying("cluster_by", "'gg'", "Did you mean 'g'?", "g, w"),
         saying("pair_by", "'g'", "one of them"),
     )
-
-
-def test_the_summary_says_what_the_intervals_allow_for():
-    generator = np.random.default_rng(8)
-    right = bursts(generator, 60, 5, 0.8, 0.5)
-    groups = {"g": ["a"] * 150 + ["b"] * 150, "burst": np.repeat(np.arange(60), 5)}
-    lines = audit_of(right, groups=groups, cluster_by="burst").tables()[0].notes
-    assert says(lines, "clusters of burst", "Design effects")

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate
 from messages import saying, says
 from sklearn.metrics import accuracy_score, precision_score, recall_score
+from tables_of_predictions import counted, predictions_of
 
 from tlkit.audit import audit_groups, validate_columns
 from tlkit.audit.audit_tables import rate_table
 from tlkit.errors import PredictionsError, TlkitError
-from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact, max_gap
 from tlkit.stats.intervals import newcombe, ratio_log, wilson
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group
-
-
-def predictions_of(y_true, y_pred, classes=("no", "yes"), proba=None, **groups):
-    """Build predictions; groups are given as lists, or as strings of one letter an image ("." = missing)."""
-    columns = {
-        name: [None if value == "." else value for value in values] if isinstance(values, str) else values
-        for name, values in groups.items()
-    }
-    return Predictions.build(
-        classes=classes,
-        path=[f"{i}.png" for i in range(len(y_true))],
-        y_true=list(y_true),
-        y_pred=list(y_pred),
-        proba=proba,
-        groups=pd.DataFrame(columns) if columns else None,
-    )
-
-
-def counted(**groups):
-    """Build predictions from {group: (correct, images)}, one column "g"; the class is always "no"."""
-    names = [name for name, (_, n) in groups.items() for _ in range(n)]
-    wrong = [int(i >= k) for k, n in groups.values() for i in range(n)]
-    return predictions_of([0] * len(names), wrong, g=[None if name == "missing" else name for name in names])
-
-
-def digits(text):
-    return [int(letter) for letter in text]
 
 
 @pytest.fixture(scope="module")
@@ -125,53 +97,7 @@ def test_a_row_holds_the_intervals_and_tests_of_its_counts(many):
     assert audit.overall == wilson(int(right[many.y_true >= 0].sum()), 2970)
 
 
-def test_the_documentation_example_of_fairlearn_gives_its_numbers():
-    predictions = predictions_of(digits("1111100110"), digits("0111100011"), sex="FFFFFMMMMM")
-    audit = audit_groups(predictions, by="sex", metrics=ALL_RATES, min_group_size=1)
-    expected = {
-        "accuracy": (0.8, 0.6, 0.2, 0.75),
-        "selection_rate": (0.8, 0.4, 0.4, 0.5),
-        "recall": (0.8, 0.5, 0.3, 0.625),
-    }
-    for metric, (female, male, difference, ratio) in expected.items():
-        table = audit.group_table("sex", metric=metric, class_name=None if metric == "accuracy" else "yes")
-        assert [row.rate.value for row in table.rows] == pytest.approx([female, male])
-        assert (table.gap.value, table.gap.ratio) == pytest.approx((difference, ratio))
-
-
-def test_a_perfect_classifier_has_no_gap_where_a_group_has_no_positives():
-    # fairlearn says an equal-opportunity difference of 1.0 here
-    truth = digits("11000000")
-    audit = audit_groups(predictions_of(truth, truth, g="AAAABBBB"), by="g", metrics=ALL_RATES, min_group_size=1)
-    recall = audit.group_table("g", metric="recall", class_name="yes")
-    assert recall.gap is None
-    assert recall.row(("B",)).rate == Estimate(None, None, None, n=0, note="no images of yes")
-    assert {row.verdict for row in recall.rows} == {"NOT ENOUGH DATA"}
-    assert audit.group_table("g", metric="false_positive_rate", class_name="yes").gap.value == 0.0
-    assert audit.group_table("g").gap.value == 0.0
-    assert audit.verdict == "NOT ENOUGH DATA"
-
-
-def test_a_ratio_to_a_rate_of_zero_is_undefined_and_the_difference_is_not():
-    predictions = predictions_of(digits("11000000"), digits("10000010"), g="AAAABBBB")
-    audit = audit_groups(predictions, by="g", metrics=ALL_RATES, min_group_size=1)
-    assert [row.rate.value for row in audit.group_table("g").rows] == [0.75, 0.75]
-    wrongly = audit.group_table("g", metric="false_positive_rate", class_name="yes")
-    assert [row.rate.value for row in wrongly.rows] == [0.0, 0.25]
-    assert [row.rate.n for row in wrongly.rows] == [2, 4]
-    assert wrongly.row(("B",)).difference.value == 0.25
-    assert wrongly.row(("B",)).ratio.format() == "undefined (the rate it is divided by is 0)"
-    assert wrongly.worst == wrongly.row(("B",))  # the highest false positive rate is the worst
-    recall = audit.group_table("g", metric="recall", class_name="yes")
-    assert recall.row(("A",)).rate.value == 0.5
-    assert recall.row(("B",)).rate.value is None
-
-
 def test_missing_values_are_a_row_of_their_own_and_tested_against_the_others():
-    small = audit_groups(counted(A=(4, 4), B=(3, 4), missing=(1, 2)), by="g", min_group_size=1).group_table("g")
-    assert [(row.name, row.images) for row in small.rows] == [("A", 4), ("B", 4), ("(missing)", 2)]
-    assert small.gap.lowest == ("B",)  # not a group: never the worst, though its rate is the lowest
-
     audit = audit_groups(counted(A=(95, 100), B=(90, 100), missing=(30, 50)), by="g")
     table = audit.group_table("g")
     assert table.row(None).p == fisher_exact(30, 50, 185, 200)
@@ -190,7 +116,7 @@ def test_a_group_that_is_too_small_shows_its_size_and_takes_no_part():
     audit = audit_groups(counted(A=(95, 100), B=(90, 100), C=(0, 7)), by="g")
     table = audit.group_table("g")
     small = table.row(("C",))
-    assert small.rate == Estimate(None, None, None, n=7, note="n = 7, fewer than 20")
+    assert small.rate == Estimate(None, None, None, n=7, note=saying("7", "20"))
     assert small.suppressed
     assert (small.difference, small.p, small.p_holm, small.shrunk, small.detectable_gap) == (None,) * 5
     assert small.verdict == "NOT ENOUGH DATA"
@@ -198,13 +124,6 @@ def test_a_group_that_is_too_small_shows_its_size_and_takes_no_part():
     assert table.gap.value == pytest.approx(0.05)
     assert table.row(("A",)).difference == newcombe(95, 100, 90, 107)  # its images count in the complement
     assert audit.images == 207
-
-
-def test_one_image_is_right_or_wrong_but_no_rate():
-    predictions = counted(A=(9, 10), B=(1, 1))
-    assert audit_groups(predictions, by="g").group_table("g").row(("B",)).rate.value is None
-    shown = audit_groups(predictions, by="g", min_group_size=1).group_table("g").row(("B",)).rate
-    assert shown.format() == "1.000 [0.207, 1.000]"  # a percentile bootstrap would say [1, 1]
 
 
 def test_a_group_is_not_compared_with_a_rest_that_is_too_small():
@@ -215,19 +134,6 @@ def test_a_group_is_not_compared_with_a_rest_that_is_too_small():
     assert table.row(("A",)).verdict == "NOT ENOUGH DATA"
     assert table.gap is None
     assert says(rate_table(audit, table).notes, "Fewer than two groups", "at least 20 images", "no gap")
-
-
-def test_an_intersection_without_images_is_shown_as_an_empty_row():
-    audit = audit_groups(
-        predictions_of([0, 0, 0, 0], [0, 0, 0, 1], sex="FFMM", age="oyoo"), by=["sex", "age"], min_group_size=1
-    )
-    table = audit.group_table(["sex", "age"])
-    assert [(row.name, row.rate.n) for row in table.rows] == [("F × o", 1), ("F × y", 1), ("M × o", 2), ("M × y", 0)]
-    empty = table.row(("M", "y"))
-    assert empty.rate.format() == "undefined (no images)"
-    assert empty.verdict is None
-    assert table.gap.lowest == ("M", "o")
-    assert [table.by for table in audit.group_tables] == ["sex", "age", "sex × age"]
 
 
 def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_together():
@@ -348,7 +254,7 @@ def test_empty_cells_of_a_large_intersection_are_counted_not_listed():
     table = audit.group_table(["a", "b"])
     assert len(table.rows) == 80
     assert table.unlisted == 1520
-    assert says(rate_table(audit, table).notes, "1520 empty combinations are not listed.")
+    assert says(rate_table(audit, table).notes, "1520", "empty")
 
 
 def test_all_problems_are_reported_at_once():
@@ -356,12 +262,11 @@ def test_all_problems_are_reported_at_once():
     with pytest.raises(PredictionsError) as caught:
         audit_groups(predictions, by=["skin_ton", "sex"], min_group_size=0, confidence=95, metrics=["recal"])
     assert caught.value.problems == (
-        "The audit option `min_group_size` must be an integer of at least 1. Got 0 instead.",
-        "The audit option `confidence` must be above 0 and below 1, for example 0.95. Got 95 instead.",
-        "There is no metric 'recal'. Did you mean 'recall'? The metrics are: accuracy, recall, precision, "
-        "false_positive_rate, selection_rate.",
-        "There is no group column 'skin_ton'. Did you mean 'skin_tone'? The group columns are: skin_tone, sex.",
-        "None of the 3 images has a label, so there is nothing to compare.",
+        saying("`min_group_size`", "at least 1", "Got 0"),
+        saying("`confidence`", "0.95", "Got 95"),
+        saying("'recal'", "'recall'?", ", ".join(ALL_RATES)),
+        saying("'skin_ton'", "'skin_tone'?", "skin_tone, sex"),
+        saying("3 images", "label"),
     )
 
 
@@ -377,7 +282,7 @@ def test_a_misspelled_discretization_and_a_missing_column_have_different_remedie
     groups = predictions_of([0], [0], age="1").groups
     assert validate_columns(groups, "age:quantile=4") == [saying("'age:quantile=4'", "Did you mean 'age:quantiles=4'?")]
     assert validate_columns(groups, "age:halves") == [
-        saying("'age:halves'", "bins, quantiles, order, separator", "The group columns are: age")
+        saying("'age:halves'", "bins, quantiles, order, separator", ": age")
     ]
 
 
@@ -389,15 +294,15 @@ def test_columns_joined_by_a_comma_have_a_remedy():
 
 def test_no_column_at_all_is_refused():
     predictions = predictions_of([0], [0], g="A")
-    assert validate_columns(predictions.groups, []) == [saying("no column to audit by", "Name at least one", "g")]
+    assert validate_columns(predictions.groups, []) == [saying("no column", "at least one", "g")]
     assert validate_columns(predictions.groups, ["g"]) == []
-    with pytest.raises(PredictionsError, match=r"There is no group column 'g'. There are no group columns at all."):
+    with pytest.raises(PredictionsError, match=saying("'g'", "no group columns").pattern):
         audit_groups(predictions_of([0], [0]), by="g")
 
 
 def test_a_table_that_is_not_there_is_refused_with_the_names_of_those_that_are():
     audit = audit_groups(counted(A=(30, 40), B=(30, 40)), by="g")
-    with pytest.raises(TlkitError, match=r"This audit has no table 'h'. Its tables are: 'g'."):
+    with pytest.raises(TlkitError, match=saying("'h'", ": 'g'").pattern):
         audit.table("h")
-    with pytest.raises(TlkitError, match=r"This audit has no table 'g, recall of no'. Its tables are: 'g'."):
+    with pytest.raises(TlkitError, match=saying("'g, recall of no'", ": 'g'").pattern):
         audit.group_table("g", metric="recall", class_name="no")

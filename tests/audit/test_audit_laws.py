@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import Audit, audit_groups
 from tlkit.predictions import Predictions
@@ -27,13 +28,7 @@ few = settings(max_examples=30, deadline=None)
 
 def build(rows):
     y_true, y_pred, one, two = (list(column) for column in zip(*rows, strict=True))
-    return Predictions.build(
-        classes=["ant", "bee", "cat"],
-        path=[f"{i}.png" for i in range(len(rows))],
-        y_true=y_true,
-        y_pred=y_pred,
-        groups=pd.DataFrame({"one": pd.array(one, dtype="string"), "two": pd.array(two, dtype="string")}),
-    )
+    return predictions_of(y_true, y_pred, classes=("ant", "bee", "cat"), one=one, two=two)
 
 
 def audit(predictions, **options):

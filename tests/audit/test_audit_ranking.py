@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from messages import saying
+from messages import saying, says
 from sklearn.metrics import roc_auc_score
+from tables_of_predictions import predictions_of as table_of
 
 from tlkit.audit import Audit, audit_groups
-from tlkit.predictions import Predictions
 from tlkit.stats.ranking import auroc
 
 
@@ -21,13 +20,7 @@ def predictions_of(generator, group, *, shift=0.0):
     logits[np.arange(len(group)), y] += 1.5
     logits[group == "b", 1] += shift
     proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Predictions.build(
-        classes=["ant", "cat", "dog"],
-        path=[str(i) for i in range(len(group))],
-        y_true=y,
-        proba=proba,
-        groups=pd.DataFrame({"g": group}),
-    )
+    return table_of(y, proba=proba, classes=("ant", "cat", "dog"), g=group)
 
 
 def subset(predictions, c, high, low):
@@ -86,49 +79,31 @@ def profiles(audit):
     return table
 
 
-def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and_the_note_says_why():
-    few = profiles(
-        audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 150 + ["b"] * 150), by="g", positive="cat")
-    )
-    assert [column.name for column in few.columns][4:] == [
-        "confidence_gap",
-        "brier",
-        "log_loss",
-        "auroc",
-        "auroc_positives",
-        "auroc_negatives",
-    ]
-    assert few.notes[-1] == saying("ECE is left out", "200")
-    one = profiles(
-        audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
-    )
-    assert "ECE" in [column.label for column in one.columns] and "left out" not in " ".join(one.notes)
-    tiny = profiles(
-        audit_groups(
-            predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat", min_group_size=5
-        )
-    )
-    assert [column.name for column in tiny.columns][4:] == ["confidence_gap", "brier", "log_loss"]
-    assert tiny.notes == (
-        saying("ECE is left out", "200"),
-        "AUROC of cat, BNSP AUC, BPSN AUC are left out: each takes 10 images of cat on one side and 10 others on the "
-        "other.",
-    )
+@pytest.mark.parametrize(
+    ("sizes", "shown"),
+    [
+        ((150, 150), ["auroc", "auroc_positives", "auroc_negatives"]),
+        ((250, 50), ["calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"]),
+        ((15, 15), []),
+    ],
+)
+def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and_the_note_says_why(sizes, shown):
+    group = [name for name, n in zip("ab", sizes, strict=True) for _ in range(n)]
+    predictions = predictions_of(np.random.default_rng(2), group)
+    table = profiles(audit_groups(predictions, by="g", positive="cat", min_group_size=5))
+    assert {column.name for column in table.columns[4:]} == {"confidence_gap", "brier", "log_loss", *shown}
+    assert says(table.notes, "ECE is left out", "200") == ("calibration" not in shown)
+    assert says(table.notes, "AUROC of cat, BNSP AUC, BPSN AUC", "10 images") == ("auroc" not in shown)
 
 
 def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
     y = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
     p = np.random.default_rng(3).random(200)
-    predictions = Predictions.build(
-        classes=["no", "yes"],
-        path=[str(i) for i in range(200)],
-        y_true=y,
-        proba=np.column_stack([1 - p, p]),
-        groups=pd.DataFrame({"g": ["few"] * 100 + ["many"] * 100}),
-    )
+    predictions = table_of(y, proba=np.column_stack([1 - p, p]), g=["few"] * 100 + ["many"] * 100)
     few, many = audit_groups(predictions, by="g").profile_table("g").rows
     assert (few.auroc, few.auroc_positives, list(few.auroc_negatives)) == ({}, {}, ["yes"])
     assert (list(many.auroc), list(many.auroc_positives), many.auroc_negatives) == (["yes"], ["yes"], {})
+    assert many.auroc["yes"].value == pytest.approx(roc_auc_score(y[100:], p[100:]))
 
 
 def test_an_audit_that_was_stored_before_these_areas_can_be_read():

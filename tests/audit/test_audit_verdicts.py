@@ -66,7 +66,7 @@ def verdicts_at(rows, tolerance):
 def test_the_verdicts_are_those_of_scipys_test_and_statsmodels_correction_and_interval(monkeypatch, one):
     monkeypatch.setattr("tlkit.audit.estimators.max_gap", lambda *_, **__: None)
     rates, n = [one, 0.9, 0.9, 0.9, 0.9], 200
-    rows = simulated_rows(rates, n, runs=6, seed=7)
+    rows = simulated_rows(rates, n, runs=3, seed=7)
     assert [[row.verdict for row in found] for found in rows] == verdicts_at(rows, 0.0).tolist()
     generator = np.random.default_rng(7)
     for ours in zip(verdicts_at(rows, 0.0), verdicts_at(rows, 0.02), strict=True):

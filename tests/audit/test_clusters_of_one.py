@@ -6,12 +6,13 @@ clusters of one rest on an estimated variance, Student's t and N − 1: they are
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pytest
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import audit_groups, compare_predictions, explain_gaps
-from tlkit.predictions import Predictions
 
 IMAGES = 4000
 ESTIMATES = ("macro_recall", "macro_recall_common", "confidence_gap", "brier", "log_loss")
@@ -27,14 +28,8 @@ def table():
     age = generator.choice(["10-19", "20-29", "30-39"], IMAGES)
     sure = generator.beta(4, 2, IMAGES) - np.where(site == "a", 0.1, 0.0)
     own = np.clip(sure, 0.01, 0.99)
-    groups = {"site": site, "age": age, "subject": np.arange(IMAGES).astype(str), "w": "1"}
-    return Predictions.build(
-        classes=["ant", "bee"],
-        path=[f"{i}.png" for i in range(IMAGES)],
-        y_true=y,
-        proba=np.where(np.arange(2) == y[:, None], own[:, None], 1 - own[:, None]),
-        groups=pd.DataFrame(groups, index=range(IMAGES)),
-    )
+    proba = np.where(np.arange(2) == y[:, None], own[:, None], 1 - own[:, None])
+    return predictions_of(y, proba=proba, site=site, age=age, subject=np.arange(IMAGES).astype(str), w=["1"] * IMAGES)
 
 
 def same(one, two, *, within=None):
@@ -104,9 +99,7 @@ def test_explanations_agree(table, design, within):
 def test_comparisons_agree(table):
     generator = np.random.default_rng(5)
     worse = np.where(generator.random(IMAGES) < 0.05, 1 - table.y_pred, table.y_pred)
-    other = Predictions.build(
-        classes=table.classes, path=table.path.tolist(), y_true=table.y_true, y_pred=worse, groups=table.groups
-    )
+    other = replace(table, y_pred=worse)
     plain, clustered = (
         compare_predictions(table, other, by="site", **more) for more in ({}, {"cluster_by": "subject"})
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from messages import saying
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import audit_groups
 from tlkit.audit.error_examples import GroupImages, NearestImage, failing_group_images, group_images, worst_images
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
-from tlkit.predictions import Predictions
 
 CLASSES = ("ant", "bee", "cow")
 
@@ -29,13 +30,7 @@ def predictions():
     proba[np.arange(320), guess] += 0.7 - rng.uniform(0, 0.1, 320)
     proba /= proba.sum(axis=1, keepdims=True)
     light = ["day"] * 200 + ["night"] * 100 + [None] * 20
-    return Predictions.build(
-        classes=CLASSES,
-        path=[f"{i:03d}.jpg" for i in range(320)],
-        y_true=y,
-        proba=proba,
-        groups=pd.DataFrame({"light": light}),
-    )
+    return predictions_of(y, proba=proba, classes=CLASSES, path=[f"{i:03d}.jpg" for i in range(320)], light=light)
 
 
 def test_images_behind_a_failing_row_are_its_worst_ones_first(predictions):
@@ -62,19 +57,12 @@ def test_a_confusion_that_grows_is_counted_against_the_rest(predictions):
     assert night.tables()[1].rows[0][:6] == ("ant", "cow", 40, ants_by_night, complement_k, ants_by_day)
     assert first.p_holm is not None
     assert first.p_holm < 0.001
-    assert night.tables()[0].title == "light: night: 40 of 100 images are wrong."
+    assert night.tables()[0].title == saying("light: night", "40 of 100")
 
 
 def test_rows_of_intersections_and_several_values_find_their_images():
     tags = ["a;b"] * 100 + ["a"] * 100 + ["b"] * 100
-    y_pred = [1] * 60 + [0] * 240
-    predictions = Predictions.build(
-        classes=["x", "y"],
-        path=[f"{i:03d}" for i in range(300)],
-        y_true=[0] * 300,
-        y_pred=y_pred,
-        groups=pd.DataFrame({"tags": tags, "odd": ["o", "e"] * 150}),
-    )
+    predictions = predictions_of([0] * 300, [1] * 60 + [0] * 240, tags=tags, odd="oe" * 150)
     by = ["tags:separator=;", "odd"]
     audit = audit_groups(predictions, by="tags:separator=;", tolerance=0.0)
     found = failing_group_images(predictions, audit)
@@ -84,9 +72,7 @@ def test_rows_of_intersections_and_several_values_find_their_images():
 
 
 def test_without_probabilities_wrong_images_are_named_and_no_close_ones(predictions):
-    bare = Predictions.build(
-        classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=predictions.y_pred
-    )
+    bare = replace(predictions, proba=None)
     inside = np.arange(320) < 4
     found = group_images(bare, inside, complement=~inside, by="b", group="g")
     assert [one.path for one in found.wrong] == ["000.jpg", "001.jpg", "002.jpg", "003.jpg"]
@@ -98,7 +84,7 @@ def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(pred
     found = worst_images(predictions, most=5)
     wrong = predictions.y_pred != predictions.y_true
     loss = -np.log(predictions.proba[np.arange(320), predictions.y_true])
-    assert (found.name, found.n, found.errors) == ("The images it gets wrong", 320, 44)
+    assert (found.n, found.errors) == (320, 44)
     assert [one.path for one in found.wrong] == predictions.path[np.argsort(np.where(wrong, -loss, 9))[:5]].tolist()
     assert len(found.close) == 2
     assert found.confusions == ()

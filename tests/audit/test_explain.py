@@ -11,21 +11,11 @@ import pytest
 from messages import saying, says
 from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import Explanation, explain_gaps
 from tlkit.errors import PredictionsError, TlkitError
-from tlkit.predictions import Predictions
 from tlkit.render.report.explanation_part import explanation_section
-
-
-def predictions_of(y_true, y_pred, classes, **groups):
-    return Predictions.build(
-        classes=classes,
-        path=[f"{i}.png" for i in range(len(y_true))],
-        y_true=list(y_true),
-        y_pred=list(y_pred),
-        groups=pd.DataFrame(groups),
-    )
 
 
 def cells(*rows):
@@ -35,8 +25,7 @@ def cells(*rows):
         y += [label] * n
         guess += [label] * right + [1 - label] * (n - right)
         groups += [values] * n
-    table = pd.DataFrame(groups)
-    return predictions_of(y, guess, ("easy", "hard"), **{name: table[name].tolist() for name in table})
+    return predictions_of(y, guess, classes=("easy", "hard"), **pd.DataFrame(groups).to_dict("list"))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +40,7 @@ def many():
     right = generator.random(n) < np.where((tone == "dark") & (y == 2), 0.5, 0.9)
     y_pred = np.where(right, y, (y + 1) % 3)
     tone = np.where(generator.random(n) < 0.05, None, tone.astype(object))
-    return predictions_of(y, y_pred, ("ant", "bee", "cat"), tone=tone, sex=sex, age=age)
+    return predictions_of(y, y_pred, classes=("ant", "bee", "cat"), tone=tone, sex=sex, age=age)
 
 
 def named(explanation, name):
@@ -91,18 +80,6 @@ def test_simpsons_paradox_turns_round_within_the_other_attribute():
     assert within.odds.crude < 1 < within.odds.pooled.value == pytest.approx(1.446847, abs=1e-6)
     assert within.gap.value > 0
     assert found.column("drug").worst.group == "A"
-    turned = cells(
-        (0, 870, 810, {"drug": "A", "stone": "small"}),
-        (0, 2630, 1920, {"drug": "A", "stone": "large"}),
-        (0, 2700, 2340, {"drug": "B", "stone": "small"}),
-        (0, 800, 550, {"drug": "B", "stone": "large"}),
-    )
-    (row,) = [
-        row
-        for row in named(explain_gaps(turned, by=["drug", "stone"]), "adjusted by drug").rows
-        if row[:2] == ("A", "stone")
-    ]
-    assert (round(row[2], 2), round(row[3].value, 2)) == (0.75, 1.45)
 
 
 def test_recalls_do_not_give_the_rate_of_a_group_away_that_is_too_small_for_one():
@@ -119,20 +96,20 @@ def test_an_interval_that_stands_alone_is_said_to_be_too_wide_for_a_number():
     found = explain_gaps(wide, by="g")
     few = named(found, "gaps by g").column("difference")[0]
     assert (few.value, round(few.low, 1)) == (None, -0.4)
-    note = "An interval alone, [low, high], reaches farther than 0.15 to each side: too few images for a number."
-    assert notes(found).count(note) == 1
+    (note,) = [line for line in notes(found) if "An interval alone" in line]
+    assert says(note, "[low, high]", "0.15")
     assert explanation_section(found).lead[-1] == note
     narrow = explain_gaps(cells((0, 400, 300, {"g": "a"}), (0, 400, 300, {"g": "b"})), by="g")
     assert not any("An interval alone" in line for line in notes(narrow))
 
 
 def test_a_column_without_values_has_no_explanation():
-    table = predictions_of([0] * 40, [0] * 40, ("a", "b"), g=[None] * 40, h=["x", "y"] * 20)
+    table = predictions_of([0] * 40, [0] * 40, g="." * 40, h="xy" * 20)
     found = explain_gaps(table, by=["g", "h"])
     assert found.column("g").groups == ()
     assert not found.column("g").heat.filled
     assert Explanation.from_dict(found.to_dict()) == found
-    assert named(found, "gaps by g").notes == (saying("No group of 20 images", "complement"),)
+    assert named(found, "gaps by g").notes == (saying("No group", "20", "complement"),)
 
 
 def test_every_cell_of_the_heat_map_agrees_with_scipy(many):
@@ -174,7 +151,7 @@ def test_two_groups_make_one_test_a_class_and_the_planted_cell_is_found(many):
 def test_small_cells_show_their_size_and_no_recall():
     table = cells((0, 30, 20, {"g": "a"}), (1, 3, 1, {"g": "a"}), (0, 30, 30, {"g": "b"}), (1, 30, 20, {"g": "b"}))
     heat = explain_gaps(table, by="g").column("g").heat
-    assert heat.cells[0][1].recall.note == "n = 3, fewer than 5"
+    assert heat.cells[0][1].recall.note == saying("3", "5")
     assert heat.cells[0][1].p is None
     assert heat.cells[1][1].p is None  # the complement is too small
     assert heat.tests == 1
@@ -206,7 +183,7 @@ def test_the_trend_table_has_shape_and_tests():
     dip = cells(*[(0, 200, k, {"tone": name}) for name, k in zip(names, (190, 160, 140, 160, 190), strict=True)])
     table = named(explain_gaps(dip, by="tone"), "trends")
     (row,) = table.rows
-    assert row[:4] == ("tone", "1 < 2 < 3 < 4 < 5", "falls and rises again (U)", "3")
+    assert row[:4] == ("tone", " < ".join(names), saying("falls", "rises", "U"), "3")
     assert (round(row[4], 3), row[5] < 0.001, row[6] < 0.001) == (1.0, True, True)
     assert table.columns[4].label == "p trend (Cochran–Armitage)"
     assert table.notes == (saying("tone", "departure from a line", "misleads"),)
@@ -227,7 +204,7 @@ def test_groups_too_small_are_not_explained_and_nothing_breaks():
     found = explain_gaps(table, by="g")
     assert found.column("g").groups == ()
     assert named(found, "associations").notes[0] == saying("No attributes", "Cramér")
-    assert named(found, "gaps by g").notes == (saying("No group of 20 images", "complement"),)
+    assert named(found, "gaps by g").notes == (saying("No group", "20", "complement"),)
 
 
 def test_a_gap_that_may_be_chance_is_not_marked():
@@ -257,8 +234,6 @@ def test_what_is_wrong_is_said_at_once(many):
 def test_an_explanation_goes_to_json_and_back_and_escapes_names(many):
     found = explain_gaps(many, by=["tone", "age"], training=many.groups)
     assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
-    with pytest.raises(TlkitError, match=saying("written", "newer", "tlkit").pattern):
-        Explanation.from_dict({**found.to_dict(), "version": 99})
     evil = cells((0, 50, 48, {"g": "<b>"}), (0, 50, 30, {"g": "<i>"}))
     assert "<b>" not in explain_gaps(evil, by="g")._repr_html_()
     assert list(found.table()["group"]) == ["dark", "light", "20-29", "30-39", "40-49", "100+"]
@@ -268,7 +243,7 @@ def test_many_columns_crossed_are_as_many_strata_as_there_are_combinations():
     generator = np.random.default_rng(2)
     columns = {f"c{i}": generator.choice([f"v{j}" for j in range(40)], 400).tolist() for i in range(14)}
     y_pred = (generator.random(400) < 0.2).astype(int)
-    table = predictions_of([0] * 400, y_pred, ("a", "b"), **columns, g=["x", "y"] * 200)
+    table = predictions_of([0] * 400, y_pred, **columns, g="xy" * 200)
     found = explain_gaps(table, by=["g", *columns], replicates=5)
     crossed = next(gap for gap in found.column("g").adjusted if gap.given.startswith("c0 × "))
     assert crossed.odds.pooled.note == saying(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,9 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices import shortcuts as shortcut
 from tlkit.audit.slices.shortcuts import FOLDS, _hits
 from tlkit.audit.slices.slice_conditions import Condition, candidate_conditions
-from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.audit.slices.slice_search import search_slices, slice_mask
 from tlkit.audit.slices.split_half import search_half, split_units
-from tlkit.errors import PredictionsError, TlkitError
+from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 
 CLASSES = ("ant", "bee", "cow")
@@ -67,7 +65,7 @@ def test_dark_images_with_errors_are_found_and_described():
     predictions, columns = drawn(1, 1000, right=0.95, dark=0.6)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
     found = report.confirmed[0]
-    assert re.fullmatch(r"brightness below \d+ of 255", found.name)
+    assert [(one.column, one.relation) for one in found.conditions] == [("brightness", "below")]
     assert 45 <= found.conditions[0].value <= 75
     row = report.tables()[0].rows[0]
     assert row[:2] == (found.name, "✗ confirmed")
@@ -105,7 +103,7 @@ def test_a_slice_with_too_few_images_to_test_is_a_candidate():
     rare[np.flatnonzero(half)[:25]] = True
     rare[np.flatnonzero(~half)[:19]] = True
     y_pred = np.where(rare, (predictions.y_true + 1) % 3, predictions.y_pred)
-    predictions = Predictions.build(classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred)
+    predictions = replace(predictions, y_pred=y_pred)
     report = search_slices(
         predictions, columns=columns.assign(camera=np.where(rare, "odd", "usual")), options=AuditOptions()
     )
@@ -120,9 +118,9 @@ def test_a_pair_of_conditions_is_named_only_where_both_are_needed():
     bad = (columns["brightness"] < 100) & (columns["file_type"] == "PNG")
     flip = bad & (np.random.default_rng(5).uniform(size=1600) < 0.5)
     y_pred = np.where(flip, (predictions.y_true + 1) % 3, predictions.y_pred)
-    predictions = Predictions.build(classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred)
+    predictions = replace(predictions, y_pred=y_pred)
     found = search_slices(predictions, columns=columns, options=AuditOptions()).confirmed[0]
-    assert re.fullmatch(r"brightness below \d+ of 255 and file type is PNG", found.name)
+    assert {(one.column, one.relation) for one in found.conditions} == {("brightness", "below"), ("file_type", "is")}
     single = search_slices(predictions, columns=columns, max_order=1, options=AuditOptions())
     assert all(len(one.conditions) == 1 for one in single.slices)
 
@@ -209,15 +207,6 @@ def test_the_shortcut_classifier_is_ridge_regression_onto_the_classes():
     assert _hits(x, labels).tolist() == expected
 
 
-def test_a_report_goes_to_json_and_back():
-    predictions, columns = drawn(1, 1000, right=0.95, dark=0.6)
-    report = search_slices(predictions, columns=columns, options=AuditOptions())
-    values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert SliceReport.from_dict(values) == report
-    with pytest.raises(TlkitError, match=saying("written", "newer", "tlkit").pattern):
-        SliceReport.from_dict({**values, "version": 99})
-
-
 def test_a_model_without_errors_has_no_slice():
     predictions, columns = drawn(9, right=1.1)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
@@ -238,6 +227,6 @@ def test_all_problems_are_reported_at_once():
         search_slices(predictions, columns=columns[[]], options=AuditOptions(min_group_size=0, alpha=2))
     assert caught.value.problems == (
         saying("min_group_size", "at least 1", "Got 0"),
-        saying("alpha", "above 0 and below 1", "Got 2"),
+        saying("alpha", "below 1", "Got 2"),
         saying("no column"),
     )

@@ -108,3 +108,16 @@ def test_names_from_a_file_cannot_break_lines_or_control_the_terminal(capsys):
     print_tables([Table("t", "", (Column("group", "group"), Column("n", "n")), (("a\nb\x1b[31m", "7"),))])
     print_lines(["a\x1b[2J", "two\nlines"])
     assert capsys.readouterr().out == "group     n\n--------  -\na�b�[31m  7\na�[2J\ntwo\nlines\n"
+
+
+def test_evaluate_prints_twenty_classes_and_allows_for_clusters(tmp_path, csv):
+    names = [f"kind {i:03d}" for i in range(100)]
+    many = pd.DataFrame({"path": [f"{i}.png" for i in range(300)], "y_true": names * 3, "y_pred": names * 3})
+    many.loc[:49, "y_pred"] = "kind 099"
+    many.to_csv(tmp_path / "many.csv", index=False)
+    shown = CliRunner().invoke(app, ["-q", "evaluate", str(tmp_path / "many.csv")])
+    assert shown.exit_code == 0 and shown.stdout.count("kind 0") < 40 and "of 100" in shown.stdout
+    stored = json.loads(CliRunner().invoke(app, ["-q", "evaluate", str(tmp_path / "many.csv"), "--json"]).stdout)
+    assert len(stored["per_class"]) == 100 and len(stored["confusion_cells"]) == 150
+    clustered = CliRunner().invoke(app, ["-q", "evaluate", str(csv), "--cluster-by", "burst"])
+    assert clustered.exit_code == 0 and says(clustered.stdout, "80 clusters of burst")

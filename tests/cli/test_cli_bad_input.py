@@ -126,3 +126,13 @@ def test_a_head_that_does_not_exist_is_refused_before_anything_is_read(tlkit, ve
     code, said = tlkit(*verb, "runs/there_is_none", "--head", "logistics")
     assert code == 2
     assert says(" ".join(said.replace("│", " ").split()), "'logistics'", "'logistic'")
+
+
+@pytest.mark.parametrize("arguments", [["data", "summary", "photos"], ["data", "sample", "digits", "out"]])
+def test_a_deleted_working_folder_is_named(tmp_path, arguments):
+    (tmp_path / "gone").mkdir()
+    code = "import os; os.rmdir(os.getcwd()); from tlkit.cli.app import main; main()"
+    done = tlkit(*arguments, cwd=tmp_path / "gone", code=code)
+    assert done.returncode == 2
+    assert says(done.stderr, "working folder", "deleted", "Change")
+    assert "a file:" not in done.stderr

@@ -328,20 +328,6 @@ def test_model_weights_from_a_run_start_a_second_fit(tiny_run):
     assert fit(tiny_run.directory.recipe, changes).environment["weights"]["origin"] == "tiny"
 
 
-def test_a_tracked_run_can_be_read_back_with_wandbs_own_reader(tiny_recipe, monkeypatch):
-    """The whole path, offline: config, history, summary, table, confusion matrix and model artifact."""
-    monkeypatch.setenv("HOME", str(Path.cwd() / "home"))
-    Path("home").mkdir()
-    run = fit(tiny_recipe(tail="tracking: {kind: wandb, mode: offline, project: tests}\n"))
-    record = next((run.path / "wandb").rglob("*.wandb"))
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", record]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert len(text.splitlines()) > 10
-    for word in ("test_resnet", "val_accuracy", "test/accuracy", "test/predictions", "test/confusion_matrix", "model"):
-        assert word in text, word
-    assert not list(Path("home").rglob("*.wandb"))
-
-
 def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
     recipe = tiny_recipe()
     with monkeypatch.context() as patch:

@@ -21,7 +21,7 @@ RESULTS = ("evaluation", "audit", "explanation")
 @pytest.fixture
 def photos(tiny_recipe, tmp_path):
     """Return a recipe whose old camera has every image of one class wrong, with a leak and an attribution."""
-    recipe = tiny_recipe(train=12, val=6, test=24, more=", metadata: meta.csv, groups: [camera]", tail=AUDIT)
+    recipe = tiny_recipe(train=12, val=6, test=24, more=", metadata: meta.csv, groups: [camera, person]", tail=AUDIT)
     root = tmp_path / "colours"
     (root / "train" / "red" / "leak.png").write_bytes((root / "test" / "red" / "000.png").read_bytes())
     (root / "train" / "red" / "broken.png").write_bytes(b"no image")
@@ -32,8 +32,9 @@ def photos(tiny_recipe, tmp_path):
         if old:
             Image.new("RGB", (32, 32), "blue" if "red" in path else "red").save(file, pnginfo=None)
             file.write_bytes(file.read_bytes() + path.encode())  # no two files are identical
-        rows.append((path, "old" if old else "new" if int(file.stem[-1:] or 0, 36) % 5 else ""))
-    pd.DataFrame(rows, columns=["path", "camera"]).to_csv(root / "meta.csv", index=False)
+        camera = "old" if old else "new" if int(file.stem[-1:] or 0, 36) % 5 else ""
+        rows.append((path, camera, f"p{len(rows) // 3}"))
+    pd.DataFrame(rows, columns=["path", "camera", "person"]).to_csv(root / "meta.csv", index=False)
     (root / "ATTRIBUTION.txt").write_text("\nColours by A. Painter, CC BY.\n")
     return recipe
 
@@ -132,3 +133,15 @@ def test_a_run_that_is_resumed_has_no_row_of_an_epoch_that_it_trains_again(tiny_
     assert run.history["epoch"].tolist() == [1]
     page = run.directory.report.read_bytes()
     assert run.report().read_bytes() == page
+
+
+def test_each_line_of_the_audit_is_logged_once_and_one_accuracy_has_one_interval(photos, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    chosen = {"strategy.kind": "frozen", "strategy.head": "lda", "report.enabled": False}
+    run = fit(photos, {**chosen, "audit.by": ["camera"], "audit.cluster_by": "person"})
+    lines = [text for text in caplog.messages if "Audit by" in text or "Group column" in text or "person:" in text]
+    assert len(lines) == len(set(lines)) == 3
+    assert {"val", "test"} <= set(run.directory.read_json(run.directory.audit))
+    for split in ("val", "test"):
+        assert run.evaluation(split).accuracy == run.get_audit(split).overall
+        assert run.evaluation(split).cluster_by == "person"

@@ -9,6 +9,7 @@ import pytest
 from messages import saying, says
 
 from tlkit.cli.app import main
+from tlkit.cli.output import print_run
 from tlkit.errors import DataError, RecipeError
 from tlkit.training.fit import fit
 
@@ -44,6 +45,23 @@ def test_a_last_batch_of_one_is_left_out(tiny_recipe, tmp_path, caplog):
     assert says(caplog.messages, "17 images", "drops")
 
 
+def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, caplog):
+    run = fit(tiny_recipe(), {"train.epochs": 1, "data.val": 0, "data.test": 0})
+    warned = saying("train split", "trained on these images", "data.test")
+    assert any(message == warned for message in caplog.messages)
+    assert run.evaluation().trained_on and run.judged_split() == "train"
+    print_run(run)
+    assert says(capsys.readouterr().out, "judged on the train split", "WARNING", "trained on these images", "data.test")
+    page = run.directory.report.read_text()
+    assert page.count("trained on these images") == 2 and "Accuracy on training images" in page
+    assert says(run.card().read_text(), "WARNING", "trained on these images")
+    caplog.clear()
+    run.compare(run)
+    assert any(message == warned for message in caplog.messages)
+    held = fit(tiny_recipe(), {"train.epochs": 1, "name": "held"})
+    assert not held.evaluation().trained_on and "training images" not in held.directory.report.read_text()
+
+
 def test_more_classes_than_a_batch_holds(tiny_recipe, tmp_path):
     recipe = tiny_recipe()
     for number in range(9):
@@ -67,7 +85,9 @@ def test_an_empty_val_folder_is_filled_from_train(tiny_recipe, tmp_path, caplog)
     assert run.samples.counts()["val"].tolist() == [3, 3]
 
 
-@pytest.mark.parametrize(("gone", "said"), [("red", saying("'blue'", "two")), ("train/blue", saying("'blue'", "val/"))])
+@pytest.mark.parametrize(
+    ("gone", "said"), [("red", saying("'blue'", "two")), ("train/blue", saying("'blue'", "4 val", "training"))]
+)
 def test_one_class_and_a_class_without_training_images_are_refused_by_name(tiny_recipe, tmp_path, gone, said):
     recipe = tiny_recipe(**({"train": 8, "val": 4} if "/" in gone else {}))
     shutil.rmtree(tmp_path / "colours" / gone)

@@ -4,37 +4,22 @@ import json
 import logging
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import saying
 from sklearn import metrics
+from tables_of_predictions import predictions_of
 
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import Evaluation, evaluate
-from tlkit.evaluation.evaluation_tables import (
-    accuracy_table,
-    class_table,
-    confused_table,
-    confusion_matrix_table,
-    summary_table,
-)
+from tlkit.evaluation.evaluation_tables import class_table, confused_table, evaluation_tables, summary_table
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
 
 
-def make(
-    y_true: list[int] | np.ndarray, *, classes: int, y_pred: object = None, proba: object = None, **more: object
-) -> Predictions:
-    return Predictions.build(
-        classes=[f"c{i}" for i in range(classes)],
-        path=[f"{i}.jpg" for i in range(len(y_true))],
-        y_true=y_true,
-        y_pred=y_pred,
-        proba=proba,
-        **more,
-    )
+def make(y_true, *, classes: int, **more) -> Predictions:
+    return predictions_of(y_true, classes=[f"c{i}" for i in range(classes)], **more)
 
 
 @st.composite
@@ -113,18 +98,12 @@ def test_a_class_without_images_is_undefined_and_out_of_the_averages() -> None:
     evaluation = evaluate(make([0, 0, 1, 1], y_pred=[0, 0, 1, 2], classes=4))
     assert evaluation.balanced_accuracy.value == pytest.approx(0.75)
     assert evaluation.macro_f1.value == pytest.approx((1 + 2 / 3) / 2)
-    assert evaluation.balanced_accuracy.note == "2 of 4 classes present"
+    assert evaluation.balanced_accuracy.note == saying("2 of 4")
     predicted, unseen = evaluation.per_class[2:]
-    assert predicted.recall.format() == predicted.f1.format() == "undefined (no images of this class)"
-    assert predicted.precision.value == 0.0
-    assert unseen.precision.format() == "undefined (never predicted)"
-    assert summary_table(evaluation).column("basis")[1] == "4 images, 2 of 4 classes present"
-
-
-def test_an_absent_class_that_is_predicted_does_not_count_as_zero() -> None:
-    """The known answer 15 of the audit facts: 0.8333, not 0.5556."""
-    evaluation = evaluate(make([0, 0, 0, 1, 1], y_pred=[0, 0, 2, 1, 1], classes=3))
-    assert evaluation.balanced_accuracy.value == pytest.approx(0.8333, abs=1e-4)
+    assert predicted.recall.note == predicted.f1.note == saying("no images")
+    assert (predicted.recall.value, predicted.precision.value, unseen.precision.value) == (None, 0.0, None)
+    assert unseen.precision.note == saying("never predicted")
+    assert summary_table(evaluation).column("basis")[1] == saying("4 images", "2 of 4")
 
 
 def test_images_without_a_label_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +114,7 @@ def test_images_without_a_label_are_left_out_and_counted(caplog: pytest.LogCaptu
 
 
 def test_no_labels_at_all_is_an_error_that_names_the_option() -> None:
-    bare = make([-1, -1], y_pred=[0, 1], classes=2, groups=pd.DataFrame({"label": ["a", "b"], "sex": ["f", "m"]}))
+    bare = make([-1, -1], y_pred=[0, 1], classes=2, label="ab", sex="fm")
     with pytest.raises(PredictionsError) as caught:
         evaluate(bare, top_k=[0, 1], confidence=95)
     assert caught.value.problems == (
@@ -186,18 +165,6 @@ def test_one_image_and_one_class_can_be_evaluated() -> None:
     assert evaluation.confusion.tolist() == [[1]]
 
 
-def test_the_same_predictions_give_the_same_intervals() -> None:
-    p = make([0, 0, 1, 1, 2, 2, 2], y_pred=[0, 1, 1, 1, 2, 0, 2], classes=3)
-    assert evaluate(p) == evaluate(p)
-
-
-def test_the_summary_shows_value_interval_and_basis() -> None:
-    y = np.repeat([0, 1], 50)
-    right = np.r_[np.ones(45, bool), np.zeros(5, bool), np.ones(40, bool), np.zeros(10, bool)]
-    p = make(y, y_pred=np.where(right, y, 1 - y), classes=2)
-    assert summary_table(evaluate(p)).rows[0] == ("accuracy", wilson(85, 100), "100 images")
-
-
 def test_most_confused_pairs_come_first_and_ties_keep_class_order() -> None:
     y_true = [0] * 5 + [1] * 5 + [2] * 2
     y_pred = [0, 1, 1, 1, 2, 1, 1, 1, 1, 0, 2, 0]
@@ -209,36 +176,21 @@ def test_most_confused_pairs_come_first_and_ties_keep_class_order() -> None:
         "support": [5, 5, 5],
         "share": [0.6, 0.2, 0.2],
     }
-    assert len(evaluate(make([0, 1], y_pred=[0, 1], classes=2)).most_confused()) == 0
+    right = evaluate(make([0, 1], y_pred=[0, 1], classes=2))
+    assert len(right.most_confused()) == 0
+    assert [table.name for table in right.tables()] == ["summary", "classes"]
 
 
 def test_the_notebook_view_escapes_class_names_and_is_bounded() -> None:
     names = ["<script>alert(1)</script>", "a & b", *(f"class {i:02d}" for i in range(60))]
-    p = Predictions.build(classes=names, path=["x", "y", "z"], y_true=[0, 1, -1], y_pred=[1, 1, 1])
+    p = predictions_of([0, 1, -1], "111", classes=names)
     html = evaluate(p)._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "a &amp; b" in html
-    assert "2 images, 62 classes; intervals at 95%" in html
-    assert "1 image without a label" in html
     assert "class 47" in html
     assert "class 48" not in html
     assert "12 more" in html
-
-
-def test_the_tables_hold_what_the_evaluation_holds() -> None:
-    evaluation = evaluate(make([0, 0, 0, 1, 1, 2], y_pred=[0, 1, 1, 1, 0, 2], classes=3))
-    summary, classes, confused = evaluation.tables()
-    assert dict(zip(summary.column("metric"), summary.column("value"), strict=True)) == {
-        "accuracy": evaluation.accuracy,
-        "balanced accuracy": evaluation.balanced_accuracy,
-        "macro F1": evaluation.macro_f1,
-    }
-    assert classes.column("recall") == tuple(result.recall for result in evaluation.per_class)
-    assert classes.column("support") == (3, 2, 1)
-    assert confused.rows == (("c0", "c1", 2, 3, 2 / 3), ("c1", "c0", 1, 2, 1 / 2))
-    assert confusion_matrix_table(evaluation).rows == (("c0", 1, 2, 0, 3), ("c1", 1, 1, 0, 2), ("c2", 0, 0, 1, 1))
-    assert accuracy_table(evaluation, title="val").rows == summary.rows[:1]
 
 
 def test_of_many_classes_those_with_the_lowest_recall_are_shown() -> None:
@@ -251,3 +203,40 @@ def test_of_many_classes_those_with_the_lowest_recall_are_shown() -> None:
 
 def test_without_mistakes_there_is_no_table_of_confusions() -> None:
     assert [table.name for table in evaluate(make([0, 1], y_pred=[0, 1], classes=2)).tables()] == ["summary", "classes"]
+
+
+def test_the_json_holds_the_cells_of_the_confusion_matrix_that_are_not_empty() -> None:
+    rng, classes = np.random.default_rng(0), 1000
+    y = np.arange(3000) % classes
+    guess = np.where(rng.random(3000) < 0.8, y, rng.integers(0, classes, 3000))
+    evaluation = evaluate(make(y, y_pred=guess, classes=classes))
+    stored = json.dumps(evaluation.to_dict())
+    cells = json.loads(stored)["confusion_cells"]
+    assert len(stored) < 1_000_000 and len(cells) == np.count_nonzero(evaluation.confusion) <= 3000
+    assert sum(images for _, _, images in cells) == 3000
+    again = Evaluation.from_dict(json.loads(stored))
+    assert again == evaluation and (again.confusion == evaluation.confusion).all()
+    tables = evaluation_tables(evaluation, most_classes=20)
+    table = tables[1]
+    recalls = sorted(one.recall.value for one in evaluation.per_class)
+    assert [one.value for one in table.column("recall")] == recalls[:20]
+    assert table.notes == (saying("20", "1000", "--json"),)
+    assert sum(len(one.rows) for one in tables) < 40
+
+
+def test_figures_of_a_threshold_and_of_the_most_probable_class_are_told_apart() -> None:
+    rng = np.random.default_rng(1)
+    y, bee = np.arange(50) % 2, rng.random(50)
+    p = make(y, proba=np.column_stack([1 - bee, bee]), y_pred=(bee > 0.3).astype(int), classes=2)
+    off = int(((bee > 0.3) & (bee < 0.5)).sum())
+    evaluation = evaluate(p)
+    assert evaluation.n_not_most_probable == off > 0
+    table = summary_table(evaluation)
+    rows = {str(metric): (value, basis) for metric, value, basis in table.rows}
+    assert rows["accuracy"] == (evaluation.accuracy, "50 images, by y_pred")
+    assert rows["top-1 accuracy"] == (evaluation.top_k[1], "50 images, by the most probable classes")
+    assert "y_pred" in rows["macro F1"][1] and "probabilities" in rows["log loss"][1]
+    assert table.notes == (saying("y_pred", f"{off} of 50", "threshold"),)
+    same = summary_table(evaluate(make(y, proba=p.proba, classes=2)))
+    assert "top-1 accuracy" not in same.column("metric") and "y_pred" not in str(same)
+    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation

@@ -116,7 +116,7 @@ def test_damaged_files_are_refused_by_name(stored, tmp_path):
     with pytest.raises(ModelError, match=saying("sha256", "head.json").pattern):
         load_head(copy)
     (copy / "head.skops").write_bytes(b"junk")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="is damaged"):
         load_head(copy)
     (copy / "head.skops").unlink()
     with pytest.raises(ModelError, match=saying("head.skops", "Restore").pattern):
@@ -126,4 +126,21 @@ def test_damaged_files_are_refused_by_name(stored, tmp_path):
         load_head(copy)
     (copy / "head.json").write_text('{"format_version": 1, "kind": "logistic"}')
     with pytest.raises(ModelError, match="is damaged"):
+        load_head(copy)
+
+
+def test_a_file_that_inflates_is_refused_before_it_is_read(stored, tmp_path):
+    _, made = stored
+    copy = shutil.copytree(made["knn"][1], tmp_path / "copy")
+    file, card = copy / "head.skops", copy / "head.json"
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match="sha256"):  # the digest comes first
+        load_head(copy)
+    values = json.loads(card.read_text())
+    card.write_text(json.dumps({**values, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}))
+    with pytest.raises(ModelError, match="compressed"):
         load_head(copy)

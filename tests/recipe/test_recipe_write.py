@@ -27,10 +27,11 @@ columns = names.filter(lambda name: name not in OWN_COLUMNS and not name.startsw
 titles = st.none() | names.filter(lambda name: name.lower() != "none")
 shares = st.floats(0, 0.45)
 below_one = st.floats(0, 1, exclude_max=True)
-positive = st.floats(0, 1e300, exclude_min=True)
+positive = st.floats(0, 100, exclude_min=True)
 up_to_one = st.floats(0, 1, exclude_min=True)
-counts = st.integers(1, 2**70)
-plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names
+counts = st.integers(1, 10**9)
+sides = st.integers(1, 4096)
+plain = st.none() | st.booleans() | st.integers(-4096, 4096) | st.floats(-4096, 4096) | names
 arguments = st.dictionaries(
     names.filter(lambda name: name != "name"),
     st.recursive(
@@ -54,9 +55,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "groups": groups,
         "val": draw(shares),
         "test": draw(shares),
-        "batch_size": draw(counts),
+        "batch_size": draw(st.integers(1, 65_536)),
         "num_workers": draw(st.just("auto") | st.integers(0, 64)),
-        "image_size": draw(st.none() | counts | st.tuples(counts, counts)),
+        "image_size": draw(st.none() | sides | st.tuples(sides, sides)),
         "resize": resize,
         "background": draw(st.tuples(*[st.integers(0, 255)] * 3)),
     }

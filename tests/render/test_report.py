@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import base64
-import re
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -12,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import says
+from tables_of_predictions import predictions_of
 
 from tlkit.audit.audit import audit_groups
 from tlkit.audit.error_examples import worst_images
 from tlkit.audit.explain import explain_gaps
-from tlkit.audit.redaction import redact
 from tlkit.evaluation import evaluate
-from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents, write_report
 
 EVIL = "<script>alert(1)</script>"
@@ -32,21 +29,19 @@ strategy: {kind: frozen}
 
 
 class Reader(HTMLParser):
-    """Collects the elements, attributes, visible text and tables of a page."""
+    """Collects the elements, attributes and visible text of a page."""
 
     VOID = ("meta", "link", "img", "br")
 
     def __init__(self) -> None:
         super().__init__()
-        self.open, self.tags, self.attributes, self.text, self.rows = [], [], [], [], []
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [(tag, name, value) for name, value in attrs]
         if tag not in self.VOID:
             self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag, f"</{tag}> closes another element"
@@ -54,27 +49,22 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         if "style" not in self.open:
             self.text.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1].append(data)
 
     @property
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
 
 
-def predictions_of(classes, *, groups=None, n=120, seed=0):
-    random = np.random.default_rng(seed)
+def images_of(classes, *, groups=None, n=120):
     y_true = np.arange(n) % len(classes)
-    y_pred = np.where(random.random(n) < 0.85, y_true, (y_true + 1) % len(classes))
+    y_pred = np.where(np.random.default_rng(0).random(n) < 0.85, y_true, (y_true + 1) % len(classes))
     proba = np.full((n, len(classes)), 0.2 / max(len(classes) - 1, 1))
     proba[np.arange(n), y_pred] = 0.8
-    return Predictions.build(
-        classes=classes, path=[f"{i}.jpg" for i in range(n)], y_true=y_true, proba=proba, groups=groups
-    )
+    return predictions_of(y_true, proba=proba, classes=classes, **({} if groups is None else groups.to_dict("list")))
 
 
 def options(classes=("ants", "bees"), *, groups=None, n=120, **changes):
-    predictions = predictions_of(classes, groups=groups, n=n)
+    predictions = images_of(classes, groups=groups, n=n)
     counts = pd.DataFrame({"train": 40, "val": 0, "test": 20}, index=list(classes))
     values = {
         "title": "Pets",
@@ -103,48 +93,6 @@ def page_of(tmp_path, **values):
 LIGHT = pd.DataFrame({"light": ["day", "day", "day", "night", None, "dusk"] * 20})
 
 
-def test_the_page_says_what_was_trained_on_what_and_how_good_it_is(tmp_path):
-    values = options(groups=LIGHT)
-    page = page_of(tmp_path, **values)
-    evaluation = values["evaluation"]
-    assert says(page.words, "resnet18", "pretrained", "backbone")
-    assert says(page.words, "120", "2", "Assessed", "classes")
-    assert ["accuracy", evaluation.accuracy.format(), "120 images"] in page.rows
-    assert says(page.words, "120", "0.500", "images", "predicting")
-    ants = evaluation.per_class[0]
-    assert ["ants", "60", ants.recall.format(), ants.precision.format(), ants.f1.format()] in page.rows
-    assert ["ants", *map(str, evaluation.confusion[0]), "60"] in page.rows
-    assert ["all", "80", "40", "120"] in page.rows
-    assert ["ants/broken.jpg", "truncated after 3 bytes"] in page.rows
-    assert ["1", "0.2500", "–"] in page.rows
-    assert ["dataset.fingerprint", "sha256:abc"] in page.rows
-    assert says(page.words, "weights", "commercial")
-    assert says(page.words, "CC BY")
-    assert RECIPE.strip() in "".join(page.text)
-
-
-def test_the_audit_stands_on_the_page_with_sizes_verdicts_and_sentences(tmp_path):
-    values = options(groups=LIGHT, n=120)
-    page = page_of(tmp_path, **values)
-    table = values["audit"].group_table("light")
-    rows = {row[0]: row for row in page.rows if row and row[0] in ("day", "dusk", "night", "(missing)")}
-    for row in table.rows:
-        shown = rows[row.name]
-        assert shown[1:3] == [str(row.rate.n), redact(row.rate, 0.15).format()]
-        assert shown[5] == {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}[row.verdict]
-    assert values["audit"].tables()[1].notes[0].startswith("The lowest accuracy is that of ")
-    assert values["audit"].tables()[1].notes[0] in page.words
-    assert "NOT ENOUGH DATA: neither" in page.words
-
-
-def test_groups_that_are_too_small_show_their_size_instead_of_a_rate(tmp_path):
-    groups = pd.DataFrame({"light": ["day"] * 90 + ["night"] * 23 + ["dusk"] * 7})
-    page = page_of(tmp_path, **options(groups=groups))
-    dusk = next(row for row in page.rows if row and row[0] == "dusk")
-    assert dusk[1:5] == ["7", "–", "–", "–"]
-    assert says(page.words, "fewer than 20 images")
-
-
 def test_without_audit_and_history_the_page_leaves_those_parts_out(tmp_path):
     page = page_of(tmp_path, **options(history=None, excluded=[], notes=[], attribution=None, recipe_text="?"))
     assert "Audit" not in page.words
@@ -157,24 +105,21 @@ def test_without_audit_and_history_the_page_leaves_those_parts_out(tmp_path):
 
 def test_mistaken_images_are_shown_below_the_confusions(tmp_path):
     values = options()
-    worst = worst_images(predictions_of(("ants", "bees")), most=2)
+    worst = worst_images(images_of(("ants", "bees")), most=2)
     page = page_of(tmp_path, **values, images=ReportImages((), worst, {worst.wrong[0].path: "AAAA"}))
     assert says(page.words, worst.errors, "120", "2")
     assert f"{worst.wrong[0].y_true}, taken for {worst.wrong[0].y_pred} (loss " in page.words
-    none = worst_images(Predictions.build(classes=["a"], path=["1"], y_true=[0], y_pred=[0]))
+    none = worst_images(predictions_of("0", "0", classes="a"))
     assert "gets wrong" not in page_of(tmp_path, **values, images=ReportImages((), none)).words
-
-
-def test_the_page_names_a_split_that_chose_the_epoch(tmp_path):
-    page = page_of(tmp_path, **options(split="val", chose_epoch=True))
-    assert says(page.words, "120", "2", "optimistic", "data.test")
 
 
 def test_no_text_of_the_user_becomes_markup(tmp_path):
     groups = pd.DataFrame({EVIL: [QUOTE, EVIL, "$x^2$"] * 40})
+    classes = (EVIL, QUOTE, "{{7}}")
     values = options(
-        (EVIL, QUOTE, "{{ 7 * 7 }}"),
+        classes,
         groups=groups,
+        explanation=explain_gaps(images_of(classes, groups=groups), by=EVIL, replicates=5),
         title=EVIL,
         recipe_text=f"name: '{EVIL}'\nmodel: {{name: '{QUOTE}'}}\nstrategy: {{kind: '{EVIL}'}}",
         environment={EVIL: QUOTE},
@@ -187,35 +132,16 @@ def test_no_text_of_the_user_becomes_markup(tmp_path):
     assert "script" not in page.tags
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     assert page.words.count(EVIL) >= 8
-    assert "{{ 7 * 7 }}" in page.words
+    assert "{{7}}" in page.words
     for svg in drawings(page):
         inside = [element.tag.rpartition("}")[2] for element in svg.iter()]
         assert "script" not in inside
-        assert set(inside) <= DRAWN
+        assert [tag for tag in inside if f" {tag} " not in DRAWN] == []
 
 
-DRAWN = {
-    "svg",
-    "metadata",
-    "RDF",
-    "Work",
-    "type",
-    "format",
-    "Agent",
-    "creator",
-    "title",
-    "style",
-    "defs",
-    "g",
-    "path",
-    "rect",
-    "text",
-    "tspan",
-    "use",
-    "image",
-    "clipPath",
-    "date",
-}
+DRAWN = (
+    " svg metadata RDF Work type format Agent creator title style defs g path rect text tspan use image clipPath date "
+)
 
 
 def drawings(page):
@@ -281,16 +207,6 @@ def test_a_thousand_classes_still_make_a_page_of_reasonable_size(tmp_path):
     assert says(path.read_text(), "200", "1000", "split.csv")
 
 
-def test_the_words_stay_careful(tmp_path):
-    page = page_of(tmp_path, **options(groups=LIGHT))
-    assert not re.search(r"\b(un)?fair|\b(un|de)bias", page.words, flags=re.IGNORECASE)
-
-
-def test_importing_the_room_loads_neither_jinja_nor_matplotlib_nor_torch():
-    code = "import sys, tlkit.render.report; assert not {'jinja2', 'matplotlib', 'torch', 'wandb'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -302,24 +218,13 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(tmp_path, sc
 
     path = write_report(tmp_path / "report.html", RunContents(**options((EVIL, "bees"), groups=LIGHT)))
     picture = tmp_path / "page.png"
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1200,4000",
-        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
-        f"--screenshot={picture}",
-        path.as_uri(),
-    ]
+    switches = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr --window-size=1200,4000 "
+        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    )
+    places = (f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", path.as_uri())
+    command = [CHROMIUM, *switches.split(), *places]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     with Image.open(picture) as image:
@@ -328,27 +233,3 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(tmp_path, sc
     assert (background.sum() < 150) == (scheme == "dark")
     assert np.any(pixels != background, axis=(1, 2)).mean() > 0.3  # of the picture's lines have something on them
     assert np.all(pixels == (0, 114, 178), axis=2).sum() > 500  # the figures' blue
-
-
-def test_what_lies_behind_the_gaps_stands_on_the_page_with_its_numbers(tmp_path):
-    values = options(groups=LIGHT, n=120)
-    assert "Behind the gaps" not in page_of(tmp_path, **values).words
-    random = np.random.default_rng(3)
-    light = random.choice(["day", EVIL], 600)
-    y = random.integers(0, 2, 600)
-    y_pred = np.where(random.random(600) < np.where((light == EVIL) & (y == 1), 0.5, 0.95), y, 1 - y)
-    predictions = Predictions.build(
-        classes=["ants", "bees"],
-        path=[str(i) for i in range(600)],
-        y_true=y,
-        y_pred=y_pred,
-        groups=pd.DataFrame({"light": light}),
-    )
-    explanation = explain_gaps(predictions, by="light", training=pd.DataFrame({"light": ["day"] * 30}), replicates=50)
-    page = page_of(tmp_path, **options(groups=LIGHT, n=120, explanation=explanation))
-    assert "Behind the gaps" in page.words
-    column = explanation.column("light")
-    worst, cell = column.worst, column.heat.cells[0][1]
-    assert any(row[:2] == [EVIL, str(worst.accuracy.n)] and row[-3:-1] == ["0", "0%"] for row in page.rows)
-    assert [EVIL, "bees", str(cell.recall.n), cell.recall.format()] in [row[:4] for row in page.rows]
-    assert says(page.words, "Class mix")

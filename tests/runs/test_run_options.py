@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from run_fixtures import write_run
+from tables_of_predictions import predictions_of
 from typer.testing import CliRunner
 
 from tlkit.analysis.find_slices import find_slices
 from tlkit.audit.explain import explain_predictions
 from tlkit.cli.app import app
 from tlkit.data.checks.image_properties import COLUMNS
-from tlkit.predictions import Predictions
-from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run, open_run
-from tlkit.samples import Samples
 
 RECIPE = """\
 recipe_version: 1
@@ -39,37 +38,18 @@ def make_run(path: Path, *, wrong: float, whole_subjects: bool = False) -> Run:
         wrong: share of the southern images that are wrong.
         whole_subjects: whether all images of a subject are wrong alike.
     """
-    directory = RunDirectory.create(path)
-    directory.recipe.write_text(RECIPE.format(name=path.name))
     rows = np.arange(IMAGES)
-    groups = pd.DataFrame(
-        {
-            "site": np.where(rows < 300, "north", "south"),
-            "age": [str(12 + row % 70) for row in rows],
-            "subject": [f"s{row // 10}" for row in rows],
-        }
-    )
-    table = pd.DataFrame(
-        {
-            "path": [f"{row}.jpg" for row in rows],
-            "label": np.where(rows % 2, "bee", "ant"),
-            "split": "test",
-            "digest": "",
-            **groups,
-        }
-    )
-    Samples(Path("photos"), ("ant", "bee"), table).to_csv(directory.split)
-    place = rows if whole_subjects else rows * 7
+    groups = {
+        "site": np.where(rows < 300, "north", "south"),
+        "age": [str(12 + row % 70) for row in rows],
+        "subject": [f"s{row // 10}" for row in rows],
+    }
+    paths = [f"{row}.jpg" for row in rows]
+    table = pd.DataFrame({"path": paths, "label": np.where(rows % 2, "bee", "ant"), **groups})
+    place, y = rows if whole_subjects else rows * 7, rows % 2
     missed = np.where(rows < 300, rows % 20 == 0, place % 100 < 100 * wrong)
-    y = rows % 2
-    predictions = Predictions.build(
-        classes=("ant", "bee"), path=table.path.tolist(), y_true=y, y_pred=np.where(missed, 1 - y, y), groups=groups
-    )
-    directory.predictions("test").parent.mkdir()
-    predictions.to_parquet(directory.predictions("test"))
-    directory.write_json(directory.environment, {"data": {"root": "photos"}})
-    directory.set_status("finished")
-    return open_run(path)
+    predictions = predictions_of(y, np.where(missed, 1 - y, y), classes=("ant", "bee"), path=paths, **groups)
+    return write_run(path, RECIPE.format(name=path.name), table, predictions)
 
 
 @pytest.fixture

@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from messages import says
+from messages import saying, says
+from run_fixtures import write_run
+from tables_of_predictions import predictions_of
 
 from tlkit.cli.evaluation_commands import compare
 from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
-from tlkit.predictions import Predictions
-from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run import Run, open_run
-from tlkit.samples import Samples
 
 RECIPE = """\
 recipe_version: 1
@@ -33,34 +32,14 @@ audit: {{by: [light]}}
 
 def make_run(path: Path, *, wrong_at_night: int) -> Run:
     """Write what a fit leaves behind: 300 test images by day and by night, and 90 training images by day."""
-    directory = RunDirectory.create(path)
-    directory.recipe.write_text(RECIPE.format(name=path.name))
     light = ["day"] * 300 + ["night"] * 300 + ["day"] * 90
-    table = pd.DataFrame(
-        {
-            "path": [f"{i}.jpg" for i in range(690)],
-            "label": ["ant", "bee"] * 345,
-            "split": ["test"] * 600 + ["train"] * 90,
-            "digest": [""] * 690,
-            "light": light,
-        }
-    )
-    Samples(Path("photos"), ("ant", "bee"), table).to_csv(directory.split)
+    table = pd.DataFrame({"path": [f"{i}.jpg" for i in range(690)], "label": ["ant", "bee"] * 345, "light": light})
+    table["split"] = ["test"] * 600 + ["train"] * 90
     y = np.array([0, 1] * 300)
-    guess = y.copy()
-    guess[300 : 300 + wrong_at_night] = 1 - guess[300 : 300 + wrong_at_night]
-    predictions = Predictions.build(
-        classes=("ant", "bee"),
-        path=table.path[:600].tolist(),
-        y_true=y,
-        y_pred=guess,
-        groups=pd.DataFrame({"light": light[:600]}),
-    )
-    directory.predictions("test").parent.mkdir()
-    predictions.to_parquet(directory.predictions("test"))
-    directory.write_json(directory.environment, {"data": {"root": "photos"}})
-    directory.set_status("finished")
-    return open_run(path)
+    guess = np.where((np.arange(600) >= 300) & (np.arange(600) < 300 + wrong_at_night), 1 - y, y)
+    paths = table.path[:600].tolist()
+    predictions = predictions_of(y, guess, classes=("ant", "bee"), path=paths, light=light[:600])
+    return write_run(path, RECIPE.format(name=path.name), table, predictions)
 
 
 @pytest.fixture
@@ -96,7 +75,7 @@ def test_a_run_explains_its_gap_with_the_clusters_of_its_recipe_or_others(tmp_pa
     one, two = (found.column("light").worst.difference for found in (alone, clustered))
     assert two.high - two.low > 1.5 * (one.high - one.low)
     assert open_run(run.path).get_explanation() == clustered  # what was asked for beside it is not kept
-    assert "Intervals and tests allow for clusters of burst." in open_run(run.path).report().read_text(encoding="utf-8")
+    assert says(open_run(run.path).report().read_text(encoding="utf-8"), "clusters of burst")
 
 
 def test_the_report_of_a_run_explains_the_gaps(runs):
@@ -111,12 +90,12 @@ def test_output_report_and_card_state_that_a_split_selected_the_epoch(runs, caps
     old, _ = runs
     old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n2,0.4\n")
     print_run(old)
-    assert capsys.readouterr().out.startswith("old: finished, judged on the test split\n")
+    assert capsys.readouterr().out.splitlines()[0] == saying("old", "finished", "test")
     old.directory.predictions("test").rename(old.directory.predictions("val"))
     print_run(old)
-    assert capsys.readouterr().out.startswith("old: finished, judged on the val split, which also chose the epoch\n")
-    assert says(old.report().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
-    assert says(old.card().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
+    assert capsys.readouterr().out.splitlines()[0] == saying("old", "finished", "val", "chose the epoch")
+    for page in (old.report(), old.card()):
+        assert says(page.read_text(encoding="utf-8"), "selected the epoch", "data.test")
     old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n")
     assert not chose_epoch("val", old.history)
 
@@ -143,7 +122,7 @@ def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
     table = new.path.parent / "new.csv"
     new.predictions().table().to_csv(table, index=False)
     compare(old.path, table)
-    assert "1 of these images was also in an earlier split. Without: " in capsys.readouterr().out
+    assert says(capsys.readouterr().out, "1 of these images", "earlier split")
 
 
 def test_runs_of_one_name_are_shown_with_their_folders(runs, caplog):
@@ -173,7 +152,7 @@ def test_comparing_a_run_with_itself_warns(runs, caplog, monkeypatch):
     monkeypatch.chdir(runs[0].path.parent)
     found = open_run("old").compare(runs[0])
     assert (found.first, found.second) == ("old", "old (again)")
-    assert caplog.messages == ["old is compared with itself, so nothing can differ."]
+    assert caplog.messages == [saying("old", "with itself")]
 
 
 def test_a_run_is_held_against_gates_and_another_run(runs, tmp_path, monkeypatch):
@@ -190,10 +169,10 @@ def test_a_run_is_held_against_gates_and_another_run(runs, tmp_path, monkeypatch
 def test_gates_that_cannot_be_held_against_say_why(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("g.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/odl}\n")
-    with pytest.raises(RunError, match=r"g\.yaml:2  runs/odl does not exist.*Did you mean 'old'"):
+    with pytest.raises(RunError, match=saying("g.yaml:2", "runs/odl", "'old'").pattern):
         runs[0].gate("g.yaml")
     Path("g.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: old.json}\n")
-    with pytest.raises(PredictionsError, match="holds rates without images, which cannot be paired"):
+    with pytest.raises(PredictionsError, match=saying("old.json", "paired").pattern):
         runs[0].gate("g.yaml")
     with pytest.raises(RecipeError, match="does not exist"):
         runs[0].gate("none.yaml")

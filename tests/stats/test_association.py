@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from messages import saying
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
@@ -60,9 +61,9 @@ def test_the_adjusted_gap_agrees_with_statsmodels_marginal_effect(seed):
 
 def test_a_value_that_is_always_right_has_no_finite_fit():
     k, n, member, others = patterns(0, separated=True)
-    assert adjusted_gap(k, n, member=member, others=others).note == "some value is always right or always wrong"
+    assert adjusted_gap(k, n, member=member, others=others).note == saying("always right or always wrong")
 
 
 def test_membership_determined_by_another_attribute_cannot_be_adjusted():
     found = adjusted_gap([5, 8], [10, 10], member=[0, 1], others=[[0], [1]])
-    assert found.note == "membership follows from the other attributes"
+    assert found.note == saying("membership", "other attributes")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 from tlkit.stats import bootstrap
 from tlkit.stats.bootstrap import bootstrap_replicates, percentile_estimate
@@ -77,10 +78,10 @@ def test_undefined_replicates_are_dropped_and_counted() -> None:
     drawn = np.r_[np.linspace(0, 1, 97), [np.nan, np.inf, -np.inf]]
     estimate = percentile_estimate(0.5, drawn, n=40, confidence=0.9)
     assert (estimate.low, estimate.high) == pytest.approx((0.05, 0.95))
-    assert estimate.note == "undefined in 3 of 100 resamples"
+    assert estimate.note == saying("3 of 100")
     too_many = percentile_estimate(0.5, np.r_[drawn, [np.nan] * 3], n=40)
     assert (too_many.value, too_many.low, too_many.high) == (0.5, None, None)
-    assert too_many.note == "not enough data for an interval: undefined in 6 of 103 resamples"
+    assert too_many.note == saying("not enough data", "6 of 103")
 
 
 def test_an_undefined_value_has_no_interval() -> None:
@@ -89,12 +90,12 @@ def test_an_undefined_value_has_no_interval() -> None:
 
 @pytest.mark.parametrize("counts", [[[1, 2], [3, 4]], [1, -1], [0.5, 1.5]])
 def test_counts_must_be_one_row_of_whole_numbers(counts: list[float]) -> None:
-    with pytest.raises(ValueError, match="counts must be one-dimensional whole numbers, at least 0"):
+    with pytest.raises(ValueError, match="whole numbers"):
         bootstrap_replicates(counts, share_of_first, rng=np.random.default_rng(0))
 
 
 def test_empty_counts_and_an_impossible_confidence_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one row"):
         bootstrap_replicates([0, 0], share_of_first, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"above 0 and below 1, for example 0\.95\. Got 95 instead\."):
+    with pytest.raises(ValueError, match=saying("0.95", "Got 95").pattern):
         percentile_estimate(0.5, [0.5], n=1, confidence=95)

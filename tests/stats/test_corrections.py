@@ -62,5 +62,5 @@ def test_adjusted_values_do_not_depend_on_the_order_and_are_at_least_the_p_value
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, np.inf])
 def test_values_outside_0_to_1_are_refused(p):
-    with pytest.raises(ValueError, match=r"A p-value must be in \[0, 1\]. Got"):
+    with pytest.raises(ValueError, match="p-value"):
         holm([0.5, p])

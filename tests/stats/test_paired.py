@@ -25,7 +25,7 @@ def test_newcombes_paired_interval_gives_the_published_result():
 
 
 def test_there_is_no_difference_without_pairs():
-    assert paired_difference(Pairs(0, 0, 0, 0)).format() == "undefined (no images in common)"
+    assert paired_difference(Pairs(0, 0, 0, 0)).note == "no images in common"
 
 
 @given(pairs)

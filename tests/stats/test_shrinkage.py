@@ -64,7 +64,7 @@ def test_heterogeneity_is_never_negative_and_needs_two_groups_with_noise():
     ours = heterogeneity([0.9, 0.9], [0.01, 0.02])
     assert (ours.q, ours.i_squared, ours.tau_squared, ours.p) == (0.0, 0.0, 0.0, 1.0)
     assert heterogeneity([0.9], [0.01]) is None
-    with pytest.raises(ValueError, match="Every variance must be above 0"):
+    with pytest.raises(ValueError, match="variance"):
         heterogeneity([1.0, 0.9], [0.0, 0.01])
 
 
@@ -74,7 +74,7 @@ def test_the_effective_size_of_equal_weights_is_their_number():
 
 @pytest.mark.parametrize("weights", [[1, -1], [1, np.nan], [1, np.inf], [0, 0], []])
 def test_negative_infinite_or_zero_weights_are_refused(weights):
-    with pytest.raises(ValueError, match="Weights must be finite and at least 0, and not all 0"):
+    with pytest.raises(ValueError, match="Weights"):
         kish_n(weights)
 
 

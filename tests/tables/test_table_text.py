@@ -124,3 +124,12 @@ def test_control_characters_in_texts_are_replaced():
     shown = list(to_lines([table]))
     assert len(shown) == 6
     assert all(line.isprintable() for line in shown)
+
+
+def test_rows_that_are_worse_and_better_have_colors_of_their_own():
+    columns = (Column("name", "group"), Column("n", "images", "count"))
+    table = Table("t", "", columns, (("a", 1), ("b", 2), ("c", 3)), marks={0: "worst", 2: "better"})
+    plain, colored = list(to_lines([table])), list(to_lines([table], colored=True))
+    assert "\x1b" not in "".join(plain)
+    assert colored[:2] == plain[:2] and colored[3] == plain[3]
+    assert colored[2] == f"\x1b[31m{plain[2]}\x1b[0m" and colored[4] == f"\x1b[36m{plain[4]}\x1b[0m"

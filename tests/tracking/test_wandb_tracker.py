@@ -228,9 +228,21 @@ def test_a_failure_of_wandb_is_logged_and_the_run_continues(options, logged):
 
 
 def test_log_model_false_records_no_artifact(options):
-    options["log_model"] = False
-    folder = record_everything(options)
+    folder = record_everything(options | {"log_model": False})
     assert {artifact["type"] for artifact in records(folder, "artifact")} == {"run_table"}
+
+
+@pytest.mark.parametrize("log_report", [True, False])
+def test_a_report_is_a_page_and_an_artifact_unless_switched_off(options, tmp_path, log_report):
+    page = tmp_path / "report.html"
+    page.write_text("<p>a report</p>")
+    with open_tracker(**options | {"log_report": log_report}) as tracker:
+        tracker.log_report(page)
+    folder = Path(tracker.location)
+    reports = [artifact for artifact in records(folder, "artifact") if artifact["type"] == "report"]
+    assert [artifact["name"] for artifact in reports] == ["pets-report"] * log_report
+    shown = [one.read_text() for one in (folder / "files").rglob("*.html")]
+    assert shown == ["<p>a report</p>"] * log_report
 
 
 def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, logged):

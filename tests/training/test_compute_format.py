@@ -81,6 +81,11 @@ def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe,
     assert model_bytes(fit(recipe, {**settings, "name": "cut"}, resume=True)) == model_bytes(whole)
 
 
+def compile_by(backend, monkeypatch):
+    own = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **given: own(module, backend=backend, **given))
+
+
 def test_compiled_training_equals_eager_training_and_resumes(tiny_recipe, monkeypatch):
     graphs, limit = [], torch.compiler.config.recompile_limit
 
@@ -88,7 +93,7 @@ def test_compiled_training_equals_eager_training_and_resumes(tiny_recipe, monkey
         graphs.append(graph)
         return graph.forward
 
-    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=counting, dynamic=False))
+    compile_by(counting, monkeypatch)
     recipe = tiny_recipe()
     eager = fit(recipe, {**SHORT, "name": "eager"})
     assert not graphs
@@ -109,7 +114,7 @@ def test_a_missing_compiler_is_reported_before_training(tiny_recipe, monkeypatch
     def failing(graph, inputs):
         raise RuntimeError("no C++ compiler")
 
-    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=failing, dynamic=False))
+    compile_by(failing, monkeypatch)
     with pytest.raises(RecipeError, match=saying("train.compile", "cannot compile", "use train").pattern):
         fit(tiny_recipe(), {**SHORT, "train.compile": True})
     assert not list(Path("runs/tiny/checkpoints").glob("*"))  # before training starts

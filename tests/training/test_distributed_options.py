@@ -119,7 +119,7 @@ def test_each_process_mixes_its_own_images(recipe, monkeypatch):
     more = mixing | {"train.sampling": "balanced", "train.ema_decay": 0.9, "train.loss": "focal"}
     original = Classifier.batch_loss
 
-    def in_halves(self, batch, *, epoch, batch_idx, processes):
+    def in_halves(self, batch, *, epoch, batch_idx):
         half = min(4, -(-len(batch[1]) // 2))
         losses = []
         for rank, part in enumerate((slice(None, half), slice(half, None))):

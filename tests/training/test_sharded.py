@@ -153,6 +153,10 @@ def test_blocks_that_return_views_can_be_sharded():
         ({"train.precision": 16, "train.device": "cuda"}, saying("train.precision", "16", "bf16", "parallel: ddp")),
         ({"train.memory_format": "channels_last"}, saying("train.memory_format", "contiguous", "parallel: ddp")),
         ({"train.compile": True}, saying("train.compile", "compile: false", "parallel: ddp")),
+        (
+            {"train.loss": "group_dro", "train.accumulate_grad_batches": 2},
+            saying("train.accumulate_grad_batches", "2", "data.batch_size", "parallel: ddp"),
+        ),
     ],
 )
 def test_options_that_contradict_sharding_are_refused(recipe, more, said):

@@ -19,7 +19,7 @@ from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES, search_slice
 from tlkit.audit.slices.split_half import search_half, split_units
 from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.duplicates import find_duplicates
-from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
+from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images, read_properties
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
@@ -134,7 +134,7 @@ def load_image_properties(run: Run, split: str, *, progress: Callable[[int, int]
     samples = run.samples.split(split)
     digests = samples.table.set_index(PATH)[DIGEST]
     file = run.directory.image_properties
-    stored = pd.read_parquet(file) if file.is_file() else pd.DataFrame(columns=[DIGEST])
+    stored = read_properties(file)
     missing = digests[~digests.isin(set(stored[DIGEST]))].index.tolist()
     if missing:
         logger.info("Measuring %d images of the %s split.", len(missing), split)

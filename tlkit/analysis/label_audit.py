@@ -1,9 +1,9 @@
-"""`LabelAudit`: images with probable label errors, most doubtful first, and an estimate of their number."""
+"""`LabelAudit`: images with probable label errors, most doubtful first, and an upper guess of their number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -48,13 +48,15 @@ class Suspect:
 
 @dataclass(frozen=True, repr=False)
 class LabelAudit:
-    """Images with probable label errors, and an estimate of the number of wrong labels.
+    """Images with probable label errors, and an upper guess of the number of wrong labels.
 
     Attributes:
         classes: class names, in the order of `proba` and `neighbors`.
         images: how many were audited, by split.
         suspects: the images for which head and neighbors together prefer another class, most doubtful first.
-        wrong: estimated number of wrong labels among all images, with its interval; no value where there are too few.
+        wrong: upper guess of the number of wrong labels among all images: the share of the clearest images that
+            contradict their label, times all. The head's own errors count, so the interval begins at 0. It holds where
+            labels of clear images are wrong as often as others; no value where there are too few images.
         accuracy: out-of-fold accuracy of the head, by the labels of the data set.
         head: kind of the head.
         folds: number of folds.
@@ -62,6 +64,7 @@ class LabelAudit:
         confidence: level of the intervals.
         run: name of the run whose images they are; "" for features from elsewhere.
         strategy: kind of the run's strategy. A backbone that is not frozen has learned the labels, wrong ones too.
+        left_out: images that are not judged, by class: those of classes with fewer images than folds.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +78,7 @@ class LabelAudit:
     confidence: float
     run: str = ""
     strategy: str = "frozen"
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -118,7 +122,9 @@ class LabelAudit:
         suspects = tuple(
             Suspect(**{**one, **{name: tuple(one[name]) for name in tuples}}) for one in values["suspects"]
         )
-        plain = {name: values[name] for name in ("images", "head", "folds", "k", "confidence", "run", "strategy")}
+        plain = {
+            name: values[name] for name in ("images", "head", "folds", "k", "confidence", "run", "strategy", "left_out")
+        }
         return cls(
             classes=tuple(values["classes"]),
             suspects=suspects,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.tables import Column, Table
+from tlkit.errors import first_few
+from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.analysis.label_audit import LabelAudit
@@ -46,7 +47,8 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
             ),
             notes=(
                 _suspects_sentence(audit),
-                _estimate_sentence(audit),
+                _guess_sentence(audit),
+                *([_left_out_sentence(audit)] if audit.left_out else []),
                 *([] if audit.strategy == "frozen" else [fine_tuned_sentence(audit.run, audit.strategy)]),
             ),
         ),
@@ -74,17 +76,27 @@ def _suspects_sentence(audit: LabelAudit) -> str:
     return found
 
 
-def _estimate_sentence(audit: LabelAudit) -> str:
+def _guess_sentence(audit: LabelAudit) -> str:
     wrong = audit.wrong
     if wrong.value is None or wrong.low is None or wrong.high is None:
-        return f"The number of wrong labels cannot be estimated: {wrong.note}."
-    ends = f"{audit.confidence:.0%} interval {wrong.low:,.0f} to {wrong.high:,.0f}"
+        return f"The number of wrong labels cannot be guessed: {wrong.note}."
+    interval = f"{audit.confidence:.0%} interval {wrong.low:,.0f} to {wrong.high:,.0f}"
     if wrong.value == 0:
         return (
-            f"Estimated number of wrong labels: 0 ({ends}), since none of the {wrong.n:,} images that are clearest "
-            "contradicts its label."
+            f"Upper guess of the number of wrong labels: 0 ({interval}), since none of the {wrong.n:,} images that are "
+            "clearest contradicts its label. Labels of unclear images may be wrong more often."
         )
     return (
-        f"Estimated number of wrong labels: {wrong.value:,.0f} of {audit.total:,} ({ends}), from the {wrong.n:,} "
-        "images that are clearest; errors of the method among them count, too."
+        f"Upper guess of the number of wrong labels: {wrong.value:,.0f} of {audit.total:,} ({interval}), from the "
+        f"{wrong.n:,} images that are clearest. Some of these are errors of the head, which is why the interval begins "
+        "at 0; it holds if labels of clear images are wrong as often as those of others."
+    )
+
+
+def _left_out_sentence(audit: LabelAudit) -> str:
+    images, classes = sum(audit.left_out.values()), list(audit.left_out)
+    return (
+        f"Not judged: {counted(images, 'image')} of {len(classes):,} "
+        f"{'class' if len(classes) == 1 else 'classes'} with fewer images (duplicates and groups count once) than the "
+        f"{audit.folds} folds: {first_few(classes)}. Out of fold, the head hardly knows such a class."
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_cla
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.choices import CONFIDENCE, FOLDS, REPEATS, SEED
 from tlkit.errors import DataError
+from tlkit.features.folds import assign_folds
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
 from tlkit.stats.arrays import Floats, Ints, Mask
@@ -20,7 +22,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
 CLEAREST = 0.1
-"""Share of the images, those with the most confident predictions, from which the number of errors is estimated."""
+"""Share of the images, those with the most confident predictions, from which the number of errors is guessed."""
 MIN_CLEAREST, MAX_CLEAREST_SHARE = 50, 0.25
 
 
@@ -45,9 +47,13 @@ def find_label_issues(
     The score of a label is the head's out-of-fold probability of it (self-confidence) times (v + 1)/(k + C), where v of
     the k nearest neighbors have it. Confident learning is cleanlab's `find_label_issues`
     (Northcutt, Jiang & Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, section 3.2:
-    prune by noise rate). The number of wrong labels is estimated from the tenth of the images with the most confident
-    predictions: the share of these that contradict the label, with Wilson's interval. The assumption is that labels
-    are wrong as often among these as among others; errors of the head among them count as wrong labels.
+    prune by noise rate). The number of wrong labels is guessed from above, from the tenth of the images with the most
+    confident predictions: the share of these that contradict the label. Some of them are errors of the head, so the
+    interval reaches from 0 to the upper end of Wilson's. It assumes that labels are wrong as often among these images
+    as among others (`benchmarks/label_counts.py` has measured cases).
+
+    A class with fewer images (duplicates and groups count once) than folds is left out: out of fold the head hardly
+    knows it, and every image of it would look wrong.
 
     `x` (N, D), `y` (N,) positions in `classes`; `paths` (different texts), `splits` and `digests` (sha256; copies share
     a fold) of the images. `duplicates` are sets of rows that show the same picture, `groups` names what must stay in
@@ -57,56 +63,90 @@ def find_label_issues(
         DataError: there are too few images, or of fewer than two classes.
         ModelError: the kind of head is unknown.
     """
-    y = np.asarray(y, dtype=np.int64)
-    if len(np.unique(y)) < 2:
+    images = _Images(x, np.asarray(y, dtype=np.int64), paths, splits, digests, groups, duplicates)
+    if len(np.unique(images.y)) < 2:
         raise DataError("A label audit needs images of two classes or more.")
+    dealt = assign_folds(paths, images.y, folds=folds, seed=seed, groups=groups, digests=images.pictures)
+    left_out = {classes[code]: int((images.y == code).sum()) for code in dealt.rare_classes}
+    images = images.without(dealt.rare_classes) if left_out else images
+    result = LabelAudit(
+        classes=tuple(classes),
+        images={name: images.splits.count(name) for name in dict.fromkeys(splits)},
+        suspects=(),
+        wrong=Estimate(None, None, None, n=len(images.y), note="no two classes have as many images as there are folds"),
+        accuracy=Estimate(None, None, None, n=0, note="no images"),
+        head=head,
+        folds=folds,
+        k=0,
+        confidence=confidence,
+        left_out=left_out,
+    )
+    if len(np.unique(images.y)) < 2:
+        return result
     found = out_of_fold(
-        x,
-        y,
+        images.x,
+        images.y,
         classes=classes,
-        paths=paths,
+        paths=images.paths,
         kind=head,
         folds=folds,
         repeats=repeats,
         seed=seed,
-        groups=groups,
-        digests=_picture_ids(digests, duplicates),
+        groups=images.groups,
+        digests=images.pictures,
     )
     proba, fold = np.asarray(found.predictions.proba, dtype=np.float64), found.folds.assignments[0]
-    k = choose_neighbor_count(y)
-    votes = neighbor_class_shares(x, y, fold, classes=len(classes), k=k)
+    k = choose_neighbor_count(images.y)
+    votes = neighbor_class_shares(images.x, images.y, fold, classes=len(classes), k=k)
     product = proba * (k * votes + 1.0) / (k + len(classes))
-    names = _Named(tuple(classes), paths, splits, digests, duplicates)
-    hits = int((proba.argmax(axis=1) == y).sum())
-    return LabelAudit(
-        classes=tuple(classes),
-        images={name: list(splits).count(name) for name in dict.fromkeys(splits)},
-        suspects=tuple(names.suspects(y, proba, votes, product)),
-        wrong=_estimate_wrong(y, product, confidence),
-        accuracy=wilson(hits, len(y), confidence=confidence),
-        head=head,
-        folds=folds,
+    hits = int((proba.argmax(axis=1) == images.y).sum())
+    return replace(
+        result,
+        suspects=tuple(images.suspects(result.classes, proba, votes, product)),
+        wrong=_guess_wrong(images.y, product, confidence),
+        accuracy=wilson(hits, len(images.y), confidence=confidence),
         k=k,
-        confidence=confidence,
     )
 
 
-@dataclass(frozen=True)
-class _Named:
-    """Names of classes and images, and the sets of rows that show the same picture."""
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """The images to judge, as the arguments of `find_label_issues` have them."""
 
-    classes: tuple[str, ...]
+    x: Features
+    y: Ints
     paths: Sequence[str]
     splits: Sequence[str]
     digests: Sequence[str]
+    groups: Sequence[Hashable | None] | None
     duplicates: Sequence[Sequence[int]]
 
-    def suspects(self, y: Ints, proba: Floats, votes: Floats, product: Floats) -> Iterator[Suspect]:
+    @cached_property
+    def pictures(self) -> list[str]:
+        """An identifier of each row's picture: the digest of the file, or that of its set of duplicates."""
+        names = list(self.digests)
+        for group in self.duplicates:
+            for row in group:
+                names[row] = f"duplicate of row {group[0]}"
+        return names
+
+    def without(self, rare: Sequence[int]) -> _Images:
+        """Return the images of the other classes."""
+        kept = np.flatnonzero(~np.isin(self.y, rare)).tolist()
+        place = {row: new for new, row in enumerate(kept)}
+        paths, splits, digests = ([texts[row] for row in kept] for texts in (self.paths, self.splits, self.digests))
+        groups = None if self.groups is None else [self.groups[row] for row in kept]
+        duplicates = [[place[row] for row in group if row in place] for group in self.duplicates]
+        return _Images(
+            np.asarray(self.x)[kept], self.y[kept], paths, splits, digests, groups, [g for g in duplicates if g]
+        )
+
+    def suspects(self, classes: Sequence[str], proba: Floats, votes: Floats, product: Floats) -> Iterator[Suspect]:
         """Yield the images for which another class has the largest product, most doubtful first."""
-        rows = np.arange(len(y))
-        score, issue = product[rows, y], _confident_learning(y, proba)
+        rows = np.arange(len(self.y))
+        score, issue = product[rows, self.y], _confident_learning(self.y, proba)
         others = product.copy()
-        others[rows, y] = -1.0
+        others[rows, self.y] = -1.0
         suggested = others.argmax(axis=1)
         doubtful = np.flatnonzero(others.max(axis=1) > score)
         doubtful = doubtful[np.lexsort((np.asarray(self.paths)[doubtful], score[doubtful]))]
@@ -116,23 +156,14 @@ class _Named:
                 self.paths[row],
                 self.splits[row],
                 self.digests[row],
-                self.classes[y[row]],
-                self.classes[suggested[row]],
+                classes[self.y[row]],
+                classes[suggested[row]],
                 float(score[row]),
                 tuple(proba[row].tolist()),
                 tuple(votes[row].tolist()),
                 bool(issue[row]),
                 tuple(self.paths[other] for other in copies.get(row, ())),
             )
-
-
-def _picture_ids(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) -> list[str]:
-    """Return an identifier of each row's picture: the digest of the file, or that of its set of duplicates."""
-    names = list(digests)
-    for group in duplicates:
-        for row in group:
-            names[row] = f"duplicate of row {group[0]}"
-    return names
 
 
 def _confident_learning(y: Ints, proba: Floats) -> Mask:
@@ -146,8 +177,8 @@ def _confident_learning(y: Ints, proba: Floats) -> Mask:
     return np.asarray(find_label_issues(codes, known, min_examples_per_class=0, n_jobs=1), dtype=np.bool_)
 
 
-def _estimate_wrong(y: Ints, product: Floats, confidence: float) -> Estimate:
-    """Return the estimated number of wrong labels, from the clearest images."""
+def _guess_wrong(y: Ints, product: Floats, confidence: float) -> Estimate:
+    """Return the upper guess of the number of wrong labels, from the clearest images, and 0 to its upper end."""
     n = len(y)
     clear = max(MIN_CLEAREST, round(CLEAREST * n))
     if clear > MAX_CLEAREST_SHARE * n:
@@ -156,5 +187,5 @@ def _estimate_wrong(y: Ints, product: Floats, confidence: float) -> Estimate:
     certainty = product.max(axis=1) / product.sum(axis=1)
     clearest = np.argsort(-certainty, kind="stable")[:clear]
     rate = wilson(int((product[clearest].argmax(axis=1) != y[clearest]).sum()), clear, confidence=confidence)
-    assert rate.value is not None and rate.low is not None and rate.high is not None
-    return Estimate(rate.value * n, rate.low * n, rate.high * n, n=clear)
+    assert rate.value is not None and rate.high is not None
+    return Estimate(rate.value * n, 0.0, rate.high * n, n=clear)

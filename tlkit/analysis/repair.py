@@ -61,7 +61,8 @@ def repair(
     groups are the intersections of class and attribute. The simplest that helps on val, and is not distinguishable
     from the best, is chosen; the verdict comes from test, which is not used before. The worst group is one of the
     intersections where each has enough validation images, else one of the attribute's values; without an attribute it
-    is one of the classes.
+    is one of the classes. Values, or classes, with fewer validation images are never the worst, and the result names
+    them; where fewer than two are left, nothing is tried.
 
     Args:
         run: a run or its directory, with val and test splits.
@@ -97,12 +98,12 @@ def repair(
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
         raise DataError(*problems)
     task = _Task(run, samples, predictor, Grouping.of(samples, options.columns), options, margin)
-    empty = task.no_result()
-    too_few = task.groups.too_few(samples, options.min_group_size)
-    if too_few or not all(empty.images.values()):
-        return _stored(run, replace(empty, too_few=too_few))
+    counts, smallest = task.groups.validation_images(samples), options.min_group_size
+    empty = replace(task.no_result(), too_few={name: count for name, count in counts.items() if count < smallest})
+    if len(counts) - len(empty.too_few) < 2 or not all(empty.images.values()):
+        return _stored(run, empty)
     features = embed_run(run, options=embedding, progress=progress)
-    result, candidate = task.fit(features, allow=allow_attribute)
+    result, candidate = task.fit(features, empty, allow=allow_attribute)
     if candidate is None or candidate.linear is None or result.verdict == "FAIL":
         return _stored(run, result)
     result = replace(result, run=recipe.name)
@@ -138,13 +139,13 @@ class _Task:
     options: AuditOptions
     margin: float
 
-    def fit(self, features: Features, *, allow: bool) -> tuple[Repair, RepairCandidate | None]:
-        """Return the result of all candidates, without a new run, and the candidate that was chosen, if any."""
+    def fit(self, features: Features, empty: Repair, *, allow: bool) -> tuple[Repair, RepairCandidate | None]:
+        """Return a result filled in with all candidates, without a new run, and the chosen candidate, if any."""
         start = time.perf_counter()
         images = GroupedImages.of(features, self.samples, self.groups, self.run, self.options.min_group_size)
         choice = self._choose(images, allow=allow)
         result = replace(
-            self.no_result(),
+            empty,
             judged_by=images.judged_by,
             groups=images.names,
             trials=choice.trials,
@@ -218,10 +219,12 @@ class _Task:
         )
         columns = (GroupColumn(images.judged_by),) if self.groups.by else ()
         if columns:
-            named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
+            names = np.array([*images.names, None], dtype=object)[group]  # -1 finds None
+            named = pd.DataFrame({PATH: samples.paths, images.judged_by: names})
             before, after = before.with_groups(named), after.with_groups(named)
         comparison = compare_models(before, after, replace(self.options, columns=columns), names=("before", "after"))
-        return replace(result, verdict=verdict, test=worst, too_few=dict.fromkeys(unseen, 0), comparison=comparison)
+        too_few = {**result.too_few, **dict.fromkeys(unseen, 0)}
+        return replace(result, verdict=verdict, test=worst, too_few=too_few, comparison=comparison)
 
     def no_result(self) -> Repair:
         """Return the result of a repair for which there are not enough images."""

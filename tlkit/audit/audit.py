@@ -131,8 +131,13 @@ def audit_groups(
     return audit_predictions(predictions, options)
 
 
-def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
+def audit_predictions(predictions: Predictions, options: AuditOptions, *, level: int = logging.INFO) -> Audit:
     """Return the audit of predictions with the given options; see `audit_groups`.
+
+    Args:
+        predictions: with the group columns.
+        options: of the audit.
+        level: of the log lines; those of a second split of one run would repeat the first's.
 
     Raises:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
@@ -140,21 +145,22 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
     """
     require_valid(predictions, options, purpose="compare")
     labelled, known = predictions.y_true >= 0, predictions.labelled
-    options = _completed(options, predictions)
+    options = _completed(options, predictions, level)
     levels = [
         discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
-    _log_levels(levels, options)
-    design = design_of(known.groups, options)
+    _log_levels(levels, options, level)
+    design = design_of(known.groups, options, level=level)
     rates = rates_of(options.metrics, known.classes, options.positive)
     untested, profiles = [], []
-    for membership in _all_memberships(levels, labelled, options):
+    for membership in _all_memberships(levels, labelled, options, level):
         grouped = GroupedPredictions(known, membership.take(labelled), design, options)
         untested += [_compare(grouped, rate) for rate in rates]
         profiles.append(profile_table(grouped))
     tables, tests = assign_verdicts(untested, options)
     unlabelled = int((~labelled).sum())
-    logger.info(
+    logger.log(
+        level,
         "Audit by %s: tables: %d, tests against the complement: %d, images: %d%s.",
         ", ".join(options.by),
         len(tables),
@@ -169,20 +175,19 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         overall=overall_accuracy(known.correct, design, options),
         tests=tests,
         group_tables=tables,
-        columns=tuple(_column_facts(level, labelled, known.correct, options, untested) for level in levels),
+        columns=tuple(_column_facts(one, labelled, known.correct, options, untested) for one in levels),
         profiles=tuple(profiles),
     )
 
 
-def _log_levels(levels: Sequence[Levels], options: AuditOptions) -> None:
-    for level, spec in zip(levels, options.columns, strict=True):
-        logger.info(
-            "Group column %s is %s: %s.", level.column, level.kind, grouping(level.kind, len(level.values), spec)
-        )
-        for alike in similar_values(level.values):
-            logger.warning(
+def _log_levels(found: Sequence[Levels], options: AuditOptions, level: int) -> None:
+    for one, spec in zip(found, options.columns, strict=True):
+        logger.log(level, "Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
+        for alike in similar_values(one.values):
+            logger.log(
+                logging.WARNING if level >= logging.INFO else level,
                 "Group column %s: %s differ only in case or spaces and count as different groups.",
-                level.column,
+                one.column,
                 first_few([repr(value) for value in alike]),
             )
 
@@ -204,7 +209,7 @@ def rate_tables(
     for columns, rate in dict.fromkeys((tuple(columns), rate) for columns, rate in pairs):
         rates.setdefault(columns, []).append(rate)
     labelled, known = predictions.y_true >= 0, predictions.labelled
-    design = design_of(known.groups, options)
+    design = design_of(known.groups, options, level=logging.DEBUG)
     untested = []
     for columns, column_rates in rates.items():
         levels = [discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
@@ -215,24 +220,26 @@ def rate_tables(
     return assign_verdicts(untested, options)[0]
 
 
-def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
+def _completed(options: AuditOptions, predictions: Predictions, level: int) -> AuditOptions:
     """Return the options with the rates of the criteria, and with the second of two classes as the positive one."""
     metrics = tuple(dict.fromkeys((*options.metrics, *metrics_of(options.criteria))))
     positive = options.positive
     if positive is None and len(predictions.classes) == 2:
         positive = predictions.classes[1]
         if set(metrics) - {"accuracy"}:
-            logger.info("The positive class is %r, the second of two; positive= sets another.", positive)
+            logger.log(level, "The positive class is %r, the second of two; positive= sets another.", positive)
     return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_memberships(levels: Sequence[Levels], labelled: Mask, options: AuditOptions) -> list[GroupMembership]:
+def _all_memberships(
+    levels: Sequence[Levels], labelled: Mask, options: AuditOptions, level: int
+) -> list[GroupMembership]:
     """Return the groups of each column, then of each intersection of columns with two groups or more."""
-    by_name = {level.column: level for level in levels}
-    singles = [cross_columns([level]) for level in levels]
+    by_name = {one.column: one for one in levels}
+    singles = [cross_columns([one]) for one in levels]
     crossed = [membership.columns[0] for membership in singles if _count_groups(membership, labelled) >= 2]
-    if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
-        logger.info("Columns with fewer than two groups have no intersections: %s.", ", ".join(alone))
+    if (alone := [one.column for one in levels if one.column not in crossed]) and len(levels) > 1:
+        logger.log(level, "Columns with fewer than two groups have no intersections: %s.", ", ".join(alone))
     order = min(options.max_intersection_order, len(crossed))
     return singles + [cross_columns([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 

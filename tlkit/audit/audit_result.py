@@ -13,7 +13,7 @@ from tlkit.audit.audit_tables import audit_tables
 from tlkit.audit.cell_suppression import write_export
 from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
 from tlkit.audit.group_profiles import ProfileTable
-from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record
+from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, direction_counts, record
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate
@@ -104,6 +104,11 @@ class Audit:
         ]
 
     @property
+    def directions(self) -> str:
+        """How many rows fail below and above the rest, as text: "1 below the rest"; "" where none fails."""
+        return direction_counts(row for table in self.group_tables for row in table.rows)
+
+    @property
     def gaps(self) -> dict[str, Gap]:
         """The largest gap, by table name; tables without one are left out."""
         return {table.name: table.gap for table in self.group_tables if table.gap is not None}
@@ -147,8 +152,8 @@ class Audit:
         """
         tables = self.group_tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
         frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
-        texts = ("by", "group", "metric", "class_name", "verdict", "complement_needed", "wide")
-        whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
+        texts = ("by", "group", "metric", "class_name", "verdict", "direction", "complement_needed", "wide")
+        whole = dict.fromkeys(("n", "images", "images_needed", "clusters", "clusters_needed"), "Int64")
         return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
 
     def profile_table(self, by: str | Sequence[str]) -> ProfileTable:

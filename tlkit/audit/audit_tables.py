@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.estimators import FEW_CLUSTERS
 from tlkit.audit.groups.group_columns import QUANTILES, short_number
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact, redaction_notes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
     from tlkit.audit.groups.group_columns import GroupColumn, Kind
+    from tlkit.audit.options import AuditOptions
     from tlkit.stats.estimate import Estimate
 
 MOST_ROWS = 40  # with more rows, those about the accuracy of single columns are shown, and what fails
@@ -58,7 +60,8 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
     """Return one rate by group, and its difference from the complement, with test and verdict.
 
     Groups that are too small show their size alone. The notes compare the largest gap with that
-    expected by chance. Rows that fail are marked "worst", small ones "quiet".
+    expected by chance. Rows that fail are marked "worst", or "better" where the group is better off than
+    its complement, small ones "quiet".
 
     Args:
         audit: the audit.
@@ -66,23 +69,26 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         only_failing: leave out the rows that do not fail; a note counts them.
     """
     shown = [row for row in table.rows if not only_failing or row.verdict == "FAIL"]
-    settings = audit.settings
+    settings, directed = audit.settings, any(row.direction for row in shown)
     level = f"{settings.confidence:.0%}"
     columns = [
         Column("group", "group"),
         Column("n", "n", "count"),
+        *_cluster_columns(settings)[:1],
         Column("rate", f"{table.rate_name} [{level}]", "estimate"),
         Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
         Column("p_holm", "p (Holm)", "p_value"),
         Column("verdict", "verdict", "verdict"),
+        *([Column("direction", "direction", "word")] if directed else []),
         Column("detectable_gap", "smallest gap it could show", "number", digits=2),
         Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+        *_cluster_columns(settings)[1:],
     ]
     extra = [_rate_note(audit, row) for row in shown]
     if any(extra):
         columns.append(Column("note", "note"))
     marks: dict[int, Mark] = {place: "quiet" for place, row in enumerate(shown) if row.suppressed}
-    marks |= {place: "worst" for place, row in enumerate(shown) if row.verdict == "FAIL"}
+    marks |= {place: _mark(table, row) for place, row in enumerate(shown) if row.verdict == "FAIL"}
     fewer = len(table.rows) - len(shown)
     more = (f"{counted(fewer, 'more row')}, none of them FAIL.",) if fewer else ()
     return Table(
@@ -90,7 +96,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         title=f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}",
         columns=tuple(columns),
         rows=tuple(
-            (*_rate(row, settings.max_half_width), *((note,) if any(extra) else ()))
+            (*_rate(row, settings, directed=directed), *((note,) if any(extra) else ()))
             for row, note in zip(shown, extra, strict=True)
         ),
         notes=(*more, *_rate_notes(audit, table, shown)),
@@ -111,12 +117,27 @@ def failed_table(audit: Audit) -> Table:
             Column("n", "n", "count"),
             Column("value", f"value [{level}]", "estimate"),
             Column("difference", f"against the complement [{level}]", "estimate", signed=True),
+            Column("direction", "direction", "word"),
         ),
         rows=tuple(
-            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(difference, most))
+            (
+                table.by,
+                row.name,
+                table.rate_name,
+                row.rate.n,
+                redact(row.rate, most),
+                redact(difference, most),
+                row.direction,
+            )
             for table, row, difference in audit.failures
         ),
+        marks={place: _mark(table, row) for place, (table, row, _) in enumerate(audit.failures)},
     )
+
+
+def _mark(table: GroupTable, row: GroupRow) -> Mark:
+    """Return the mark of a row that fails."""
+    return "better" if table.is_better(row) else "worst"
 
 
 def undecided_table(audit: Audit) -> Table:
@@ -133,6 +154,7 @@ def undecided_table(audit: Audit) -> Table:
             Column("rate", "rate"),
             Column("n", "n", "count"),
             Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+            *_cluster_columns(settings)[1:],
             Column("complement_needed", "as many of the complement", "flag"),
         ),
         rows=tuple(
@@ -142,6 +164,7 @@ def undecided_table(audit: Audit) -> Table:
                 table.rate_name,
                 None if row.suppressed else row.rate.n,
                 _needed(row),
+                *([] if settings.unit_column is None else [row.clusters_needed]),
                 row.complement_needed,
             )
             for table, row in rows
@@ -186,7 +209,7 @@ def _overview_notes(audit: Audit) -> list[str]:
     failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
-        found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
+        found.append(f"Beyond the tolerance of {settings.tolerance:g}, {audit.directions}: {first_few(named)}.")
     specs = {spec.column: spec for spec in settings.columns}
     found += [note for facts in audit.columns for note in _column_notes(facts, specs[facts.column])]
     found += _design_notes(audit)
@@ -207,7 +230,7 @@ def _overview_notes(audit: Audit) -> list[str]:
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
     rate = redact(row.rate, most).format()
     against = redact(difference, most).format(signed=True)
-    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
+    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement, {row.direction})"
 
 
 def grouping(kind: Kind, groups: int, spec: GroupColumn) -> str:
@@ -256,16 +279,31 @@ def _design_notes(audit: Audit) -> list[str]:
     return [f"Intervals and tests allow for {settings.design_words}.{cost}"]
 
 
-def _rate(row: GroupRow, most: float) -> tuple[Cell, ...]:
+def _cluster_columns(settings: AuditOptions) -> tuple[Column, ...]:
+    """Return the columns of the number of clusters and of those needed; none where images are independent."""
+    if settings.unit_column is None:
+        return ()
+    kind = "matched sets" if settings.pair_by is not None else "clusters"
+    return (
+        Column("clusters", f"{kind} of {settings.unit_column}", "count"),
+        Column("clusters_needed", f"in {kind} of {settings.unit_column}", "count"),
+    )
+
+
+def _rate(row: GroupRow, settings: AuditOptions, *, directed: bool) -> tuple[Cell, ...]:
+    most, in_clusters = settings.max_half_width, settings.unit_column is not None
     return (
         row.name,
         row.rate.n,
+        *([row.clusters] if in_clusters else []),
         None if row.suppressed else redact(row.rate, most),
         None if row.difference is None else redact(row.difference, most),
         row.p_holm,
         row.verdict,
+        *([row.direction] if directed else []),
         row.detectable_gap,
         _needed(row),
+        *([row.clusters_needed] if in_clusters else []),
     )
 
 
@@ -280,6 +318,9 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
     found = [row.rate.note.partition(", but ")[2]] if ", but " in row.rate.note else []
     if row.difference is None and not row.suppressed:
         found.append("too few other images to compare with")
+    if row.clusters is not None and 1 < row.clusters < FEW_CLUSTERS:
+        kind = "matched sets" if audit.settings.pair_by is not None else "clusters"
+        found.append(f"only {row.clusters} {kind} of {audit.settings.unit_column}")
     if row.p_holm is not None and row.p_holm < audit.settings.alpha:
         found.append("there is a gap, but it may be within the tolerance")
     return "; ".join(found)

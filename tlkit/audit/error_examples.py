@@ -93,6 +93,11 @@ class ConfusionShift:
     p_holm: float | None
 
 
+def neighbors_from_dict(values: Mapping[str, Any]) -> dict[str, tuple[NearestImage, ...]]:
+    """Return the nearest images of each image, by its path, from stored values."""
+    return {path: tuple(NearestImage(**one) for one in images) for path, images in values.items()}
+
+
 @dataclass(frozen=True)
 class GroupImages:
     """Images of one group, and its confusions.

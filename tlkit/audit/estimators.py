@@ -24,6 +24,9 @@ from tlkit.stats.hypothesis_tests import GapTest, fisher_exact, max_gap
 
 Sides = tuple[Floats, Floats, Floats, Floats]
 
+FEW_CLUSTERS = 10
+"""With fewer clusters, how much they differ is not known well enough to say how many more are needed."""
+
 
 @dataclass(frozen=True)
 class RateEstimates:
@@ -47,6 +50,9 @@ class RateEstimates:
             (variance, degrees of freedom). (nan, 0) for independent images, whose intervals need neither.
         gap: call gap(mask), shape (G,); tests the largest gap among the groups where the mask is True.
         clusters: clusters of each row, shape (G + 1,); None where images are independent.
+        per_cluster: effective images that one more cluster of a row adds, shape (G + 1,), from 1 to its images: as in
+            the row itself; with fewer than 10 clusters as in the complement; where that has fewer, too, 1. None where
+            images are independent.
     """
 
     n: Ints
@@ -61,6 +67,7 @@ class RateEstimates:
     difference_variance: Callable[[int, int | None], tuple[float, float]]
     gap: Callable[[Mask], GapTest | None]
     clusters: Ints | None = None
+    per_cluster: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,7 @@ def designed_estimates(
         compared.difference_variance,
         gap,
         None if rates.moments is None else rates.moments.clusters[:rows],
+        None if rates.moments is None else _per_cluster(rates.moments, images),
     )
 
 
@@ -243,6 +251,14 @@ def _clustered(successes: Floats, totals: Floats, images: Ints, confidence: floa
     )
     size[clusters < 2] = rate_size[clusters < 2] = 0.0  # the variance is unknown with one cluster
     return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, moments.correlation)
+
+
+def _per_cluster(moments: Moments, images: Ints) -> Floats:
+    """Return the effective images that one more cluster of each row adds, shape (G + 1,), at least 1."""
+    variance, clusters, rows = np.diagonal(moments.covariance), moments.clusters, len(images) // 2
+    size = effective_size(moments.rate, variance, images=images, clusters=clusters)
+    each = np.where(clusters >= FEW_CLUSTERS, np.maximum(size / np.maximum(clusters, 1), 1.0), 1.0)
+    return np.where(clusters[:rows] >= FEW_CLUSTERS, each[:rows], each[rows:])
 
 
 def _compare_weighted(rates: _Rates) -> _Comparison:

@@ -132,7 +132,7 @@ def explain_predictions(
         column: membership_of(known.groups, (column,), max_values=options.max_values) for column in cut.names
     }
     orders = _orders(memberships, {**cut.order, **(order or {})})
-    design = design_of(known.groups, options, log=False)
+    design = design_of(known.groups, options, level=logging.DEBUG)
     explained = []
     for column, membership in memberships.items():
         estimates = GapEstimates(GroupedPredictions(known, membership, design, options), replicates)

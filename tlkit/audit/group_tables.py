@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ MISSING = "(missing)"
 CROSS = " × "
 
 Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
+Direction = Literal["below the rest", "above the rest"]
+DIRECTIONS: tuple[Direction, ...] = ("below the rest", "above the rest")
 Group = tuple[str, ...]
 
 _ESTIMATES = (
@@ -60,6 +63,10 @@ class GroupRow:
             strictest level of Holm's correction); None = none at all.
         images_needed: about how many more images of this group would lower `detectable_gap` to the tolerance; only for
             NOT ENOUGH DATA; None = it is that low already, or the tolerance is 0.
+        direction: with FAIL, on which side of the complement the rate lies; else None. `GroupTable.is_better` says
+            whether that is the better side.
+        clusters: number of clusters (people, bursts, matched sets) that its images are of; None = independent images.
+        clusters_needed: `images_needed` in clusters, with as many images each as those of the group, rounded up.
         complement_needed: whether the complement is too small as well and needs as many images.
         shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval); no verdict
             rests on it.
@@ -89,6 +96,9 @@ class GroupRow:
     mean_confidence: float | None = None
     wide: bool = False
     n_eff: float | None = None
+    clusters: int | None = None
+    clusters_needed: int | None = None
+    direction: Direction | None = None
 
     @property
     def name(self) -> str:
@@ -193,6 +203,10 @@ class GroupTable:
         """The row of the group that is best off; None without a gap."""
         return None if self.gap is None else self.row(self.gap.best(self.rate))
 
+    def is_better(self, row: GroupRow) -> bool:
+        """Return whether a row fails because its group is better off than the complement."""
+        return row.direction == ("below the rest" if self.rate.lower_is_better else "above the rest")
+
     def tied_with(self, row: GroupRow) -> tuple[GroupRow, ...]:
         """Return a row, then the rows of the other groups with the same rate."""
         value = row.rate.value
@@ -217,6 +231,19 @@ class GroupTable:
             if row.group == group:
                 return row
         raise KeyError(group)
+
+
+def direction_of(verdict: Verdict | None, difference: Estimate | None) -> Direction | None:
+    """Return on which side of the complement a rate lies; None unless the verdict is FAIL."""
+    if verdict != "FAIL" or difference is None:
+        return None
+    return "above the rest" if difference.is_above(0) else "below the rest"
+
+
+def direction_counts(rows: Iterable[GroupRow]) -> str:
+    """Return how many rows fail on either side, as text: "1 below the rest, 2 above the rest"; "" where none does."""
+    found = [row.direction for row in rows]
+    return ", ".join(f"{found.count(one)} {one}" for one in DIRECTIONS if one in found)
 
 
 def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:

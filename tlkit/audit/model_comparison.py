@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -252,7 +253,7 @@ def compare_models(
     problems += design_problems(paired.groups, options)
     if problems:
         raise PredictionsError(*problems)
-    design = design_of(paired.groups, options, log=False)
+    design = design_of(paired.groups, options, level=logging.DEBUG)
     everything = np.ones(len(paired), dtype=bool)
     seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else ~everything
     parts = [(ALL, "all images", everything)]

@@ -81,8 +81,9 @@ class Repair:
         verdict: PASS = on test the worst group gained and overall accuracy is not inferior; FAIL = it lost, or overall
             accuracy is inferior; NOT ENOUGH DATA = neither is certain; NOTHING HELPED = no candidate beat the
             original head on val.
-        too_few: the groups that cannot be judged, with their images: on val fewer than `settings.min_group_size`, so
-            that nothing was tried, or on test none, so that the chosen head is not judged; usually empty.
+        too_few: the groups that cannot be the worst, with their images: on val fewer than `settings.min_group_size`;
+            nothing was tried where fewer than two others are left. Or on test none, so that the chosen head is not
+            judged. Usually empty.
         trials: the candidates on val, the simpler first.
         before: worst group of the original head on val, and its accuracy; None where nothing was tried.
         chosen: the method chosen on val, or None.

@@ -135,6 +135,8 @@ def _notes(repair: Repair) -> list[str]:
     found = [_reason(repair)]
     if repair.before is not None:
         found.append(_tried(repair))
+    if left_out := _left_out(repair):
+        found.append(left_out)
     chosen = next((trial for trial in repair.trials if trial.method == repair.chosen), None)
     if chosen is not None and chosen.at_prediction:
         found.append(
@@ -160,7 +162,7 @@ def _reason(repair: Repair) -> str:
         return _why_unchosen(repair, *repair.before)
     test, margin = repair.test, repair.margin
     if test is None:
-        return f"No test image is in {', '.join(repair.too_few)}."
+        return f"No test image is in {', '.join(name for name in repair.too_few if name in repair.groups)}."
     changes = [one.format(signed=True) for one in (test.change, test.overall_change)]
     text = "On test the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
     if repair.verdict == "FAIL":
@@ -183,6 +185,18 @@ def _why_untried(repair: Repair) -> str:
         f"Some groups by {repair.judged_by} have fewer than {smallest} validation images: {counts}. It takes "
         f"{smallest - min(repair.too_few.values())} more of the smallest to choose a head for the worst of them, or a "
         "smaller --min-group-size, with wider intervals."
+    )
+
+
+def _left_out(repair: Repair) -> str:
+    """Return which groups took no part in the choice of the worst one; "" where none."""
+    small = {name: count for name, count in repair.too_few.items() if name not in repair.groups}
+    if repair.before is None or not small:
+        return ""
+    counts = first_few([f"{name} {count}" for name, count in small.items()], most=10)
+    return (
+        f"Never the worst group, with fewer than {repair.settings.min_group_size} validation images: {counts}. They "
+        "count in the overall accuracy."
     )
 
 

@@ -12,7 +12,8 @@ from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Mask
+from tlkit.predictions.validation import no_label
+from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def require_valid(predictions: Predictions, options: AuditOptions, *, purpose: s
     problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
     problems += design_problems(predictions.groups, options, labelled=labelled)
     if not labelled.any():
-        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to {purpose}.")
+        problems.append(no_label(len(predictions), consequence=f"there is nothing to {purpose}"))
     if problems:
         raise PredictionsError(*problems)
 
@@ -75,17 +76,27 @@ def _weight_problems(text: pd.Series[str]) -> list[str]:
     return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def design_of(groups: pd.DataFrame, options: AuditOptions, *, log: bool = True) -> SamplingDesign | None:
+def _scaled(weights: Floats) -> Floats:
+    """Return weights times a power of two, with the largest from 1/2 to 1; nothing depends on their scale.
+
+    The squares of very large or small weights are no numbers. One that is below 1e-100 of the largest is 0.
+    """
+    _, exponent = np.frexp(weights.max(initial=0.0))
+    scaled = np.ldexp(weights, -exponent)
+    return np.where(scaled < 1e-100, 0.0, scaled)
+
+
+def design_of(groups: pd.DataFrame, options: AuditOptions, *, level: int = logging.INFO) -> SamplingDesign | None:
     """Return the sampling design of labelled images; None = independent images of equal weight.
 
     Args:
         groups: group columns of the labelled images, shape (N, G).
         options: names of the columns.
-        log: log the number of clusters.
+        level: of the log line with the number of clusters.
     """
     weights = None
     if options.weights is not None:
-        weights = pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64)
+        weights = _scaled(pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64))
     column = options.unit_column
     if column is None:
         return None if weights is None else SamplingDesign(weights)
@@ -94,8 +105,7 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, log: bool = True) 
     alone = np.flatnonzero(unit < 0)  # an image without a value is a unit of its own
     unit[alone] = len(names) + np.arange(len(alone))
     what = "matched sets" if options.pair_by else "clusters"
-    if log:
-        logger.info(
-            "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
-        )
+    logger.log(
+        level, "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
+    )
     return SamplingDesign(weights, unit, paired=options.pair_by is not None)

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict
+from tlkit.audit.estimators import FEW_CLUSTERS, RateEstimates
+from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict, direction_of
 from tlkit.audit.group_vs_rest import UntestedTable
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
@@ -101,7 +102,8 @@ def _row(
     if untested.judged[i]:
         decided = verdict(difference, p_holm, tolerance=options.tolerance, alpha=options.alpha)
     undecided = decided == "NOT ENOUGH DATA"
-    more, complement_too = _needed(untested, i, strictest, options) if undecided else (None, False)
+    more, more_clusters, complement_too = _needed(untested, i, strictest, options) if undecided else (None, None, False)
+    clusters = untested.estimates.clusters
     rival = best if best is not None and best != i and group is not None and untested.assessed[i] else None
     return GroupRow(
         group=group,
@@ -124,6 +126,9 @@ def _row(
         mean_confidence=float(confidence[i]) if confidence is not None and untested.assessed[i] else None,
         wide=rate.is_wide(options.max_half_width),
         n_eff=None if options.test_name == "Fisher" else float(untested.estimates.n_eff[i]),
+        clusters=None if clusters is None else int(clusters[i]),
+        clusters_needed=more_clusters,
+        direction=direction_of(decided, difference),
     )
 
 
@@ -152,8 +157,10 @@ def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:
     return detectable_gap(complement_n, n, complement_k / complement_n, alpha=alpha)
 
 
-def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
-    """Return how many images to add to row i, and whether the complement must grow to the same size.
+def _needed(
+    untested: UntestedTable, i: int, alpha: float, options: AuditOptions
+) -> tuple[int | None, int | None, bool]:
+    """Return how many images to add to row i, in how many clusters, and whether the complement must grow as well.
 
     With these images, a gap of the tolerance is found with 80 % power. Takes the smaller total of two plans: only this
     group grows, or both sides grow to one size.
@@ -161,7 +168,7 @@ def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions
     _, n, complement_k, complement_n = (float(side[i]) for side in untested.estimates.sides)
     gap, images = options.tolerance, int(untested.estimates.n[i])
     if complement_n == 0 or gap == 0:
-        return None, False
+        return None, None, False
     p = complement_k / complement_n
     alone = images_needed(complement_n, p, gap=gap, alpha=alpha)
     each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
@@ -170,7 +177,25 @@ def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions
     size, complement_too = (each, each > complement_n) if alone is None or alone - n > both else (alone, False)
     per_image = images / n if n > 0 else 1.0  # images per effective image of weights or clusters
     more = max(math.ceil((size - n) * per_image), options.min_group_size - images)
-    return (more, complement_too) if more > 0 else (None, False)
+    if more <= 0:
+        return None, None, False
+    more, clusters = _in_clusters(untested.estimates, i, more, size)
+    return more, clusters, complement_too
+
+
+def _in_clusters(estimates: RateEstimates, i: int, more: int, size: float) -> tuple[int, int | None]:
+    """Return how many images to add to row i, and in how many clusters; from `size` where it has few clusters.
+
+    Few clusters do not show how alike the images of one are, so `n_eff` says nothing about further ones.
+    """
+    if estimates.clusters is None or estimates.per_cluster is None:
+        return more, None
+    clusters = int(estimates.clusters[i])
+    per_cluster = float(estimates.n[i]) / max(clusters, 1)  # images
+    if clusters >= FEW_CLUSTERS:
+        return more, math.ceil(more / per_cluster)
+    needed = max(math.ceil(size / float(estimates.per_cluster[i])), FEW_CLUSTERS) - clusters
+    return math.ceil(needed * max(per_cluster, 1.0)), needed
 
 
 def _shrunk(untested: UntestedTable, confidence: float) -> list[Estimate | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,9 +63,19 @@ def configure(
     start_logging(quiet=quiet, verbose=verbose)
 
 
+def _working_folder_problem() -> list[str]:
+    """Return what to do where the folder that the command runs in is gone; else nothing."""
+    try:
+        Path.cwd()
+    except OSError:
+        return ["The working folder was deleted or moved. Change into one that exists, such as with: cd ~"]
+    return []
+
+
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
+    from tlkit.disk import failed_path
     from tlkit.errors import TlkitError
 
     open_missing_streams()
@@ -74,14 +85,15 @@ def main() -> None:
         flush_stdout()
         sys.exit(READER_GONE if isinstance(end.__context__, BrokenPipeError) else end.code)
     except TlkitError as error:
-        for problem in error.problems:
+        for problem in (*error.problems, *_working_folder_problem()):
             sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}\n")
+        for problem in _working_folder_problem() or [f"{failed_path(error) or 'a file'}: {error.strerror or error}"]:
+            sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code
         traceback.print_exc()

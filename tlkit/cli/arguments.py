@@ -18,7 +18,12 @@ RunOrFile = Annotated[
     Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or a CSV or Parquet file of predictions.")
 ]
 SplitOption = Annotated[str | None, typer.Option(help="Split to judge; default: test, or val where there is no test.")]
-TrueColumn = Annotated[str, typer.Option("--y-true", help="Column of the true classes, in a file of predictions.")]
+GroupsFile = Annotated[
+    Path | None, typer.Option("--groups", help="CSV of group columns, and of y_true, keyed by path, to join.")
+]
+TrueColumn = Annotated[
+    str, typer.Option("--y-true", help="Column of the true classes, in a file of predictions or of --groups.")
+]
 PredColumn = Annotated[str, typer.Option("--y-pred", help="Column of the predicted classes.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]

@@ -20,6 +20,7 @@ app = typer.Typer(
 RootArguments = Annotated[
     list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
 ]
+FOUND_IN = "looked for in the folder of images, then in the working directory"
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Let --html replace a file that this command did not write.")
 ]
@@ -60,7 +61,7 @@ def split(
         str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
     ] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
-    metadata: Annotated[Path | None, typer.Option(help="CSV file keyed by path that has the column.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help=f"CSV file with the column, keyed by path; {FOUND_IN}.")] = None,
     val: Annotated[float, typer.Option(help="Share for validation, where there is no val split.")] = 0.2,
     test: Annotated[float, typer.Option(help="Share for test, where there is no test split.")] = 0.0,
     folds: Annotated[int | None, typer.Option(help="Number of folds; one of them is the test split.")] = None,
@@ -85,7 +86,7 @@ def split(
 @app.command()
 def summary(
     root: RootArguments,
-    metadata: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help=f"CSV of group columns keyed by path; {FOUND_IN}.")] = None,
     by: Annotated[
         list[str] | None, typer.Option(help="Group column of the metadata, list or shards; repeat it for more.")
     ] = None,

@@ -8,26 +8,43 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
-from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
-from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
+from tlkit.cli.arguments import AsJson, GroupsFile, PredColumn, RunOrFile, SplitOption, TrueColumn
+from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
+from tlkit.cli.run_or_file import open_run_or_file, print_evidence, run_audit
+from tlkit.errors import PredictionsError
+
+MOST_CLASSES = 20  # classes that a terminal shows
 
 
 def evaluate(
     run_or_file: RunOrFile,
     split: SplitOption = None,
+    groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    cluster_by: Annotated[
+        str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
+    from tlkit.evaluation.evaluation_tables import evaluation_tables
+    from tlkit.predictions import Predictions
 
-    run = find_run(run_or_file, split=split)
-    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred))
-    if run and not json:
-        print_lines([judged_on(run, run.judged_split(split)), ""])
-    print_result(result, as_json=json)
+    judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    if isinstance(judged, Predictions):
+        result = evaluate_predictions(judged, cluster_by=cluster_by)
+    elif cluster_by is None:
+        result = judged.evaluate(split)
+    else:
+        raise PredictionsError(
+            f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
+            "recipe's audit.cluster_by."
+        )
+    if not isinstance(judged, Predictions) and not json:
+        print_lines([judged_on(judged, judged.judged_split(split)), ""])
+    print_json(result.to_dict()) if json else print_tables(evaluation_tables(result, most_classes=MOST_CLASSES))
 
 
 def audit(
@@ -40,7 +57,7 @@ def audit(
         ),
     ] = None,
     split: SplitOption = None,
-    groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
+    groups: GroupsFile = None,
     max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
@@ -114,6 +131,7 @@ def compare(
     second: RunOrFile,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
     split: SplitOption = None,
+    groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,
@@ -123,7 +141,7 @@ def compare(
     from tlkit.runs.compare_runs import compare_with, display_names
 
     one, two = (
-        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
+        open_run_or_file(path, split=split, groups=groups, y_true=y_true, y_pred=y_pred) for path in (first, second)
     )
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:

@@ -49,7 +49,7 @@ def predict(
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
 ) -> None:
-    """Predict images with a run's model."""
+    """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
@@ -61,7 +61,10 @@ def predict(
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
     from tlkit.inference.predictor import load_model
+    from tlkit.predictions import Unreadable
 
+    unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        predictions = load_model(run, device=device).predict(files, tta=tta, progress=progress)
-    write_predictions(predictions, out)
+        model = load_model(run, device=device)
+        predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
+    write_predictions(predictions, out, unreadable=unreadable)

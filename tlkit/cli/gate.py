@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tlkit.cli.output import print_lines, print_tables
+from tlkit.disk import writing
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None,
     for path, text in ((junit, report.to_junit), (summary, report.to_markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8", newline="\n")
+            with writing(path):
+                path.write_text(text(), encoding="utf-8", newline="\n")
     if not quiet:
         print_lines([""])
         print_tables(report.tables())

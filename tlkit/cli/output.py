@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,14 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tlkit.disk import writing
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
-    from tlkit.predictions import Predictions
+    from tlkit.predictions import Predictions, Unreadable
     from tlkit.runs.run import Run
 
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -68,8 +71,10 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         tables: the tables.
         most_rows: rows of each table at most; a note counts the others. None = all.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in to_lines(tables, width=width, most_rows=most_rows):
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colored = terminal and "NO_COLOR" not in os.environ
+    for line in to_lines(tables, width=width, most_rows=most_rows, colored=colored):
         print(line)
 
 
@@ -95,7 +100,8 @@ def judged_on(run: Run, split: str) -> str:
     from tlkit.runs.assess_split import chose_epoch
 
     chose = ", which also chose the epoch" if chose_epoch(split, run.history) else ""
-    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
+    trained = ", the images that it was trained on" if split == "train" else ""
+    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}{trained}"
 
 
 def require_suffix(out: Path | None) -> None:
@@ -138,30 +144,50 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(to_svg(draw), encoding="utf-8")
+    with writing(plot):
+        plot.write_text(to_svg(draw), encoding="utf-8")
 
 
-def write_predictions(predictions: Predictions, out: Path | None) -> None:
-    """Write predictions in the format of the suffix of `out`, or print a short table where `out` is None."""
+def write_predictions(predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable]) -> None:
+    """Write predictions in the format of the suffix of `out`, or print a short table where `out` is None.
+
+    Unreadable images have rows of their own, with the reason in the column `error`.
+    """
+    table = predictions.table(unreadable=unreadable)
     if out is None:
-        columns = (
-            Column("path", "path"),
-            Column("predicted", "predicted"),
-            Column("confidence", "confidence", "number", digits=4),
-        )
-        rows = zip(predictions.path, predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
-        shown = tuple((str(path), predictions.classes[label], float(confidence)) for path, label, confidence in rows)
-        print_tables([Table("predictions", "", columns, shown)])
+        _print_predictions(predictions, table)
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":
-        predictions.to_parquet(out)
+        predictions.to_parquet(out, unreadable=unreadable)
     elif out.suffix == ".csv":
-        predictions.table().to_csv(out, index=False, lineterminator="\n")
+        with writing(out):
+            table.to_csv(out, index=False, lineterminator="\n")
     else:
-        records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")
-        out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
+        with writing(out):
+            out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
     print_lines([str(out)])
+
+
+def _print_predictions(predictions: Predictions, table: pd.DataFrame) -> None:
+    """Print path, class and confidence of each image, and why an image has none."""
+    columns = (
+        Column("path", "path"),
+        Column("predicted", "predicted"),
+        Column("confidence", "confidence", "number", digits=4),
+    )
+    predicted = zip(predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
+    rows: list[tuple[str, str | None, float | None]] = []
+    notes = []
+    for path, error in zip(table["path"], table["error"], strict=True):
+        if isinstance(error, str):
+            rows.append((str(path), None, None))
+            notes.append(f"{path} cannot be read: {error}")
+        else:
+            label, confidence = next(predicted)
+            rows.append((str(path), predictions.classes[label], float(confidence)))
+    print_tables([Table("predictions", "", columns, tuple(rows), notes=tuple(notes))])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Literal
 
 import typer
@@ -32,7 +33,11 @@ def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
 
 @app.command(context_settings=PASS_ON)
 def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson = False) -> None:
-    """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps."""
+    """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps, time.
+
+    The time is an estimate for this machine, from a few batches of the images.
+    """
+    begun = monotonic()
     from tlkit.recipe import load_recipe
     from tlkit.training.load_with_model import load_with_model
 
@@ -42,8 +47,11 @@ def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson =
     # after all checks of the recipe and the images, since torch takes seconds to load
     from tlkit.training.plan import plan_tables
     from tlkit.training.prepare import prepare
+    from tlkit.training.time_estimate import estimate_time
 
-    tables = plan_tables(prepare(read, dataset=dataset, model=model))
+    prepared = prepare(read, dataset=dataset, model=model)
+    estimate = estimate_time(prepared, started_s=monotonic() - begun)
+    tables = (*plan_tables(prepared), estimate.table())
     if json:
         print_json({"tables": to_json(tables)})
         return

@@ -32,11 +32,18 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
 
 
 def read_file(path: Path, *, y_true: str, y_pred: str, groups: Path | None = None) -> Predictions:
-    """Return a table of predictions that any tool wrote, with the columns of the CSV file `groups` joined."""
-    from tlkit.predictions import read_predictions
+    """Return a table of predictions that any tool wrote, with the columns of the CSV file `groups` joined.
 
-    table = read_predictions(path, y_true=y_true, y_pred=y_pred)
-    return table.with_groups(groups) if groups else table
+    Where that file has the column `y_true`, it labels predictions that have no labels, such as those of `predict`.
+    """
+    from tlkit.predictions import read_predictions
+    from tlkit.predictions.prediction_files import read_csv_table
+
+    if groups is None:
+        return read_predictions(path, y_true=y_true, y_pred=y_pred)
+    labelled = y_true in read_csv_table(groups).columns
+    table = read_predictions(path, y_true="y_true" if labelled else y_true, y_pred=y_pred)
+    return table.with_groups(groups, y_true=y_true)
 
 
 def open_run_or_file(

@@ -15,8 +15,10 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.disk import writing
 from tlkit.errors import DataError
 from tlkit.samples import SPLITS
+from tlkit.stored_values import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ def make_dataset(
     if found is not None:
         return found
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
+    with writing(dest), tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
         draft = Path(folder)
         rows = []
         for image in make_images():
@@ -146,7 +148,7 @@ def _find(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard |
     if not dest.exists() or not any(dest.iterdir()):
         return None
     try:
-        stored = json.loads((dest / CARD).read_text(encoding="utf-8"))
+        stored = parse_json((dest / CARD).read_bytes())
         made_by = {"name": stored["name"], **stored["request"]}
         card = _card(dest, stored)
         fingerprint = stored["fingerprint"]

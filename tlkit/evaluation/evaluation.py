@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tlkit.choices import CONFIDENCE, SEED
-from tlkit.errors import PredictionsError, first_few
+from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
+from tlkit.evaluation.clustered_figures import (
+    clustered_classes,
+    clustered_loss,
+    clustered_macro,
+    clustered_rate,
+    units_of,
+)
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Ints
+from tlkit.predictions.validation import no_label
+from tlkit.stats.arrays import Ints, Mask
+from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate
@@ -33,6 +43,7 @@ def evaluate(
     confidence: float = CONFIDENCE,
     seed: int = SEED,
     leaked: Collection[str] = (),
+    cluster_by: str | None = None,
 ) -> Evaluation:
     """Return the evaluation of predictions: accuracy, averages over classes, per-class rates and confusions.
 
@@ -47,9 +58,11 @@ def evaluate(
         confidence: level of every interval, in (0, 1).
         seed: seed of the bootstrap, for the averages over classes.
         leaked: paths of images that were also in the training set; the main figures are also given without them.
+        cluster_by: group column of the clusters, such as the subject or the burst: every interval allows for the
+            correlation of images within a cluster, as the audit's do.
 
     Raises:
-        PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1).
+        PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1); there is no such column.
 
     Example:
         >>> predictions = Predictions.build(
@@ -61,28 +74,33 @@ def evaluate(
         >>> evaluation.confusion.tolist()
         [[1, 0], [1, 1]]
     """
-    _check(predictions, top_k=top_k, confidence=confidence)
+    _check(predictions, top_k=top_k, confidence=confidence, cluster_by=cluster_by)
     labelled = predictions.labelled
     unlabelled = len(predictions) - len(labelled)
     if unlabelled:
         logger.info("%d of %d images have no label and are left out.", unlabelled, len(predictions))
     confusion = _confusion(labelled)
+    units = None if cluster_by is None else units_of(labelled.groups, cluster_by)
+    off = 0 if labelled.proba is None else int((labelled.proba.argmax(axis=1) != labelled.y_pred).sum())
     return Evaluation(
         classes=labelled.classes,
         n=len(labelled),
         n_unlabelled=unlabelled,
         confidence=confidence,
-        **_main_figures(confusion, confidence=confidence, seed=seed),
-        top_k=_top_k(labelled, top_k, confidence),
-        log_loss=_log_loss(labelled, confidence),
-        per_class=_per_class(labelled.classes, confusion, confidence),
+        **_main_figures(labelled, confusion, units, confidence=confidence, seed=seed),
+        top_k=_top_k(labelled, top_k, units, confidence),
+        log_loss=_log_loss(labelled, units, confidence),
+        per_class=_per_class(labelled, confusion, units, confidence),
         confusion=confusion,
-        without_leaks=_without_leaks(labelled, leaked, confidence=confidence, seed=seed),
+        without_leaks=_without_leaks(labelled, leaked, units, confidence=confidence, seed=seed),
+        n_not_most_probable=off,
+        cluster_by=cluster_by,
+        clusters=None if units is None else units.clusters,
     )
 
 
 def _without_leaks(
-    labelled: Predictions, leaked: Collection[str], *, confidence: float, seed: int
+    labelled: Predictions, leaked: Collection[str], units: Units | None, *, confidence: float, seed: int
 ) -> WithoutLeaks | None:
     """Return the main figures over the images that did not leak; None where none did."""
     in_training = np.isin(labelled.path.astype(str), list(leaked))
@@ -92,8 +110,8 @@ def _without_leaks(
     if count == len(labelled):
         undefined = Estimate(None, None, None, n=0, note="every image leaked")
         return WithoutLeaks(count, undefined, undefined, undefined)
-    figures = _main_figures(_confusion(labelled.take(~in_training)), confidence=confidence, seed=seed)
-    return WithoutLeaks(count, **figures)
+    kept, units = labelled.take(~in_training), None if units is None else units.take(~in_training)
+    return WithoutLeaks(count, **_main_figures(kept, _confusion(kept), units, confidence=confidence, seed=seed))
 
 
 def _confusion(labelled: Predictions) -> Ints:
@@ -106,11 +124,23 @@ def _confusion(labelled: Predictions) -> Ints:
     return np.asarray(found, dtype=np.int64)
 
 
-def _main_figures(confusion: Ints, *, confidence: float, seed: int) -> dict[str, Estimate]:
-    """Return accuracy, balanced accuracy and macro F1 of a confusion matrix."""
-    balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
-    accuracy = wilson(int(np.trace(confusion)), int(confusion.sum()), confidence)
+def _main_figures(
+    labelled: Predictions, confusion: Ints, units: Units | None, *, confidence: float, seed: int
+) -> dict[str, Estimate]:
+    """Return accuracy, balanced accuracy and macro F1."""
+    if units is None:
+        balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
+    else:
+        balanced_accuracy, macro_f1 = clustered_macro(labelled, confusion, units, confidence)
+    accuracy = _rate(labelled.correct, units, confidence)
     return {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
+
+
+def _rate(right: Mask, units: Units | None, confidence: float) -> Estimate:
+    """Return the share of images that are right."""
+    if units is None:
+        return wilson(int(right.sum()), len(right), confidence)
+    return clustered_rate(right, units, confidence)
 
 
 def true_class_rank(predictions: Predictions) -> Ints:
@@ -130,23 +160,26 @@ def true_class_rank(predictions: Predictions) -> Ints:
     return np.asarray(before.sum(axis=1), dtype=np.int64)
 
 
-def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float) -> None:
+def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float, cluster_by: str | None) -> None:
     problems = []
     if not (predictions.y_true >= 0).any():
-        others = f" (the other columns: {first_few(predictions.group_columns)})" if predictions.group_columns else ""
-        problems.append(
-            f"None of the {len(predictions)} images has a label (y_true), so there is nothing to evaluate. "
-            f"If another column holds the labels, name it: --y-true COLUMN{others}."
-        )
+        columns = predictions.group_columns
+        problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=columns))
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
     if not 0.0 < confidence < 1.0:
         problems.append(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
+    if cluster_by is not None and cluster_by not in predictions.group_columns:
+        columns = list(predictions.group_columns)
+        there = f"The group columns are: {first_few(columns, most=20)}." if columns else "There is no group column."
+        problems.append(
+            f"cluster_by names {cluster_by!r}, which is no group column.{did_you_mean(cluster_by, columns)} {there}"
+        )
     if problems:
         raise PredictionsError(*problems)
 
 
-def _top_k(labelled: Predictions, top_k: Sequence[int], confidence: float) -> dict[int, Estimate]:
+def _top_k(labelled: Predictions, top_k: Sequence[int], units: Units | None, confidence: float) -> dict[int, Estimate]:
     """Return the top-k accuracies by k, for every k below the number of classes."""
     size, ks = len(labelled.classes), sorted(set(top_k))
     if (too_large := [k for k in ks if k >= size]) and tuple(ks) != DEFAULT_TOP_K:
@@ -155,28 +188,30 @@ def _top_k(labelled: Predictions, top_k: Sequence[int], confidence: float) -> di
     if labelled.proba is None:
         if no_proba := [k for k in ks if k > 1]:
             logger.info("top-%s accuracy is left out: the predictions hold no probabilities.", first_few(no_proba))
-        hits = int(labelled.correct.sum())
-        return {k: wilson(hits, len(labelled), confidence) for k in ks if k == 1}
+        return {k: _rate(labelled.correct, units, confidence) for k in ks if k == 1}
     rank = true_class_rank(labelled)
-    return {k: wilson(int((rank < k).sum()), len(labelled), confidence) for k in ks}
+    return {k: _rate(rank < k, units, confidence) for k in ks}
 
 
-def _log_loss(labelled: Predictions, confidence: float) -> Estimate | None:
+def _log_loss(labelled: Predictions, units: Units | None, confidence: float) -> Estimate | None:
     """Return the mean of scikit-learn's `log_loss`, which gives no loss by image; None without probabilities."""
     if labelled.proba is None:
         return None
     own = labelled.proba[np.arange(len(labelled)), labelled.y_true] / labelled.proba.sum(axis=1)
     smallest = np.finfo(np.float64).eps  # as scikit-learn clips: a probability of 0 costs 36 nats
-    return mean_estimate(-np.log(np.clip(own, smallest, 1 - smallest)), confidence)
+    losses = -np.log(np.clip(own, smallest, 1 - smallest))
+    return mean_estimate(losses, confidence) if units is None else clustered_loss(losses, units, confidence)
 
 
-def _per_class(classes: Sequence[str], confusion: Ints, confidence: float) -> tuple[ClassResult, ...]:
+def _per_class(
+    labelled: Predictions, confusion: Ints, units: Units | None, confidence: float
+) -> tuple[ClassResult, ...]:
     """Return precision, recall and F1 of every class."""
     right, support, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     low, high = f1_bounds(confusion, confidence)
     results = []
     for code, (name, hits, images, guesses) in enumerate(
-        zip(classes, right.tolist(), support.tolist(), predicted.tolist(), strict=True)
+        zip(labelled.classes, right.tolist(), support.tolist(), predicted.tolist(), strict=True)
     ):
         either = images + guesses - hits
         f1 = Estimate(None, None, None, n=either, note=NO_IMAGES)
@@ -185,4 +220,11 @@ def _per_class(classes: Sequence[str], confusion: Ints, confidence: float) -> tu
         precision = wilson(hits, guesses, confidence, nothing="never predicted")
         recall = wilson(hits, images, confidence, nothing=NO_IMAGES)
         results.append(ClassResult(name=name, support=images, precision=precision, recall=recall, f1=f1))
-    return tuple(results)
+    if units is None:
+        return tuple(results)
+    return tuple(
+        replace(
+            one, precision=clustered[0] or one.precision, recall=clustered[1] or one.recall, f1=clustered[2] or one.f1
+        )
+        for one, clustered in zip(results, clustered_classes(labelled, units, confidence), strict=True)
+    )

@@ -72,6 +72,11 @@ class Evaluation:
         per_class: one result per class, in the order of `classes`.
         confusion: number of images, shape (C, C); row = true class, column = predicted class.
         without_leaks: the main figures without images that were also in the training set; None where none are known.
+        n_not_most_probable: number of images whose predicted class (`y_pred`) is not the most probable one, as where a
+            threshold chose it. Top-k accuracy and log loss are about the probabilities, all else is about `y_pred`.
+        cluster_by: group column of the clusters that the intervals allow for; None = independent images.
+        clusters: how many there are; None = independent images.
+        trained_on: whether the model was trained on these images: no figure then holds for new ones.
     """
 
     classes: tuple[str, ...]
@@ -86,6 +91,10 @@ class Evaluation:
     per_class: tuple[ClassResult, ...]
     confusion: Ints
     without_leaks: WithoutLeaks | None = None
+    n_not_most_probable: int = 0
+    cluster_by: str | None = None
+    clusters: int | None = None
+    trained_on: bool = False
 
     def __post_init__(self) -> None:
         assert self.confusion.shape == (len(self.classes), len(self.classes)), "one row and one column per class"
@@ -106,14 +115,24 @@ class Evaluation:
         return sum(result.support > 0 for result in self.per_class)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        values: dict[str, Any] = to_plain(self)
-        return values
+        """Return plain JSON values; `from_dict` reads them back.
+
+        Of the confusion matrix they hold, as `confusion_cells`, the cells that are not empty: positions of the true and
+        of the predicted class in `classes`, and number of images.
+        """
+        true, predicted = np.nonzero(self.confusion)
+        cells = np.column_stack([true, predicted, self.confusion[true, predicted]])
+        values = {one.name: to_plain(getattr(self, one.name)) for one in fields(self) if one.name != "confusion"}
+        return {**values, "confusion_cells": cells.tolist()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
         """Read what `to_dict` wrote."""
-        return from_plain(cls, values)
+        size = len(values["classes"])
+        confusion = np.zeros((size, size), dtype=np.int64)
+        for true, predicted, images in values["confusion_cells"]:
+            confusion[true, predicted] = images
+        return from_plain(cls, {**values, "confusion": confusion})
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of the figures, of the classes and of the most frequent confusions."""

@@ -10,37 +10,55 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 
 MOST_PAIRS_SHOWN = 5
+TRAINED_ON = (
+    "WARNING: The model was trained on these images, so the figures say nothing about new ones. Hold out images for a "
+    "test split (data.test), or give it more of them, and fit again."
+)
 
 
-def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
-    """Return the figures, the classes, and, where there are errors, the most frequent confusions."""
+def evaluation_tables(evaluation: Evaluation, *, most_classes: int | None = None) -> tuple[Table, ...]:
+    """Return the figures, the classes, and, where there are errors, the most frequent confusions.
+
+    Args:
+        evaluation: the figures.
+        most_classes: of more classes, only so many, those with the lowest recall; None = all.
+    """
     confused = confused_table(evaluation, most=MOST_PAIRS_SHOWN)
-    return (summary_table(evaluation), class_table(evaluation), *([confused] if confused.rows else []))
+    classes = class_table(evaluation, most=most_classes)
+    return (summary_table(evaluation), classes, *([confused] if confused.rows else []))
 
 
 def summary_table(evaluation: Evaluation) -> Table:
     """Return the figures over all images: metric, value with its interval, basis.
 
-    Top-1 accuracy is left out where it equals the accuracy.
+    Where a predicted class is not the most probable one, the basis says which of them a figure is about; else top-1
+    accuracy is the accuracy and has no row.
     """
     rows = _main_rows(evaluation)
     if evaluation.without_leaks is not None:
         rows += _clean_rows(evaluation, evaluation.without_leaks)
-    images = counted(evaluation.n, "image")
+    images, off = counted(evaluation.n, "image"), evaluation.n_not_most_probable
+    of_proba = f"{images}, by the most probable classes" if off else images
     for k, estimate in sorted(evaluation.top_k.items()):
-        if k > 1 or estimate != evaluation.accuracy:
-            rows.append((f"top-{k} accuracy", estimate, images))
+        if k > 1 or off:
+            rows.append((f"top-{k} accuracy", estimate, of_proba))
     if evaluation.log_loss is not None:
-        rows.append(("log loss", evaluation.log_loss, images))
-    left_out = (
-        f"Left out: {counted(evaluation.n_unlabelled, 'image')} without a label." if evaluation.n_unlabelled else ""
-    )
+        rows.append(("log loss", evaluation.log_loss, f"{images}, by the probabilities" if off else images))
+    notes = [TRAINED_ON] * evaluation.trained_on
+    notes += [f"Left out: {counted(evaluation.n_unlabelled, 'image')} without a label."] * (evaluation.n_unlabelled > 0)
+    if off:
+        notes.append(
+            f"y_pred is not the most probable class for {off:,} of {images}, as where a threshold chose it: accuracy, "
+            "balanced accuracy, macro F1, classes and confusions are about y_pred."
+        )
+    if evaluation.clusters is not None:
+        notes.append(f"Intervals allow for {evaluation.clusters:,} clusters of {evaluation.cluster_by}.")
     return Table(
         name="summary",
         title=f"{images}, {len(evaluation.classes)} classes; intervals at {evaluation.confidence:.0%}",
         columns=(Column("metric", "metric"), Column("value", "value", "estimate"), Column("basis", "based on")),
         rows=tuple(rows),
-        notes=(left_out,) if left_out else (),
+        notes=tuple(notes),
     )
 
 
@@ -61,7 +79,8 @@ def class_table(evaluation: Evaluation, *, most: int | None = None) -> Table:
     level = f"{evaluation.confidence:.0%}"
     shown, notes = evaluation.per_class, tuple[str, ...]()
     if most is not None and len(shown) > most:
-        shown, notes = lowest_recall(evaluation)[:most], (_most_note(evaluation, most),)
+        shown = lowest_recall(evaluation)[:most]
+        notes = (_most_note(evaluation, len(shown)),)
     return Table(
         name="classes",
         title="Classes",
@@ -121,7 +140,8 @@ def confusion_matrix_table(evaluation: Evaluation) -> Table:
 
 
 def _main_rows(evaluation: Evaluation) -> list[tuple[Cell, ...]]:
-    images = present = counted(evaluation.n, "image")
+    images = counted(evaluation.n, "image") + (", by y_pred" if evaluation.n_not_most_probable else "")
+    present = images
     if evaluation.n_present < len(evaluation.classes):
         present += f", {evaluation.n_present} of {len(evaluation.classes)} classes present"
     return [
@@ -141,5 +161,8 @@ def _clean_rows(evaluation: Evaluation, clean: WithoutLeaks) -> list[tuple[Cell,
     ]
 
 
-def _most_note(evaluation: Evaluation, most: int) -> str:
-    return f"The {most} classes with the lowest recall, of {len(evaluation.per_class)}. All are in evaluation.json."
+def _most_note(evaluation: Evaluation, shown: int) -> str:
+    return (
+        f"The {shown} classes with the lowest recall, of {len(evaluation.per_class)}. All are in the JSON (--json, "
+        "evaluation.json) and in `per_class` in Python."
+    )

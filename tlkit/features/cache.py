@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.choices import CACHE_LIMIT_GB
-from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text
+from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text, writing
 from tlkit.errors import DataError
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
 from tlkit.features.features import Provenance
+from tlkit.stored_values import parse_json
 
 try:
     import fcntl
@@ -173,7 +174,8 @@ class CacheEntry:
         """Write rows to their positions in one file, block by block, and map it: memory does not grow with N."""
         row_bytes = 4 * shape[1]
         folder = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
-        with tempfile.TemporaryFile(dir=folder) as file:  # unnamed; the OS deletes it when the last memmap closes
+        place = folder or Path(tempfile.gettempdir())
+        with writing(place), tempfile.TemporaryFile(dir=place) as file:  # unnamed; deleted when the last memmap closes
             file.truncate(shape[0] * row_bytes)
             for block, positions, rows in parts:
                 source = np.array(_open(block)[rows])
@@ -280,8 +282,8 @@ class FeatureCache:
         entries = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
-                made_by = Provenance.from_dict(json.loads(manifest.read_bytes())["made_by"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                made_by = Provenance.from_dict(parse_json(manifest.read_bytes())["made_by"])
+            except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
                 logger.warning("%s is damaged (%s) and is ignored.", manifest, type(error).__name__)
                 continue
             entries.append(CacheEntry(manifest.parent, made_by))

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.disk import atomic_file, write_text
+from tlkit.stored_values import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -
 def read_block(sidecar: Path) -> CacheBlock | None:
     """Return the block of a sidecar; None where the sidecar is absent, damaged or of a newer format."""
     try:
-        values = json.loads(sidecar.read_bytes())
+        values = parse_json(sidecar.read_bytes())
         if values["format_version"] > FORMAT_VERSION:
             return None
         return CacheBlock(

@@ -140,7 +140,7 @@ def _embed(
         raise DataError("`images` is empty, so there are no features to compute.")
     transform = build_transform(backbone.preprocess, augment=augment)
     pixels = Pixels(transform, view, options.num_workers, options.decode)
-    maker = _choose_maker(files, backbone, pixels, options)
+    maker = choose_maker(files, backbone, pixels, options)
     entry = options.cache.entry(maker.made_by)
     for _ in range(TRIES):
         missing = entry.missing(files.keys(maker.made_by))
@@ -168,7 +168,8 @@ def _embed(
     )
 
 
-def _choose_maker(files: Files, backbone: Backbone, pixels: Pixels, options: EmbedOptions) -> Maker:
+def choose_maker(files: Files, backbone: Backbone, pixels: Pixels, options: EmbedOptions) -> Maker:
+    """Return what computes the features of some files: the engine of the options, or the one that `auto` prefers."""
     device = choose_device(options.device, key="device")
     module = PixelBackbone(backbone.module.eval(), backbone.preprocess)
 

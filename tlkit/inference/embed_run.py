@@ -37,7 +37,7 @@ def embed_run(
         TlkitError: there is no such run, it has no stored model, or none of the images can be read.
     """
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
-    environment = directory.read_json(directory.environment)
+    environment = directory.read_environment()
     samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
     splits = [splits] if isinstance(splits, str) else splits
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))

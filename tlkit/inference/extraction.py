@@ -117,7 +117,7 @@ class Pixels:
         for start in range(0, len(files), PROBE_IMAGES):
             some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
             for batch in replace(self, num_workers=0).batches(some, quiet=True):
-                return _padded(batch.image)
+                return padded(batch.image)
         return self.black_batch()
 
     def black_batch(self) -> torch.Tensor:
@@ -160,7 +160,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
 
     for batch in pixels.batches(todo):
         count = len(batch.image)
-        computed.append(engine(_padded(batch.image))[:count])
+        computed.append(engine(padded(batch.image))[:count])
         rows += batch.index.tolist()
         done += count
         if progress is not None:
@@ -174,7 +174,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
     return files
 
 
-def _padded(pixels: torch.Tensor) -> torch.Tensor:
+def padded(pixels: torch.Tensor) -> torch.Tensor:
     """Return a batch padded with black images, so that every batch has the same shape."""
     short = BATCH - len(pixels)
     return torch.cat([pixels, pixels.new_zeros(short, *pixels.shape[1:])]) if short else pixels

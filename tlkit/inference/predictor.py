@@ -16,7 +16,7 @@ from tlkit.choices import Views
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.augment.tta_views import tta_preprocess, views_of
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.loading.batch import normalize
+from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
@@ -26,7 +26,7 @@ from tlkit.inference.devices import choose_device
 from tlkit.inference.stored_model import load_stored
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
-from tlkit.predictions import Predictions
+from tlkit.predictions import Predictions, Unreadable
 from tlkit.runs import find_model
 from tlkit.samples import Samples
 
@@ -60,6 +60,7 @@ class Predictor:
         batch_size: int = 32,
         tta: Views = "none",
         progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
     ) -> Predictions:
         """Return predictions of one image or several: files, folders of them, or images in memory.
 
@@ -77,6 +78,7 @@ class Predictor:
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
                 center, and their mirror images); the probabilities of the views are averaged. None of it is random.
             progress: called with (images predicted, images in all) after each batch.
+            on_unreadable: called with the place, the path and the reason of each image that could not be read.
 
         Returns:
             One row per readable image, without labels; one row for one image. `path` of an image in memory is its
@@ -92,7 +94,13 @@ class Predictor:
         """
         files = read_images(images, background=self.card.preprocess.background)
         proba, index = self._probabilities(
-            files, batch_size=batch_size, num_workers="auto", decode_options=DecodeOptions(), tta=tta, progress=progress
+            files,
+            batch_size=batch_size,
+            num_workers="auto",
+            decode_options=DecodeOptions(),
+            tta=tta,
+            progress=progress,
+            on_unreadable=on_unreadable,
         )
         names = np.array([os.fspath(file) for file in files])[index]
         return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
@@ -165,6 +173,7 @@ class Predictor:
         decode_options: DecodeOptions,
         tta: Views,
         progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
         if tta not in get_args(Views):
@@ -174,8 +183,9 @@ class Predictor:
             )
         preprocess = self.card.preprocess
         picture = tta_preprocess(preprocess, tta)
+        dataset = ImageDataset(images, transform=build_transform(picture), decode_options=decode_options)
         loader = create_loader(
-            ImageDataset(images, transform=build_transform(picture), decode_options=decode_options),
+            dataset,
             batch_size=batch_size,
             num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),
         )
@@ -195,9 +205,14 @@ class Predictor:
         if not index:
             what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")
-        missing = len(images) - sum(len(part) for part in index)
+        missing = np.setdiff1d(np.arange(len(images)), np.concatenate(index)).tolist()
         if missing:
-            logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))
+            logger.warning("%d of %d images could not be read; they have no prediction.", len(missing), len(images))
+        if on_unreadable is not None:
+            for row in missing:
+                failure = dataset[row]  # read again: its batch, perhaps of another process, has lost the reason
+                reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
+                on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
         return np.concatenate(proba), np.concatenate(index)
 
 

@@ -20,11 +20,12 @@ import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet know
 from tlkit.errors import ModelError, did_you_mean, first_few, reason_of
 from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
+from tlkit.models.model_options import check_options, check_repository
 from tlkit.models.timm_facts import feature_width, read_preprocess
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import package_weights, parse_source
-from tlkit.preprocess import Preprocess
+from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE, Preprocess, is_image_size
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +65,18 @@ class Backbone:
         """Return a backbone of random weights, which the stored tensors then replace.
 
         Raises:
-            ModelError: this timm has no such architecture.
+            ModelError: this timm has no such architecture, or it has options that are not allowed.
         """
-        preprocess = Preprocess.from_dict(values["preprocess"])
-        module = bare_backbone(values["name"], image_size=preprocess.image_size, options=values["options"])
-        weights = WeightsFacts(**values["weights"])
-        return cls(values["name"], module, values["num_features"], preprocess, weights, values["options"])
+        try:
+            name, width = str(values["name"]), int(values["num_features"])
+            preprocess = Preprocess.from_dict(values["preprocess"])
+            weights, options = WeightsFacts.from_dict(values["weights"]), values["options"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The stored backbone is damaged ({type(error).__name__}: {error}). Restore it."
+            ) from error
+        module = bare_backbone(name, image_size=preprocess.image_size, options=options)
+        return cls(name, module, width, preprocess, weights, dict(options or {}))
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
@@ -132,6 +139,11 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     """
     kind, location = parse_source(weights)
     architecture, _ = split_name(name)
+    if image_size and not is_image_size(tuple(image_size)):
+        raise ModelError(
+            f"The image size is {image_size}. Use [height, width], whole numbers of up to {MAX_SIDE} px each and "
+            f"{MAX_INPUT_PIXELS:,} px together."
+        )
     options: Mapping[str, Any] = {}
     preprocess: Preprocess | None = None
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
@@ -175,11 +187,22 @@ def bare_backbone(
     """Return the module of a backbone with random weights, for stored tensors; it gives features (B, D).
 
     Raises:
-        ModelError: this timm has no such architecture.
+        ModelError: this timm has no such architecture, or does not build it with these options.
     """
     split_name(architecture)
     size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
-    return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
+    given = check_options(options, source=f"The stored {architecture}")
+    try:
+        return _create(architecture, pretrained=False, **{**given, **size, "num_classes": 0})
+    except ModelError:
+        raise
+    except Exception as error:  # a constructor of timm raises a different kind for every wrong option
+        if not given:
+            raise
+        raise ModelError(
+            f"timm cannot build {architecture} with the stored options {given} ({type(error).__name__}: {error}). "
+            "Restore the file that holds them, or train again."
+        ) from error
 
 
 def timm_groups(module: nn.Module, *, coarse: bool) -> tuple[dict[str, int], int] | None:
@@ -250,11 +273,14 @@ def _from_repository(
 ) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
     with hub_access(repository):
         try:
-            _, found, options = load_model_config_from_hf(repository)
+            cfg, found, options = load_model_config_from_hf(repository)
+            check_repository(repository, cfg, options)
             rgb = {} if (options or {}).get("in_chans", 3) == 3 else {"in_chans": 3}  # timm adapts the weights
             options = {**(options or {}), **rgb}
             full = f"hf-hub:{repository}"
             module = _create(full, pretrained=True, **size, **rgb) if found == architecture else None
+        except ModelError:
+            raise
         except Exception as error:  # files of others raise many kinds
             raise ModelError(
                 f"hf-hub:{repository} cannot be used ({type(error).__name__}: {reason_of(error)}). It needs "
@@ -264,8 +290,8 @@ def _from_repository(
         raise ModelError(
             f"hf-hub:{repository} holds weights of {found}, but model.name is {architecture}. Use name: {found}."
         )
-    cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
-    return module, repository, str(cfg.get("license") or "unknown"), options
+    terms: dict[str, Any] = getattr(module, "pretrained_cfg", {})
+    return module, repository, str(terms.get("license") or "unknown"), options
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:

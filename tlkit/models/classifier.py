@@ -14,19 +14,20 @@ from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
-from tlkit.models.epoch_means import EvaluationMeans, mean_metric, restore_mean, save_mean
+from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, weight_in_loss
 from tlkit.models.mixup import mix_batch_of_epoch
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
-from tlkit.models.optim import accumulation_factor, optimizer_with_schedule, set_learning_rate, steps_per_epoch
+from tlkit.models.optim import optimizer_with_schedule, steps_per_epoch
+from tlkit.models.optimizer_step import Batch, StepWeight, ends_step, group_dro_loss
 from tlkit.models.process_group import share_of_step, share_statistics
 from tlkit.models.strategies import apply_phase as applying
 from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
 from tlkit.models.trainer_numbers import TrainerNumbers
-from tlkit.models.training_step import NotFiniteError, batch_seed, require_finite_gradient, seed_device
+from tlkit.models.training_step import batch_seed, require_finite_gradient, require_finite_loss, seed_device
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections
 
@@ -104,7 +105,9 @@ class Classifier(pl.LightningModule):
             | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
-        self.epoch_loss = mean_metric()  # a checkpoint within an epoch holds it
+        self.epoch_loss = WeightedMean()  # a checkpoint within an epoch holds it
+        self._step_weight = StepWeight()
+        self._waiting: list[tuple[Batch, int]] = []
         self.means = nn.ModuleDict({"val": EvaluationMeans(), "test": EvaluationMeans()})
         self.frozen_modules: tuple[nn.Module, ...] = ()
         if classes is not None:
@@ -145,15 +148,7 @@ class Classifier(pl.LightningModule):
     def card(self) -> ModelFacts:
         """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
-        return ModelFacts(
-            architecture=self.source.name,
-            classes=self.classes,
-            preprocess=self.preprocess,
-            drop_rate=self.drop_rate,
-            weights=self.source.weights,
-            options=self.source.options,
-            head=self.head_facts,
-        )
+        return arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
@@ -185,9 +180,8 @@ class Classifier(pl.LightningModule):
     def train(self, mode: bool = True) -> Classifier:
         """Set the training mode; frozen modules stay in evaluation mode."""
         super().train(mode)
-        if mode:
-            for module in self.frozen_modules:
-                module.eval()
+        for module in self.frozen_modules if mode else ():
+            module.eval()
         return self
 
     def setup(self, stage: str) -> None:
@@ -218,15 +212,13 @@ class Classifier(pl.LightningModule):
         self.train()
         if self.trainer.is_global_zero:
             arguments.warn_of_preprocessing(self.preprocess, self.trainer)
-            has_weights = self._class_weights is not None
-            self.numbers.warn(self.trainer, each=self.steps_per_epoch, has_class_weights=has_weights)
+            self.numbers.warn(
+                self.trainer, each=self.steps_per_epoch, has_class_weights=self._class_weights is not None
+            )
 
     def on_train_start(self) -> None:
         """Apply a learning rate that was set since the optimizer was made, as LearningRateFinder does."""
-        if self.numbers.rate_changed:
-            self.numbers.rate_changed = False
-            for config in self.trainer.lr_scheduler_configs:
-                set_learning_rate(config.scheduler, self.learning_rate)
+        self.numbers.apply_learning_rate(self.trainer)
 
     @property
     def settings(self) -> TrainSection:
@@ -255,35 +247,45 @@ class Classifier(pl.LightningModule):
         return cast(torch.Tensor, self.network(images))
 
     def training_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """Return the training loss of a batch.
+        """Return the loss of a batch, so scaled that a step has the gradient of the mean loss of all its images.
 
         Raises:
             NotFiniteError: the loss is not a finite number; the batch has not changed the weights.
         """
-        batch_size = len(batch[1])
-        processes = self.trainer.world_size
-        loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx, processes=processes)
-        share, whole = share_of_step(loss, weight_in_loss(self.loss, batch[1]), processes=processes)
-        if not torch.isfinite(whole):
-            raise NotFiniteError("loss", whole.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
-        self.epoch_loss.update(whole.expand(batch_size))
+        starts, processes = batch_idx % self.trainer.accumulate_grad_batches == 0, self.trainer.world_size
+        weight = basis = weight_in_loss(self.loss, batch[1])
+        if isinstance(self.loss, GroupDROLoss):  # the batches of a step wait for the last of them
+            self._waiting = [*([] if starts else self._waiting), (batch, batch_idx)]
+            if not ends_step(self.trainer, batch_idx):
+                return 0 * cast(torch.Tensor, self.network.head.bias).sum()
+            loss = self.group_dro_loss(self._waiting, epoch=self.current_epoch, processes=processes)
+            weight, basis = sum(len(waiting[1]) for waiting, _ in self._waiting), 1.0
+            self._waiting = []
+        else:
+            loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx)
+        share, whole, total = share_of_step(loss, basis, processes=processes)
+        require_finite_loss(whole, epoch=self.current_epoch + 1, batch=batch_idx + 1)
+        self.epoch_loss.update(whole.expand(len(batch[1])), weight / len(batch[1]))
         self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
-        return loss * share * accumulation_factor(self.trainer, batch_idx)
+        return loss * share * self._step_weight.add(total, starts=starts)
 
-    def batch_loss(
-        self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int, processes: int = 1
-    ) -> torch.Tensor:
-        """Return the training loss of a batch, in nats, which is mixed by seed, epoch and batch number.
-
-        With several processes all must call, each with its part of the batch: group DRO needs the groups of the whole.
-        """
+    def batch_loss(self, batch: Batch, *, epoch: int, batch_idx: int) -> torch.Tensor:
+        """Return the training loss of a batch, in nats, which is mixed by seed, epoch and batch number."""
+        if isinstance(self.loss, GroupDROLoss):
+            return self.group_dro_loss([(batch, batch_idx)], epoch=epoch)
         seed = batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank)
         mixed = mix_batch_of_epoch(batch[0], batch[1], self.settings, epoch=epoch, seed=seed)
-        logits = self(mixed.images).float() + self.adjustment
-        if isinstance(self.loss, GroupDROLoss):
-            groups = self.loss.groups_in(batch)
-            return cast(torch.Tensor, self.loss(logits, batch[1], groups, processes=processes))
-        return mixed.loss(self.loss, logits)
+        return mixed.loss(self.loss, self(mixed.images).float() + self.adjustment)
+
+    def group_dro_loss(self, batches: Sequence[tuple[Batch, int]], *, epoch: int, processes: int = 1) -> torch.Tensor:
+        """Return the loss of a step's batches, each with its number; all processes must call with their parts."""
+        loss = cast(GroupDROLoss, self.loss)
+
+        def sums_of(batch: Batch, batch_idx: int) -> torch.Tensor:
+            seed_device(batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank), self.device)
+            return loss.sums(self(batch[0]).float() + self.adjustment, batch[1], loss.groups_in(batch))
+
+        return group_dro_loss(loss, sums_of, batches, network=self.network, processes=processes)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Take an optimizer step, and update the moving average."""
@@ -302,11 +304,12 @@ class Classifier(pl.LightningModule):
         self.clip_gradients(optimizer, value, gradient_clip_algorithm)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Check the gradients before a step.
+        """Scale the gradients of several batches to those of their mean loss, and check them.
 
         Raises:
             NotFiniteError: a gradient is not a finite number; in precision 16 torch's loss scaling handles that.
         """
+        self._step_weight.scale_gradients(optimizer, batches=self.trainer.accumulate_grad_batches)
         if self.trainer.precision != "16-mixed":
             require_finite_gradient(optimizer, epoch=self.current_epoch + 1, batch=self.trainer.fit_loop.batch_idx + 1)
 
@@ -364,9 +367,8 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its per-step schedule."""
-        steps = self.steps_per_epoch
-        if steps is None:  # this drops a loader's position on resume (Lightning #20550), so `fit` passes the number
-            steps = steps_per_epoch(self.trainer)
+        # asking the trainer drops a loader's position on resume (Lightning #20550), so `fit` passes the number
+        steps = self.steps_per_epoch or steps_per_epoch(self.trainer)
         optimizer, schedule = optimizer_with_schedule(
             self.network, self.phases, self.settings, steps_per_epoch=steps, total_steps=self.numbers.length.steps
         )

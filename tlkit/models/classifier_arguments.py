@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.model_files import ModelFacts
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe, plain_values
 
@@ -37,6 +39,8 @@ def require_classes(
         raise ModelError(f"A classifier needs two or more different class names. Got {names} instead.")
     if weights is not None and set(weights) != set(names):
         raise ModelError(f"class_weights must name each class once. Got {sorted(weights)} for classes {sorted(names)}.")
+    if weights is not None and not all(0 < weight < math.inf for weight in weights.values()):
+        raise ModelError(f"class_weights must be numbers above 0. Got {dict(weights)}.")
     if counts is not None and (set(counts) != set(names) or min(counts.values()) < 1):
         raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(counts)}.")
 
@@ -109,6 +113,19 @@ def hyperparameters(
         "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
         "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
     }
+
+
+def facts_of(backbone: Backbone, classes: Sequence[str], *, drop_rate: float, head: Mapping[str, Any]) -> ModelFacts:
+    """Return the card of a stored model; `head` are the facts of a scikit-learn head."""
+    return ModelFacts(
+        architecture=backbone.name,
+        classes=tuple(classes),
+        preprocess=backbone.preprocess,
+        drop_rate=drop_rate,
+        weights=backbone.weights,
+        options=backbone.options,
+        head=head,
+    )
 
 
 def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:

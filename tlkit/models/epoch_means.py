@@ -8,13 +8,33 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tlkit.lightning import MeanMetric
+from tlkit.lightning import Metric
 from tlkit.models.process_group import all_gather
 
 
-def mean_metric() -> MeanMetric:
-    """Return an empty mean; with another `nan_strategy` torchmetrics 1.9 ignores weights of values."""
-    return MeanMetric(nan_strategy="disable")
+class WeightedMean(Metric):
+    """A weighted mean over the batches and processes of an epoch.
+
+    torchmetrics 1.9 has one, but its MeanMetric either ignores the weights or waits for the device at every update.
+    """
+
+    mean_value: torch.Tensor
+    weight: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("mean_value", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, values: torch.Tensor, weights: torch.Tensor | float = 1.0) -> None:
+        """Add values with their weights, which are broadcast to them."""
+        weights = torch.as_tensor(weights, dtype=torch.float32, device=values.device).expand(values.shape)
+        self.mean_value += (values * weights).sum()
+        self.weight += weights.sum()
+
+    def compute(self) -> torch.Tensor:
+        """Return the mean."""
+        return self.mean_value / self.weight
 
 
 class EvaluationMeans(nn.Module):
@@ -22,7 +42,7 @@ class EvaluationMeans(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss, self.accuracy = mean_metric(), mean_metric()
+        self.loss, self.accuracy = WeightedMean(), WeightedMean()
 
     def update(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Add a batch of logits (B, C) and targets (B,); return its predicted targets (B,)."""
@@ -31,20 +51,20 @@ class EvaluationMeans(nn.Module):
         self.accuracy.update((y_pred == targets).float())
         return y_pred
 
-    def metrics(self) -> Iterator[tuple[str, MeanMetric]]:
+    def metrics(self) -> Iterator[tuple[str, WeightedMean]]:
         """Yield "loss" and "accuracy", each with its mean."""
         yield "loss", self.loss
         yield "accuracy", self.accuracy
 
 
-def save_mean(metric: MeanMetric, *, processes: int) -> list[list[float]]:
+def save_mean(metric: WeightedMean, *, processes: int) -> list[list[float]]:
     """Return mean and weight so far of each process, by rank; a collective call."""
     so_far = torch.stack([metric.mean_value, metric.weight]).clone()
     values: list[list[float]] = all_gather(so_far, processes=processes).tolist()
     return values
 
 
-def restore_mean(metric: MeanMetric, values: list[list[float]] | None, *, rank: int) -> None:
+def restore_mean(metric: WeightedMean, values: list[list[float]] | None, *, rank: int) -> None:
     """Restore what `save_mean` returned; None empties the mean."""
     metric.reset()
     if values is not None:

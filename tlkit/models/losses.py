@@ -48,8 +48,8 @@ class GroupDROLoss(nn.Module):
     """Group DRO: cross-entropy of groups whose weights grow with their loss.
 
     Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1, for batches of several
-    groups as in the authors' code: on each training batch q_g ← q_g · exp(η · l_g), divided by the sum of all q, and
-    then the loss Σ q_g · l_g, where l_g is the mean cross-entropy of the batch's images of group g, and 0 without any.
+    groups as in the authors' code: on each optimizer step q_g ← q_g · exp(η · l_g), divided by the sum of all q, and
+    then the loss Σ q_g · l_g, where l_g is the mean cross-entropy of the step's images of group g, and 0 without any.
     All weights start equal; they are stored as logarithms, so that none underflows to 0.
 
     Attributes:
@@ -105,19 +105,32 @@ class GroupDROLoss(nn.Module):
     ) -> torch.Tensor:
         """Return the loss of logits (B, C), targets (B,) and groups (B,), in nats; in training mode q is updated first.
 
+        See `of_sums`.
+        """
+        return self.of_sums(self.sums(logits, targets, group), processes=processes)
+
+    def sums(self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the cross-entropy of each group, and its number of images, shape (2, G).
+
+        Sums of several batches add up to those of one batch of their images.
+        """
+        each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+        inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
+        return torch.stack([(each[:, None] * inside).sum(dim=0), inside.sum(dim=0)])
+
+    def of_sums(self, sums: torch.Tensor, *, processes: int = 1) -> torch.Tensor:
+        """Return the loss of a step's images from their sums (2, G), in nats; in training mode q is updated first.
+
         A loss that is not finite does not change q. With several processes, each gets its images' part of the loss
         times the number of processes, so that the mean over the processes is the loss of the whole batch, for values
         and gradients. q is the same in all of them.
         """
-        each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
-        inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
-        sums = (each[:, None] * inside).sum(dim=0)  # (G,), of this process
-        whole = all_gather(torch.stack([sums.detach(), inside.sum(dim=0)]), processes=processes).sum(dim=0)
+        whole = all_gather(sums.detach(), processes=processes).sum(dim=0)
         images = whole[1].clamp(min=1)
         if self.training:
             moved = torch.log_softmax(self.log_q + self.step * whole[0] / images, dim=0)
             self.log_q.copy_(torch.where(torch.isfinite(moved).all(), moved, self.log_q))
-        return processes * (self.q * sums / images).sum()
+        return processes * (self.q * sums[0] / images).sum()
 
 
 def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int | None = None) -> nn.Module:
@@ -163,9 +176,7 @@ def loss_and_adjustment(
 
 
 def weight_in_loss(loss: nn.Module, targets: torch.Tensor) -> torch.Tensor | float:
-    """Return the weight of this process's images in the loss over all processes; group DRO has weighed its own."""
-    if isinstance(loss, GroupDROLoss):
-        return 1.0
+    """Return the weight of a batch's images in the loss of a step: their number, or the sum of their class weights."""
     weight = cast(torch.Tensor | None, getattr(loss, "weight", None))
     return len(targets) if weight is None else weight[targets].sum()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,10 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError, refuse_newer
+from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
+from tlkit.stored_values import read_json
 
 TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
+REMEDY = "Restore it or train again."
 FORMAT_VERSION = 3
 """3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
@@ -73,20 +78,24 @@ class ModelFacts:
 
         Raises:
             ValueError: a value is of the wrong kind.
+            ModelError: an option of the architecture is not allowed.
         """
         classes = values["classes"]
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes is not a list of names")
         if not isinstance(values["architecture"], str) or not 0 <= values["drop_rate"] < 1:
             raise ValueError("architecture or drop_rate has no usable value")
+        head = values.get("head", {})
+        if not isinstance(head, dict):
+            raise ValueError("head is not a mapping")
         return cls(
             architecture=values["architecture"],
             classes=tuple(classes),
             preprocess=Preprocess.from_dict(values["preprocess"]),
             drop_rate=values["drop_rate"],
-            options=dict(values.get("options", {})),
-            head=dict(values.get("head", {})),
-            weights=WeightsFacts(**values["weights"]),
+            options=check_options(values.get("options"), source=FACTS_FILE),
+            head=head,
+            weights=WeightsFacts.from_dict(values["weights"]),
         )
 
 
@@ -94,8 +103,19 @@ def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], facts: Mode
     """Write a network's state dict (`backbone.*`, `head.*`) and facts into a folder, each file atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / TENSORS_FILE) as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+        _save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
     write_text(folder / FACTS_FILE, json.dumps(facts.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write tensors; raise an `OSError` where the disk refuses, which safetensors reports as an error of its own."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), os.fspath(path)) from error
 
 
 def read_facts(folder: Path) -> ModelFacts:
@@ -110,11 +130,12 @@ def read_facts(folder: Path) -> ModelFacts:
             f"There is no stored model in {folder} ({FACTS_FILE} is missing). Did the run finish training?"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, error=ModelError, remedy=REMEDY)
         refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
+        check_options(values.get("options"), source=str(path))  # names the file
         return ModelFacts.from_dict(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -129,4 +150,4 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError:
         raise ModelError(f"There is no stored model in {folder} ({TENSORS_FILE} is missing).") from None
     except SafetensorError as error:
-        raise ModelError(f"{path} is damaged ({error}). Restore it or train again.") from error
+        raise ModelError(f"{path} is damaged ({error}). {REMEDY}") from error

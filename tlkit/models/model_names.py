@@ -21,14 +21,15 @@ REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
 def require_name(name: str) -> None:
     """Check the architecture of `name` or `name.tag` before timm is imported.
 
-    The names are read from timm's source files, in some hundredths of a second. If timm is imported already, it may
-    have more networks, and `backbone.split_name` checks the name, as it checks every tag.
+    The names are read from timm's source files, in some hundredths of a second. If timm is imported already, networks
+    that other code has registered are known as well. `backbone.split_name` checks every tag.
 
     Raises:
         ModelError: timm has no such architecture; the nearest names are suggested.
     """
     architecture = name.partition(".")[0]
-    if "timm" in sys.modules or not known_names() or architecture in known_names():
+    timm = sys.modules.get("timm")
+    if not known_names() or architecture in known_names() or (timm is not None and timm.is_model(architecture)):
         return
     quoted = (f'"{architecture}"', f"'{architecture}'")
     if not any(mark in text for text in _sources() for mark in quoted):  # deprecated names, which timm still accepts

@@ -119,18 +119,6 @@ def steps_per_epoch(trainer: pl.Trainer) -> int:
     return max(1, math.ceil(batches / trainer.accumulate_grad_batches))
 
 
-def accumulation_factor(trainer: pl.Trainer, batch: int) -> float:
-    """Return the factor on a batch's loss that makes each step the mean over its batches.
-
-    Lightning divides each loss by `accumulate_grad_batches`; the last step of an epoch may have fewer batches, and its
-    gradient would be too small. `batch` counts from 0 within the epoch.
-    """
-    each, batches = trainer.accumulate_grad_batches, trainer.num_training_batches
-    if each == 1 or batches == float("inf"):
-        return 1.0
-    return each / min(each, int(batches) - batch // each * each)
-
-
 def learning_rate_factor(schedule: Schedule, *, total: int, warmup: int = 0) -> Callable[[int], float]:
     """Return the factor on the learning rate as a function of the step of a phase, 0 to total - 1.
 

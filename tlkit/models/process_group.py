@@ -26,8 +26,8 @@ def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
 
 def share_of_step(
     loss: torch.Tensor, basis: torch.Tensor | float, *, processes: int
-) -> tuple[torch.Tensor | float, torch.Tensor]:
-    """Return the factor on this process's mean loss, and the mean loss over the images of all processes.
+) -> tuple[torch.Tensor | float, torch.Tensor, torch.Tensor | float]:
+    """Return the factor on this process's mean loss; of all processes' images the mean loss and the total weight.
 
     Gradients are averaged over the processes. Their parts of a batch differ in size in the last batch or if a file is
     damaged, and in weight with class weights. With the factor, the average is the gradient of the mean over the whole
@@ -39,10 +39,10 @@ def share_of_step(
         processes: number of processes.
     """
     if processes == 1:
-        return 1.0, loss.detach()
+        return 1.0, loss.detach(), basis
     basis = torch.as_tensor(basis, dtype=loss.dtype, device=loss.device)
     means, bases = all_gather(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
-    return basis * processes / bases.sum(), (means * bases).sum() / bases.sum()
+    return basis * processes / bases.sum(), (means * bases).sum() / bases.sum(), bases.sum()
 
 
 def share_statistics(module: nn.Module, *, processes: int) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlkit.models.optim import steps_per_epoch
+from tlkit.models.optim import set_learning_rate, steps_per_epoch
 from tlkit.recipe import Strategy, TrainSection, check_sections
 
 if TYPE_CHECKING:
@@ -85,6 +85,13 @@ class TrainerNumbers:
         """Use another learning rate than the section's."""
         self.settings = self.settings.model_copy(update={"learning_rate": value})
         self.rate_changed = True
+
+    def apply_learning_rate(self, trainer: pl.Trainer) -> None:
+        """Give the optimizer a learning rate that was set since it was made, as LearningRateFinder does."""
+        if self.rate_changed:
+            self.rate_changed = False
+            for config in trainer.lr_scheduler_configs:
+                set_learning_rate(config.scheduler, self.settings.learning_rate)
 
     def follow(self, trainer: pl.Trainer, *, strategy: Strategy, each: int | None) -> bool:
         """Take the trainer's length where the section states none; return whether the number of epochs has changed.

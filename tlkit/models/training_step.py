@@ -53,6 +53,16 @@ def seed_device(seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)  # seeds all devices, which takes half a millisecond for an unused one
 
 
+def require_finite_loss(loss: torch.Tensor, *, epoch: int, batch: int) -> None:
+    """Check the loss of a batch; `epoch` and `batch` count from 1.
+
+    Raises:
+        NotFiniteError: it is not a finite number.
+    """
+    if not torch.isfinite(loss):
+        raise NotFiniteError("loss", loss.item(), epoch=epoch, batch=batch)
+
+
 def require_finite_gradient(optimizer: torch.optim.Optimizer, *, epoch: int, batch: int) -> None:
     """Check the gradients before a step; `epoch` and `batch` count from 1.
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier
-from tlkit.models.losses import GroupDROLoss
+from tlkit.models.losses import GroupDROLoss, weight_in_loss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.training_step import batch_seed
@@ -141,6 +141,47 @@ def time_batch_sizes(
     return BatchSizes(tuple(tried), "images", limit)
 
 
+def time_steps(
+    classifier: Classifier, batches: Iterable[Batch], *, most: int, budget_s: float, device: str = "cpu"
+) -> tuple[tuple[float, ...], float]:
+    """Return the seconds of some training steps with the loading of their batches, and those of a forward pass alone.
+
+    The steps are of the phase that trains most parameters. The first is a warm-up, which counts only where it is the
+    only one. The classifier does not change; torch's generator does.
+
+    Args:
+        classifier: the classifier; a copy of it is trained, in float32.
+        batches: normalized images and targets.
+        most: number of steps after the first, at most.
+        budget_s: seconds after which no further step begins.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        DataError: there is no batch.
+    """
+    trained = _copy(classifier, device)
+    step, _, _ = training_step_of(trained)
+    seconds: list[float] = []
+    moved: list[torch.Tensor] = []
+    stream = iter(batches)
+
+    def load_and_step() -> None:
+        moved[:] = _moved(next(stream), trained, device)
+        step([moved], len(seconds))
+
+    while len(seconds) <= most and sum(seconds) < budget_s:
+        try:
+            seconds.append(_seconds(load_and_step, device))
+        except StopIteration:
+            break
+    if not seconds:
+        raise DataError("There is no batch to time.")
+    trained.eval()
+    with torch.inference_mode():
+        forward_s = _seconds(lambda: trained.network(moved[0]), device)
+    return tuple(seconds[1:] or seconds), forward_s
+
+
 def _copy(classifier: Classifier, device: str) -> Classifier:
     """Return a copy of a classifier on a device, without its trainer."""
     trainer, classifier._trainer = classifier._trainer, None
@@ -171,9 +212,8 @@ def training_step_of(
     def step(batches: Sequence[Batch], place: int) -> float:
         torch.manual_seed(batch_seed(classifier.seed, epoch=epoch, batch=place))
         optimizer.zero_grad()
-        total = 0.0
-        for batch in batches:
-            loss = classifier.batch_loss(batch, epoch=epoch, batch_idx=place) / len(batches)
+        total, numbered = 0.0, [(batch, place * len(batches) + number) for number, batch in enumerate(batches)]
+        for loss in _losses_of_step(classifier, numbered, epoch=epoch):
             total += loss.item()
             loss.backward()  # type: ignore[no-untyped-call]
         if settings.gradient_clip_val is not None:
@@ -182,6 +222,18 @@ def training_step_of(
         return total
 
     return step, optimizer.param_groups, number
+
+
+def _losses_of_step(
+    classifier: Classifier, batches: Sequence[tuple[Batch, int]], *, epoch: int
+) -> Iterator[torch.Tensor]:
+    """Yield losses whose sum is that of a step over numbered batches; each is to be differentiated before the next."""
+    if isinstance(classifier.loss, GroupDROLoss):
+        yield classifier.group_dro_loss(batches, epoch=epoch)
+        return
+    weights = [weight_in_loss(classifier.loss, batch[1]) for batch, _ in batches]
+    for (batch, number), weight in zip(batches, weights, strict=True):
+        yield classifier.batch_loss(batch, epoch=epoch, batch_idx=number) * (weight / sum(weights))
 
 
 def _seconds(work: Callable[[], object], device: str) -> float:

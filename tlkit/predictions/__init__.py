@@ -2,5 +2,6 @@
 
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.reading import read_predictions
+from tlkit.predictions.unreadable import Unreadable
 
-__all__ = ["Predictions", "read_predictions"]
+__all__ = ["Predictions", "Unreadable", "read_predictions"]

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -16,9 +17,12 @@ import pyarrow.parquet as pq
 from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
 from tlkit.predictions.validation import PROBA_PREFIX, repeated
+from tlkit.stored_values import parse_json
 
 METADATA_KEY = b"tlkit"
 METADATA_VERSION = 1
+MOST_CELLS = 4_000_000_000
+"""Most cells of a Parquet file: 32 GB of numbers."""
 
 
 def check_exists(file: Path) -> None:
@@ -66,26 +70,60 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     check_exists(file)
     damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
+        require_parquet_bounds(file)
         table = pq.read_table(file)
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    except (pa.ArrowException, OSError, ValueError) as error:  # damaged pages, or damaged metadata of pandas
+        names = table.column_names
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:  # damaged pages, text or metadata
         raise PredictionsError(damaged) from error
-    if twice := repeated(table.column_names):
+    if twice := repeated(names):
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has columns but no rows.")
     note = (table.schema.metadata or {}).get(METADATA_KEY)
     try:
-        noted = json.loads(note) if note else None
+        noted = parse_json(note) if note else None
         if noted is not None:
             refuse_newer(f"{file} was", noted["version"], known=METADATA_VERSION, error=PredictionsError)
-            if not isinstance(noted["classes"], list):
-                raise ValueError("classes is no list")
+            if not isinstance(noted["classes"], list) or not all(isinstance(one, str) for one in noted["classes"]):
+                raise ValueError("classes is no list of names")
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionsError(damaged) from error
     if noted is None:  # a row index that pandas wrote
         frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
     return frame, noted
+
+
+def with_plain_cells(file: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose cells are text, numbers or dates; bytes are read as UTF-8.
+
+    Raises:
+        PredictionsError: a column holds bytes that are no UTF-8, or lists, mappings or arrays.
+    """
+    decoded = {}
+    for name in (name for name in table.columns if pd.api.types.is_object_dtype(table[name])):
+        kinds = {type(cell) for cell in table[name]}
+        if kinds & {list, tuple, dict, np.ndarray}:
+            raise PredictionsError(f"{file}: column {name!r} holds lists or mappings. Remove it, or write it as text.")
+        if bytes in kinds:
+            try:
+                decoded[name] = [cell.decode() if isinstance(cell, bytes) else cell for cell in table[name]]
+            except UnicodeDecodeError as error:
+                raise PredictionsError(
+                    f"{file}: column {name!r} is not text in UTF-8 ({error.reason}). Write it again."
+                ) from error
+    return table.assign(**decoded)
+
+
+def require_parquet_bounds(file: Path) -> None:
+    """Check the size that a Parquet file states for its content, before any of it is read.
+
+    Raises:
+        ValueError: it states more cells than `MOST_CELLS`; a small file can state a huge table.
+    """
+    facts = pq.read_metadata(file)
+    if facts.num_rows * max(1, facts.num_columns) > MOST_CELLS:
+        raise ValueError(f"it states {facts.num_rows:,} rows of {facts.num_columns:,} columns")
 
 
 def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any]) -> None:
@@ -128,7 +166,7 @@ def _arrow_csv(file: Path, types: dict[str, Any]) -> Any:
         file,
         read_options=pacsv.ReadOptions(use_threads=False),  # with threads its errors do not name the row
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        convert_options=pacsv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False),
     )
 
 

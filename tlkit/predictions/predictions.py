@@ -13,7 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.prediction_files import read_csv_table, write_parquet_table
+from tlkit.predictions.joined_tables import paths_in_table, read_joined
+from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.predictions.unreadable import Unreadable, with_unreadable
 from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,
@@ -26,7 +28,6 @@ from tlkit.predictions.validation import (
     group_table,
     name_problems,
     proba_problems,
-    repeated,
 )
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ class Predictions:
 
     def __repr__(self) -> str:
         proba = "with proba" if self.proba is not None else "without proba"
-        groups = f"groups: {', '.join(self.group_columns)}" if self.group_columns else "no groups"
+        groups = f"groups: {first_few(self.group_columns)}" if self.group_columns else "no groups"
         labelled = int((self.y_true >= 0).sum())
         tta = f", tta: {self.tta}" if self.tta != "none" else ""
         return (
@@ -204,26 +205,24 @@ class Predictions:
             groups=self.groups.loc[rows].reset_index(drop=True),
         )
 
-    def with_groups(self, table: pd.DataFrame | Path | str) -> Predictions:
-        """Return the predictions with group columns joined by path.
+    def with_groups(self, table: pd.DataFrame | Path | str, *, y_true: str = Y_TRUE) -> Predictions:
+        """Return the predictions with group columns, and labels, joined by path.
 
         Images that are not in the table get missing values; their number is logged. Columns of equal names are
-        replaced.
+        replaced. Where no path of the table is one of the predictions, either may lack the folders that all paths of
+        the other have in common; all of one must then match, and it is logged.
 
         Args:
             table: a CSV file or a DataFrame with a column (or an index) `path` and one column per attribute.
+            y_true: its column that labels the images; "y_true" does only where no prediction has a label.
 
         Raises:
-            PredictionsError: the table cannot be read, lacks `path`, repeats a path, or has none of the paths.
+            PredictionsError: the table cannot be read, lacks `path`, repeats a path, has none of the paths, or labels
+                images with unknown classes.
         """
-        source, columns = _group_source(table)
-        matched = np.isin(self.path, columns.index.to_numpy(dtype=str))
-        if not matched.any():
-            raise PredictionsError(
-                f"{source}: none of the {len(self)} paths of the predictions is in it. The predictions have "
-                f"{first_few(self.path.tolist(), most=2)}; it has {first_few(columns.index.tolist(), most=2)}. "
-                "Make the paths alike."
-            )
+        source, columns = read_joined(table)
+        paths = paths_in_table(self.path, columns, source=source)
+        matched = np.isin(paths, columns.index.to_numpy(dtype=str))
         if not matched.all():
             missing = self.path[~matched].tolist()
             logger.warning(
@@ -233,18 +232,29 @@ class Predictions:
                 len(self),
                 first_few(missing),
             )
-        joined, problems = group_table(columns.reindex(self.path), paths=self.path)
+        rows = columns.reindex(paths)
+        problems: list[str] = []
+        truth: Ints = self.y_true
+        if y_true in rows.columns and (y_true != Y_TRUE or not (truth >= 0).any()):
+            labels = rows.pop(y_true).to_numpy(dtype=object)
+            truth, problems = class_codes(
+                labels, classes=self.classes, paths=self.path, column=y_true, may_be_missing=True
+            )
+            logger.info("%s: its column %s labels %d of %d images.", source, y_true, int((truth >= 0).sum()), len(self))
+        joined, found = group_table(rows, paths=self.path)
+        problems += found
         if problems:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
         if replaced := [name for name in joined.columns if name in self.groups.columns]:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
-        return replace(self, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))
+        return replace(self, y_true=truth, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))
 
-    def table(self, *, proba: bool = True) -> pd.DataFrame:
+    def table(self, *, proba: bool = True, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
         """Return one row per image: path, y_true, y_pred (class names, NA = unknown), proba_<class>…, group columns.
 
         Args:
             proba: whether to include the probability of each class.
+            unreadable: images without a prediction, which get rows and a column `error` with the reasons.
         """
         names = np.array([*self.classes, None], dtype=object)  # position -1 finds None
         columns: dict[str, object] = {
@@ -254,40 +264,19 @@ class Predictions:
         }
         if proba and self.proba is not None:
             columns |= {f"{PROBA_PREFIX}{name}": self.proba[:, index] for index, name in enumerate(self.classes)}
-        return pd.concat([pd.DataFrame(columns), self.groups], axis=1)
+        table = pd.concat([pd.DataFrame(columns), self.groups], axis=1)
+        return table if unreadable is None else with_unreadable(table, unreadable)
 
-    def to_parquet(self, path: Path | str) -> None:
+    def to_parquet(self, path: Path | str, *, unreadable: Sequence[Unreadable] | None = None) -> None:
         """Write the predictions as Parquet, atomically; `read_predictions` returns equal ones.
 
         Probabilities are stored as float32 where that loses nothing (a model that computes in float32), else as
-        float64.
+        float64. `unreadable` is that of `table`.
         """
-        table = self.table()
+        table = self.table(unreadable=unreadable)
         if self.proba is not None and np.array_equal(self.proba, self.proba.astype(np.float32)):
             table = table.astype({f"{PROBA_PREFIX}{name}": np.float32 for name in self.classes})
         noted: dict[str, object] = {"classes": list(self.classes), "groups": list(self.group_columns)}
         if self.tta != "none":
             noted["tta"] = self.tta
         write_parquet_table(Path(path), table, noted=noted)
-
-
-def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
-    """Return the name of a table of groups, for messages, and its group columns indexed by path."""
-    if isinstance(table, pd.DataFrame):
-        source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
-    else:
-        source, frame = str(table), read_csv_table(Path(table))
-    if PATH not in frame.columns:
-        raise PredictionsError(
-            f"{source} has no column 'path'. Its columns are: {first_few(list(frame.columns), most=20)}. "
-            "Name the column that holds the image paths 'path'."
-        )
-    frame = frame.set_index(frame[PATH].astype(str)).drop(columns=PATH)
-    problems = []
-    if twice := repeated(frame.index.tolist()):
-        problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
-    if frame.shape[1] == 0:
-        problems.append(f"{source} has no column except 'path', so there is no group to join.")
-    if problems:
-        raise PredictionsError(*problems)
-    return source, frame

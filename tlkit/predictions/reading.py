@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table, with_plain_cells
 from tlkit.predictions.predictions import Predictions
+from tlkit.predictions.unreadable import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,9 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
     The file has one row per image. `y_true` (the label; empty = unknown) and `y_pred` (the predicted class) hold class
     names, `proba_<class>` probabilities, `path` the image; every other column is a group column. Either `y_pred` or the
     `proba_` columns may be left out, and so may `y_true` (all labels unknown) and `path` (rows are then numbered).
-    Cells are text, exactly as written: a class may be called "no", "1" or "NA"; only an empty cell is missing.
+    Cells are text, exactly as written: a class may be called "no", "1" or "NA"; only an empty cell is missing. Rows of
+    images that `tlkit predict` could not read (a reason in the column `error`, no prediction) are left out and counted
+    in the log.
 
     The classes are those in the metadata of a Parquet file by tlkit, else the sorted names of the `proba_` columns,
     else the sorted names in `y_true` and `y_pred`.
@@ -41,12 +44,14 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
         table = read_csv_table(file)
     elif file.suffix.lower() == ".parquet":
         table, noted = read_parquet_table(file)
+        table = with_plain_cells(file, table)
     else:
         raise PredictionsError(
             f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
         )
     table.columns = [str(name) for name in table.columns]
     _check_columns(file, list(table.columns), y_true=y_true, y_pred=y_pred)
+    table = without_unreadable(file, table, y_pred=y_pred)
 
     truth = as_text(table[y_true]) if y_true in table.columns else None
     guess = as_text(table[y_pred]) if y_pred in table.columns else None

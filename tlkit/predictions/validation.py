@@ -25,6 +25,15 @@ def is_reserved(column: str) -> bool:
     return column in (PATH, Y_TRUE, Y_PRED) or column.startswith(PROBA_PREFIX)
 
 
+def no_label(count: int, *, consequence: str, group_columns: Sequence[str] = ()) -> str:
+    """Return the problem of predictions without any label, and the remedies."""
+    others = f" (the other columns: {first_few(group_columns)})" if group_columns else ""
+    return (
+        f"None of the {count} images has a label (y_true), so {consequence}. If another column holds the labels, name "
+        f"it: --y-true COLUMN{others}. If another file does, join it: --groups FILE."
+    )
+
+
 def as_text(values: object) -> pd.Series[str]:
     """Return a column as strings with NA for missing; only a null or an empty text is missing.
 
@@ -37,7 +46,8 @@ def as_text(values: object) -> pd.Series[str]:
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
     text = column.astype("string")
-    return text.mask(text == "", pd.NA)
+    blank = text == ""
+    return text.mask(blank, pd.NA) if blank.any() else text
 
 
 def name_problems(classes: tuple[str, ...], paths: Strings) -> list[str]:

@@ -104,8 +104,11 @@ class Gates(Section):
         description="Chance of any false alarm among the gates of one kind, between 0 and 1; null = the audited run's, "
         f"else {ALPHA}.",
     )
-    min_group_size: Annotated[v.Count | None, Expected("a whole number of at least 1, or null")] = Field(
-        None, description=f"Smaller groups get no verdict, at least 1; null = the audited run's, else {MIN_GROUP_SIZE}."
+    min_group_size: Annotated[v.Count | None, Expected(f"a whole number of at least 1, up to {v.MOST:,}, or null")] = (
+        Field(
+            None,
+            description=f"Smaller groups get no verdict, at least 1; null = the audited run's, else {MIN_GROUP_SIZE}.",
+        )
     )
     weights: v.OptionalColumn = Field(None, description="Column of weights; null = those of the audited run, if any.")
     cluster_by: v.OptionalColumn = Field(

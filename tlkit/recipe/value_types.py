@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -48,6 +50,13 @@ def _not_the_word_none(value: str | None) -> str | None:
     return value
 
 
+def _input_size(size: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and sides[0] * sides[1] > MAX_INPUT_PIXELS:
+        raise value_error(f"has {sides[0] * sides[1]:,} pixels. Use at most {MAX_INPUT_PIXELS:,}.")
+    return size
+
+
 def _own_columns(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if value in OWN_COLUMNS or value.startswith("proba_"):
@@ -70,6 +79,10 @@ def _known_version(value: object) -> object:
     return value
 
 
+MOST = 1_000_000_000
+"""Largest count in a recipe."""
+MOST_EDGE = 1e20
+"""Largest size of a bin edge: above nanoseconds since 1970."""
 OWN_COLUMNS = ("path", "label", "split", "digest", "y_true", "y_pred")
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 WEIGHTS_PATTERN = r"^(hub|none|pip:[^\s:]+|file:.+|hf-hub:[^\s/:]+/[^\s/:]+|run:.+)$"
@@ -104,9 +117,25 @@ GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 
 Switch = Annotated[bool, Field(strict=True), Expected("true or false")]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Expected("a whole number from 0 to 4294967295")]
-Whole = Annotated[int, Field(strict=True, ge=0), Expected("a whole number of at least 0")]
-Count = Annotated[int, Field(strict=True, ge=1), Expected("a whole number of at least 1")]
-AtLeastTwo = Annotated[int, Field(strict=True, ge=2), Expected("a whole number of at least 2")]
+Whole = Annotated[int, Field(strict=True, ge=0, le=MOST), Expected(f"a whole number of at least 0, up to {MOST:,}")]
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST), Expected(f"a whole number of at least 1, up to {MOST:,}")]
+AtLeastTwo = Annotated[int, Field(strict=True, ge=2, le=1000), Expected("a whole number of at least 2, up to 1,000")]
+Epochs = Annotated[
+    int, Field(strict=True, ge=1, le=1_000_000), Expected("a whole number of at least 1, up to 1,000,000")
+]
+PerStep = Annotated[int, Field(strict=True, ge=1, le=65_536), Expected("a whole number of at least 1, up to 65,536")]
+Views = Annotated[int, Field(strict=True, ge=0, le=10_000), Expected("a whole number of at least 0, up to 10,000")]
+Workers = Annotated[int, Field(strict=True, ge=0, le=1024)]
+Processes = Annotated[int, Field(strict=True, ge=1, le=1024), Expected("a whole number of at least 1, up to 1,024")]
+Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
+InputSize = Annotated[
+    Side | tuple[Side, Side] | None,
+    AfterValidator(_input_size),
+    Expected(
+        f"a whole number of pixels such as 224, [height, width] of up to {MAX_SIDE:,} each, or null for the backbone's "
+        "own"
+    ),
+]
 Parts = Annotated[int, Field(strict=True, ge=2, le=50), Expected("a whole number from 2 to 50")]
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 Ranks = Annotated[
@@ -117,10 +146,12 @@ Ranks = Annotated[
 ]
 
 _finite = Field(strict=True, allow_inf_nan=False)
-Positive = Annotated[float, _finite, Field(gt=0), Expected("a number above 0")]
-NotNegative = Annotated[float, _finite, Field(ge=0), Expected("a number of at least 0")]
+Positive = Annotated[float, _finite, Field(gt=0, le=1e6), Expected("a number above 0, up to 1,000,000")]
+NotNegative = Annotated[float, _finite, Field(ge=0, le=1e6), Expected("a number of at least 0, up to 1,000,000")]
+Rate = Annotated[float, _finite, Field(gt=0, le=1000), Expected("a number above 0, up to 1,000")]
+Strength = Annotated[float, _finite, Field(ge=0, le=100), Expected("a number of at least 0, up to 100")]
 HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Expected("a share from 0 to 0.9")]
-Edges = Annotated[tuple[Annotated[float, _finite], ...], AfterValidator(_rising)]
+Edges = Annotated[tuple[Annotated[float, _finite, Field(ge=-MOST_EDGE, le=MOST_EDGE)], ...], AfterValidator(_rising)]
 BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Expected("a number above 0 and up to 1")]
 Inside = Annotated[float, _finite, Field(gt=0, lt=1), Expected("a number between 0 and 1, such as 0.95")]

@@ -2,6 +2,6 @@
 
 from tlkit.runs.directory import RunDirectory, find_model
 from tlkit.runs.lock import judgement_lock, write_lock
-from tlkit.runs.stored_judgements import store_judgements, stored_judgement
+from tlkit.runs.stored_judgements import store_judgements, stored_result
 
-__all__ = ["RunDirectory", "find_model", "judgement_lock", "store_judgements", "stored_judgement", "write_lock"]
+__all__ = ["RunDirectory", "find_model", "judgement_lock", "store_judgements", "stored_result", "write_lock"]

@@ -11,7 +11,7 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions
 from tlkit.predictions import Predictions
-from tlkit.runs.assess_split import leaked_paths
+from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def compare_with(
     options = options.with_overrides(by=by or None)
     if run is not None:
         split = run.judged_split(split)
+        warn_trained_on(split, run.directory.name)
     one, two = (model if isinstance(model, Predictions) else model.predictions(split) for model in (first, second))
     return compare_models(
         one,

@@ -5,20 +5,35 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from tlkit.disk import write_text
 from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
+from tlkit.stored_values import build_stored, damaged, read_json
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
 RUNS = Path("runs")  # default folder of runs
 MODEL_CARD = "model.json"
 FORMAT_VERSION = 1
+REMEDY = "Restore it or fit again."
+T = TypeVar("T")
+
+_ENVIRONMENT = {
+    "data": dict,
+    "weights": dict,
+    "packages": dict,
+    "features": dict,
+    "repair": dict,
+    "processes": int,
+    "changed_on_resume": list,
+}
+"""Keys of environment.json that are read back, and their types."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +102,7 @@ class RunDirectory:
         """
         if (path / MARKER).is_file():
             version = cls(path).read_json(path / MARKER).get("format_version")
-            if isinstance(version, int):
-                refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
+            refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
             return cls(path)
         found = path.parent.iterdir() if path.parent.is_dir() else ()
         siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]
@@ -259,14 +273,36 @@ class RunDirectory:
             RunError: the file is missing or damaged.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(values, dict):
-                raise ValueError("not a JSON object")
-            return values
+            return read_json(path, error=RunError, remedy=REMEDY)
         except FileNotFoundError:
             raise RunError(f"{self.path} has no {path.name}: the run did not get that far.") from None
-        except ValueError as error:
-            raise RunError(f"{path} is damaged ({error}). Restore it or fit again.") from error
+
+    def read_environment(self) -> dict[str, Any]:
+        """Read the environment of the run.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        values = self.read_json(self.environment)
+        with self.damaged(self.environment):
+            for key, kind in _ENVIRONMENT.items():
+                if key in values and (not isinstance(values[key], kind) or isinstance(values[key], bool)):
+                    raise ValueError(f"{key} is {str(values[key])[:80]!r}")
+            if not isinstance(values["data"]["root"], str) or "\0" in values["data"]["root"]:
+                raise ValueError("data.root is no path")
+        return values
+
+    def damaged(self, path: Path) -> AbstractContextManager[None]:
+        """Return a context that turns what damaged values of a file raise into a `RunError` that names the file."""
+        return damaged(path, error=RunError, remedy=REMEDY)
+
+    def read_result(self, path: Path, build: Callable[[Mapping[str, Any]], T], values: Any) -> T:
+        """Return a result from the values that one of the run's JSON files holds.
+
+        Raises:
+            RunError: the values are not those of such a result.
+        """
+        return build_stored(build, values, path=path, error=RunError, remedy=REMEDY)
 
 
 def find_model(path: Path) -> Path:

@@ -16,6 +16,7 @@ from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
+from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run_options import options_of_run
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def gate(
         predictions = judged if groups is None else judged.with_groups(groups)
     else:
         chosen = judged.judged_split(split)
+        warn_trained_on(chosen, judged.directory.name)
         predictions, options = judged.predictions(chosen, groups=groups), options or options_of_run(judged)
     return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
 

@@ -60,14 +60,13 @@ class Grouping:
         taken, code = np.unique(membership.row_code, return_inverse=True)
         return cls(membership.columns, tuple(names[i] for i in taken), np.asarray(code, dtype=np.int64))
 
-    def too_few(self, samples: Samples, smallest: int) -> dict[str, int]:
-        """Return the groups of val and test with fewer validation images than `smallest`, and how many they have."""
+    def validation_images(self, samples: Samples) -> dict[str, int]:
+        """Return the groups of val and test, or the classes without an attribute, with their validation images."""
         split = samples.table[SPLIT].to_numpy(dtype=str)
         kinds = self.values if self.by else samples.classes
         code = self.code if self.by else samples.targets
         found = code[split == "val"]
-        counts = {kinds[i]: int((found == i).sum()) for i in np.unique(code[split != "train"]).tolist()}
-        return {name: count for name, count in counts.items() if count < smallest}
+        return {kinds[i]: int((found == i).sum()) for i in np.unique(code[split != "train"]).tolist()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,10 @@ class GroupedImages:
 
     @classmethod
     def of(cls, features: Features, samples: Samples, groups: Grouping, run: Run, smallest: int) -> GroupedImages:
-        """Return the samples in the order of the features, in the finest groups with enough validation images."""
+        """Return the samples in the order of the features, in the finest groups with enough validation images.
+
+        A value of the attribute, or without one a class, that has fewer takes no part in the choice of the worst group.
+        """
         place = {path: row for row, path in enumerate(samples.paths.tolist())}
         rows = np.array([place[path] for path in features.path.tolist()], dtype=np.int64)
         table = samples.table.iloc[rows].reset_index(drop=True)
@@ -104,6 +106,8 @@ class GroupedImages:
         attribute = groups.code[rows]
         crossed = found.targets * len(groups.values) + attribute
         val, judged = (table[SPLIT] == "val").to_numpy(), (table[SPLIT] != "train").to_numpy()
+        whole = attribute if groups.by else found.targets
+        judged = judged & (np.bincount(whole[val], minlength=int(whole.max()) + 1)[whole] >= smallest)
         finest = np.bincount(crossed[val], minlength=int(crossed.max()) + 1)[np.unique(crossed[judged])]
         names: list[str]
         if not groups.by:

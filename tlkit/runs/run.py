@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_predictions
-from tlkit.audit.error_examples import MOST_EXAMPLES, GroupImages, NearestImage, failing_group_images
+from tlkit.audit.error_examples import MOST_EXAMPLES, GroupImages, failing_group_images, neighbors_from_dict
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
@@ -26,7 +26,7 @@ from tlkit.evaluation import Evaluation
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
-from tlkit.runs import RunDirectory, store_judgements, stored_judgement
+from tlkit.runs import RunDirectory, store_judgements, stored_result
 from tlkit.runs.assess_split import evaluate_split
 from tlkit.runs.compare_runs import compare_with
 from tlkit.runs.gate_run import gate
@@ -72,7 +72,7 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, commit, device, dataset fingerprint, weights."""
-        return self.directory.read_json(self.directory.environment)
+        return self.directory.read_environment()
 
     @property
     def samples(self) -> Samples:
@@ -98,7 +98,8 @@ class Run:
     def repair(self) -> Repair | None:
         """How this run's head was repaired, or a repair of this run that wrote no new run (repair.json); else None."""
         path = self.directory.repair
-        return Repair.from_dict(self.directory.read_json(path)) if path.is_file() else None
+        directory = self.directory
+        return directory.read_result(path, Repair.from_dict, directory.read_json(path)) if path.is_file() else None
 
     def predictions(self, split: str | None = None, *, groups: pd.DataFrame | Path | str | None = None) -> Predictions:
         """Return the predictions for a split: test by default, or val where there is no test split.
@@ -129,7 +130,7 @@ class Run:
             RunError: the run has no predictions for it.
         """
         split = self.judged_split(split)
-        result = evaluate_split(split, self.predictions(split), settings=self.recipe.evaluate, leaks=self.leaks)
+        result = evaluate_split(split, self.predictions(split), recipe=self.recipe, leaks=self.leaks)
         store_judgements(self.directory, self.directory.evaluation, {split: result.to_dict()})
         return result
 
@@ -139,8 +140,9 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        split, stored = self._stored(self.directory.evaluation, split)
-        return Evaluation.from_dict(stored) if stored else self.evaluate(split)
+        split = self.judged_split(split)
+        stored = stored_result(self.directory, self.directory.evaluation, split, Evaluation.from_dict)
+        return stored or self.evaluate(split)
 
     def get_audit(self, split: str | None = None) -> Audit | None:
         """Return the stored audit of a split; computed if there is none, None if the recipe has no `audit.by`.
@@ -148,9 +150,9 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        split, stored = self._stored(self.directory.audit, split)
-        if stored:
-            return Audit.from_dict(stored)
+        split = self.judged_split(split)
+        if stored := stored_result(self.directory, self.directory.audit, split, Audit.from_dict):
+            return stored
         return self.audit(split=split) if self.recipe.audit.by else None
 
     def audit(
@@ -291,15 +293,14 @@ class Run:
             PredictionsError: a column is missing.
             RunError: the run has no group columns at all.
         """
-        split, stored = self._stored(self.directory.neighbors, split)
+        split = self.judged_split(split)
         if audit is None and by is None and groups is None:
             audit = self.get_audit(split)
-        near = {path: tuple(NearestImage(**one) for one in images) for path, images in (stored or {}).items()}
         return failing_group_images(
             self.predictions(split, groups=groups),
             audit or self.audit(by, split=split, groups=groups),
             most=most,
-            neighbors=near,
+            neighbors=stored_result(self.directory, self.directory.neighbors, split, neighbors_from_dict) or {},
         )
 
     def get_slices(self, split: str | None = None) -> SliceReport | None:
@@ -308,8 +309,7 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        _, stored = self._stored(self.directory.slices, split)
-        return SliceReport.from_dict(stored) if stored else None
+        return stored_result(self.directory, self.directory.slices, self.judged_split(split), SliceReport.from_dict)
 
     def get_explanation(self, split: str | None = None) -> Explanation | None:
         """Return the stored explanation of a split; computed if there is none, None if the recipe has no `audit.by`.
@@ -317,15 +317,10 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        split, stored = self._stored(self.directory.explanation, split)
-        if stored:
-            return Explanation.from_dict(stored)
-        return self.explain(split=split) if self.recipe.audit.by else None
-
-    def _stored(self, file: Path, split: str | None) -> tuple[str, dict[str, Any] | None]:
-        """Return the split to assess, and the result that a file holds for it."""
         split = self.judged_split(split)
-        return split, stored_judgement(self.directory, file, split)
+        if stored := stored_result(self.directory, self.directory.explanation, split, Explanation.from_dict):
+            return stored
+        return self.explain(split=split) if self.recipe.audit.by else None
 
     def compare(
         self,

@@ -33,10 +33,13 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
     model = directory.model / MODEL_CARD
     head = directory.read_json(model).get("head", {}) if model.is_file() else {}
+    environment = run.environment
+    with directory.damaged(model if head else directory.environment):
+        notes = notes_of(environment, head, interrupted=run.status == "interrupted")
     return RunContents(
         title=recipe.report.title or recipe.name,
-        recipe_text=directory.recipe.read_text(encoding="utf-8"),
-        environment=run.environment,
+        recipe_text=directory.recipe.read_text(encoding="utf-8", errors="replace"),
+        environment=environment,
         counts=run.samples.counts(),
         split=split,
         evaluation=run.evaluation(split),
@@ -45,7 +48,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
         group_columns=run.predictions(split).group_columns,
         excluded=run.excluded,
         leaks=run.leaks.query("split == @split"),
-        notes=notes_of(run.environment, head, interrupted=run.status == "interrupted"),
+        notes=notes,
         attribution=read_attribution(directory.attribution),
         chose_epoch=chose_epoch(split, run.history),
     )

@@ -6,15 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from tlkit.data.sources.delimited_files import read_table
 from tlkit.runs.directory import RunDirectory
 
+EXCLUDED_COLUMNS = ("path", "reason")
 LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "dropped")
 
 
 def read_history(directory: RunDirectory) -> pd.DataFrame:
-    """Return one row of metrics per epoch."""
+    """Return one row of metrics per epoch.
+
+    Raises:
+        TlkitError: the file is damaged, or a cell is not a number.
+    """
     path = directory.metrics
-    return pd.read_csv(path) if path.is_file() and path.stat().st_size else history_of(())
+    if not path.is_file() or not path.stat().st_size:
+        return history_of(())
+    table = read_table(path, columns=("epoch",), what="table of metrics").reset_index(drop=True)
+    with directory.damaged(path):
+        return pd.DataFrame({name: pd.to_numeric(column) for name, column in table.replace("", float("nan")).items()})
 
 
 def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
@@ -23,17 +33,26 @@ def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
 
 
 def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:
-    """Return path and reason of each image that could not be read."""
+    """Return path and reason of each image that could not be read.
+
+    Raises:
+        DataError: the file is damaged or lacks a column.
+    """
     path = directory.excluded
     if not path.is_file():
         return []
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return list(rows.itertuples(index=False, name=None))
+    rows = read_table(path, columns=EXCLUDED_COLUMNS, what="table of excluded images")
+    return list(rows[list(EXCLUDED_COLUMNS)].itertuples(index=False, name=None))
 
 
 def read_leaks(directory: RunDirectory) -> pd.DataFrame:
-    """Return the images of val and test that have duplicates in an earlier split."""
+    """Return the images of val and test that have duplicates in an earlier split.
+
+    Raises:
+        DataError: the file is damaged or lacks a column.
+    """
     path = directory.leaks
     if not path.is_file():
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")
-    return pd.read_csv(path, dtype="str", keep_default_na=False)[list(LEAK_COLUMNS)]
+    table = read_table(path, columns=LEAK_COLUMNS, what="table of leaks")
+    return table[list(LEAK_COLUMNS)].reset_index(drop=True)

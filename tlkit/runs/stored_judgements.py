@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.lock import judgement_lock
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 
-def stored_judgement(directory: RunDirectory, file: Path, split: str) -> dict[str, Any] | None:
-    """Return one split's stored result; None if there is none."""
-    return directory.read_json(file).get(split) if file.is_file() else None
+def stored_result(directory: RunDirectory, file: Path, split: str, build: Callable[[Mapping[str, Any]], T]) -> T | None:
+    """Return one split's stored result, made by `build` from its values; None if there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    stored = directory.read_json(file).get(split) if file.is_file() else None
+    return None if stored is None else directory.read_result(file, build, stored)
 
 
 def store_judgements(directory: RunDirectory, file: Path, results: Mapping[str, Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
@@ -61,10 +62,19 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFID
     low, high = wilson_bounds(successes[present], trials[present], confidence)
     rate = successes[present] / trials[present]
     mean, count = float(rate.mean()), int(present.sum())
-    down, up = math.sqrt(float(((rate - low) ** 2).sum())), math.sqrt(float(((high - rate) ** 2).sum()))
+    down, up = mover_distances(rate, low, high)
     note = "" if present.all() else f"{count} of {len(present)} classes present"
-    ends = max(0.0, mean - down / count), min(1.0, mean + up / count)
+    ends = max(0.0, mean - down), min(1.0, mean + up)
     return Estimate(mean, *ends, n=int(trials.sum()), note=note)
+
+
+def mover_distances(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Return the distances of a mean's lower and upper ends from it, from the intervals of its independent terms.
+
+    MOVER: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis 53:1080. All arrays have the shape (C,).
+    """
+    down, up = np.sum((values - low) ** 2), np.sum((high - values) ** 2)
+    return math.sqrt(down) / len(values), math.sqrt(up) / len(values)
 
 
 def clustered_mean(

@@ -24,7 +24,7 @@ ColumnKind = Literal[
     "flag",
     "time",
 ]
-Mark = Literal["worst", "quiet", "total"]
+Mark = Literal["worst", "better", "quiet", "total"]
 
 _NUMBER = (int, float)
 TYPES: dict[ColumnKind, tuple[type, ...]] = {
@@ -81,7 +81,8 @@ class Table:
         columns: at least one.
         rows: a cell for every column, of the type of the column's kind, or None; the first cell names the row.
         notes: sentences below the table.
-        marks: emphasis by row number: "worst" = highlighted, "quiet" = subdued, "total" = a sum.
+        marks: emphasis by row number: "worst" = highlighted, "better" = in another color, "quiet" = subdued,
+            "total" = a sum.
 
     Example:
         >>> columns = (Column("name", "class"), Column("support", "images", "count"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tlkit.tables.formatting import format_cell, format_header
 from tlkit.tables.table import LEFT, Table
@@ -12,7 +12,13 @@ GAP = 2
 TextRows = Sequence[Sequence[str]]
 
 
-def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: int | None = None) -> Iterator[str]:
+COLORS: Mapping[str, str] = {"worst": "31", "better": "36"}
+"""ANSI codes of the marks of rows: red and cyan."""
+
+
+def to_lines(
+    tables: Iterable[Table], *, width: int | None = None, most_rows: int | None = None, colored: bool = False
+) -> Iterator[str]:
     r"""Yield the lines of tables: title, header, rows, notes; an empty line between two tables.
 
     Where a table is wider than `width`, its widest cells are wrapped. Where that is not enough, each row becomes a
@@ -22,6 +28,7 @@ def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: in
         tables: the tables.
         width: width of the terminal in characters; None = unlimited.
         most_rows: maximum number of rows of each table; a note counts the others. None = all rows.
+        colored: color the rows that are marked "worst" or "better", for a terminal.
 
     Example:
         >>> from tlkit.tables.table import Column
@@ -38,7 +45,7 @@ def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: in
         shown = table.head(most_rows)
         if shown.title:
             yield printable(shown.title)
-        yield from _grid(shown, width)
+        yield from _grid(shown, width, colored=colored)
         if shown.rows and shown.notes:
             yield ""
         yield from map(printable, shown.notes)
@@ -49,7 +56,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-def _grid(table: Table, width: int | None) -> Iterator[str]:
+def _grid(table: Table, width: int | None, *, colored: bool) -> Iterator[str]:
     """Yield the lines of header and rows; a table whose columns have no label has no header and is not wrapped."""
     if not table.rows:
         return
@@ -69,7 +76,9 @@ def _grid(table: Table, width: int | None) -> Iterator[str]:
         for line in range(max(map(len, wrapped))):
             parts = (part[line] if line < len(part) else "" for part in wrapped)
             aligned = map(_padded, parts, widths, right)
-            yield (" " * GAP).join(aligned).rstrip()
+            text = (" " * GAP).join(aligned).rstrip()
+            code = COLORS.get(table.marks.get(number - header, "")) if colored else None
+            yield f"\x1b[{code}m{text}\x1b[0m" if code else text
         if header and number == 0:
             yield (" " * GAP).join("-" * size for size in widths)
 

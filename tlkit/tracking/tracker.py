@@ -61,8 +61,14 @@ class Tracker(Protocol):
             name: name of the matrix.
         """
 
-    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
-        """Record all files of a stored model with its metadata."""
+    def log_table(self, table: pd.DataFrame, *, name: str) -> None:
+        """Record a table of numbers and names, a row for each class for example."""
+
+    def log_report(self, page: Path) -> None:
+        """Record an HTML page that needs no other file: to look at, and as a file to download."""
+
+    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
+        """Record all files of a stored model with its metadata, under other names too, such as "best"."""
 
     def finish(self, exit_code: int = 0) -> None:
         """Close the record; exit code 0 = the run succeeded. Further calls do nothing."""
@@ -93,7 +99,13 @@ class NullTracker:
     ) -> None:
         """Do nothing."""
 
-    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
+    def log_table(self, table: pd.DataFrame, *, name: str) -> None:
+        """Do nothing."""
+
+    def log_report(self, page: Path) -> None:
+        """Do nothing."""
+
+    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
         """Do nothing."""
 
     def finish(self, exit_code: int = 0) -> None:

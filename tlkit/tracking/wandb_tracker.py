@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHART_CLASSES = 100  # W&B's confusion chart silently drops further classes
+ARTIFACT_NAME = 128  # longest name of an artifact
 INIT_TIMEOUT_S = 30.0  # W&B's default for a server that does not answer is 90 s
 FINISH_TIMEOUT_S = 600.0  # W&B has no timeout after a lost connection; data that is not uploaded stays on disk
 
@@ -55,11 +56,11 @@ class WandbTracker:
         directory: folder with W&B's files of the run.
     """
 
-    def __init__(self, run: Any, *, environment: Mapping[str, str], name: str, log_model: bool) -> None:
+    def __init__(self, run: Any, *, environment: Mapping[str, str], name: str, section: TrackingSection) -> None:
         self._run = run
         self._environment = environment
         self._name = name
-        self._log_model = log_model
+        self._section = section
         self._finished = False
         self.directory = Path(run.dir).parent
         self.location = str(self.directory if run.offline else run.url)
@@ -105,18 +106,36 @@ class WandbTracker:
             logger.info("%s: %s is a table of the %d non-zero cells of %d.", limit, name, len(cells), len(classes))
         self._attempt(f"the confusion matrix {name}", lambda: self._run.log({name: _confusion(cells, chart=as_chart)}))
 
-    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
+    def log_table(self, table: pd.DataFrame, *, name: str) -> None:
+        """Record a table as a W&B Table."""
+        self._attempt(f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=table)}))
+
+    def log_report(self, page: Path) -> None:
+        """Record a page as an HTML panel and as an artifact of type "report", unless `log_report` is false."""
+        if not self._section.log_report:
+            return
+
+        def action() -> None:
+            self._run.log({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False, data_is_not_path=True)})
+            artifact = wandb.Artifact(f"{self._name[: ARTIFACT_NAME - 7]}-report", type="report")
+            artifact.add_file(str(page), name="report.html", policy="immutable", skip_cache=True)
+            self._run.log_artifact(artifact)
+
+        self._attempt(f"the report {page}", action)
+
+    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
         """Record the files of `model_dir` as an artifact of type "model", unless the recipe says `log_model: false`.
 
-        The artifact refers to the files without copying them: an offline run needs them until it is synced.
+        Its aliases are "latest" and those given. The artifact refers to the files without copying them: an offline run
+        needs them until it is synced.
         """
-        if not self._log_model:
+        if not self._section.log_model:
             return
 
         def action() -> None:
             artifact = wandb.Artifact(self._name, type="model", metadata=dict(metadata))
             artifact.add_dir(str(model_dir), policy="immutable", skip_cache=True)
-            self._run.log_artifact(artifact)
+            self._run.log_artifact(artifact, aliases=["latest", *aliases])
 
         self._attempt(f"the model {model_dir}", action)
 
@@ -183,7 +202,7 @@ def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Ma
     except BaseException:
         _close_session()
         raise
-    tracker = WandbTracker(run, environment=environment, name=name, log_model=section.log_model)
+    tracker = WandbTracker(run, environment=environment, name=name, section=section)
     if run.offline:
         logger.info("Recording offline in W&B. Upload later with: wandb sync %s", tracker.location)
     else:

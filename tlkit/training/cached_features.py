@@ -24,6 +24,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.recipe_features import CachedFeatures, features_for
 from tlkit.lightning import pl
 from tlkit.preflight.recipe_queries import can_use_cache
+from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 from tlkit.training.prepare import Prepared
 
@@ -43,14 +44,8 @@ def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | N
     """
     recipe = prepared.recipe
     if not can_use_cache(recipe):
-        if recipe.strategy.kind == "frozen" and recipe.features.cache == "auto":
-            mixes = recipe.train.mixup > 0 or recipe.train.cutmix > 0
-            logger.info(
-                "%s the pixels in every epoch, so the frozen backbone runs in every epoch. With %s, the head would "
-                "train on cached features.",
-                "Mixup or cutmix changes" if mixes else "The augmentation changes",
-                "neither of them" if mixes else "augment: none, or features.views: 4",
-            )
+        if (reason := why_pixels(recipe)) is not None:
+            logger.info("%s", reason)
         return None
     options = replace(EmbedOptions.of_recipe(recipe), device=prepared.device)
     if options.engine == "auto" and resumed_engine is not None:
@@ -61,6 +56,19 @@ def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | N
     else:
         logger.info("The backbone is frozen and no image is augmented: the head trains on cached features.")
     return features_for(recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options)
+
+
+def why_pixels(recipe: Recipe) -> str | None:
+    """Return why a frozen backbone runs in every epoch, and what would avoid it; None where nothing is to be said."""
+    if can_use_cache(recipe) or recipe.strategy.kind != "frozen" or recipe.features.cache != "auto":
+        return None
+    mixes = recipe.train.mixup > 0 or recipe.train.cutmix > 0
+    changes = "Mixup or cutmix changes" if mixes else "The augmentation changes"
+    remedy = "neither of them" if mixes else "augment: none, or features.views: 4"
+    return (
+        f"{changes} the pixels in every epoch, so the frozen backbone runs in every epoch. With {remedy}, the head "
+        "would train on cached features."
+    )
 
 
 class FeatureDataset(Dataset[Batch]):

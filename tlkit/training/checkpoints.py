@@ -17,11 +17,13 @@ from typing import Any, BinaryIO, Literal, cast
 
 import torch
 
-from tlkit.disk import atomic_file, write_text
+from tlkit.disk import atomic_file, failed_path, write_text
 from tlkit.errors import RunError
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
+from tlkit.stored_values import DAMAGES
 from tlkit.training.callbacks import GracefulStop, MetricsRecorder, StopRequested
+from tlkit.training.hashed_file import HashedFile
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -102,14 +104,14 @@ class DurableCheckpointIO(CheckpointIO):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path) as partial:
                 with partial.open("wb") as file:
-                    hashed = _HashedFile(file)
+                    hashed = HashedFile(file)
                     torch.save(checkpoint, cast(BinaryIO, hashed))
                     hashed.finish()
                 write_text(digest_path(path), f"{hashed.digest.hexdigest()}  {path.name}\n")
         except OSError as error:
             raise RunError(
-                f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
-                "Free some space, then continue with --resume."
+                f"{failed_path(error) or path} cannot be written: {error.strerror or error}. The checkpoints before it "
+                "are kept. Free some space, then continue with --resume."
             ) from error
 
     def load_checkpoint(
@@ -126,41 +128,6 @@ class DurableCheckpointIO(CheckpointIO):
         """Delete a checkpoint and its digest."""
         Path(path).unlink(missing_ok=True)
         digest_path(Path(path)).unlink(missing_ok=True)
-
-
-class _HashedFile:
-    """A file for `torch.save` that computes the sha256 and raises disk errors in `finish`.
-
-    An error raised inside a callback of torch's archive writer would become "unexpected pos" (torch 2.13).
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.digest = hashlib.sha256()
-        self._error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        """Write and hash; nothing after an error."""
-        if self._error is None:
-            try:
-                self._file.write(data)
-                self.digest.update(data)
-            except OSError as error:
-                self._error = error
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing; `finish` flushes."""
-
-    def finish(self) -> None:
-        """Flush the file.
-
-        Raises:
-            OSError: a part could not be written.
-        """
-        if self._error is not None:
-            raise self._error
-        self._file.flush()
 
 
 class KeepCheckpoints(Checkpoint):
@@ -307,26 +274,34 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
     foreign: _ForeignError | None = None
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
-            checkpoint = _read_own(path, origin=origin)
-            keeper = checkpoint["callbacks"][KeepCheckpoints.__qualname__]
-            best = folder / keeper["best"] if keeper["best"] else None
-            if best is not None and best != path:
-                _read_own(best, origin=origin)
+            start = _start_at(path, _read_own(path, origin=origin))
+            if start.best is not None and start.best != path:
+                _read_own(start.best, origin=origin)
+            return start
         except _UnusableError as error:
             logger.warning("%s Looking for an earlier checkpoint.", error)
             foreign = error if isinstance(error, _ForeignError) else foreign
-            continue
-        batch = path.stem.partition("-batch-")[2]
-        position = (f"batch {int(batch)} of " if batch else "") + f"epoch {checkpoint['epoch'] + 1}"
-        states = checkpoint["callbacks"].items()
-        stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
-        rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
-        return Start(path, best, stopped, position, tuple(rows), tuple(keeper["ranked"]))
     if foreign is not None:
         raise RunError(
             f"{foreign} Put the initial weights and images of the run back, or start it again with --overwrite."
         )
     return None
+
+
+def _start_at(path: Path, checkpoint: Mapping[str, Any]) -> Start:
+    """Return what a checkpoint of this run says about where training stood."""
+    try:
+        states = checkpoint["callbacks"]
+        keeper = states[KeepCheckpoints.__qualname__]
+        best = path.with_name(keeper["best"]) if keeper["best"] else None
+        batch = path.stem.partition("-batch-")[2]
+        position = (f"batch {int(batch)} of " if batch else "") + f"epoch {checkpoint['epoch'] + 1}"
+        stopped = any(one.get("stopped_epoch", 0) > 0 for key, one in states.items() if key.startswith("EarlyStopping"))
+        rows = states[MetricsRecorder.__qualname__]["rows"] if best is not None else ()
+        ranked = tuple((str(name), float(figure)) for name, figure in keeper["ranked"])
+        return Start(path, best, stopped, position, tuple(rows), ranked)
+    except DAMAGES as error:
+        raise _UnusableError(f"{path} lacks what tlkit writes ({type(error).__name__}: {error}).") from error
 
 
 def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:

@@ -52,7 +52,9 @@ def choose_compute_format(
     """
     if resume and directory.compute_format.is_file():
         stored = directory.read_json(directory.compute_format)
-        return ComputeFormat(stored["memory_format"], stored["compiled"])
+        return directory.read_result(
+            directory.compute_format, lambda one: ComputeFormat(one["memory_format"], one["compiled"]), stored
+        )
     settings = prepared.recipe.train
     given: MemoryFormat | Literal["auto"] = "contiguous" if prepared.sharded else settings.memory_format
     if settings.compile and not from_pixels:

@@ -18,7 +18,7 @@ from torch import distributed
 
 from tlkit.errors import RunError
 from tlkit.inference.devices import LightningPrecision
-from tlkit.lightning import DDPStrategy, TorchElasticEnvironment
+from tlkit.lightning import DDPStrategy, LightningEnvironment, TorchElasticEnvironment
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 from tlkit.training.compute_format import ComputeFormat
@@ -63,10 +63,11 @@ class Task:
 def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> dict[str, Any]:
     """Return the arguments of a Lightning trainer that depend on the processes.
 
-    With several phases not every parameter has a gradient in each, which DDP must be prepared for.
+    With several phases not every parameter has a gradient in each, which DDP must be prepared for. One process is
+    alone whatever a scheduler's variables say (SLURM, LSF, MPI), by which Lightning would join or refuse it (2.6.6).
     """
     if world.size == 1:
-        return {"devices": 1}
+        return {"devices": 1, "plugins": [LightningEnvironment()]}
     environment = TorchElasticEnvironment()
     strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
     if sharded:
@@ -76,6 +77,7 @@ def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> d
     return {
         "inference_mode": not sharded,  # gathered weights that were inference tensors could not be trained on
         "devices": world.local_size,
+        "plugins": [],
         "num_nodes": world.nodes,
         "strategy": strategy,
         "use_distributed_sampler": False,

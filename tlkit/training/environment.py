@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import tlkit
+from tlkit.data.decode.decoding import DECODER
 from tlkit.data.sources.manifest import digest_of
 from tlkit.recipe import Recipe
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
@@ -51,6 +52,7 @@ def environment_of(prepared: Prepared, *, before: Mapping[str, Any] | None = Non
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "decoder": DECODER,
         "commit": _commit(),
         "device": device,
         "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),

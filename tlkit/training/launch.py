@@ -45,11 +45,15 @@ class World:
 
 
 def torchrun_world() -> World | None:
-    """Return the processes that torchrun has started, this one among them; None without torchrun."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return None
+    """Return the processes that torchrun has started, this one among them; None without torchrun.
+
+    Schedulers set some of the variables too, such as Kubeflow RANK and WORLD_SIZE; torchrun sets all of them.
+    """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    return World(*(int(os.environ[name]) for name in names))
+    values = [os.environ.get(name, "") for name in names]
+    if "TORCHELASTIC_RUN_ID" not in os.environ or not all(value.isdecimal() for value in values):
+        return None
+    return World(*(int(value) for value in values))
 
 
 def is_nonzero_rank() -> bool:

@@ -20,7 +20,7 @@ def require_same_processes(directory: RunDirectory, prepared: Prepared) -> None:
     """
     if not directory.environment.is_file():
         return
-    before, now = directory.read_json(directory.environment).get("processes", 1), prepared.world.size
+    before, now = directory.read_environment().get("processes", 1), prepared.world.size
     if before != now:
         raise RunError(
             f"{directory.path} was started with {before} processes, and now there are {now}: its batches would differ. "

@@ -8,7 +8,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +22,9 @@ from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.disk import DISK_FULL_ERRNOS
+from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
-from tlkit.evaluation.evaluation_result import MAIN_FIGURES
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -38,7 +37,7 @@ from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
 from tlkit.runs import RunDirectory, store_judgements
-from tlkit.runs.assess_split import chose_epoch, evaluate_split
+from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_recipe
@@ -54,6 +53,7 @@ from tlkit.training.environment import environment_of
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
+from tlkit.training.tracked_results import track_data, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def _run_steps(
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
     resumed = resume and directory.environment.is_file()
-    inputs = _known_inputs(prepared, before=directory.read_json(directory.environment) if resumed else None)
+    inputs = _known_inputs(prepared, before=directory.read_environment() if resumed else None)
     _write_inputs(directory, prepared, inputs)
 
     features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
@@ -139,22 +139,30 @@ def _run_steps(
         _write_table(directory, directory.leaks, inputs.leaks)
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
+        track_data(tracker, inputs.environment)
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
         _replace_predictions(directory, predictions)
 
-        judged = [_judge(recipe, split, one, inputs.leaks) for split, one in predictions.items()]
+        judged = [
+            _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
+            for place, (split, one) in enumerate(predictions.items())
+        ]
+        warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
-        _track_results(tracker, judged)
+        for one in judged:
+            track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)
 
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
-            write_report(directory.report, _report_contents(prepared, inputs, trained, reported))
-        tracker.log_model(directory.model, metadata=trained.card.to_dict())
+            contents = _report_contents(prepared, inputs, trained, reported)
+            write_report(directory.report, contents)
+            track_report(tracker, directory.path, contents)
+        _track_model(tracker, directory, trained, inputs, best="val" in predictions or trained.head is not None)
     return trained.outcome
 
 
@@ -172,9 +180,11 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
         with suppress(OSError):  # the error of the block is the one to report
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
+            path = Path(failed_path(error) or directory.path)
+            elsewhere = " or set TLKIT_CACHE to a folder on another disk," if cache_folder() in path.parents else ""
             raise RunError(
-                f"{directory.path} cannot be written: {error.strerror}. What was saved before is kept. "
-                "Free some space, then continue with --resume."
+                f"{path} cannot be written: {error.strerror}. What was saved before is kept. "
+                f"Free some space on that disk,{elsewhere} then continue with --resume."
             ) from error
         raise
 
@@ -309,10 +319,10 @@ def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Pred
         predicted.to_parquet(directory.predictions(split))
 
 
-def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame) -> Judged:
-    """Return the predictions for a split with their evaluation and audit."""
-    evaluation = evaluate_split(split, predictions, settings=recipe.evaluate, leaks=leaks)
-    audit = audit_predictions(predictions, options_of_recipe(recipe)) if recipe.audit.by else None
+def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame, *, level: int) -> Judged:
+    """Return the predictions for a split with their evaluation and audit, which logs at a level."""
+    evaluation = evaluate_split(split, predictions, recipe=recipe, leaks=leaks)
+    audit = audit_predictions(predictions, options_of_recipe(recipe), level=level) if recipe.audit.by else None
     return Judged(split, predictions, evaluation, audit)
 
 
@@ -332,27 +342,13 @@ def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation
         store_judgements(directory, file, found)
 
 
-def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
-    """Log accuracies, predictions and confusion matrix of each split."""
-    for one in judged:
-        split, evaluation = one.split, one.evaluation
-        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
-        tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
-        tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
-
-
-def _tracked(predictions: Predictions) -> pd.DataFrame:
-    """Return the labelled predictions without group columns, which a tracker must not get."""
-    names, known = predictions.classes, predictions.labelled
-    return pd.DataFrame(
-        {
-            "path": known.path,
-            "true": [names[i] for i in known.y_true],
-            "predicted": [names[i] for i in known.y_pred],
-            "confidence": known.confidence,
-            "correct": known.correct,
-        }
-    )
+def _track_model(
+    tracker: Tracker, directory: RunDirectory, trained: TrainedModel, inputs: Inputs, *, best: bool
+) -> None:
+    """Record the stored model with the fingerprint of its data; alias "best" where val or cross-validation chose it."""
+    data = {name: inputs.environment["data"][name] for name in ("fingerprint", "images")}
+    metadata = {**trained.card.to_dict(), "data": data}
+    tracker.log_model(directory.model, metadata=metadata, aliases=("best",) if best else ())
 
 
 def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:

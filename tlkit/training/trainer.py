@@ -214,15 +214,15 @@ def _trainer(
 ) -> pl.Trainer:
     settings = prepared.recipe.train
     several_phases = len(prepared.classifier.phases) > 1
+    arguments = trainer_arguments(prepared.world, several_phases=several_phases, sharded=prepared.sharded)
     return pl.Trainer(
         accelerator=prepared.device,
-        **trainer_arguments(prepared.world, several_phases=several_phases, sharded=prepared.sharded),
+        **arguments | {"plugins": [files, *arguments["plugins"]]},
         precision=prepared.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate_grad_batches,
         gradient_clip_val=settings.gradient_clip_val,
         callbacks=callbacks,
-        plugins=[files],
         logger=False,
         enable_progress_bar=progress,
         enable_model_summary=False,

@@ -103,6 +103,8 @@ def plant(root: Path) -> dict[str, list[str]]:
     damaged[len(damaged) // 2] ^= 0xFF
     restarts = bytearray(jpeg(fresh(), restart_marker_blocks=4))
     restarts[restarts.index(b"\xff\xd2") + 1] = 0xD5
+    deep_jpeg = bytearray(jpeg(fresh()))
+    deep_jpeg[deep_jpeg.index(b"\xff\xc0") + 4] = 12
     shallow = (np.asarray(fresh().convert("L")).astype(np.uint16) << 8) | 7
     planted = {
         "zero-byte": [new("zero.jpg", b"")],
@@ -112,6 +114,7 @@ def plant(root: Path) -> dict[str, list[str]]:
         "bomb": [new("bomb.png", bomb())],
         "damaged": [new("damaged.png", bytes(damaged))],
         "no-agreed-meaning": [save("float.tif", Image.fromarray(np.full((64, 64), 300.0, np.float32)))],
+        "unsupported": [new("twelve.jpg", bytes(deep_jpeg))],
         "damaged-scan": [new("restart.jpg", bytes(restarts))],
         "wrong-ending": [new("really.png", jpeg(fresh()))],
         "damaged-metadata": [new("exif.jpg", jpeg(fresh(), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03"))],
@@ -135,7 +138,9 @@ def plant(root: Path) -> dict[str, list[str]]:
     clear = fresh().convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     planted["transparent"] = [save("clear.png", clear)]
-    planted["grayscale"].append("train/cat/scan.png")
+    light = fresh().convert("L")
+    tinted = Image.merge("RGB", [light.point(lambda value, by=by: value + by) for by in (2, 0, 1)])
+    planted["grayscale"] += [save("tinted.jpg", tinted, quality=85), "train/cat/scan.png", "train/cat/snow.png"]
     planted["nearly-black"] = [save("faint.png", Image.fromarray((shallow >> 5).astype(np.uint16)))]
     planted["deep"] += planted["nearly-black"]
     planted["grayscale"] += planted["nearly-black"]
@@ -161,7 +166,7 @@ def plant_relations(root: Path, fresh) -> dict[str, list[str]]:
         "copies": ["train/dog/05.jpg = train/dog/copy.jpg", "val/cat/label.png = val/dog/07.jpg"],
         "case-collisions": ["'Dog' and 'dog'"],
         "few-images": ["rare (2)"],
-        "imbalance": ["rare (2 of at most 42)"],
+        "imbalance": ["rare (2 of at most 44)"],
         "absent-class": ["rare (in val)"],
     }
 
@@ -177,6 +182,9 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
     (root / "train" / "dog" / "Thumbs.db").write_bytes(b"x")
     (root / "train" / ".ipynb_checkpoints").mkdir()
     (root / "train" / "dog" / "notes.txt").write_text("x")
+    (root / "train" / "dog" / "drawing.svg").write_text("<svg/>")
+    fresh().save(root / "train" / "dog" / "unnamed", "PNG")
+    os.mkfifo(root / "train" / "dog" / "pipe.jpg")
     (root / "train" / "empty").mkdir()
     fresh().save(root / "train" / "loose.jpg")
     shutil.copy(root / "train" / "dog" / "00.jpg", os.fsencode(root / "train" / "dog") + b"/caf\xe9.jpg")
@@ -186,6 +194,8 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
         "loop": ["train/dog/again/"],
         "junk": ["train/.ipynb_checkpoints/", "train/dog/Thumbs.db"],
         "not-by-name": ["train/dog/notes.txt"],
+        "unread-format": [saying("train/dog/drawing.svg", "SVG", "PNG"), saying("train/dog/unnamed", "PNG", "name")],
+        "special-file": ["train/dog/pipe.jpg"],
         "empty-class": ["train/empty/"],
         "loose": ["train/loose.jpg"],
         "not-utf8": [r"'train/dog/caf\udce9.jpg'"],
@@ -214,17 +224,28 @@ def test_every_planted_fault_is_found_and_nothing_else(garden):
     assert len(planted) >= 30
     wholes = {"copies", "across-splits", "across-labels"}
     found = {f.kind: sorted(f.files if f.files and f.kind not in wholes else f.items) for f in diagnosis.findings}
-    assert found == {kind: sorted(items) for kind, items in planted.items()}
+    assert found == {kind: sorted(items, key=str) for kind, items in planted.items()}
     assert all(finding.severity == KINDS[finding.kind].severity for finding in diagnosis.findings)
     (table,) = diagnosis.tables()
     assert table.column("count") == tuple(finding.count for finding in diagnosis.findings)
-    assert set(KINDS) - set(planted) == {"layout", "cannot-open", "faces"}
+    of_lists_and_shards = {"missing-file", "listed-again", "wrong-row", "repeated", "set-aside", "no-image"}
+    of_lists_and_shards |= {"no-class", "several-images", "tar-member", "sample-part"}
+    assert set(KINDS) - set(planted) == {"layout", "cannot-open", "faces", "burned-in", *of_lists_and_shards}
 
 
 def test_faulty_training_images_are_quarantined_with_reasons(garden):
     _, planted, diagnosis, _ = garden
     reasons = dict(diagnosis.quarantine)
-    unreadable = ("zero-byte", "html", "not-an-image", "truncated", "bomb", "damaged", "no-agreed-meaning")
+    unreadable = (
+        "zero-byte",
+        "html",
+        "not-an-image",
+        "truncated",
+        "bomb",
+        "damaged",
+        "no-agreed-meaning",
+        "unsupported",
+    )
     expected = {item for kind in unreadable for item in planted[kind]}
     assert set(reasons) == expected | {"train/dog/03.jpg", "val/cat/label.png", "val/dog/07.jpg"}
     assert reasons["train/dog/03.jpg"] == saying("val/dog/leak.jpg", "shows", "picture")
@@ -252,7 +273,7 @@ def test_quarantined_images_are_excluded_from_training(garden, tmp_path, lines):
     assert set(data.samples.paths).isdisjoint(path for path, _ in diagnosis.quarantine)
     assert data.dataset.excluded == ()
     assert says(lines(), len(diagnosis.quarantine), diagnosis.images, file)
-    with pytest.raises(DataError, match=saying("exists", "already", "decisions").pattern):
+    with pytest.raises(DataError, match=saying("fixed.csv", "exists", "Remove it").pattern):
         write_quarantine(file, diagnosis, samples)
 
 

@@ -106,7 +106,8 @@ def test_progress_reaches_the_end(tmp_path, make_image):
 def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
     checked = check_images(scan_folder(shared_data / "ants_bees"))
     assert checked.excluded == ()
-    assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",)}
+    gray = ("train/ants/154124431_65460430f2.jpg", "train/ants/imageNotFound.gif", "val/bees/290082189_f66cb80bfc.jpg")
+    assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",), "grayscale": gray}
     assert says(lines(), "GIF", "1", "398", "train/ants/imageNotFound.gif")
     assert len(np.unique(checked.samples.table["digest"])) == 398
 
@@ -119,3 +120,18 @@ def test_a_split_without_readable_images_is_an_error(tmp_path_factory, photos):
         path.write_bytes(b"")
     with pytest.raises(DataError, match=saying("val split", "val/ant/0.png", "0 bytes", "15 more", "Replace").pattern):
         check_images(scan_folder(root))
+
+
+def test_gray_pictures_count_as_gray_whether_or_not_they_are_stored_in_color(tmp_path):
+    noise = np.random.default_rng(0)
+    for label in ("ant", "bee"):
+        (tmp_path / label).mkdir()
+        gray = np.clip(128 + 60 * noise.standard_normal((12, 12)), 0, 255).astype(np.uint8)
+        picture = Image.fromarray(gray).resize((200, 160), Image.Resampling.BICUBIC)
+        picture.save(tmp_path / label / "gray.jpg")
+        pixels = np.asarray(picture.convert("RGB")) + noise.normal(0, 2, (160, 200, 3))
+        noisy = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        noisy.save(tmp_path / label / "noisy.jpg", quality=75)
+        Image.merge("RGB", (picture, picture, picture.point(lambda v: v // 2))).save(tmp_path / label / "yellow.jpg")
+    wanted = ("ant/gray.jpg", "ant/noisy.jpg", "bee/gray.jpg", "bee/noisy.jpg")
+    assert check_images(scan_folder(tmp_path)).oddities["grayscale"] == wanted

@@ -131,7 +131,7 @@ def test_a_file_of_decisions_is_never_overwritten(tmp_path):
     table = pd.DataFrame({"path": ["a"], "label": ["ant"], "digest": [""]})
     file = write_decisions(tmp_path / "new" / "labels.csv", table)
     assert file.read_text() == '"path","label","decision","digest"\n"a","ant","",""\n'
-    with pytest.raises(DataError, match=saying("hold", "decisions", "yours").pattern):
+    with pytest.raises(DataError, match=saying(file, "exists", "Remove it").pattern):
         write_decisions(file, table)
 
 

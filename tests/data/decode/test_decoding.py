@@ -281,13 +281,18 @@ def test_embedded_color_profiles_are_ignored():
         (b"", saying("0", "empty", "bytes")),
         (bytes(1000), saying("holds", "zero", "bytes")),
         (b"\n<!DOCTYPE html><html>", saying("HTML", "page", "image")),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', saying("SVG", "drawing", "image")),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", saying("HEIC", READABLE)),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', saying("SVG", "PNG")),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", saying("HEIC", 'pip install "tlkit[heif]"')),
+        (bytes(128) + b"DICM", saying("DICOM", 'pip install "tlkit[dicom]"')),
+        (b"\xff\x0a", saying("JPEG XL", 'pip install "tlkit[jxl]"')),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", saying("JPEG 2000", "PNG")),
         (b"version https://git-lfs.github.com", saying("LFS", "'git lfs pull'", READABLE)),
-        (b"%!PS-Adobe-3.0 EPSF", saying(READABLE, "image", "format")),
+        (b"%!PS-Adobe-3.0 EPSF", saying("PostScript", "PNG")),
+        (b"hello", saying(READABLE, "image", "format")),
     ],
 )
-def test_other_content_is_named_in_the_reason(data, words):
+def test_other_content_is_named_in_the_reason(data, words, monkeypatch):
+    monkeypatch.setattr("tlkit.data.decode.formats.is_installed", lambda module: False)
     assert reason(data) == words
 
 

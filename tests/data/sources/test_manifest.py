@@ -10,6 +10,7 @@ import pytest
 from data_modules import data_module
 from messages import saying, says
 
+from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import apply_split, read_manifest
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
@@ -215,3 +216,11 @@ def test_a_field_of_several_lines_does_not_shift_the_lines_of_messages(tmp_path,
     (tmp_path / "list.csv").write_text('path,label,note\na/1.png,a,"two\nlines"\n\nb/2.png,,x\n')
     with pytest.raises(DataError, match=saying("list.csv:5", "label", "empty").pattern):
         read_manifest(tmp_path / "list.csv")
+
+
+def test_a_wide_list_is_read_for_its_own_columns_only(listed):
+    many = {f"feature_{number}": "1" for number in range(20_000)}
+    table = read_table(listed(age="7", **many), columns=("path", "label", "age"), what="list of images")
+    assert table.columns.tolist() == ["path", "label", "age"]
+    with pytest.raises(DataError, match=saying("'size'", "feature_3", "more").pattern):
+        read_table(listed(**many), columns=("path", "size"), what="list of images")

@@ -119,3 +119,23 @@ def test_missing_values_round_trip_through_a_file(samples, photos, tmp_path):
     carried.to_csv(tmp_path / "split.csv")
     again = type(carried).from_csv(tmp_path / "split.csv", root=photos)
     pd.testing.assert_frame_equal(again.table, carried.table)
+
+
+def test_a_missing_file_is_named_in_both_places_where_it_was_looked_for(samples, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = problem(samples, "meta/none.csv", ["g"])
+    assert says(message, "ROOT/meta/none.csv", "working directory", "meta/none.csv")
+
+
+def test_the_file_in_the_folder_of_images_is_read_first_and_the_other_one_is_named(
+    samples, photos, tmp_path, monkeypatch, lines
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "meta.csv").write_text("path,g\nant/0.png,here\n")
+    assert add_metadata(samples, "meta.csv", groups=["g"]).groups["g"].dropna().tolist() == ["here"]
+    write(photos, "path,g\nant/0.png,images\n")
+    lines()
+    assert add_metadata(samples, "meta.csv", groups=["g"]).groups["g"].dropna().tolist() == ["images"]
+    assert says(lines(), photos / "meta.csv", elsewhere / "meta.csv")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
-from tlkit.audit.group_tables import Verdict
+from tlkit.audit.group_tables import Direction, Verdict
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import refuse_newer
 from tlkit.plain_values import from_plain, to_plain
@@ -40,6 +40,7 @@ class GateRow:
             "small complement", "more images" = `needed` of them; or "same predictions", why it passes without an
             interval; else "".
         needed: about how many images would show a loss of the margin; None except with "more images".
+        direction: on which side of the complement the rate lies; only where a tolerance fails.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class GateRow:
     verdict: Verdict = "NOT ENOUGH DATA"
     reason: GateReason = ""
     needed: int | None = None
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,11 @@ def gate_table(report: GateReport) -> Table:
     A wide interval is shown without its value.
     """
     level = f"{report.settings.confidence:.0%}"
-    marks: dict[int, Mark] = {place: "worst" for place, row in enumerate(report.rows) if row.verdict == "FAIL"}
+    marks: dict[int, Mark] = {
+        place: "better" if _is_better(row) else "worst"
+        for place, row in enumerate(report.rows)
+        if row.verdict == "FAIL"
+    }
     return Table(
         name="gates",
         title=f"Gates of {report.source}: {SIGNS[report.verdict]}",
@@ -63,15 +67,21 @@ def counts_text(report: GateReport) -> str:
 
 
 def gate_note(row: GateRow) -> str:
-    """Return in words why a gate has no verdict, or why it passes without an interval; else ""."""
+    """Return in words why a gate has no verdict, why it passes without an interval, or on which side it fails."""
     return {
-        "": "",
+        "": row.direction or "",
         "no labels": "no labelled images",
         "no estimate": row.value.note,
         "small complement": "the complement is too small",
         "more images": f"about {row.needed or 0:,} images would show a loss of {row.bound:g}",
         "same predictions": "both predict the same class for every image",
     }[row.reason]
+
+
+def _is_better(row: GateRow) -> bool:
+    """Return whether a tolerance fails because the group is better off: of false positives it has fewer."""
+    lower_is_better = row.rate.startswith("false positive rate")
+    return row.direction == ("below the rest" if lower_is_better else "above the rest")
 
 
 def _asks(row: GateRow) -> str:

@@ -14,7 +14,7 @@ from scipy.special import betainc
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
-from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict, direction_of
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
@@ -25,6 +25,7 @@ from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
+from tlkit.predictions.validation import no_label
 from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -138,7 +139,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
                 )
     worse = file.gates.no_worse_than
     if not (predictions.y_true >= 0).any():
-        yield f"{file.source}  None of the {len(predictions)} images has a label, so no gate can be judged."
+        yield f"{file.source}  {no_label(len(predictions), consequence='no gate can be judged')}"
     labelled = predictions.y_true >= 0
     wrong = options.problems(predictions.classes) + design_problems(predictions.groups, options, labelled=labelled)
     yield from (f"{file.source}  {problem}" for problem in wrong)
@@ -194,6 +195,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                         p_holm=row.p_holm,
                         verdict=gate_verdict,
                         reason=_undecided(row) or ("" if row.difference else "small complement"),
+                        direction=direction_of(gate_verdict, row.difference),
                     )
                 )
             if not judged:
@@ -272,7 +274,7 @@ def _no_worse(
         unseen += [(by, name) for by, name in _group_names(predictions, spec, options) if name not in seen]
         parts += groups
     row = partial(GateRow, "no worse", file.where("no_worse_than"), rate="accuracy", bound=worse.margin)
-    design = design_of(paired.groups, options, log=False)
+    design = design_of(paired.groups, options, level=logging.DEBUG)
     cases = []
     for by, name, rows in parts:
         if rows.any():

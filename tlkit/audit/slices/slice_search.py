@@ -26,6 +26,7 @@ from tlkit.audit.slices.slice_report import FoundSlice, SliceReport, Standing
 from tlkit.audit.slices.split_half import search_half
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
+from tlkit.predictions.validation import no_label
 from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.dependent_samples import cluster_test, score_test
@@ -142,7 +143,7 @@ def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_or
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not (predictions.y_true >= 0).any():
-        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to search.")
+        problems.append(no_label(len(predictions), consequence="there is nothing to search"))
     return problems
 
 

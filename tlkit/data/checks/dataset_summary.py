@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import as_jpeg, open_small
 from tlkit.data.decode.formats import OPENERS, detect_format
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.data.sources.read_samples import Root, read_with_columns, source_name
+from tlkit.data.sources.read_samples import Root, is_folder, read_with_columns, source_name, survey_images
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.tables import Table, to_html
 
@@ -41,6 +41,8 @@ class DataSummary:
         modes: images by Pillow's mode of the pixels in the file ("RGB", "L", …), most frequent first.
         formats: images by format, most frequent first.
         unreadable: paths whose header cannot be read.
+        entries: numbers of the source's files, members or rows: found, read, companions (of shards), excluded, skipped.
+        problems: why the images cannot be used for training as they are; empty where they can.
     """
 
     root: str
@@ -51,6 +53,8 @@ class DataSummary:
     modes: Mapping[str, int]
     formats: Mapping[str, int]
     unreadable: tuple[str, ...]
+    entries: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of counts by class and group, of sizes, and of formats and modes."""
@@ -78,9 +82,12 @@ def summarize_data(
         groups: the column or columns of it, of the list or of the shards, to count by.
 
     Raises:
-        DataError: the images or the metadata cannot be used.
+        DataError: the source, the metadata or a column is missing.
     """
-    samples = read_with_columns(root, columns=(groups,) if isinstance(groups, str) else groups, metadata=metadata)
+    columns = (groups,) if isinstance(groups, str) else tuple(groups)
+    survey = survey_images(root, columns=() if metadata is not None or is_folder(root) else columns)
+    survey.entries.log()
+    samples = read_with_columns(survey.samples, columns=columns, metadata=metadata)
     paths = samples.table[PATH].tolist()
     headers = map_files(lambda path, _: _header(samples.root / path), paths)
     known = [header for header in headers if header is not None]
@@ -96,6 +103,8 @@ def summarize_data(
             modes=dict(Counter(header[2] for header in known).most_common()),
             formats=dict(Counter(header[3] for header in known).most_common()),
             unreadable=tuple(path for path, header in zip(paths, headers, strict=True) if header is None),
+            entries=survey.entries.counts,
+            problems=survey.problems,
         ),
         samples,
     )

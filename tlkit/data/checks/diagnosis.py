@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tlkit.data.checks.diagnosis_tables import diagnosis_tables
 from tlkit.data.checks.finding_kinds import KINDS, SEVERITIES, Severity
-from tlkit.data.sources.folder import ListedIn
+from tlkit.data.sources.entries import ListedIn
 from tlkit.errors import DataError
 from tlkit.tables import Table, to_html
 
@@ -53,6 +53,7 @@ class Diagnosis:
         quarantine: path and reasons of each image to exclude from training, sorted: unreadable images, training images
             whose picture also lies in val or test, and pictures under several labels.
         listed_in: "list" or "shards" where only the images that it names were examined, no other files; else "".
+        entries: numbers of the source's files, members or rows: found, read, companions (of shards), excluded, skipped.
     """
 
     source: str
@@ -63,6 +64,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     quarantine: tuple[tuple[str, str], ...]
     listed_in: ListedIn = ""
+    entries: Mapping[str, int] = field(default_factory=dict)
 
     def reaches(self, severity: Severity) -> bool:
         """Return whether any finding has this severity or a higher one."""

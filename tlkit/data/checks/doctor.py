@@ -14,10 +14,11 @@ from tlkit.data.checks.diagnosis import Diagnosis, make_finding
 from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
-from tlkit.data.checks.image_examination import ImageExamination, examine_file
+from tlkit.data.checks.image_examination import ImageExamination, examine_file, unnamed_image
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.entries import Survey
 from tlkit.data.sources.folder import case_collisions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -56,7 +57,7 @@ def diagnose(
         The findings, and the images with their digests, as `write_quarantine` takes them.
 
     Raises:
-        DataError: a folder, list or shard is missing or cannot be read, or a list or shard is wrong.
+        DataError: a folder, list or shard is missing, or the list is no list.
     """
     survey = survey_images(root)
     samples = survey.samples
@@ -78,8 +79,7 @@ def diagnose(
         duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, gray_thumbnails)
     items: dict[str, list[FindingItem]] = defaultdict(list)  # by kind of finding
     items["layout"] = [(problem, ()) for problem in survey.problems]
-    for kind, places in survey.ignored.items():
-        items[kind] = [(place, ()) for place in sorted(places)]
+    _add_skipped(survey, items)
     _add_class_findings(samples, items)
     for path, found in zip(samples.table[PATH], examined, strict=True):
         for kind, details in found.kinds.items():
@@ -100,10 +100,20 @@ def diagnose(
         classes=samples.classes,
         splits={split: int(counts[split]) for split in SPLITS},
         findings=findings,
-        quarantine=_quarantine(samples, examined, duplicates),
+        quarantine=_quarantine(samples, examined, duplicates, survey),
         listed_in=survey.listed_in,
+        entries=survey.entries.counts,
     )
     return diagnosis, samples
+
+
+def _add_skipped(survey: Survey, items: dict[str, list[FindingItem]]) -> None:
+    """Add the entries that are not read; a file of another name is opened, since it may be an image all the same."""
+    root, paths = survey.samples.root, set(survey.samples.table[PATH])
+    for entry in sorted((*survey.entries.excluded, *survey.entries.skipped), key=lambda one: one.name):
+        found = unnamed_image(entry, root) if entry.kind == "not-by-name" and not survey.listed_in else entry
+        items[found.kind].append((str(found), (found.name,) if found.name in paths else ()))
+    items["empty-class"] = [(name, ()) for name in survey.empty_classes]
 
 
 def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -> None:
@@ -144,7 +154,7 @@ def _within_a_split(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tup
 
 
 def _quarantine(
-    samples: Samples, examined: Sequence[ImageExamination], duplicates: DuplicateSet
+    samples: Samples, examined: Sequence[ImageExamination], duplicates: DuplicateSet, survey: Survey
 ) -> tuple[tuple[str, str], ...]:
     """Return path and reasons of the images to quarantine, sorted by path."""
     paths = samples.table[PATH].tolist()
@@ -153,6 +163,9 @@ def _quarantine(
     for path, found in zip(paths, examined, strict=True):
         if found.reason:
             reasons[path].append(found.reason)
+    for entry in survey.entries.skipped:
+        if entry.kind == "listed-again":
+            reasons[entry.name].append(f"the list names it again, as {entry.reason}")
     for group in duplicates.across(splits):
         held = [paths[row] for row in group if splits[row] != "train"]
         for row in group:

@@ -12,10 +12,11 @@ import pandas as pd
 
 from tlkit.data.checks.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, Gray, GrayThumbnails, gray_thumbnail
+from tlkit.data.checks.image_quality import is_nearly_gray
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.formats import EXTENSIONS
+from tlkit.data.decode.formats import format_by_name
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
@@ -115,8 +116,10 @@ def _check(
     except UnreadableImageError as error:
         return _CheckedFile(digest, error.reason)
     oddities = facts.oddities
-    if EXTENSIONS.get(file.suffix.lower(), facts.format) != facts.format:
+    if (format_by_name(file.name) or facts.format) != facts.format:
         oddities = (*oddities, f"{facts.format} under another format's ending")
+    if "grayscale" not in oddities and is_nearly_gray(image):
+        oddities = (*oddities, "grayscale")
     if pillow_warnings:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
     return _CheckedFile(digest, "", oddities, fingerprint(image), gray_thumbnail(image) if gray_thumbnails else None)

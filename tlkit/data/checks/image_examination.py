@@ -8,18 +8,22 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tlkit.data.checks.duplicates import Fingerprint, fingerprint
 from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
-from tlkit.data.checks.image_quality import quality_issues
+from tlkit.data.checks.image_quality import is_nearly_gray, quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.formats import EXTENSIONS, OPENERS, Format, detect_format
+from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_name
 from tlkit.data.decode.jpeg_markers import scan_damage
+from tlkit.data.decode.known_formats import known_by_content
+from tlkit.data.decode.unsupported import NOT_READ, RAW
+from tlkit.data.sources.entries import Entry
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 
@@ -112,9 +116,11 @@ def examine_file(
         )
     assert kind is not None
     kinds |= {ODDITIES[oddity]: "" for oddity in facts.oddities}
+    if "grayscale" not in kinds and is_nearly_gray(image):
+        kinds["grayscale"] = "stored in color"
     if pillow_warnings:
         kinds["damaged-metadata"] = ""
-    if EXTENSIONS.get(PurePosixPath(path).suffix.lower(), facts.format) != facts.format:
+    if (format_by_name(path) or facts.format) != facts.format:
         kinds["wrong-ending"] = f"is {facts.format}"
     if kind == "JPEG" and (damage := scan_damage(data)):
         kinds["damaged-scan"] = damage
@@ -125,10 +131,29 @@ def examine_file(
     return ImageExamination(digest, "", kinds, fingerprint(image), gray)
 
 
+def unnamed_image(entry: Entry, root: Path) -> Entry:
+    """Return the entry of a file that is no image by its name as one left out where its content is an image."""
+    try:
+        with (root / entry.name).open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return entry
+    kind, known = detect_format(start), known_by_content(start)
+    if kind is not None and kind not in ("BMP", "PNM"):  # whose two letters begin many texts
+        return Entry("unread-format", entry.name, f"{kind} by its content: give its name the ending of that format")
+    if known is not None:
+        return Entry("unread-format", entry.name, f"{known.name} by its content: {known.advice}")
+    return entry
+
+
 def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:
     if kind is None:
+        if known_by_content(data) is not None:
+            return "unsupported"
         return "zero-byte" if not data else "html" if "HTML" in reason else "not-an-image"
     signs = {
+        NOT_READ: "unsupported",
+        RAW: "unsupported",
         "truncated": "truncated",
         "more than max_pixels": "bomb",
         "far more pixels": "bomb",
@@ -140,15 +165,24 @@ def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:
 
 
 def _personal_metadata(data: bytes, kind: Format) -> dict[str, str]:
-    """Return the findings "gps" and "personal" where EXIF states a place or can identify a person."""
+    """Return the findings "gps", "personal" and "burned-in" where metadata state a place or can identify a person."""
     try:
-        exif = OPENERS[kind](io.BytesIO(data), "").getexif()
+        file = OPENERS[kind](io.BytesIO(data), "")
+        if kind == "DICOM":
+            return _of_a_patient(file)
+        exif = file.getexif()
         gps = {"gps": ""} if any(tag in exif.get_ifd(GPS_IFD) for tag in (2, 4)) else {}
         tags = {**dict(exif), **exif.get_ifd(EXIF_IFD)}
         personal = [name for tag, name in PERSONAL_TAGS.items() if str(tags.get(tag, "")).strip("\0 ")]
         return {**gps, "personal": ", ".join(personal)} if personal else gps
     except Exception:  # Pillow raises various errors on damaged EXIF; the decoder reports the damage
         return {}
+
+
+def _of_a_patient(file: Any) -> dict[str, str]:
+    """Return the findings "personal" and "burned-in" of a DICOM header."""
+    found = {"personal": ", ".join(file.personal)} if file.personal else {}
+    return {**found, "burned-in": ""} if file.is_burned_in else found
 
 
 def _count_faces(image: Image.Image) -> int:

@@ -21,8 +21,10 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, Format
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.errors import first_few
+from tlkit.errors import PredictionsError, first_few
+from tlkit.predictions.prediction_files import read_parquet_table
 from tlkit.samples import DIGEST
+from tlkit.stored_values import DAMAGES
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,21 @@ def measure_images(
         logger.warning("Images that cannot be read now (%d): %s.", len(unreadable), first_few(unreadable))
     table = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
     return table.astype({DIGEST: "string", **dict.fromkeys(NUMBERS, "float64"), **dict.fromkeys(WORDS, "string")})
+
+
+def read_properties(file: Path) -> pd.DataFrame:
+    """Return the stored properties in a Parquet file, one row per digest; none where it is missing or damaged."""
+    if file.is_file():
+        try:
+            table = read_parquet_table(file)[0][list(COLUMNS)]
+            table = table.astype({**dict.fromkeys(NUMBERS, "float64"), **dict.fromkeys((DIGEST, *WORDS), "string")})
+            fingerprints_of(table)
+            if table[DIGEST].is_unique:
+                return table
+        except (PredictionsError, *DAMAGES) as error:
+            logger.info("%s: %s", file, error)
+        logger.warning("%s is damaged: the images are measured again.", file)
+    return pd.DataFrame(columns=[DIGEST])
 
 
 def fingerprints_of(table: pd.DataFrame) -> Fingerprints:

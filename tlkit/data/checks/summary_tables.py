@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tlkit.samples import SPLITS
@@ -22,7 +23,7 @@ def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
     files, has = counted(len(summary.unreadable), "file"), "has" if len(summary.unreadable) == 1 else "have"
     headers = f"{files} {has} no readable header; tlkit data doctor names them."
     return (
-        count_table("class", summary.counts, splits),
+        replace(count_table("class", summary.counts, splits), notes=_notes(summary)),
         *(count_table(name, counts, splits) for name, counts in summary.groups.items()),
         Table(
             name="sizes",
@@ -41,6 +42,14 @@ def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
             notes=(headers,) if summary.unreadable else (),
         ),
     )
+
+
+def _notes(summary: DataSummary) -> tuple[str, ...]:
+    """Return what is not counted, and why the images cannot be used for training as they are."""
+    skipped, excluded = (summary.entries.get(name, 0) for name in ("skipped", "excluded"))
+    left_out = [f"{count:,} {word}" for count, word in ((excluded, "set aside"), (skipped, "skipped")) if count]
+    found = f"Of {summary.entries.get('found', 0):,} entries {' and '.join(left_out)}; tlkit data doctor names them."
+    return (*((found,) if left_out else ()), *(f"Not usable for training: {one}" for one in summary.problems))
 
 
 def class_count_table(counts: pd.DataFrame) -> Table:

@@ -10,6 +10,7 @@ The rules, the same in training, evaluation and prediction:
 - CMYK is converted by complement, (255 - C)(255 - K) / 255, without color profiles; CMYK JPEGs are read as inverted,
   as Adobe writes them.
 - Animated images and files of several pages give their first frame.
+- HEIC and JPEG XL are turned by their own headers. For DICOM see `tlkit.data.decode.dicom`.
 - Embedded color profiles are ignored, as they were when ImageNet weights were trained.
 - A JPEG may be scaled down by its decoder, which averages blocks of 2, 4 or 8 pixels per side (libjpeg's scaled inverse
   transform). `open_rgb` does so only where it gets a function `reduction`.
@@ -22,6 +23,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,10 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.formats import OPENERS, Format, describe_content, detect_format
 from tlkit.data.decode.jpeg_markers import can_be_scaled
+from tlkit.data.decode.jpeg_xl import jpeg_xl_size
+from tlkit.data.decode.known_formats import is_installed
 from tlkit.data.decode.resizing import Frame
+from tlkit.data.decode.unsupported import raw_preview, unsupported_kind
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 
@@ -39,7 +44,14 @@ RULES_VERSION = 1
 """Raised when the rules above, or the scaling in `resizing`, give other pixels than before."""
 
 LIBJPEG = PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg")
-DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__}, libjpeg {LIBJPEG}"
+EXTRA_READERS = {"pillow_heif": "pillow-heif", "pydicom": "pydicom", "pillow_jxl": "pillow-jxl-plugin"}
+"""Packages by the modules that read further formats."""
+DECODER = ", ".join(
+    (
+        *(f"rules {RULES_VERSION}", f"pillow {PIL.__version__}", f"libjpeg {LIBJPEG}"),
+        *(f"{name} {version(name)}" for module, name in EXTRA_READERS.items() if is_installed(module)),
+    )
+)
 """What pixels depend on besides the file and the preprocessing; part of the key of cached features."""
 
 ORIENTATION_TAG = 274
@@ -138,9 +150,9 @@ def open_rgb(
             try:
                 return _decode(data, kind, decode_options, reduction)
             except Exception as error:
-                raise UnreadableImageError(name, _reason(error, kind)) from error
+                raise UnreadableImageError(name, _reason(error, kind, data)) from error
     except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
-        raise UnreadableImageError(name, _reason(error, kind)) from error
+        raise UnreadableImageError(name, _reason(error, kind, data)) from error
 
 
 def image_to_rgb(image: Image.Image, *, name: str, background: tuple[int, int, int]) -> Image.Image:
@@ -175,10 +187,11 @@ class _RefusedError(Exception):
     """The file is sound, but has no agreed meaning as 8-bit RGB."""
 
 
-def _reason(error: Exception, kind: Format) -> str:
+def _reason(error: Exception, kind: Format, data: bytes) -> str:
     text = str(error)
-    if isinstance(error, _RefusedError):
-        return text
+    stated = text if isinstance(error, _RefusedError) else unsupported_kind(data, kind, error)
+    if stated:
+        return stated
     if isinstance(error, MemoryError):
         return "decoding it needs more memory than there is"
     if "truncated" in text.lower() or isinstance(error, EOFError):
@@ -193,13 +206,13 @@ def _reason(error: Exception, kind: Format) -> str:
 def _decode(
     data: bytes, kind: Format, options: DecodeOptions, reduction: Callable[[int, int], int] | None
 ) -> tuple[Image.Image, ImageFacts]:
+    if kind == "JPEG XL":  # whose reader decodes everything at once
+        _require_few_pixels(*jpeg_xl_size(data), options)
     file = OPENERS[kind](io.BytesIO(data), "")  # reads the header only
     width, height = file.size
-    if width * height > options.max_pixels:
-        raise _RefusedError(
-            f"its header claims {width} x {height} = {width * height:,} pixels, more than max_pixels = "
-            f"{options.max_pixels:,}"
-        )
+    _require_few_pixels(width, height, options)
+    if isinstance(file, TiffImagePlugin.TiffImageFile) and (raw := raw_preview(file.tag_v2, data)):
+        raise _RefusedError(raw)
     oddities = _oddities(file, kind, data)
     white_is_zero, bits = _tiff_facts(file) if isinstance(file, TiffImagePlugin.TiffImageFile) else (False, 16)
     turned_by_pillow = isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(ORIENTATION_TAG, 1) != 1
@@ -212,6 +225,8 @@ def _decode(
     if kind != "JPEG":
         turn = _turn(file, oddities)  # a PNG may state it after its pixels; load() has turned a TIFF
         width, height = file.size
+    if kind == "JPEG XL" and not getattr(file, "jpeg", False):
+        turn = None  # the decoder has turned it by its own header, and EXIF has no say: ISO/IEC 18181-2
     frame = _frame(file, width, height, turn)
     image: Image.Image = file if turn is None else file.transpose(turn)
     if turn is not None or turned_by_pillow:
@@ -222,6 +237,14 @@ def _decode(
     if _is_deep(image) and np.asarray(rgb).max() < 16:
         oddities.append("nearly black (uses less than 1/16 of its range)")
     return rgb, ImageFacts(kind, (frame.height, frame.width), tuple(oddities), frame)
+
+
+def _require_few_pixels(width: int, height: int, options: DecodeOptions) -> None:
+    if width * height > options.max_pixels:
+        raise _RefusedError(
+            f"its header claims {width} x {height} = {width * height:,} pixels, more than max_pixels = "
+            f"{options.max_pixels:,}"
+        )
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -265,12 +288,13 @@ def _turn(file: Image.Image, oddities: list[str]) -> Image.Transpose | None:
 def _oddities(file: ImageFile.ImageFile, kind: Format, data: bytes) -> list[str]:
     found = []
     if getattr(file, "is_animated", False) and file.format != "MPO":  # phones put a preview into an MPO
-        found.append("several pages (first used)" if kind == "TIFF" else "animated (first frame used)")
+        pages = kind in ("TIFF", "HEIC", "DICOM")
+        found.append("several pages (first used)" if pages else "animated (first frame used)")
     elif kind == "GIF":
         found.append("GIF")
     deep_png = kind == "PNG" and data[24] == 16
     deep_tiff = isinstance(file, TiffImagePlugin.TiffImageFile) and max(file.tag_v2.get(TIFF_BITS, (1,))) > 8
-    if _is_deep(file) or deep_png or deep_tiff:
+    if _is_deep(file) or deep_png or deep_tiff or (kind == "DICOM" and getattr(file, "bits", 8) > 8):
         found.append("more than 8 bits a channel")
     if file.mode == "CMYK":
         found.append("CMYK")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 from PIL import (
     AvifImagePlugin,
@@ -18,16 +19,25 @@ from PIL import (
     WebPImagePlugin,
 )
 
-Format = Literal["JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "PNM", "AVIF"]
+from tlkit.data.decode.known_formats import KNOWN_FORMATS, is_installed, known_by_content, known_by_name
+
+Format = Literal["JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "PNM", "AVIF", "HEIC", "DICOM", "JPEG XL"]
 
 EXTENSIONS: dict[str, Format] = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
     ".jpe": "JPEG",
     ".jfif": "JPEG",
+    ".jfi": "JPEG",
+    ".jif": "JPEG",
+    ".pjpeg": "JPEG",
+    ".pjp": "JPEG",
+    ".mpo": "JPEG",
     ".png": "PNG",
+    ".apng": "PNG",
     ".gif": "GIF",
     ".bmp": "BMP",
+    ".dib": "BMP",
     ".webp": "WebP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -36,8 +46,28 @@ EXTENSIONS: dict[str, Format] = {
     ".pbm": "PNM",
     ".pnm": "PNM",
     ".avif": "AVIF",
+    ".avifs": "AVIF",
 }
-"""File name endings of images, with their formats."""
+"""File name endings of images that need no extra, with their formats."""
+
+
+def _open_heic(file: io.BytesIO, name: str) -> ImageFile.ImageFile:
+    import pillow_heif
+
+    return cast(ImageFile.ImageFile, pillow_heif.HeifImageFile(file, name))
+
+
+def _open_dicom(file: io.BytesIO, name: str) -> ImageFile.ImageFile:
+    from tlkit.data.decode.dicom import DicomImageFile
+
+    return DicomImageFile(file, name)
+
+
+def _open_jpeg_xl(file: io.BytesIO, name: str) -> ImageFile.ImageFile:
+    from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+
+    return cast(ImageFile.ImageFile, JXLImageFile(file, name))
+
 
 OPENERS: dict[Format, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.jpeg_factory,
@@ -48,25 +78,45 @@ OPENERS: dict[Format, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "PNM": PpmImagePlugin.PpmImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIC": _open_heic,
+    "DICOM": _open_dicom,
+    "JPEG XL": _open_jpeg_xl,
 }
-"""The readers of Pillow that are used; its forty others (among them EPS, which starts a program) are not."""
+"""The readers that are used, the last three where an extra is installed. The forty others of Pillow (among them EPS,
+which starts a program) are not."""
 
-READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF"
+READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF, and with an extra HEIC, DICOM and JPEG XL"
 
 OTHER_CONTENT: tuple[tuple[bytes, str], ...] = (
     (b"<!doctype html", "an HTML page"),
     (b"<html", "an HTML page"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML or SVG text"),
+    (b"<?xml", "an XML text"),
     (b"version https://git-lfs", "a Git LFS pointer (run 'git lfs pull')"),
-    (b"%pdf", "a PDF document"),
-    (b"8bps", "a Photoshop document"),
-    (b"\x00\x00\x00\x0cjp  ", "a JPEG 2000 image"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (b"pk\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
 )
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def format_by_name(name: str) -> Format | None:
+    """Return the format that a file's name states, or None where tlkit does not read such files here.
+
+    Example:
+        >>> format_by_name("cat/1.JPG"), format_by_name("notes.txt")
+        ('JPEG', None)
+    """
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  a Path for each of a million names is slow
+    if ending in EXTENSIONS:
+        return EXTENSIONS[ending]
+    known = known_by_name(name)
+    return cast(Format, known.name) if known is not None and known.module and is_installed(known.module) else None
+
+
+def readable_endings() -> list[str]:
+    """Return the file name endings of the images that are read here, with those of installed extras."""
+    extra = [
+        ending for known in KNOWN_FORMATS if known.module and is_installed(known.module) for ending in known.endings
+    ]
+    return [*EXTENSIONS, *extra]
 
 
 def detect_format(data: bytes) -> Format | None:
@@ -98,7 +148,8 @@ def detect_format(data: bytes) -> Format | None:
         return "PNM"
     if data[4:8] == b"ftyp" and any(brand in data[8:64] for brand in (b"avif", b"avis")):
         return "AVIF"
-    return None
+    known = known_by_content(data)
+    return cast(Format, known.name) if known is not None and known.module and is_installed(known.module) else None
 
 
 def describe_content(data: bytes) -> str:
@@ -112,12 +163,13 @@ def describe_content(data: bytes) -> str:
     """
     if not data:
         return "it is empty (0 bytes)"
+    known = known_by_content(data)
+    if known is not None:
+        return f"its format is {known.name}, which is not read here; {known.advice}"
     start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, kind in OTHER_CONTENT:
         if start.startswith(magic) or data[:16].lower().startswith(magic):
             return f"it is {kind}, not an image" if b"<" in magic else f"it is {kind}; tlkit reads {READABLE}"
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        return f"it is a HEIC image; tlkit reads {READABLE}"
     if not any(data[:4096]):
         return "it holds only zero bytes"
     return f"it is not an image in a format that tlkit reads ({READABLE})"

@@ -12,6 +12,27 @@ _SCALABLE = {0xC0, 0xC1, 0xC2}
 """Baseline, extended and progressive frames, coded by Huffman: ITU-T T.81, table B.1."""
 
 
+def frame_of(data: bytes) -> tuple[int, int] | None:
+    r"""Return the marker of a JPEG's frame, which states its coding, and the bits per channel; None without a frame.
+
+    ITU-T T.81, figure B.3 and table B.1; 0xF7 is JPEG-LS (T.87).
+
+    Example:
+        >>> frame_of(b"\xff\xd8\xff\xe0\x00\x03.\xff\xc1\x00\x0b\x0c")
+        (193, 12)
+    """
+    at = 2
+    while (found := _MARKER.search(data, at)) is not None:
+        marker, at = found.group(1)[0], found.end()
+        if marker in _FRAMES or marker == 0xF7:
+            return (marker, data[at + 2]) if at + 2 < len(data) else None
+        if marker in {_START_OF_SCAN, _END}:
+            return None
+        if marker not in _ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return None
+
+
 def can_be_scaled(data: bytes) -> bool:
     r"""Return whether a decoder can scale a JPEG by its cosine transform: nearly all, but not lossless ones.
 
@@ -21,16 +42,8 @@ def can_be_scaled(data: bytes) -> bool:
         >>> can_be_scaled(b"\xff\xd8\xff\xe0\x00\x03.\xff\xc2"), can_be_scaled(b"\xff\xd8\xff\xc3")
         (True, False)
     """
-    at = 2
-    while (found := _MARKER.search(data, at)) is not None:
-        marker, at = found.group(1)[0], found.end()
-        if marker in _FRAMES:
-            return marker in _SCALABLE
-        if marker in {_START_OF_SCAN, _END}:
-            return False
-        if marker not in _ALONE:
-            at += int.from_bytes(data[at : at + 2], "big")
-    return False
+    frame = frame_of(data + b"\0\0\x08")
+    return frame is not None and frame[0] in _SCALABLE
 
 
 def scan_damage(data: bytes) -> str:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import csv
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.errors import DataError, PredictionsError, did_you_mean, first_few
+from tlkit.predictions.prediction_files import require_parquet_bounds, with_plain_cells
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 
+MOST_COLUMNS = 10_000
+"""Most columns of a table."""
 SUFFIXES = (".csv", ".parquet")
+OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
+"""Columns that are read where a file has them; others are read only where they are required."""
 
 
 def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "") -> pd.DataFrame:
@@ -24,8 +31,8 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
         hint: how to make such a file, for the message that it does not exist.
 
     Returns:
-        All columns that have a name. The index is the line in a CSV file (the header is line 1), or the row in a
-        Parquet file, from 1.
+        The required columns and those of `OPTIONAL`. The index is the line in a CSV file (the header is line 1), or the
+        row in a Parquet file, from 1.
 
     Raises:
         DataError: the file is missing or no such table, a column is missing or repeated, or rows have more or fewer
@@ -35,9 +42,9 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
     if file.suffix == ".parquet":
         table = _read_parquet(file)
         _require_columns(table.columns, file, columns)
-    else:
-        table = _read_csv(file, columns)
-    return table[(table != "").any(axis=1)]
+        table = table[(table != "").any(axis=1)]
+        return table[[name for name in table.columns if name in (*columns, *OPTIONAL)]]
+    return _read_csv(file, columns)
 
 
 def require_file(file: Path, *, what: str, hint: str = "") -> None:
@@ -48,6 +55,8 @@ def require_file(file: Path, *, what: str, hint: str = "") -> None:
     """
     if file.is_dir():
         raise DataError(f"The {what} {file} is a folder. Name a file in it.")
+    if file.exists() and not file.is_file():
+        raise DataError(f"The {what} {file} is a pipe or a device. Name a file, or save its content as one.")
     if not file.is_file():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)} {hint}".rstrip())
@@ -70,8 +79,8 @@ def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) 
     lacking = [name for name in dict.fromkeys(required) if name not in columns]
     for name in lacking[:1] if split_by else lacking:
         hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(name, columns)
-        problems.append(f"{file} has no column {name!r}. It has {', '.join(columns)}.{hint}")
-    twice = list(dict.fromkeys(name for name in columns if name and columns.count(name) > 1))
+        problems.append(f"{file} has no column {name!r}. It has {first_few(columns, most=50)}.{hint}")
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         problems.append(f"{file} has columns of the same name: {first_few(twice)}. Rename or remove one of each.")
     if problems:
@@ -89,15 +98,19 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
             names = next(reader, [])
             if not names:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
+            if len(names) > MOST_COLUMNS:
+                raise DataError(
+                    f"{file} has {len(names):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name."
+                )
             _require_columns(names, file, required)
-            columns = {name: [] for name in names if name}
+            columns = {name: [] for name in names if name in (*required, *OPTIONAL)}
+            places = [(place, name) for place, name in enumerate(names) if name in columns]
             start = reader.line_num + 1
             for fields in reader:
-                if len(fields) == len(names):
+                if len(fields) == len(names) and any(fields):
                     lines.append(start)
-                    for name, text in zip(names, fields, strict=True):
-                        if name:
-                            columns[name].append(text)
+                    for place, name in places:
+                        columns[name].append(fields[place])
                 elif any(fields):
                     uneven.append((start, len(fields)))
                 start = reader.line_num + 1
@@ -119,8 +132,11 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(file)
+        require_parquet_bounds(file)
+        table = with_plain_cells(file, pd.read_parquet(file))
         table = table.astype("str").mask(table.isna(), "")
+    except PredictionsError as error:
+        raise DataError(*error.problems) from error
     except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
     return table.set_axis(range(1, len(table) + 1)).rename(columns=str)

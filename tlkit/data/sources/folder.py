@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from tlkit.data.checks.finding_kinds import KINDS
-from tlkit.data.decode.formats import EXTENSIONS
+from tlkit.data.decode.formats import readable_endings
+from tlkit.data.sources.entries import Entries, Entry, Survey
+from tlkit.data.sources.shard_splits import SPLIT_ALIASES
+from tlkit.data.sources.walk import list_folder, skip_reason, walk_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
@@ -21,24 +19,6 @@ logger = logging.getLogger(__name__)
 
 SAMPLES = ("occupations", "digits")
 """The names of the datasets that `tlkit data sample` makes."""
-
-SPLIT_ALIASES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Names of split folders, compared in lower case."""
-
-JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
-JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
-
-
-Ignored = defaultdict[str, list[str]]
-"""Ignored files and folders, relative to the root, by kind of finding (see `KINDS`)."""
 
 
 def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
@@ -60,33 +40,17 @@ def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
             images is checked by `require_trainable`.
     """
     survey = survey_folder(root, complete=complete)
-    for kind, items in survey.ignored.items():
-        if items:
-            logger.info("Ignoring %s (%d): %s.", KINDS[kind].what, len(items), first_few(items))
+    survey.entries.log()
+    if survey.empty_classes:
+        logger.info(
+            "Ignoring class folders without images (%d): %s.",
+            len(survey.empty_classes),
+            first_few(survey.empty_classes),
+        )
     if survey.problems:
         raise DataError(*survey.problems)
     _log_repeated_folders(survey.samples)
     return survey.samples
-
-
-ListedIn = Literal["", "list", "shards"]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The images of a source, whether or not it can be used for training.
-
-    Attributes:
-        samples: the images; may be none.
-        ignored: ignored files and folders by kind of finding.
-        problems: the errors that `scan_folder` would raise.
-        listed_in: "list" or "shards" where only the images that it names are known, not other files in the folders.
-    """
-
-    samples: Samples
-    ignored: Mapping[str, Sequence[str]]
-    problems: tuple[str, ...]
-    listed_in: ListedIn = ""
 
 
 def survey_folder(root: str | Path, *, complete: bool = True) -> Survey:
@@ -101,34 +65,42 @@ def survey_folder(root: str | Path, *, complete: bool = True) -> Survey:
     """
     root = Path(root)
     require_folder(root)
-    ignored = Ignored(list)
+    skipped: list[Entry] = []
     problems: tuple[str, ...] = ()
     try:
-        splits, classes = _layout(root, ignored)
+        splits, classes = _layout(root, skipped)
     except DataError as error:
-        problems, ignored = error.problems, Ignored(list)
-        splits, classes = {"train": ""}, _folders(root, root, ignored)
-    samples = _samples(root, splits, classes, ignored)
+        problems = error.problems
+        skipped.clear()
+        splits, classes = {"train": ""}, _folders(root, root, skipped)
+    samples, empty = _samples(root, splits, classes, skipped)
+    unread = [entry for entry in skipped if entry.kind == "cannot-open"]
+    if not problems and unread:
+        problems = (f"{root} holds folders or files that cannot be read ({len(unread)}): {first_few(unread)}.",)
     if not problems:
         try:
-            _check(samples, splits, ignored, complete=complete)
+            _check(samples, splits, skipped, complete=complete)
         except DataError as error:
             problems = error.problems
-    return Survey(samples, ignored, problems)
+    return Survey(samples, Entries(read=len(samples), skipped=tuple(skipped)), problems, empty)
 
 
-def _samples(root: Path, splits: dict[str, str], classes: list[str], ignored: Ignored) -> Samples:
+def _samples(
+    root: Path, splits: dict[str, str], classes: list[str], skipped: list[Entry]
+) -> tuple[Samples, tuple[str, ...]]:
+    """Return the images, and the class folders without any."""
     rows: list[tuple[str, str, str, str]] = []
+    empty: list[str] = []
     for split, folder in splits.items():
-        for name in _folders(root / folder, root, ignored) if folder else classes:
+        for name in _folders(root / folder, root, skipped) if folder else classes:
             place = f"{folder}/{name}" if folder else name
-            found = list(_images(root, place, ignored))
+            found = list(walk_images(root, place, skipped))
             rows += [(path, name, split, "") for path in found]
             if not found:
-                ignored["empty-class"].append(f"{place}/")
+                empty.append(f"{place}/")
     rows.sort()
     table = pd.DataFrame(rows, columns=[PATH, LABEL, SPLIT, DIGEST], dtype="str")
-    return Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    return Samples(root, tuple(sorted(set(table[LABEL]))), table), tuple(sorted(empty))
 
 
 def _log_repeated_folders(samples: Samples) -> None:
@@ -174,11 +146,11 @@ def require_folder(root: Path) -> None:
     raise DataError(f"The folder {root} does not exist.{where}{hint}{made}")
 
 
-def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
+def _layout(root: Path, skipped: list[Entry]) -> tuple[dict[str, str], list[str]]:
     """Return the split folders, {split: folder name}, or {"train": ""} and the class folders."""
-    folders = _folders(root, root, ignored)
+    folders = _folders(root, root, skipped)
     named = {name: SPLIT_ALIASES[name.lower()] for name in folders if name.lower() in SPLIT_ALIASES}
-    nested = [name for name in named if _folders(root / name, root, Ignored(list))]
+    nested = [name for name in named if _folders(root / name, root, [])]
     if not nested:
         flat = [name for name in named if _holds_images(root, name)]
         if flat and not [name for name in folders if name not in flat and _holds_images(root, name)]:
@@ -208,8 +180,8 @@ def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
         )
     if problems:
         raise DataError(*problems)
-    for name in sorted(set(named) - set(nested)):
-        ignored["loose"] += _images(root, name, ignored)
+    for name in sorted(set(folders) - set(nested)):  # a split without class folders, or a folder without images
+        skipped += [Entry("loose", path) for path in walk_images(root, name, skipped)]
     return {split: splits[split] for split in SPLITS if split in splits}, []
 
 
@@ -217,98 +189,41 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"{name}/" for name in sorted(names))
 
 
-def _is_junk(name: str, *, folder: bool) -> bool:
-    return name.startswith(".") or name.lower() in (JUNK_FOLDERS if folder else JUNK_FILES)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-
-
-def _folders(folder: Path, root: Path, ignored: Ignored) -> list[str]:
-    """Return the names of the folders directly in `folder`; add junk and loose images to `ignored`."""
+def _folders(folder: Path, root: Path, skipped: list[Entry]) -> list[str]:
+    """Return the names of the folders directly in `folder`; add everything else to `skipped`."""
     names = []
-    for entry in _entries(folder):
+    for entry in list_folder(folder):
         place = (Path(folder) / entry.name).relative_to(root).as_posix()
-        if entry.is_dir():
-            if _is_junk(entry.name, folder=True):
-                ignored["junk"].append(f"{place}/")
-            elif not _is_utf8(entry.name):
-                ignored["not-utf8"].append(ascii(place))
-            else:
-                names.append(entry.name)
-        elif _is_junk(entry.name, folder=False):
-            ignored["junk"].append(place)
-        elif _is_image(entry.name):
-            ignored["loose"].append(place)
+        reason = skip_reason(entry, place)
+        if entry.kind == "folder" and reason is None:
+            names.append(entry.name)
+        else:
+            skipped.append(reason or Entry("loose", place))
     return names
 
 
-def _images(root: Path, place: str, ignored: Ignored, above: frozenset[tuple[int, int]] | None = None) -> Iterator[str]:
-    """Yield the images below `place` (relative to `root`), each path relative to `root`; links are followed once."""
-    folder = root / place
-    if above is None:
-        above = frozenset(_identity(root / parent) for parent in Path(place).parents)
-    identity = _identity(folder)
-    if identity in above:
-        ignored["loop"].append(f"{place}/")
-        return
-    for entry in _entries(folder):
-        path = f"{place}/{entry.name}"
-        is_folder = entry.is_dir()
-        if _is_junk(entry.name, folder=is_folder):
-            ignored["junk"].append(f"{path}/" if is_folder else path)
-        elif not _is_utf8(entry.name):
-            ignored["not-utf8"].append(ascii(path))
-        elif is_folder:
-            yield from _images(root, path, ignored, above | {identity})
-        elif not entry.is_file():
-            ignored["broken-link"].append(path)
-        elif _is_image(entry.name):
-            yield path
-        else:
-            ignored["not-by-name"].append(path)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
 def _holds_images(root: Path, place: str) -> bool:
-    return next(_images(root, place, Ignored(list)), None) is not None
+    return next(walk_images(root, place, []), None) is not None
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122  a Path for each of a million names is slow
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, complete: bool) -> None:
+def _check(samples: Samples, splits: dict[str, str], skipped: list[Entry], *, complete: bool) -> None:
     root = samples.root
     if not len(samples):
+        loose = [entry for entry in skipped if entry.kind == "loose"]
+        unread = [entry for entry in skipped if entry.kind == "unread-format"]
         raise DataError(
             f"{root} holds no images in class folders. "
-            f"tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the endings {', '.join(EXTENSIONS)}."
-            + (f" Images outside a class folder: {first_few(ignored['loose'])}." if ignored["loose"] else "")
+            "tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the endings "
+            f"{', '.join(readable_endings())}."
+            + (f" Images outside a class folder: {first_few(loose)}." if loose else "")
+            + (f" Images in formats that are not read here: {first_few(unread)}." if unread else "")
         )
     if not complete:
         return
     if len(samples.classes) == 1:
         only = samples.classes[0]
         inner = root / only
-        nested = any((inner / entry.name).is_dir() for entry in _entries(inner)) if inner.is_dir() else False
+        nested = inner.is_dir() and any(entry.kind == "folder" for entry in list_folder(inner))
         hint = f" Did you mean {inner}?" if nested else " Give each class a folder of its own."
         raise DataError(f"{root} has only one class, {only!r}; a classifier needs at least two.{hint}")
     for split, folder in splits.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,7 +22,8 @@ from PIL import Image, ImageFile
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, image_to_rgb
 from tlkit.data.decode.formats import detect_format
-from tlkit.data.sources.image_files import NO_IMAGE, files_at
+from tlkit.data.sources.entries import Entries
+from tlkit.data.sources.image_files import NO_IMAGE, each_once, files_at
 from tlkit.errors import DataError
 
 GivenImage = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
@@ -57,9 +58,9 @@ def read_images(
 ) -> list[Path | EncodedImage]:
     """Return one image or several as image files and images in memory, in order.
 
-    A file counts once, an image in memory as often as it is given. Its name is its place: "images[3]", or "image" where
-    it is the only one. EXIF orientation is applied to Pillow images as to files. An open file is read from its start
-    where it can seek, and keeps its position.
+    The name of a file counts once, an image in memory as often as it is given. The latter is named by its place:
+    "images[3]", or "image" where it is the only one. EXIF orientation is applied to Pillow images as to files. An open
+    file is read from its start where it can seek, and keeps its position. Files that are skipped are logged.
 
     Args:
         images: one image, or an iterable of images; see `GivenImage` for the kinds.
@@ -69,17 +70,16 @@ def read_images(
         DataError: an image is of no such kind, a path does not exist, or a folder holds no image; all problems at once.
     """
     found: list[Path | EncodedImage] = []
-    seen: set[Path] = set()
+    entries = Entries()
     problems: list[str] = []
     for name, image in _named(images):
         try:
-            if not isinstance(image, str | os.PathLike):
+            if isinstance(image, str | os.PathLike):
+                files, more = files_at(Path(image))
+                found += files
+                entries += more
+            else:
                 found.append(_encoded(image, name, background))
-                continue
-            for file in files_at(Path(image)):
-                if (resolved := file.resolve()) not in seen:
-                    seen.add(resolved)
-                    found.append(file)
         except UnreadableImageError as error:
             found.append(EncodedImage(name, b"", error.reason))
         except DataError as error:
@@ -88,6 +88,8 @@ def read_images(
         problems.append(NO_IMAGE)
     if problems:
         raise DataError(*problems)
+    found, repeated = each_once(found)
+    replace(entries, skipped=(*entries.skipped, *repeated)).log()
     return found
 
 

@@ -1,58 +1,99 @@
-"""Image files for prediction: named files, files below folders, and members of tar files."""
+"""Image files for prediction: named files, files below folders, and members of tar files, each counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from tlkit.data.decode.formats import EXTENSIONS
+from tlkit.data.decode.formats import readable_endings
+from tlkit.data.sources.entries import Entries, Entry
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.data.sources.tar_files import list_members
-from tlkit.errors import DataError
+from tlkit.data.sources.tar_samples import group_members
+from tlkit.data.sources.walk import walk_images
+from tlkit.errors import DataError, first_few
 
+File = TypeVar("File", bound=os.PathLike[str])
 NO_IMAGE = "No image is named. Give files or folders."
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the image files among the paths, below folders and in tar files, in order, each once.
+    """Return the image files among the paths, below folders and in tar files, in order; what is skipped is logged.
+
+    A name counts once; two names of one file, such as two links to it, are two images.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
     """
-    files: dict[Path, Path] = {}  # by resolved path
+    files, entries = count_images(paths)
+    entries.log()
+    return files
+
+
+def count_images(paths: Sequence[str | Path]) -> tuple[list[Path], Entries]:
+    """Return the image files among the paths as `find_images` does, and the count of the entries.
+
+    Raises:
+        DataError: as for `find_images`.
+    """
+    files: list[Path] = []
+    entries = Entries()
     problems = [] if paths else [NO_IMAGE]
     for path in paths:
         try:
-            files |= {file.resolve(): file for file in files_at(Path(path)) if file.resolve() not in files}
+            found, more = files_at(Path(path))
         except DataError as error:
             problems += error.problems
+            continue
+        files += found
+        entries += more
     if problems:
         raise DataError(*problems)
-    return list(files.values())
+    once, repeated = each_once(files)
+    return once, Entries(len(once), entries.companions, entries.excluded, (*entries.skipped, *repeated))
 
 
-def files_at(path: Path) -> list[Path]:
-    """Return the image file at a path, or those below a folder or in a tar file, in order.
+def each_once(files: Iterable[File]) -> tuple[list[File], list[Entry]]:
+    """Return the files with each name once, and the names that repeat an earlier one; images in memory all stay."""
+    seen: set[str] = set()
+    once, repeated = [], []
+    for file in files:
+        name = os.path.abspath(file) if isinstance(file, Path) else ""  # noqa: PTH100  links stay what they are named
+        if name in seen:
+            repeated.append(Entry("repeated", str(file)))
+            continue
+        once.append(file)
+        if name:
+            seen.add(name)
+    return once, repeated
+
+
+def files_at(path: Path) -> tuple[list[Path], Entries]:
+    """Return the image file at a path, or those below a folder or in a tar, in order, and the count of the entries.
+
+    Folders are walked and tars are grouped as for training.
 
     Raises:
         DataError: the path does not exist, or the folder or tar holds no image.
     """
+    skipped: list[Entry] = []
+    companions = 0
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if _is_visible_image(p, path))
+        found = [path / name for name in walk_images(path, "", skipped)]
     elif path.suffix == ".tar" and path.is_file():
-        names = [member.name for member in list_members(path)[0]]
-        found = [path / name for name in names if Path(name).suffix.lower() in EXTENSIONS]
+        members, unusual = list_members(path)
+        content = group_members(members)
+        found = [path / image.member.name for image in content.images]
+        skipped, companions = [*unusual, *content.skipped], content.companions
     elif file_exists(str(path)):
         found = [path]
     else:
-        raise DataError(f"{path} does not exist.")
+        raise DataError(f"{path} {'is no file' if path.exists() else 'does not exist'}.")
     if not found:
-        raise DataError(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
-    return found
-
-
-def _is_visible_image(path: Path, folder: Path) -> bool:
-    """Return whether a file is an image, and neither hidden nor below a hidden folder."""
-    if path.suffix.lower() not in EXTENSIONS or not path.is_file():
-        return False
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
+        unread = [entry for entry in skipped if entry.kind in ("unread-format", "cannot-open")]
+        more = f" Left out: {first_few(unread)}." if unread else ""
+        raise DataError(f"{path} holds no image. The formats are {', '.join(sorted(readable_endings()))}.{more}")
+    named = tuple(entry._replace(name=str(path / entry.name)) for entry in skipped)
+    return found, Entries(read=len(found), companions=companions, skipped=named)

@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from tlkit.data.sources.delimited_files import SUFFIXES, read_table, relative_path, require_file
-from tlkit.data.sources.folder import SPLIT_ALIASES
+from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.read_bytes import file_exists
+from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
@@ -38,12 +39,34 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
             folder, does not exist or is listed twice with different values; a label is empty; a split is unknown. All
             problems at once, with their lines.
     """
+    survey = survey_list(file, root=root, columns=columns)
+    repeated = [entry for entry in survey.entries.skipped if entry.kind == "repeated"]
+    if repeated:
+        logger.info("%s repeats rows, which count once (%d): %s.", file, len(repeated), first_few(repeated))
+    if survey.problems:
+        raise DataError(*survey.problems)
+    return survey.samples
+
+
+def survey_list(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Survey:
+    """Return the images of a list with the errors that `read_manifest` would raise.
+
+    Of a path that is named with several values the first row is taken.
+
+    Args:
+        file: as for `read_manifest`.
+        root: as for `read_manifest`.
+        columns: as for `read_manifest`.
+
+    Raises:
+        DataError: the file cannot be read, or a column is missing.
+    """
     file = Path(file)
     root = Path(root) if root is not None else file.parent
-    table = _read(file, (PATH, LABEL, *columns))
-    if not len(table):
-        raise DataError(f"{file} lists no images that can be used.")
+    table, excluded = _read(file, (PATH, LABEL, *columns))
     problems = _Problems(file)
+    if not len(table):
+        problems.add(f"{file} lists no images that can be used.")
     table = table.assign(**{PATH: table[PATH].map(partial(relative_path, root=root)), SPLIT: _splits(table, problems)})
     problems.rows("a path is empty", table.index[table[PATH] == ""])
     outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
@@ -61,22 +84,30 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
         inside.index[missing],
         inside[PATH],
         hint="Paths are relative to the list's folder, or to the root that is stated.",
+        kind="missing-file",
     )
     kept = [PATH, LABEL, SPLIT, *columns]
-    table = table[kept].drop_duplicates()
+    repeats = table[kept].duplicated()
+    skipped = [Entry("repeated", f"row {row}", table.loc[row, PATH]) for row in table.index[repeats]]
+    table = table.loc[~repeats, kept]
+    first = table.drop_duplicates(PATH).set_index(PATH)
     twice = table[PATH].duplicated()
     problems.rows(
         "a path is listed again with another label, split or group",
         table.index[twice],
         table[PATH],
         hint="Keep one row for each image.",
+        kind="listed-again",
+        details=[f"{first.loc[path, LABEL]} and {label}" for path, label in table.loc[twice, [PATH, LABEL]].to_numpy()],
     )
-    problems.raise_any()
-    table = table.sort_values(PATH).reset_index(drop=True)
+    skipped += [entry for row, entry in problems.entries.items() if not repeats[row]]
+    table = table[~table.index.isin(problems.entries)].sort_values(PATH).reset_index(drop=True)
     groups = {name: table[name].mask(table[name] == "") for name in columns}
     blank = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: blank, **groups}).astype("str")
-    return Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    entries = Entries(read=len(samples), excluded=excluded, skipped=tuple(skipped))
+    return Survey(samples, entries, problems.found, listed_in="list")
 
 
 def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True) -> Samples:
@@ -94,7 +125,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
         DataError: a listed image is missing or has another label, or a split is unknown; the message names the images.
     """
     file = Path(file)
-    listed = _read(file, (PATH, LABEL, SPLIT))
+    listed, _ = _read(file, (PATH, LABEL, SPLIT))
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
     problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
@@ -158,16 +189,36 @@ def digest_of(file: str | Path) -> str:
 
 
 class _Problems:
-    """The problems of a list: one message per kind, with the first line and the number of lines."""
+    """The problems of a list: one message per kind, with the first line and the number of lines, and the wrong rows."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._found: list[str] = []
+        self.entries: dict[Any, Entry] = {}
 
-    def rows(self, what: str, rows: pd.Index[Any], names: pd.Series[str] | None = None, *, hint: str = "") -> None:
+    @property
+    def found(self) -> tuple[str, ...]:
+        return tuple(self._found)
+
+    def add(self, problem: str) -> None:
+        self._found.append(problem)
+
+    def rows(
+        self,
+        what: str,
+        rows: pd.Index[Any],
+        names: pd.Series[str] | None = None,
+        *,
+        hint: str = "",
+        kind: str = "wrong-row",
+        details: Sequence[str] = (),
+    ) -> None:
         """Add a problem of these rows (the lines in `read_table`'s index), unless there are none."""
         if not len(rows):
             return
+        for row, detail in zip(rows, details or [""] * len(rows), strict=True):
+            name = f"row {row}" if names is None or kind == "wrong-row" else names.loc[row]
+            self.entries.setdefault(row, Entry(kind, name, detail or (what if kind == "wrong-row" else "")))
         lines = [f"{row}{f' {names.loc[row]}' if names is not None else ''}" for row in rows]
         more = f" In all {len(lines)}: {first_few(lines)}." if len(lines) > 1 else ""
         name = f": {names.loc[rows[0]]}" if names is not None else ""
@@ -190,17 +241,17 @@ def require_list(file: Path) -> None:
     require_file(file, what="list of images")
 
 
-def _read(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a list of images without its quarantined rows."""
+def _read(file: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[Entry, ...]]:
+    """Return a list of images without its quarantined rows, and these."""
     require_list(file)
     table = read_table(file, columns=columns, what="list of images")
     if QUARANTINE not in table.columns:
-        return table
+        return table, ()
     out = table[QUARANTINE].str.strip() != ""
-    if out.any():
-        named = [f"{path} ({reason})" for path, reason in table.loc[out, [PATH, QUARANTINE]].to_numpy()]
+    named = tuple(Entry("set-aside", path, reason) for path, reason in table.loc[out, [PATH, QUARANTINE]].to_numpy())
+    if named:
         logger.warning("%s quarantines %d of %d images: %s.", file, len(named), len(table), first_few(named))
-    return table[~out]
+    return table[~out], named
 
 
 def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:

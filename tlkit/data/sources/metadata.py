@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.data.sources.delimited_files import read_table, relative_path, require_file
+from tlkit.data.sources.entries import Entries, Entry
 from tlkit.errors import DataError, first_few
 from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
 
@@ -31,10 +32,18 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
     Raises:
         DataError: the file or a column is missing, no path matches an image, or a path has two different rows.
     """
+    return join_metadata(samples, metadata, groups=groups)[0]
+
+
+def join_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str]) -> tuple[Samples, Entries]:
+    """Return what `add_metadata` returns, and the count of the file's rows: read are those that belong to an image."""
     file = _find(samples.root, Path(metadata))
     _check_names(file, groups)
     table = read_table(file, columns=(PATH, *groups), what="metadata file")
-    table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]].drop_duplicates()
+    table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]]
+    repeats = table.duplicated()
+    skipped = [Entry("repeated", f"row {row}", table.loc[row, "key"]) for row in table.index[repeats]]
+    table = table[~repeats]
     twice = table["key"][table["key"].duplicated()].unique()
     if len(twice):
         raise DataError(
@@ -60,16 +69,27 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
     if unused := sorted(known - set(keys)):
         logger.warning("Rows of %s that belong to no image (%d): %s.", file, len(unused), first_few(unused))
-    return Samples(samples.root, samples.classes, carried)
+    if skipped:
+        logger.info("Rows of %s that repeat another (%d): %s.", file, len(skipped), first_few(skipped))
+    skipped += [Entry("no-image", key) for key in unused]
+    return Samples(samples.root, samples.classes, carried), Entries(read=len(table) - len(unused), skipped=(*skipped,))
 
 
 def _find(root: Path, metadata: Path) -> Path:
+    """Return the file below the folder of images, or the one below the working directory.
+
+    Raises:
+        DataError: there is neither.
+    """
     below = root / metadata  # an absolute path stays itself
     if below.is_file():
+        if metadata.is_file() and not metadata.samefile(below):
+            logger.warning("There are two files %s: %s is read, %s is not.", metadata, below, metadata.resolve())
         return below
     if metadata.is_file():
         return metadata
-    require_file(below, what="metadata file", hint="Its path is taken relative to the folder of images.")
+    place = "" if below == metadata else f"It is looked for as {below} and, from the working directory, as {metadata}."
+    require_file(metadata if metadata.is_dir() else below, what="metadata file", hint=place)
     return below
 
 

@@ -13,10 +13,11 @@ from typing import Any, cast
 import pandas as pd
 
 from tlkit.data.sources.delimited_files import SUFFIXES
-from tlkit.data.sources.folder import Ignored, Survey, require_folder, scan_folder, survey_folder
-from tlkit.data.sources.manifest import read_manifest, require_list
+from tlkit.data.sources.entries import Entries, Survey
+from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
+from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
 from tlkit.data.sources.metadata import add_metadata
-from tlkit.data.sources.tar_shards import read_shards, require_shards
+from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -104,24 +105,25 @@ def read_with_columns(
     return add_metadata(samples, metadata, groups=lacking)
 
 
-def survey_images(root: Root) -> Survey:
+def survey_images(root: Root, *, columns: Sequence[str] = ()) -> Survey:
     """Return the table of images with the problems that make it unusable for training.
 
+    Args:
+        root: as for `read_samples`.
+        columns: group columns to take from the list or the shards.
+
     Raises:
-        DataError: a folder, a list or a shard is missing, or a list or shard is wrong.
+        DataError: a folder, a list or a shard is missing, or a list lacks a column.
     """
-    roots = _roots(root)
-    if roots and not any(is_list(one) or is_shard(one) for one in roots):
+    roots, manifest, shards = _parts(root, None, ())
+    if shards:
+        survey = survey_shards(shards, columns=columns)
+    elif manifest is not None:
+        survey = survey_list(manifest, root=roots[0] if roots else None, columns=columns)
+    else:
         survey = survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
-        trainable = partial(require_trainable, survey.samples, where=source_name(roots))
-        return replace(survey, problems=survey.problems or _problems_of(trainable))
-    samples, where = _read(root)
-    return Survey(
-        samples,
-        {},
-        _problems_of(partial(require_trainable, samples, where=where)),
-        listed_in="list" if is_list(roots[0]) else "shards",
-    )
+    trainable = partial(require_trainable, survey.samples, where=source_name(root))
+    return replace(survey, problems=survey.problems or _problems_of(trainable))
 
 
 def source_name(root: Root) -> str:
@@ -185,6 +187,11 @@ def is_shard(path: str | Path) -> bool:
     return Path(path).suffix == ".tar" and not Path(path).is_dir()
 
 
+def is_folder(root: Root) -> bool:
+    """Return whether the images lie in folders, which have no columns of their own."""
+    return not any(is_list(one) or is_shard(one) for one in _roots(root))
+
+
 def _merge_folders(roots: Sequence[Path]) -> Samples:
     """Return the images of several folders as one table; classes of the same name are one class."""
     problems, parts = _overlaps(roots), []
@@ -205,13 +212,13 @@ def _survey_folders(roots: Sequence[Path]) -> Survey:
     if overlaps:
         raise DataError(*overlaps)
     parts = [survey_folder(root, complete=False) for root in roots]
-    samples = _joined(roots, [part.samples for part in parts])
-    ignored = Ignored(list)
+    entries, empty = Entries(), []
     for root, part in zip(roots, parts, strict=True):
-        for kind, items in part.ignored.items():
-            ignored[kind] += [f"{root}/{item}" for item in items]
+        skipped = tuple(entry._replace(name=f"{root}/{entry.name}") for entry in part.entries.skipped)
+        entries += replace(part.entries, skipped=skipped)
+        empty += [f"{root}/{name}" for name in part.empty_classes]
     problems = tuple(problem for part in parts for problem in part.problems)
-    return Survey(samples, ignored, problems)
+    return Survey(_joined(roots, [part.samples for part in parts]), entries, problems, empty)
 
 
 def _problems_of(check: Callable[[], object]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.data.sources.entries import Entry
 from tlkit.disk import atomic_file, cache_folder
 from tlkit.errors import DataError, first_few
 
@@ -42,7 +43,7 @@ class TarMember(NamedTuple):
     size: int
 
 
-def list_members(path: str | Path) -> tuple[list[TarMember], list[str]]:
+def list_members(path: str | Path) -> tuple[list[TarMember], list[Entry]]:
     """Return the regular files of a tar in order, and the skipped members, each with the reason.
 
     Raises:
@@ -50,12 +51,12 @@ def list_members(path: str | Path) -> tuple[list[TarMember], list[str]]:
     """
     path = Path(path)
     found: dict[str, TarMember] = {}
-    skipped: list[str] = []
+    skipped: list[Entry] = []
     twice: list[str] = []
     for info in _headers(path):
         reason = _skip_reason(info)
         if reason:
-            skipped.append(f"{ascii(info.name)[1:-1]} ({reason})")
+            skipped.append(Entry("tar-member", ascii(info.name)[1:-1], reason))
         elif info.isreg():
             name = str(PurePosixPath(info.name))
             if name in found:

@@ -1,8 +1,7 @@
 """Reads tar shards in WebDataset's format into a table of samples.
 
-The format (webdataset/webdataset, `tariterators.base_plus_ext` and `group_by_keys`): members of a plain tar whose
-paths agree up to the first dot of the file name are one sample. The rest of the name is the type of the member: `jpg`
-or another image format, `cls` (the class), `json`, `txt`. Extensions are compared in lower case.
+The members of a plain tar whose names agree but for the ending are one sample: an image, and its class as `cls`, `json`
+or `txt`. `tar_samples` states what a key is. Endings are compared in lower case.
 """
 
 from __future__ import annotations
@@ -11,21 +10,23 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.decode.formats import EXTENSIONS
-from tlkit.data.sources.folder import SPLIT_ALIASES
-from tlkit.data.sources.tar_files import TarMember, list_members
+from tlkit.data.decode.formats import readable_endings
+from tlkit.data.sources.entries import Entries, Entry, Survey
+from tlkit.data.sources.shard_splits import split_of, warn_of_words
+from tlkit.data.sources.tar_files import list_members
+from tlkit.data.sources.tar_samples import TarImage, group_members, key_of
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
-KEY = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")  # as in webdataset's base_plus_ext
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|pipe:")
 MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 1_000_000
@@ -70,8 +71,8 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
 
     A path is that of the shard and the member's name in it: `train-000.tar/cat/0001.jpg`. The class is the text of the
     `.cls` member, else `label`, `cls` or `class` of the `.json` member, else the text of the `.txt` member; where no
-    sample has any of these, the folder of the image in the shard. The split is the first word of the shard's name, such
-    as train, val or test (`train-000.tar`), else of its folder's name, else train.
+    sample has any of these, the folder of the image in the shard. The split is that of the shard's name (see
+    `split_of`), else train.
 
     Args:
         patterns: shards, or patterns of them (see `expand_shards`).
@@ -81,80 +82,130 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
         DataError: a shard is missing or damaged, or samples have no class, several images or an unreadable label; all
             problems at once.
     """
+    survey = survey_shards(patterns, columns=columns)
+    survey.entries.log("the shards")
+    if survey.problems:
+        raise DataError(*survey.problems)
+    logger.info("%d images in the shards below %s.", len(survey.samples), survey.samples.root)
+    return survey.samples
+
+
+def survey_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -> Survey:
+    """Return the samples of tar shards with the errors that `read_shards` would raise.
+
+    Args:
+        patterns: shards, or patterns of them.
+        columns: group columns to take from the `.json` members.
+
+    Raises:
+        DataError: a shard does not exist.
+    """
     shards = require_shards(patterns)
     absolute = any(shard.is_absolute() for shard in shards)
     paths = [shard.absolute() if absolute else Path(os.path.normpath(shard)) for shard in shards]
     root = Path(os.path.commonpath([path.parent for path in paths]))
+    names = [path.relative_to(root).as_posix() for path in paths]
+    warn_of_words(names)
     reader = _ShardReader(columns)
-    for shard, path in zip(shards, paths, strict=True):
-        reader.read(shard, path.relative_to(root).as_posix())
-    reader.raise_any()
+    for shard, name in zip(shards, names, strict=True):
+        reader.read(shard, name)
+    reader.label_by_folder()
     table = pd.DataFrame(reader.rows, columns=[PATH, LABEL, SPLIT, *columns])
-    if not len(table):
-        raise DataError(f"{first_few(shards)} hold no images. The formats are {', '.join(sorted(EXTENSIONS))}.")
-    if reader.without_label:
-        table[LABEL] = _folders(table[PATH])
+    if not len(table) and not reader.problems:
+        known = ", ".join(sorted(readable_endings()))
+        unread = [entry for entry in reader.skipped if entry.kind == "unread-format"]
+        more = f" Images in formats that are not read here: {first_few(unread)}." if unread else ""
+        reader.problems.append(f"{first_few(shards)} hold no images. The formats are {known}.{more}")
     table = table.sort_values(PATH).reset_index(drop=True).astype("str")
     table.insert(3, DIGEST, pd.Series([""] * len(table), dtype="str"))
-    logger.info("%d images in %d shards below %s.", len(table), len(shards), root)
-    return Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    entries = Entries(read=len(samples), companions=reader.companions, skipped=tuple(reader.skipped))
+    return Survey(samples, entries, tuple(reader.problems), listed_in="shards")
 
 
 @dataclass
 class _ShardReader:
-    """Collects the rows and the problems of shards."""
+    """Collects the rows, the skipped members and the problems of shards."""
 
     columns: Sequence[str]
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
-    without_label: list[str] = field(default_factory=list)
+    companions: int = 0
+    skipped: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def read(self, shard: Path, name: str) -> None:
         try:
-            members, skipped = list_members(shard)
+            members, unusual = list_members(shard)
         except DataError as error:
             self.problems += error.problems
+            self.skipped.append(Entry("cannot-open", name, error.problems[0]))
             return
-        if skipped:
-            logger.warning("%s: skipped members (%d): %s.", shard, len(skipped), first_few(skipped))
-        split = _split_of(name)
-        several, wrong = [], []
+        content = group_members(members)
+        self.companions += content.companions
+        self.skipped += [entry._replace(name=f"{name}/{entry.name}") for entry in (*unusual, *content.skipped)]
+        split = split_of(name) or "train"
+        images = Counter(key_of(image.member) for image in content.images)
+        several = {key for key, count in images.items() if count > 1}
+        wrong: list[str] = []
+        double: dict[str, str] = {}
         with shard.open("rb") as file:
-            for parts in _samples(members):
-                images = [member for extension, member in parts.items() if f".{extension}" in EXTENSIONS]
-                if len(images) != 1:
-                    several += [members[0].name for members in [images] if members]
+            for image in content.images:
+                path = f"{name}/{image.member.name}"
+                if key_of(image.member) in several:
+                    double.setdefault(key_of(image.member), image.member.name)
+                    self.skipped.append(Entry("several-images", path, f"the key {key_of(image.member)}"))
                     continue
-                facts = {
-                    extension: os.pread(file.fileno(), member.size, member.offset)
-                    for extension, member in parts.items()
-                    if extension in ("cls", "json", "txt") and member.size <= MOST_LABEL_BYTES
-                }
-                path = f"{name}/{images[0].name}"
                 try:
+                    facts = _read_facts(file.fileno(), image)
                     values = _json(facts)
                     label = _label(facts, values)
                 except ValueError as error:
-                    wrong.append(f"{images[0].name} ({error})")
+                    wrong.append(f"{image.member.name} ({error})")
+                    self.skipped.append(Entry("no-class", path, str(error)))
                     continue
-                if label is None:
-                    self.without_label.append(path)
                 groups = (values.get(column) for column in self.columns)
                 self.rows.append((path, label, split, *(None if v in (None, "") else str(v) for v in groups)))
-        if several:
-            self.problems.append(f"{shard}: {len(several)} samples have several images: {first_few(several)}.")
+        if double:
+            self.problems.append(
+                f"{shard}: {len(double)} samples have several images: {first_few(list(double.values()))}. Give each "
+                "image a key of its own, or leave out those that are no input, such as masks."
+            )
         if wrong:
             self.problems.append(f"{shard}: {len(wrong)} labels cannot be read: {first_few(wrong)}.")
 
-    def raise_any(self) -> None:
-        without = self.without_label
-        if without and len(without) < len(self.rows):
+    def label_by_folder(self) -> None:
+        """Take the folder as the class where no image states its class; else skip the images without one."""
+        without = [str(row[0]) for row in self.rows if row[1] is None]
+        if not without:
+            return
+        by_folder = len(without) == len(self.rows)
+        folders = {path: os.path.dirname(path.split(".tar/", 1)[-1]) for path in without}  # noqa: PTH120
+        lacking = [path for path in without if not by_folder or not folders[path]]
+        if lacking:
+            folder = ", or a folder in the shard with the name of its class" if by_folder else ""
             self.problems.append(
-                f"{len(without)} of {len(self.rows)} images have no class: {first_few(without)}. Give each a .cls "
-                "member, or a .json member with a key 'label'."
+                f"{len(lacking)} of {len(self.rows)} images have no class: {first_few(lacking)}. Give each a .cls "
+                f"member, or a .json member with a key 'label'{folder}."
             )
-        if self.problems:
-            raise DataError(*self.problems)
+            self.skipped += [Entry("no-class", path) for path in lacking]
+        lost = set(lacking)
+        kept = [row for row in self.rows if row[0] not in lost]
+        if by_folder:
+            kept = [(row[0], os.path.basename(folders[str(row[0])]), *row[2:]) for row in kept]  # noqa: PTH119
+            logger.info("No sample of the shards states its class: the folder of an image is its class.")
+        self.rows = kept
+
+
+def _read_facts(file: int, image: TarImage) -> dict[str, bytes]:
+    """Return the content of the members that state an image's class.
+
+    Raises:
+        ValueError: one of them is too large.
+    """
+    large = [member for member in image.labels.values() if member.size > MOST_LABEL_BYTES]
+    if large:
+        raise ValueError(f"{large[0].name} has {large[0].size:,} bytes")
+    return {kind: os.pread(file, member.size, member.offset) for kind, member in image.labels.items()}
 
 
 def require_shards(patterns: str | Sequence[str]) -> list[Path]:
@@ -205,24 +256,6 @@ def _expand(pattern: str) -> Iterator[str]:
         yield from _expand(pattern[: braces.start()] + word + pattern[braces.end() :])
 
 
-def _samples(members: Iterable[TarMember]) -> Iterator[dict[str, TarMember]]:
-    """Yield the members of each sample by extension; members without an extension belong to no sample."""
-    by_key: dict[str, dict[str, TarMember]] = {}
-    for member in members:
-        match = KEY.match(member.name)
-        if match:
-            by_key.setdefault(match.group(1), {})[match.group(2).lower()] = member
-    yield from by_key.values()
-
-
-def _split_of(name: str) -> str:
-    for part in reversed(Path(name).parts):
-        word = re.match(r"[A-Za-z]*", part)
-        if word and word.group().lower() in SPLIT_ALIASES:
-            return SPLIT_ALIASES[word.group().lower()]
-    return "train"
-
-
 def _json(facts: dict[str, bytes]) -> dict[str, object]:
     if "json" not in facts:
         return {}
@@ -249,16 +282,3 @@ def _label(facts: dict[str, bytes], values: dict[str, object]) -> str | None:
     if isinstance(given, bool) or not isinstance(given, str | int) or given == "" or "\n" in str(given):
         raise ValueError(f"the class is {str(given)[:30]!r}")
     return str(given)
-
-
-def _folders(paths: pd.Series[str]) -> list[str]:
-    """Return the name of each image's folder as its class."""
-    folders = [os.path.dirname(path.split(".tar/", 1)[-1]) for path in paths]  # noqa: PTH120
-    loose = [path for path, folder in zip(paths, folders, strict=True) if not folder]
-    if loose:
-        raise DataError(
-            f"{len(loose)} of {len(folders)} images have no class: {first_few(loose)}. Give each a .cls member, a "
-            ".json member with a key 'label', or a folder in the shard with the name of its class."
-        )
-    logger.info("No sample of the shards states its class: the folder of an image is its class.")
-    return [os.path.basename(folder) for folder in folders]  # noqa: PTH119

@@ -17,11 +17,14 @@ from tlkit.errors import ModelError, refuse_newer
 from tlkit.features.heads.head import Head, ScaledEstimator
 from tlkit.features.heads.head_kinds import FACTS, HeadKind
 from tlkit.features.heads.nonlinear import Nonlinear
+from tlkit.stored_values import parse_json, read_json
 
 logger = logging.getLogger(__name__)
 
 HEAD_FILE, HEAD_CARD = "head.skops", "head.json"
 FORMAT_VERSION = 1
+REMEDY = "Restore it or fit again."
+MOST_TEMPERATURE = 1e6
 
 _PLAIN = {
     ("builtins.dict", "DictNode"),
@@ -79,7 +82,9 @@ def load_head(folder: Path) -> Head:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ModelError(f"{folder} has no {HEAD_FILE}. Restore it or fit again.") from None
+        raise ModelError(f"{folder} has no {HEAD_FILE}. {REMEDY}") from None
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise ModelError(f"{path} is damaged: its sha256 is not the one in {HEAD_CARD}. {REMEDY}")
     kind: HeadKind = card["kind"]
     facts = FACTS[kind].nonlinear
     assert facts is not None, "the card names no linear head"
@@ -88,8 +93,6 @@ def load_head(folder: Path) -> Head:
             f"{path} names {', '.join(foreign)}, which is no part of a {kind} head. It was not written by tlkit and is "
             "not loaded."
         )
-    if hashlib.sha256(content).hexdigest() != card["sha256"]:
-        raise ModelError(f"{path} is damaged: its sha256 is not the one in {HEAD_CARD}. Restore it or fit again.")
     if card["scikit_learn"] != sklearn.__version__:
         logger.warning(
             "%s was fitted with scikit-learn %s; this is %s. Fit again if its predictions differ.",
@@ -110,27 +113,28 @@ def load_head(folder: Path) -> Head:
     except ModelError:
         raise
     except Exception as error:  # skops and scikit-learn raise many classes of errors
-        raise ModelError(
-            f"{path} cannot be read ({type(error).__name__}: {error}). Restore it or fit again."
-        ) from error
+        raise ModelError(f"{path} cannot be read ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / HEAD_CARD
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path, error=ModelError, remedy=REMEDY)
         refuse_newer(f"{path} was", card["format_version"], known=FORMAT_VERSION, error=ModelError)
         if card["kind"] not in get_args(HeadKind) or FACTS[card["kind"]].nonlinear is None:
             raise ValueError(f"kind is {card['kind']!r}")
-        if not isinstance(card["classes"], list) or not isinstance(card["width"], int) or not card["temperature"] > 0:
-            raise ValueError("classes, width or temperature has no usable value")
-        for name in ("sha256", "scikit_learn", "settings", "n"):
-            card[name]
+        if not isinstance(card["classes"], list) or not all(isinstance(name, str) for name in card["classes"]):
+            raise ValueError("classes is not a list of names")
+        if not isinstance(card["width"], int) or not 0 < card["temperature"] <= MOST_TEMPERATURE:
+            raise ValueError("width or temperature has no usable value")
+        for name, kind in (("sha256", str), ("scikit_learn", str), ("settings", dict), ("n", int)):
+            if not isinstance(card[name], kind):
+                raise ValueError(f"{name} is {card[name]!r}")
         return card
     except FileNotFoundError:
-        raise ModelError(f"{folder} has no {HEAD_CARD}. Restore it or fit again.") from None
+        raise ModelError(f"{folder} has no {HEAD_CARD}. {REMEDY}") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or fit again.") from error
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
 def _disallowed_types(path: Path, stored_types: frozenset[tuple[str, str]]) -> Iterator[str]:
@@ -138,11 +142,14 @@ def _disallowed_types(path: Path, stored_types: frozenset[tuple[str, str]]) -> I
     allowed = _PLAIN | stored_types
     try:
         with zipfile.ZipFile(path) as archive:
-            schema = json.loads(archive.read("schema.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read ({type(error).__name__}: {error}). Restore it or fit again."
-        ) from error
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("its parts are compressed, which tlkit never does")
+            if sum(member.file_size for member in members) > path.stat().st_size:
+                raise ValueError("its parts are larger than the file")
+            schema = parse_json(archive.read("schema.json"))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({type(error).__name__}: {error}). {REMEDY}") from error
     stack = [schema]
     while stack:
         node = stack.pop()

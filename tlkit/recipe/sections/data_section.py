@@ -40,14 +40,18 @@ class DataSection(Section):
         "or *; the class from .cls, .json or .txt members, the split from the name (train-000.tar).",
         examples=["data/train-{000..009}.tar"],
     )
-    shuffle_buffer: Annotated[v.Count | None, Expected("a whole number of at least 1, or null for all images")] = Field(
+    shuffle_buffer: Annotated[
+        v.Count | None, Expected(f"a whole number of at least 1, up to {v.MOST:,}, or null for all images")
+    ] = Field(
         None,
         description="Images in the shuffle buffer, at least 1: tar shards are read in sequence, in a new order every "
         "epoch. For shards larger than the memory, on disks that are faster in sequential reads; null = shuffle all "
         "images.",
     )
     metadata: v.OptionalCsv = Field(
-        None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
+        None,
+        description="CSV file keyed by a column `path`; looked for in `root`, then in the working directory. "
+        "null = none.",
     )
     groups: Annotated[v.GroupColumns, Expected("a list of columns of the metadata, such as [age, sex]")] = Field(
         (), description="Columns of the metadata (or of the manifest) to keep with each image, for the audit."
@@ -87,7 +91,9 @@ class DataSection(Section):
         None,
         description="Column of dates or numbers by which the latest images are held out, test after val; null = none.",
     )
-    folds: Annotated[v.AtLeastTwo | None, Expected("a whole number of at least 2, or null for no folds")] = Field(
+    folds: Annotated[
+        v.AtLeastTwo | None, Expected("a whole number of at least 2, up to 1,000, or null for no folds")
+    ] = Field(
         None,
         description="Number of folds of the training images, at least 2; one of them is the test split, or val where "
         "there is a test split; null = no folds.",
@@ -99,14 +105,11 @@ class DataSection(Section):
         "saved again, mirrored or rotated: warn (and report scores with and without them), drop (train without the "
         "copies) or error.",
     )
-    batch_size: v.Count = Field(32, description="Images per step, at least 1.")
-    num_workers: Annotated[v.Whole | Literal["auto"], Expected("a whole number of at least 0, or auto")] = Field(
-        "auto", description="Worker processes that decode images, at least 0; auto = by the machine."
-    )
-    image_size: Annotated[
-        v.Count | tuple[v.Count, v.Count] | None,
-        Expected("a whole number of pixels such as 224, [height, width], or null for the backbone's own"),
-    ] = Field(
+    batch_size: v.PerStep = Field(32, description="Images per step, 1 to 65,536.")
+    num_workers: Annotated[
+        v.Workers | Literal["auto"], Expected("a whole number of at least 0, up to 1,024, or auto")
+    ] = Field("auto", description="Worker processes that decode images, at least 0; auto = by the machine.")
+    image_size: v.InputSize = Field(
         None, description="Side, or [height, width], of the backbone's input in pixels; null = the backbone's own."
     )
     resize: Annotated[Resize | None, Expected("crop, letterbox or squash, or null for the backbone's own")] = Field(

@@ -29,7 +29,7 @@ class FeaturesSection(Section):
         ENGINE_TOLERANCE,
         description="Smallest cosine similarity with float32 torch that `engine: auto` accepts, above 0 and up to 1.",
     )
-    views: v.Whole = Field(
+    views: v.Views = Field(
         0,
         description="Augmented views of every training image to cache, one for each epoch in turn; 0 = the images "
         "without augmentation.",

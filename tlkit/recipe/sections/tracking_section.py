@@ -27,3 +27,8 @@ class TrackingSection(Section):
         (), description="W&B tags of the run."
     )
     log_model: v.Switch = Field(True, description="Store the finished model as a W&B artifact.")
+    log_report: v.Switch = Field(
+        True,
+        description="Store the report as a W&B page and artifact, without example images and their paths; needs "
+        "`report.enabled`.",
+    )

@@ -119,6 +119,10 @@ def _sharding_contradictions(train: TrainSection) -> Iterator[Contradiction]:
             "is not possible for sharded weights. Use contiguous",
         ),
         "compile": (train.compile, "is untested with sharded weights. Use compile: false"),
+        "accumulate_grad_batches": (
+            train.loss == "group_dro" and train.accumulate_grad_batches > 1,
+            "and loss: group_dro is not possible: a step needs its images twice. Use 1 and a larger data.batch_size",
+        ),
     }
     for key, (is_used, reason) in unsupported.items():
         if is_used:

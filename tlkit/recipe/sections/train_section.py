@@ -34,10 +34,10 @@ class EarlyStopping(Section):
 class TrainSection(Section):
     """The optimization of the classifier and, by `strategy`, the backbone."""
 
-    epochs: v.Count = Field(5, description="Passes over the training images, at least 1.")
+    epochs: v.Epochs = Field(5, description="Passes over the training images, 1 to 1,000,000.")
     optimizer: Optimizer = Field("adamw", description="Optimizer of torch.")
-    learning_rate: v.Positive = Field(1e-3, description="Highest learning rate of the classifier, above 0.")
-    weight_decay: v.NotNegative = Field(0.01, description="Weight decay, at least 0.")
+    learning_rate: v.Rate = Field(1e-3, description="Highest learning rate of the classifier, above 0, up to 1,000.")
+    weight_decay: v.Strength = Field(0.01, description="Weight decay, 0 to 100.")
     momentum: v.BelowOne = Field(0.9, description="Momentum of sgd and rmsprop, 0 to below 1.")
     schedule: Schedule = Field("cosine", description="Schedule of the learning rate over all steps.")
     warmup_epochs: v.NotNegative = Field(
@@ -55,15 +55,15 @@ class TrainSection(Section):
     loss: Loss = Field(
         "cross_entropy", description="Training loss; focal weights hard images, group_dro weights groups."
     )
-    focal_gamma: v.NotNegative = Field(
-        2.0, description="Exponent that lowers the weight of well-classified images, at least 0; for loss: focal only."
+    focal_gamma: v.Strength = Field(
+        2.0, description="Exponent that lowers the weight of well-classified images, 0 to 100; for loss: focal only."
     )
-    group_dro_step: v.Positive = Field(
+    group_dro_step: v.Rate = Field(
         0.01,
         description="Step size of the group weights of loss: group_dro, above 0; groups are intersections of class "
         "and `audit.by`.",
     )
-    logit_adjustment: v.NotNegative = Field(
+    logit_adjustment: v.Strength = Field(
         0.0,
         description="Factor of the log class prior that is added to the logits in training, at least 0, which favors "
         "rare classes; 1 = the full prior, 0 = none.",
@@ -73,10 +73,10 @@ class TrainSection(Section):
         description="Images of an epoch: shuffled = each once; balanced = the same number, drawn equally from each "
         "class; group_balanced = drawn equally from each intersection of class and `audit.by`.",
     )
-    mixup: v.NotNegative = Field(
+    mixup: v.Strength = Field(
         0.0, description="Strength of mixup, the alpha of its Beta distribution, at least 0; 0 = none."
     )
-    cutmix: v.NotNegative = Field(
+    cutmix: v.Strength = Field(
         0.0, description="Strength of cutmix, at least 0; 0 = none; with mixup, each batch takes one of the two."
     )
     mixup_off_epochs: v.Whole = Field(
@@ -96,12 +96,12 @@ class TrainSection(Section):
         description="Best epochs to keep and, at the end, to average while validation improves (greedy soup), 2 to "
         "50; null = the best epoch alone. Where `ema_decay` is set, the moving averages are averaged.",
     )
-    accumulate_grad_batches: v.Count = Field(
+    accumulate_grad_batches: v.PerStep = Field(
         1, description="Batches whose gradients are accumulated for one step, at least 1."
     )
-    gradient_clip_val: Annotated[v.Positive | None, Expected("a number above 0, or null for no clipping")] = Field(
-        1.0, description="Largest norm of the gradient, above 0; null = no clipping."
-    )
+    gradient_clip_val: Annotated[
+        v.Positive | None, Expected("a number above 0, up to 1,000,000, or null for no clipping")
+    ] = Field(1.0, description="Largest norm of the gradient, above 0; null = no clipping.")
     early_stopping: Annotated[
         EarlyStopping | None, Expected("null for none, or keys such as {monitor: val_loss, patience: 5}")
     ] = Field(None, description="When to stop before the last epoch; null = never.")
@@ -111,7 +111,8 @@ class TrainSection(Section):
         "intersection of `audit.by` with at least `audit.min_group_size` images.",
     )
     checkpoint_every: Annotated[
-        v.Count | None, Expected("a whole number of steps of at least 1, or null for the end of epochs only")
+        v.Count | None,
+        Expected(f"a number of steps of at least 1, up to {v.MOST:,}, or null for the end of epochs only"),
     ] = Field(
         None,
         description="Steps between checkpoints, in addition to those at the end of every epoch, so that an "
@@ -131,7 +132,9 @@ class TrainSection(Section):
         "takes a minute or more.",
     )
     device: Device = Field("auto", description="Device of the training; auto = cuda or mps where available, else cpu.")
-    devices: Annotated[Literal["auto"] | v.Count, Expected("auto, or a whole number of at least 1")] = Field(
+    devices: Annotated[
+        Literal["auto"] | v.Processes, Expected("auto, or a whole number of at least 1, up to 1,024")
+    ] = Field(
         1,
         description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
         "batch_size images per step; auto = one per GPU.",
@@ -141,4 +144,6 @@ class TrainSection(Section):
         description="Content of each of several processes: ddp = the whole network; fsdp = a shard of its weights, "
         "gradients and optimizer state, for networks that do not fit one GPU.",
     )
-    num_nodes: v.Count = Field(1, description="Machines that train together, started by torchrun; see docs/devices.md.")
+    num_nodes: v.Processes = Field(
+        1, description="Machines that train together, started by torchrun; see docs/devices.md."
+    )

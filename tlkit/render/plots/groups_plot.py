@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, VERMILLION, axes_of_size, legend_above, plain, shortened
+from tlkit.audit.group_tables import DIRECTIONS
+from tlkit.render.plots.canvas import GREEN, GREY, VERMILLION, axes_of_size, legend_above, plain, shortened
 from tlkit.render.plots.rates_plot import draw_rates
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def plot_groups(
     """Plot the rate of each group with its interval, in the order of the audit's table, and the overall accuracy.
 
     A group with too few images shows its size instead of a point, a group with a wide interval the interval without a
-    point, and a group with the verdict FAIL a diamond. Above 40 groups only the 40 with the lowest rates are shown.
+    point, and a group with the verdict FAIL a diamond, or a triangle where it is better off than
+    the others. Above 40 groups only the 40 with the lowest rates are shown.
 
     Args:
         audit: the audit.
@@ -54,12 +56,16 @@ def plot_groups(
         notes=[f"n = {row.rate.n}: too few images for a rate" for row in rows],
         marked=[row.verdict == "FAIL" for row in rows],
         wide=[row.wide for row in rows],
+        better=[table.is_better(row) for row in rows],
     )
     if metric == "accuracy" and audit.overall.value is not None:
         label = f"all images {audit.overall.value:.3f} (n = {audit.images})"
         ax.axvline(audit.overall.value, color=GREY, linewidth=1.2, linestyle="--", label=label)
-    if any(row.verdict == "FAIL" for row in rows):
-        ax.plot([], [], "D", color=VERMILLION, markersize=6, label="FAIL")
+    failed = {row.direction: table.is_better(row) for row in rows if row.direction is not None}
+    for direction in DIRECTIONS:
+        if direction in failed:
+            shape, color = ("^", GREEN) if failed[direction] else ("D", VERMILLION)
+            ax.plot([], [], shape, color=color, markersize=6, linestyle="none", label=f"FAIL, {direction}")
     if ax.get_legend_handles_labels()[0]:
         legend_above(ax, columns=2)
     name = shortened(table.rate_name)

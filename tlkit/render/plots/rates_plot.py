@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import BLUE, VERMILLION, horizontal_rows, label_axis, plain
+from tlkit.render.plots.canvas import BLUE, GREEN, VERMILLION, horizontal_rows, label_axis, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ def draw_rates(
     notes: Sequence[str],
     marked: Sequence[bool],
     wide: Sequence[bool] = (),
+    better: Sequence[bool] = (),
 ) -> None:
     """Draw one rate per row, the first on top: a point and a line for its interval.
 
@@ -31,19 +32,22 @@ def draw_rates(
         labels: R tick labels.
         notes: R texts; one is shown where its rate is undefined.
         marked: R flags; a marked rate has a diamond in another color.
+        better: R flags; a marked rate that is better off has an upright triangle in a third color. Default: none is.
         wide: R flags; a wide rate has an interval without a point. Default: no rate is wide.
     """
-    without_point = wide or [False] * len(rates)
-    for position, (rate, note, mark, bare) in enumerate(zip(rates, notes, marked, without_point, strict=True)):
+    none = [False] * len(rates)
+    flags = zip(marked, better or none, wide or none, strict=True)
+    for position, (rate, note, (mark, gain, bare)) in enumerate(zip(rates, notes, flags, strict=True)):
         if rate.value is None:
             text = ax.text(0.01, position, note, transform=ax.get_yaxis_transform(), va="center", size=8.5)
             plain(text).set_fontstyle("italic")
             continue
-        color = VERMILLION if mark else BLUE
+        color = (GREEN if gain else VERMILLION) if mark else BLUE
         if rate.low is not None and rate.high is not None:
             ax.plot([rate.low, rate.high], [position, position], color=color, linewidth=1.8, solid_capstyle="butt")
         if not bare:
-            ax.plot(rate.value, position, "D" if mark else "o", color=color, markersize=6 if mark else 5.5)
+            shape = ("^" if gain else "D") if mark else "o"
+            ax.plot(rate.value, position, shape, color=color, markersize=6 if mark else 5.5)
     label_axis(ax, labels, axis="y", size=9)
     horizontal_rows(ax, len(rates))
     least = min((rate.value if rate.low is None else rate.low for rate in rates if rate.value is not None), default=0.0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlkit.audit.audit_tables import overview_table, rate_table
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.group_tables import direction_counts
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
@@ -38,8 +39,9 @@ def audit_tile(audit: Audit) -> Tile:
     tied = len(table.tied_with(worst)) - 1
     alike = f"; {tied} {'other' if tied == 1 else 'others'} alike" if tied else ""
     rate = redact(worst.rate, audit.settings.max_half_width).format()
-    found = f"{least} {table.rate_name}: {worst.name}, {rate}, n = {worst.rate.n}{alike}"
-    return Tile("Audit", audit.verdict, found, _MARK[audit.verdict])
+    failed = f"{audit.directions}; " if audit.directions else ""
+    found = f"{failed}{least} {table.rate_name}: {worst.name}, {rate}, n = {worst.rate.n}{alike}"
+    return Tile("Audit", audit.verdict, found, _mark(audit.group_tables))
 
 
 def audit_section(audit: Audit) -> AuditPageSection:
@@ -52,7 +54,8 @@ def audit_section(audit: Audit) -> AuditPageSection:
         figures += drawn
         parts.append(_part(audit, table, drawn=drawn))
     tables = (overview_table(audit), *criteria_tables(audit))
-    return AuditPageSection(SIGNS[audit.verdict], _MARK[audit.verdict], tables, tuple(parts), profile_tables(audit))
+    words, mark = _verdict(audit.group_tables), _mark(audit.group_tables)
+    return AuditPageSection(words, mark, tables, tuple(parts), profile_tables(audit))
 
 
 def repair_section(repair: Repair) -> RepairSection:
@@ -72,5 +75,16 @@ def _part(audit: Audit, table: GroupTable, *, drawn: bool) -> AuditPart:
             caption=f"A point is the {table.rate_name} of a group, the line through it its interval. Wide lines: few"
             " images.",
         )
-    verdict = worst_verdict([table])
-    return AuditPart(table.name, SIGNS[verdict], _MARK[verdict], figure, rate_table(audit, table))
+    return AuditPart(table.name, _verdict([table]), _mark([table]), figure, rate_table(audit, table))
+
+
+def _verdict(tables: Sequence[GroupTable]) -> str:
+    """Return the verdict over tables, with the number of rows that fail on either side."""
+    directions = direction_counts(row for table in tables for row in table.rows)
+    return SIGNS[worst_verdict(tables)] + (f": {directions}" if directions else "")
+
+
+def _mark(tables: Sequence[GroupTable]) -> VerdictMark:
+    """Return the mark of the verdict over tables: of its own where all that fails is better off than the others."""
+    failed = [table.is_better(row) for table in tables for row in table.rows if row.verdict == "FAIL"]
+    return "better" if failed and all(failed) else _MARK[worst_verdict(tables)]

@@ -27,8 +27,10 @@ def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
     blind = (
         f"always predicting “{evaluation.classes[int(support.argmax())]}” would give {support.max() / evaluation.n:.3f}"
     )
+    seen = " on training images" if evaluation.trained_on else ""
+    by = " by y_pred" if evaluation.n_not_most_probable else ""
     tiles = [
-        _tile("Accuracy", evaluation.accuracy, level, f"n = {evaluation.n:,} images; {blind}"),
+        _tile(f"Accuracy{seen}{by}", evaluation.accuracy, level, f"n = {evaluation.n:,} images; {blind}"),
         _tile("Balanced accuracy", evaluation.balanced_accuracy, level, "every class counts the same"),
     ]
     if evaluation.without_leaks is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.audit_tables import undecided_table
 from tlkit.errors import first_few
+from tlkit.evaluation.evaluation_tables import TRAINED_ON
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -39,6 +40,8 @@ def limits(
         f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
         "not assessed."
     ]
+    if evaluation.trained_on:
+        found.insert(0, TRAINED_ON)
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
         found.append(f"Classes without a test image: {first_few(absent)}.")
@@ -70,7 +73,10 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     settings = audit.settings
     found = []
     failed = [
-        f"{table.name}: {row.name}" for table in audit.group_tables for row in table.rows if row.verdict == "FAIL"
+        f"{table.name}: {row.name} ({row.direction})"
+        for table in audit.group_tables
+        for row in table.rows
+        if row.verdict == "FAIL"
     ]
     if failed:
         found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")

@@ -12,6 +12,7 @@ from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
 from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
+from tlkit.render.report.card_metadata import card_metadata
 from tlkit.render.report.limitations import limits
 from tlkit.render.report.provenance_part import data_sentence, lead
 from tlkit.render.report.run_contents import RunContents
@@ -31,7 +32,8 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
     The limitations come from the audit: what fails, what is undecided and how many more images it needs, and what was
-    not assessed. It holds rates of groups with enough images, never an image, a path or a value of a single image.
+    not assessed. It holds rates of groups with enough images, never an image, a path or a value of a single image. It
+    begins with the metadata block of the Hugging Face hub (see `card_metadata`).
 
     Args:
         path: the file to write.
@@ -44,6 +46,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     """
     evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
+        card_metadata(run),
         f"# Model card: {_plain(run.title)}",
         "\n".join(_plain(line) for line in lead(run)),
         "## Intended use",
@@ -92,8 +95,10 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
     if audit is None:
         return ["Not assessed: no audit across groups was made."]
     settings = audit.settings
+    failed = f" {audit.directions}." if audit.directions else ""
     blocks = [
-        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**. Each group is compared with its complement at a "
+        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
+        "Each group is compared with its complement at a "
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.data.checks.leak_tables import leak_table
 from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.errors import RecipeError
+from tlkit.evaluation.evaluation_tables import TRAINED_ON
+from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.plots import plot_history
 from tlkit.render.report.report_page import Figure, Illustrated
 from tlkit.tables import Column, Table, counted
@@ -38,6 +41,8 @@ def lead(run: RunContents) -> tuple[str, ...]:
             " That split also selected the epoch whose weights are kept, so its figures are slightly optimistic; "
             "a test split (data.test) avoids that."
         )
+    if run.evaluation.trained_on:
+        judged += f" {TRAINED_ON}"
     trained = _trained(run.recipe_text)
     return (trained, judged) if trained else (judged,)
 
@@ -105,16 +110,14 @@ def environment_table(environment: Mapping[str, Any]) -> Table:
 
 def _trained(recipe_text: str) -> str:
     """Return model, weights and strategy of a recipe as a sentence; "" where the text is not a recipe."""
-    import yaml
-
     try:
-        recipe = yaml.safe_load(recipe_text)
+        recipe = read_yaml(recipe_text, source="recipe.yaml").value
         model, strategy = recipe["model"], recipe["strategy"]["kind"]
         weights = model.get("weights", "hub")
         start = "from random weights" if weights == "none" else f"with pretrained weights ({weights})"
         kind = {"frozen": "frozen backbone, new head", "full": "all layers trained"}.get(strategy, strategy)
         return f"{model['name']} {start}, {kind}."
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (RecipeError, KeyError, TypeError, AttributeError):
         return ""
 
 

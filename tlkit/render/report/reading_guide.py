@@ -56,8 +56,9 @@ def _of_audit(audit: Audit) -> Notes:
         (
             "Verdicts",
             f"FAIL: the whole interval of the difference lies beyond {tolerance}, and the corrected p is below"
-            f" {alpha}. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last"
-            " columns hold the smallest gap that these images could show (with 80% power) and how many more are needed."
+            f" {alpha}; the row says whether the group lies below or above the rest, in a color of its own where it is"
+            f" better off. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last columns"
+            " hold the smallest gap that these images could show (with 80% power) and how many more are needed."
             " It is not a PASS.",
         ),
         (

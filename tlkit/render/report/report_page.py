@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-VerdictMark = Literal["good", "bad", "open"]
+VerdictMark = Literal["good", "bad", "better", "open"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Tile:
     name: str
     value: str
     detail: str
-    mark: Literal["", "good", "bad", "open"] = ""
+    mark: Literal["", "good", "bad", "better", "open"] = ""
 
 
 @dataclass(frozen=True)

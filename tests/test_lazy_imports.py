@@ -1,0 +1,30 @@
+"""What is imported loads no heavy package before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = (
+    "torch torchvision timm pytorch_lightning wandb albumentations matplotlib jinja2 sklearn scipy.stats pandas numpy"
+)
+STEPS = {  # what is done, one after the other in one process: what may be loaded by then
+    "import tlkit, tlkit.tracking": "",
+    "from tlkit.predictions import read_predictions; read_predictions(sys.argv[1])": "pandas numpy",
+    "import tlkit.audit, tlkit.render.report, tlkit.render.plots": "pandas numpy",
+    "import tlkit.recipe, tlkit.runs.run, tlkit.preflight.recipe_dataset, tlkit.data, tlkit.models, tlkit.training": "",
+    "import tlkit.training.fit, tlkit.models.model_names": "",
+    "import tlkit.data.checks.label_decisions, tlkit.render.report.dataset_pages": "sklearn scipy.stats",
+    "import tlkit.analysis.label_issues, cleanlab.filter; tlkit.LabelAudit": "sklearn scipy.stats",
+}
+
+
+def test_imports_load_nothing_that_they_do_not_need(tmp_path):
+    (tmp_path / "p.csv").write_text("path,y_pred\na,b\n")
+    code, allowed = ["import sys", f"heavy = set({HEAVY!r}.split())"], set()
+    for step, more in STEPS.items():
+        allowed |= set(more.split())
+        code += [step, f"early = heavy - {allowed!r} & set(sys.modules)", f"assert not early, ({step!r}, early)"]
+    command = [sys.executable, "-c", "\n".join(code), str(tmp_path / "p.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,155 @@
+"""Figures of an evaluation whose images are in clusters, such as subjects or bursts: their intervals are wider."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Ints, Mask
+from tlkit.stats.cluster_sampling import Units, kurtosis_df
+from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson_bounds
+from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mover_distances
+
+
+def units_of(groups: pd.DataFrame, column: str) -> Units:
+    """Return the clusters of images, all of equal weight; an image without a value is a cluster of its own.
+
+    Args:
+        groups: group columns of the images, shape (N, G).
+        column: that of the clusters.
+    """
+    unit, names = pd.factorize(groups[column])
+    unit = np.asarray(unit, dtype=np.int64)
+    alone = np.flatnonzero(unit < 0)
+    unit[alone] = len(names) + np.arange(len(alone))
+    return Units(np.ones(len(unit)), unit)
+
+
+def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
+    """Return the share of images that are right, with Wilson's interval at the effective size of the clusters.
+
+    It is the audit's accuracy over all images. There is no interval where all images are of one cluster.
+
+    Args:
+        right: shape (N,), N of at least 1.
+        units: clusters of the images.
+        confidence: two-sided level, in (0, 1).
+    """
+    place, n = np.zeros(len(right), dtype=np.int64), len(right)
+    if why := units.why_unknown:
+        return Estimate(float(right.mean()), None, None, n=n, note=f"no interval: {why}")
+    moments = cluster_moments(units.summed(place, 1, right), units.summed(place, 1))
+    size = effective_size(
+        moments.rate,
+        np.diagonal(moments.covariance),
+        images=[n],
+        clusters=moments.clusters,
+        df=moments.rate_df,
+        confidence=confidence,
+    )
+    low, high = wilson_bounds(moments.rate * size, size, confidence)
+    return Estimate(float(moments.rate[0]), float(low[0]), float(high[0]), n=n)
+
+
+def clustered_loss(losses: Floats, units: Units, confidence: float) -> Estimate:
+    """Return the mean loss with its interval; the mean alone where there are too few clusters for one."""
+    return _with_value(clustered_mean(losses, units, confidence), float(losses.mean()))
+
+
+def clustered_classes(
+    labelled: Predictions, units: Units, confidence: float
+) -> Iterator[tuple[Estimate | None, Estimate | None, Estimate | None]]:
+    """Yield precision, recall and F1 of each class; None where the class is not predicted, or has no images.
+
+    F1 = 2r / (1 + r) with r = TP / (TP + FP + FN), as in `tlkit.evaluation.class_intervals`: r is a rate of the images
+    that are of the class or predicted as it.
+    """
+    truly, guessed = _rows_by_class(labelled.y_true, labelled), _rows_by_class(labelled.y_pred, labelled)
+    for own, predicted in zip(truly, guessed, strict=True):
+        rates = [
+            clustered_rate(labelled.correct[rows], units.take(rows), confidence) if len(rows) else None
+            for rows in (predicted, own, np.union1d(own, predicted))
+        ]
+        precision, recall, f1 = rates
+        yield precision, recall, None if f1 is None or recall is None else _as_f1(f1)
+
+
+def clustered_macro(
+    labelled: Predictions, confusion: Ints, units: Units, confidence: float
+) -> tuple[Estimate, Estimate]:
+    """Return balanced accuracy and macro-F1, means over the classes that have images, with their intervals.
+
+    Balanced accuracy is `clustered_mean_of_rates`. The interval of macro-F1 combines those of the classes as in
+    `macro_estimates`, and is at least as wide as Student's t interval of its linearisation: an image of class i
+    predicted as j changes the sum of F1s by [i = j] · 2/bᵢ − Fᵢ/bᵢ − Fⱼ/bⱼ, with bᵢ = 2·TPᵢ + FPᵢ + FNᵢ.
+    """
+    support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
+    present, n = support > 0, len(labelled)
+    count = int(present.sum())
+    recall = right[present] / support[present]
+    balanced = clustered_mean_of_rates(
+        units.summed(labelled.y_true, len(support), labelled.correct),
+        units.summed(labelled.y_true, len(support)),
+        images=support,
+        confidence=confidence,
+    )
+    both = np.maximum(support + predicted, 1)
+    f1 = np.where(present, 2 * right / both, 0.0)
+    note = "" if present.all() else f"{count} of {len(present)} classes present"
+    macro_f1 = Estimate(float(f1[present].mean()), None, None, n=n, note=f"no interval: {units.why_unknown}")
+    estimates = [f1 for _, _, f1 in clustered_classes(labelled, units, confidence) if f1 is not None]
+    if not units.why_unknown:
+        low, high = (np.array([_end(one, end) for one in estimates]) for end in ("low", "high"))
+        down, up = (math.sqrt(2) * one for one in mover_distances(f1[present], low, high))
+        cost = np.where(present, f1 / both, 0.0)
+        gain = np.where(labelled.correct, 2 * present[labelled.y_true] / both[labelled.y_true], 0.0)
+        effect = (gain - cost[labelled.y_true] - cost[labelled.y_pred]) / count
+        residual = units.summed(np.zeros(n, dtype=np.int64), 1, effect)[:, 0]
+        clusters, value = len(residual), float(f1[present].mean())
+        variance = float((residual**2).sum()) * clusters / (clusters - 1)
+        df = kurtosis_df(clusters - 1, residual)
+        ends = at_least_t(
+            max(0.0, value - down),
+            min(1.0, value + up),
+            difference=value,
+            variance=variance,
+            df=df,
+            confidence=confidence,
+        )
+        macro_f1 = Estimate(value, max(0.0, ends[0]), ends[1], n=n, note=note)
+    return _with_value(balanced, float(recall.mean())), macro_f1
+
+
+def _end(estimate: Estimate, end: str) -> float:
+    """Return one end of an interval; that of the whole range where the class is one cluster."""
+    found = estimate.low if end == "low" else estimate.high
+    return (0.0 if end == "low" else 1.0) if found is None else found
+
+
+def _rows_by_class(codes: Ints, labelled: Predictions) -> list[Ints]:
+    """Return the rows of each class, in order."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(labelled.classes) + 1))
+    return [order[first:last] for first, last in pairwise(starts)]
+
+
+def _as_f1(rate: Estimate) -> Estimate:
+    def f1(ratio: float | None) -> float | None:
+        return None if ratio is None else 2 * ratio / (1 + ratio)
+
+    return replace(rate, value=f1(rate.value), low=f1(rate.low), high=f1(rate.high))
+
+
+def _with_value(estimate: Estimate, value: float) -> Estimate:
+    """Return the estimate, with its value where clusters are too few for an interval."""
+    if estimate.value is not None:
+        return estimate
+    return Estimate(value, None, None, n=estimate.n, note=f"no interval: {estimate.note}")

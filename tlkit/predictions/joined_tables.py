@@ -1,0 +1,95 @@
+"""Tables of groups and labels that are joined to predictions by path."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from tlkit.errors import PredictionsError, first_few
+from tlkit.predictions.prediction_files import read_csv_table
+from tlkit.predictions.validation import PATH, Strings, repeated
+
+logger = logging.getLogger(__name__)
+
+
+def read_joined(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
+    """Return the name of a table of groups, for messages, and its columns indexed by path.
+
+    Raises:
+        PredictionsError: the table cannot be read, lacks `path` or any other column, or repeats a path.
+    """
+    if isinstance(table, pd.DataFrame):
+        source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
+    else:
+        source, frame = str(table), read_csv_table(Path(table))
+    if PATH not in frame.columns:
+        raise PredictionsError(
+            f"{source} has no column 'path'. Its columns are: {first_few(list(frame.columns), most=20)}. "
+            "Name the column that holds the image paths 'path'."
+        )
+    frame = frame.set_index(frame[PATH].astype(str)).drop(columns=PATH)
+    problems = []
+    if twice := repeated(frame.index.tolist()):
+        problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
+    if frame.shape[1] == 0:
+        problems.append(f"{source} has no column except 'path', so there is no group to join.")
+    if problems:
+        raise PredictionsError(*problems)
+    return source, frame
+
+
+def paths_in_table(paths: Strings, table: pd.DataFrame, *, source: str) -> Strings:
+    """Return the paths under which a table may hold the images, shape (N,): as they are, or below a common folder.
+
+    `tlkit predict` names images as they were given, such as "photos/val/ants/1.jpg", and a table of groups often names
+    them below the folder of images, "val/ants/1.jpg". So that images of another folder do not match by chance, a folder
+    counts only where all images, or all rows, match below it.
+
+    Args:
+        paths: paths of the predictions, shape (N,).
+        table: a table indexed by path.
+        source: its name, for messages.
+
+    Raises:
+        PredictionsError: no path matches.
+    """
+    keys = table.index.to_numpy(dtype=str)
+    if np.isin(paths, keys).any():
+        return paths
+    for cut in range(1, _common_depth(paths) + 1):
+        found = np.array([_below(path, cut) for path in paths], dtype=str)
+        if _all_in(found, keys):
+            logger.info("%s: its paths are taken to be below %s.", source, _head(paths, cut))
+            return found
+    for cut in range(1, _common_depth(keys) + 1):
+        below = {_below(key, cut): str(key) for key in keys}
+        found = np.array([below.get(path, path) for path in paths.tolist()], dtype=str)
+        if _all_in(found, keys):
+            logger.info("%s: the paths of the predictions are taken to be below %s.", source, _head(keys, cut))
+            return found
+    raise PredictionsError(
+        f"{source}: none of the {len(paths)} paths of the predictions is in it. The predictions have "
+        f"{first_few(paths.tolist(), most=2)}; it has {first_few(keys.tolist(), most=2)}. Make the paths alike."
+    )
+
+
+def _all_in(paths: Strings, keys: Strings) -> bool:
+    """Return whether all paths are among the keys, or all keys among the paths."""
+    return bool(np.isin(paths, keys).all() or np.isin(keys, paths).all())
+
+
+def _common_depth(paths: Strings) -> int:
+    """Return the number of folders that all paths begin with."""
+    folders = [PurePosixPath(path).parent.parts for path in (min(paths), max(paths))] if len(paths) else [(), ()]
+    return next((i for i, pair in enumerate(zip(*folders, strict=False)) if pair[0] != pair[1]), min(map(len, folders)))
+
+
+def _below(path: str, depth: int) -> str:
+    return "/".join(PurePosixPath(path).parts[depth:]) if depth else path
+
+
+def _head(paths: Strings, depth: int) -> str:
+    return str(PurePosixPath(*PurePosixPath(paths[0]).parts[:depth]))
