@@ -13,7 +13,7 @@ from tlkit.errors import ModelError
 from tlkit.inference.recipe_features import backbone_of
 from tlkit.models.backbone import Backbone, bare_backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, save_artifact
-from tlkit.models.network import Network
+from tlkit.models.network import Network, load_network
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.recipe import Recipe
 
@@ -119,6 +119,14 @@ def test_a_file_may_be_for_the_size_that_the_recipe_states(tmp_path):
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in backbone.module.state_dict().items())
     with pytest.raises(ModelError, match=saying("wide.safetensors", "pos_embed", "data.image_size").pattern):
         create_backbone("test_vit", weights=weights)
+
+
+def test_a_network_that_uses_a_layer_twice_is_stored_and_loaded(stored_run, tmp_path):
+    source = stored_run("coat_tiny", (224, 224))
+    network, _ = load_network(tmp_path / "run" / "model")
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(network.backbone(images), source.module.eval()(images))
 
 
 @pytest.mark.parametrize("name", ["halonet_h1", "mvitv2_tiny"])

@@ -51,7 +51,7 @@ class Ungrouped(nn.Module):
 
     def __init__(self, stages, groups=None):
         super().__init__()
-        self.stem = nn.Linear(4, 4)
+        self.stem = nn.Linear(1, 1)
         self.stages = nn.ModuleList(nn.Sequential(*(nn.Linear(4, 4) for _ in range(blocks))) for blocks in stages)
         if groups is not None:
             self.group_matcher = groups

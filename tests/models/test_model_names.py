@@ -74,7 +74,10 @@ def test_a_misspelt_name_has_the_same_message_as_in_timms_registry():
         assert says(caught.value, "model.name", "'resnett18.a1_in1k'", timm.__version__, "'resnet18'")
 
 
-def test_with_timm_imported_names_are_left_to_its_registry():
+def test_with_timm_imported_the_names_in_its_registry_count(monkeypatch):
+    with pytest.raises(ModelError):
+        require_name("a_network_that_somebody_registered")
+    monkeypatch.setattr(timm, "is_model", lambda name: name == "a_network_that_somebody_registered")
     assert require_name("a_network_that_somebody_registered") is None
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError):
         patch.setattr(names, "sys", type("NoModules", (), {"modules": {}}))

@@ -131,6 +131,18 @@ def test_an_average_follows_its_formula_with_warm_up_and_norm_statistics():
     assert torch.equal(average.network.head.bias, network.head.bias)  # constant tensors keep every bit
 
 
+def test_the_average_of_a_layer_that_is_used_twice_moves_once():
+    layer = nn.Linear(2, 2)
+    network = Network(nn.Sequential(layer, nn.ReLU(), layer), num_features=2, num_classes=2)
+    average = AveragedNetwork(network, decay=0.5)
+    before = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight.add_(1.0)
+    average.update(network)
+    torch.testing.assert_close(average.network.backbone[0].weight, before + 0.9)  # t = 0: d is 1 / 10
+    assert average.network.backbone[0] is average.network.backbone[2]
+
+
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
 def test_the_average_of_adapted_weights_is_the_mean_of_what_the_layers_compute_with(name):
     classifier = small_classifier(name, {"kind": "lora", "rank": 2}, ema_decay=0.6).train()

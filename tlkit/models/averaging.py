@@ -51,8 +51,9 @@ class AveragedNetwork(nn.Module):
         updates = int(cast(torch.Tensor, self.updates))
         decay = min(self.decay, (1 + updates) / (10 + updates))
         values = merged_state(network)
+        once = {name for named in (self.network.named_parameters(), self.network.named_buffers()) for name, _ in named}
         for name, average in self.network.state_dict().items():
-            if name in self.constant:
+            if name in self.constant or name not in once:  # a layer that is used twice has two names
                 continue
             if average.is_floating_point():
                 average.lerp_(values[name], 1 - decay)

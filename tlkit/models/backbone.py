@@ -313,7 +313,7 @@ def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, s
             except ModelError as error:
                 problem = problem or error
                 continue
-            if not size:
+            if not size or cfg is None:
                 return module
             height, breadth = given.get("img_size") or cfg.input_size[1:]
             return _resized(name, module, width=width, before=(height, breadth), after=size["img_size"])
@@ -366,7 +366,7 @@ def _resized(
     overlay = {"state_dict": module.state_dict(), "num_classes": width, "input_size": (3, *before)}
     try:
         if hasattr(module, "set_input_size"):
-            module.set_input_size(img_size=after)
+            module.set_input_size(img_size=after)  # type: ignore[operator]
             if _shapes(module) == _shapes(target):  # windows may be cut for small images, and stay so
                 target.load_state_dict(module.state_dict())
                 return target

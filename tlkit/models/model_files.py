@@ -103,8 +103,19 @@ def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], facts: Mode
     """Write a network's state dict (`backbone.*`, `head.*`) and facts into a folder, each file atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / TENSORS_FILE) as partial:
-        _save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+        _save_tensors(_apart({name: value.detach().cpu().contiguous() for name, value in tensors.items()}), partial)
     write_text(folder / FACTS_FILE, json.dumps(facts.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors of which no two share memory, as those of layers that a network uses twice do (CoaT)."""
+    places: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in places else tensor
+        places.add(place)
+    return found
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:

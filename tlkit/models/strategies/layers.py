@@ -9,7 +9,7 @@ from torch import nn
 from tlkit.errors import ModelError
 from tlkit.models.backbone import timm_groups
 
-NEARLY_ALL = 0.8
+NEARLY_ALL = 0.9
 """Share of the parameters from which on a child of a network is its trunk."""
 ALL_IN_ONE = 0.99
 """Share of the parameters in the last stage from which on stages are of no use."""
