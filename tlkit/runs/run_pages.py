@@ -12,6 +12,7 @@ from tlkit.audit.error_examples import GroupImages, worst_images
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
+from tlkit.errors import first_few
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents
@@ -118,6 +119,11 @@ def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interru
         notes.append(origin_sentence(origin))
     elif head:
         notes.append(facts_sentence(head))
+    if changed := environment.get("changed_images"):
+        notes.append(
+            f"Images that changed between the check and training, so that split.csv has their earlier digests: "
+            f"{len(changed)} ({first_few(changed)})."
+        )
     if interrupted:
         notes.append("Training was interrupted; these are the best weights up to then.")
     return notes

@@ -70,8 +70,8 @@ def environment_of(prepared: Prepared, *, before: Mapping[str, Any] | None = Non
     }
     if before is None:
         return now
-    features = {"features": before["features"]} if "features" in before else {}
-    return {**_with_changes(before, now), **features}
+    kept = {name: before[name] for name in ("features", "changed_images") if name in before}
+    return {**_with_changes(before, now), **kept}
 
 
 def _input_files(recipe: Recipe) -> list[Path]:

@@ -141,6 +141,8 @@ def _run_steps(
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
         track_data(tracker, inputs.environment)
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
+        inputs = _with_changes(inputs, prepared.data.changed_images)
+        directory.write_json(directory.environment, inputs.environment)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
@@ -215,6 +217,12 @@ def _with_features(inputs: Inputs, prepared: Prepared, features: CachedFeatures)
         decode_options=DecodeOptions.of(section),
     )
     return replace(inputs, environment=environment, leaks=leaks)
+
+
+def _with_changes(inputs: Inputs, paths: Sequence[str]) -> Inputs:
+    """Return the inputs with the images that were trained on in another content than that in `split.csv`."""
+    changed = sorted({*inputs.environment.get("changed_images", ()), *paths})
+    return replace(inputs, environment={**inputs.environment, "changed_images": changed}) if changed else inputs
 
 
 def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -> None:

@@ -154,6 +154,8 @@ def _run_trainer(
             index = np.concatenate(gather_objects(last_batch.index, world))
             files = prepared.data.samples.split("train").paths[index]
             raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+        for paths in gather_objects(prepared.data.changed_images, world):
+            prepared.data.add_changed(paths)
         if trained is not classifier:
             whole = trainer.strategy.lightning_module_state_dict()
             if world.rank == 0:

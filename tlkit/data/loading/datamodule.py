@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.augment.transforms import PRESETS, build_transform
+from tlkit.data.augment.transforms import PRESETS, Transform, build_transform
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
@@ -103,6 +103,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._rank, self._processes = rank, processes
         self._progress = progress
         self._dataset: LoadedDataset | None = None
+        self._read: list[ImageDataset] = []
+        self._changed: set[str] = set()
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -134,6 +136,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self.setup()
         assert self._dataset is not None
         return self._dataset
+
+    @property
+    def changed_images(self) -> tuple[str, ...]:
+        """The images that have been read with another content than that of their digest, sorted."""
+        return tuple(sorted({path for dataset in self._read for path in dataset.changed} | self._changed))
+
+    def add_changed(self, paths: Iterable[str]) -> None:
+        """Add the changed images that another process has read."""
+        self._changed |= set(paths)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -185,13 +196,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 dropped,
             )
         return create_loader(
-            ImageDataset(
-                samples,
-                transform=self._train_transform,
-                decode_options=self._decode_options,
-                seed=self._seed,
-                stream=stream,
-            ),
+            self._images(samples, transform=self._train_transform, stream=stream),
             batch_size=self.batch_size,
             num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
@@ -217,7 +222,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if not len(samples):
             raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
         return create_loader(
-            ImageDataset(samples, transform=self._eval_transform, decode_options=self._decode_options, seed=self._seed),
+            self._images(samples, transform=self._eval_transform),
             batch_size=self.batch_size,
             num_workers=choose_num_workers(
                 self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
@@ -243,6 +248,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if isinstance(batch, Batch) and not batch.image.is_floating_point():
             return batch._replace(image=normalize(batch.image.contiguous(), self.preprocess))
         return batch
+
+    def _images(self, samples: Samples, *, transform: Transform, stream: TarStream | None = None) -> ImageDataset:
+        options = self._decode_options
+        dataset = ImageDataset(samples, transform=transform, decode_options=options, seed=self._seed, stream=stream)
+        self._read.append(dataset)
+        return dataset
 
     def _present(self) -> list[str]:
         return [name for name in SPLITS if (self.samples.table["split"] == name).any()]

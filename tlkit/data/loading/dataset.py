@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -27,9 +28,10 @@ from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_tabl
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, ImageSource
+from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
-from tlkit.samples import PATH, Samples
+from tlkit.samples import DIGEST, PATH, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     """Images that are decoded and transformed on access.
 
     `dataset[epoch, index]` (or `dataset[index]`, epoch 0) is a `LoadedImage`, or a `Failure` where the file cannot be
-    read; each such file gets one warning in the log, over all worker processes. Rows are stored as tensors, which
-    worker processes share (see `PathTable`).
+    read; each such file gets one warning in the log, over all worker processes, and so does a file whose content is not
+    that of the samples' digest. Rows are stored as tensors, which worker processes share (see `PathTable`).
 
     Args:
         images: samples; or paths of files, or images in memory, without labels, whose targets are -1.
@@ -70,8 +72,10 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         self._read_ahead = ReadAhead(stream) if stream is not None else None
         paths: Iterable[ImageSource]
         self._in_memory: dict[int, EncodedImage] = {}
+        digests: Sequence[str] = ()
         if isinstance(images, Samples):
             paths, self._root, targets = images.table[PATH], str(images.root), images.targets
+            digests = images.table[DIGEST].tolist()
         else:
             paths, self._root, targets = images, "", np.full(len(images), -1, dtype=np.int64)
             self._in_memory = {row: image for row, image in enumerate(images) if isinstance(image, EncodedImage)}
@@ -79,13 +83,22 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         self._paths = PathTable(paths)
         self._decode_options = replace(decode_options, background=transform.preprocess.background)
         self._seed = seed
+        self._digests = PathTable(digests or [""] * len(images))
+        self._quiet = quiet
         self._warned = torch.full((len(images),), quiet)
-        self._warned.share_memory_()  # type: ignore[no-untyped-call]  # every worker process sees and sets it
+        self._changed = torch.zeros(len(images), dtype=torch.bool)
+        for shared in (self._warned, self._changed):  # every worker process sees and sets them
+            shared.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
         """The targets, shape (n,)."""
         return self._targets.numpy()
+
+    @property
+    def changed(self) -> list[str]:
+        """The paths of images that were read with another content than that of their digest, in order."""
+        return [self._paths[index] for index in self._changed.nonzero()[:, 0].tolist()]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -100,7 +113,8 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         if self._read_ahead is not None:
             self._read_ahead(epoch, index)
         try:
-            image, facts = open_rgb(self._source(index, path), self._decode_options, reduction=self.transform.reduction)
+            content = self._content(index, path)
+            image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction)
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
@@ -114,18 +128,27 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
             return Failure(path, str(error), "unfit")
         return LoadedImage(pixels, target, int(index))
 
-    def _source(self, index: int, path: str) -> Path | bytes:
-        """Return the path of an image's file, or its content.
+    def _content(self, index: int, path: str) -> bytes:
+        """Return the content of an image's file; one that has changed since its digest was taken is named in the log.
 
         Raises:
-            UnreadableImageError: the image in memory could not become a file.
+            UnreadableImageError: the file cannot be opened, or the image in memory could not become a file.
         """
         image = self._in_memory.get(index)
-        if image is None:
-            return Path(self._root, path)
-        if image.problem:
-            raise UnreadableImageError(path, image.problem)
-        return image.content
+        if image is not None:
+            if image.problem:
+                raise UnreadableImageError(path, image.problem)
+            return image.content
+        try:
+            content = read_bytes(Path(self._root, path))
+        except OSError as error:
+            raise UnreadableImageError(path, error.strerror or str(error), is_gone=True) from error
+        digest = self._digests[index]
+        if digest and not self._changed[index] and hashlib.sha256(content).hexdigest() != digest:
+            self._changed[index] = True
+            level = logging.DEBUG if self._quiet else logging.WARNING
+            logger.log(level, "%s has changed since it was checked; its current content is used.", path)
+        return content
 
     def use_threads(self, threads: int) -> None:
         """Decode batches in several threads, unless the transform is random or the images are streamed.
