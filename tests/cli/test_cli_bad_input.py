@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from command import tlkit as process
 from messages import saying, says
 
 RECIPE = """\
@@ -132,7 +133,7 @@ def test_a_head_that_does_not_exist_is_refused_before_anything_is_read(tlkit, ve
 def test_a_deleted_working_folder_is_named(tmp_path, arguments):
     (tmp_path / "gone").mkdir()
     code = "import os; os.rmdir(os.getcwd()); from tlkit.cli.app import main; main()"
-    done = tlkit(*arguments, cwd=tmp_path / "gone", code=code)
+    done = process(*arguments, cwd=tmp_path / "gone", code=code)
     assert done.returncode == 2
     assert says(done.stderr, "working folder", "deleted", "Change")
     assert "a file:" not in done.stderr

@@ -73,7 +73,7 @@ class Predictor:
         Args:
             images: one image or an iterable of images, each a path; a folder, which is searched for images at any
                 depth; a tar file; a Pillow image; a uint8 array of shape (H, W), (H, W, 3) for RGB or (H, W, 4) for
-                RGBA; the bytes of a file; or a file opened with "rb". A file counts once.
+                RGBA; the bytes of a file; or a file opened with "rb". The name of a file counts once.
             batch_size: images per forward pass.
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
                 center, and their mirror images); the probabilities of the views are averaged. None of it is random.

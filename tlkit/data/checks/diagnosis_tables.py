@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tlkit.data.checks.diagnosis import Diagnosis
 
 
+LEFT_OUT = (("excluded", "are set aside"), ("skipped", "are skipped"))
+
+
 def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
     """Return the table of findings, most severe first; its title states the result."""
     return (
@@ -46,7 +49,9 @@ def diagnosis_sentence(diagnosis: Diagnosis) -> str:
     splits = ", ".join(f"{name} {count:,}" for name, count in diagnosis.splits.items() if count)
     images = f"{counted(diagnosis.images, 'image')} of {len(diagnosis.classes)} classes ({splits or 'none'})"
     only = f" Only the images in the {diagnosis.listed_in} were examined, not other files and folders."
-    unchecked = only if diagnosis.listed_in else ""
+    left_out = [f"{diagnosis.entries.get(what, 0):,} {word}" for what, word in LEFT_OUT if diagnosis.entries.get(what)]
+    found = f" Of {diagnosis.entries.get('found', 0):,} entries {' and '.join(left_out)}." if left_out else ""
+    unchecked = found + (only if diagnosis.listed_in else "")
     if not diagnosis.findings:
         return f"{images}. Nothing found.{unchecked}"
     counts = [sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES]

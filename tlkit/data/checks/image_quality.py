@@ -23,8 +23,8 @@ LEAST_ASPECT = 0.35
 """Oddly shaped: the shorter side is less than this share of the longer one."""
 GRAY_SPREAD, GRAY_SHARE = 8, 0.99
 """Gray: in this share of the pixels the three channels lie within so many of 255. Gray photos that are saved as color
-JPEGs of quality 50 to 90, with noise of 2, stay within 3, and a real one reaches 7; of 1,699 photos in color 3 lie below
-9, all of them nearly without color (ants_bees and CIFAR-10, measured on 2026-12-01)."""
+JPEGs of quality 50 to 90, with noise of 2, stay within 3, and a real one reaches 7. Of 1,699 photos in color 3 lie
+below 9, all of them nearly without color (ants_bees and CIFAR-10, measured on 2026-12-01)."""
 TINY, HUGE = 32, 24_000_000
 """Tiny: the shorter side has fewer pixels than this. Huge: more pixels than this in all."""
 
