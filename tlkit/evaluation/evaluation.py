@@ -163,16 +163,14 @@ def true_class_rank(predictions: Predictions) -> Ints:
 
 
 def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float, cluster_by: str | None) -> None:
-    problems = []
+    problems, columns = [], predictions.group_columns
     if not (predictions.y_true >= 0).any():
-        columns = predictions.group_columns
         problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=columns))
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
     if not 0.0 < confidence < 1.0:
         problems.append(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
-    if cluster_by is not None and cluster_by not in predictions.group_columns:
-        columns = list(predictions.group_columns)
+    if cluster_by is not None and cluster_by not in columns:
         there = f"The group columns are: {first_few(columns, most=20)}." if columns else "There is no group column."
         problems.append(
             f"cluster_by names {cluster_by!r}, which is no group column.{did_you_mean(cluster_by, columns)} {there}"
