@@ -62,6 +62,7 @@ class LabelAudit:
         confidence: level of the intervals.
         run: name of the run whose images they are; "" for features from elsewhere.
         strategy: kind of the run's strategy. A backbone that is not frozen has learned the labels, wrong ones too.
+        measured: accuracy of the run on held-out images; None = not measured.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +76,7 @@ class LabelAudit:
     confidence: float
     run: str = ""
     strategy: str = "frozen"
+    measured: Estimate | None = None
 
     @property
     def total(self) -> int:
@@ -124,6 +126,7 @@ class LabelAudit:
             suspects=suspects,
             wrong=Estimate.from_dict(values["wrong"]),
             accuracy=Estimate.from_dict(values["accuracy"]),
+            measured=Estimate.from_dict(values["measured"]) if values.get("measured") else None,
             **plain,
         )
 

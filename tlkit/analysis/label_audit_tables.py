@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tlkit.features.folds import optimism_note
 from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
             notes=(
                 _suspects_sentence(audit),
                 _estimate_sentence(audit),
+                *filter(None, [optimism_note(audit.accuracy, audit.measured)]),
                 *([] if audit.strategy == "frozen" else [fine_tuned_sentence(audit.run, audit.strategy)]),
             ),
         ),

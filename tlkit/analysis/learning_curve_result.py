@@ -55,6 +55,7 @@ class LearningCurve:
         folds: of the cross-validation.
         repeats: of the cross-validation.
         confidence: level of the intervals.
+        measured: accuracy on held-out images, such as test; None = not measured.
     """
 
     kind: HeadKind
@@ -66,6 +67,7 @@ class LearningCurve:
     folds: int
     repeats: int
     confidence: float
+    measured: Estimate | None = None
 
     def gain(self, more: int) -> Estimate:
         """Return the predicted gain of accuracy from more images, in [-1, 1], if they are like the present ones.
@@ -129,6 +131,7 @@ class LearningCurve:
             "points": [
                 {**vars(one), "accuracy": one.accuracy.to_dict(), "settings": dict(one.settings)} for one in self.points
             ],
+            "measured": None if self.measured is None else self.measured.to_dict(),
             "law": self.law.tolist(),
             "resampled": self.resampled.tolist(),
         }
@@ -146,6 +149,8 @@ class LearningCurve:
             for one in values["points"]
         )
         plain = {name: values[name] for name in ("kind", "n", "classes", "folds", "repeats", "confidence")}
+        measured = values.get("measured")
+        plain["measured"] = None if measured is None else Estimate.from_dict(measured)
         return cls(points=points, law=np.array(values["law"]), resampled=np.array(values["resampled"]), **plain)
 
     def __repr__(self) -> str:

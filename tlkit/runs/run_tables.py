@@ -1,4 +1,7 @@
-"""Reads a run's CSV files: metrics by epoch, excluded images, leaks. A missing file gives an empty table."""
+"""Reads a run's CSV files: metrics by epoch, excluded images, leaks, pairs that are alike.
+
+A missing file gives an empty table.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pandas as pd
 from tlkit.runs.directory import RunDirectory
 
 LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "dropped")
+ALIKE_COLUMNS = ("path", "other", "how", "is_copy")
 
 
 def read_history(directory: RunDirectory) -> pd.DataFrame:
@@ -37,3 +41,12 @@ def read_leaks(directory: RunDirectory) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")
     return pd.read_csv(path, dtype="str", keep_default_na=False)[list(LEAK_COLUMNS)]
+
+
+def read_alike(directory: RunDirectory) -> pd.DataFrame:
+    """Return the pairs of images that are copies (`is_copy`) or near duplicates."""
+    path = directory.alike
+    if not path.is_file():
+        return pd.DataFrame(columns=list(ALIKE_COLUMNS)).astype({"is_copy": bool})
+    table = pd.read_csv(path, dtype="str", keep_default_na=False)[list(ALIKE_COLUMNS)]
+    return table.assign(is_copy=table["is_copy"] == "True")

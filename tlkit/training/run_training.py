@@ -218,6 +218,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -
         directory.write_text(directory.attribution, inputs.attribution)
     directory.write_json(directory.environment, inputs.environment)
     _write_table(directory, directory.leaks, inputs.leaks)
+    _write_table(directory, directory.alike, data.dataset.alike)
 
 
 def _open_tracker(
