@@ -121,8 +121,12 @@ def load_run_features(
 
 
 def measured_accuracy(run: Run, split: str = "test") -> Estimate | None:
-    """Return the stored accuracy of a run on a split, without leaks where there are some; None where there is none."""
-    if split not in run.directory.predicted_splits:
+    """Return the stored accuracy of a run on a split, without leaks where there are some.
+
+    None where there is none, or where the backbone was fine-tuned: it has seen the images that are predicted out of
+    fold, so that the two accuracies cannot be compared.
+    """
+    if split not in run.directory.predicted_splits or run.recipe.strategy.kind != "frozen":
         return None
     evaluation = run.evaluation(split)
     return evaluation.accuracy if evaluation.without_leaks is None else evaluation.without_leaks.accuracy

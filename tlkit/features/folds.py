@@ -65,7 +65,8 @@ def bound_images(
     """
     n, row = len(keys), {key: place for place, key in enumerate(keys)}
     ties = [labels for labels in (groups, digests) if labels is not None]
-    near, copies = [], []
+    near: list[tuple[int, int]] = []
+    copies: list[tuple[int, int]] = []
     if alike is not None:
         for one, other, is_copy in zip(alike["path"], alike["other"], alike["is_copy"], strict=True):
             if one in row and other in row:
@@ -73,7 +74,7 @@ def bound_images(
     joined = [*copies, *(unit for unit in _units(n, ties) if len(unit) > 1)]
     bound = connected_components(n, joined)
     if not near:
-        return bound.tolist()
+        return [int(unit) for unit in bound]
     with_near = connected_components(n, [*copies, *near])
     largest = int(np.bincount(with_near)[with_near[[one for one, _ in near]]].max())
     if largest > MOST_ALIKE * n:
@@ -83,8 +84,8 @@ def bound_images(
             largest,
             n,
         )
-        return bound.tolist()
-    return connected_components(n, [*joined, *near]).tolist()
+        return [int(unit) for unit in bound]
+    return [int(unit) for unit in connected_components(n, [*joined, *near])]
 
 
 def assign_folds(

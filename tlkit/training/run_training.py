@@ -26,6 +26,7 @@ from tlkit.disk import DISK_FULL_ERRNOS
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.evaluation.evaluation_result import MAIN_FIGURES
+from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -45,6 +46,7 @@ from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of
 from tlkit.samples import Samples
+from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop
@@ -145,6 +147,7 @@ def _run_steps(
         judged = [_judge(recipe, split, one, inputs.leaks) for split, one in predictions.items()]
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
+        _warn_of_optimism(trained.card.head, judged[0])
         _track_results(tracker, judged)
 
         if recipe.report.enabled:
@@ -332,6 +335,16 @@ def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation
     found = {split: result.to_dict() for split, result in results.items() if result is not None}
     if found:
         store_judgements(directory, file, found)
+
+
+def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
+    """Log where the out-of-fold accuracy of a scikit-learn head lies far above its accuracy on test."""
+    stated = head.get("out_of_fold_accuracy")
+    if stated and judged.split == "test":
+        clean = judged.evaluation.without_leaks
+        measured = judged.evaluation.accuracy if clean is None else clean.accuracy
+        if note := optimism_note(Estimate.from_dict(stated), measured):
+            logger.warning("%s", note)
 
 
 def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:

@@ -64,21 +64,22 @@ def same_picture(first: Pixels, second: Pixels, turn: int = 0) -> bool:
     height, width = (min(sides) for sides in zip(first.shape[:2], second.shape[:2], strict=True))
     if min(height, width) < LEAST_SIDE:
         return False
-    return pixel_difference(*(_scaled(pixels, height, width) for pixels in (first, second))).is_copy
+    return pixel_difference(_scaled(first, height, width), _scaled(second, height, width)).is_copy
 
 
 def likely_turns(first: Pixels, second: Pixels) -> list[int]:
     """Return the orientations, as in `flipped`, in which the second picture may be the first: by their thumbnails."""
-    one, other = (
-        cv2.resize(pixels, (LEAST_SIDE, LEAST_SIDE), interpolation=cv2.INTER_AREA).mean(axis=-1, dtype=np.float32)
-        for pixels in (first, second)
-    )
+    one, other = (_scaled(pixels, LEAST_SIDE, LEAST_SIDE).mean(axis=-1) for pixels in (first, second))
     return [turn for turn in range(8) if np.abs(one - flipped(other, turn)).max() <= MOST_APART]
 
 
 def turned_pixels(pixels: Pixels, turn: int) -> Pixels:
     """Return RGB pixels (H, W, 3) in one of eight orientations, as in `flipped`."""
-    return np.stack([flipped(pixels[..., channel], turn) for channel in range(3)], axis=-1) if turn else pixels
+    if turn & 1:
+        pixels = pixels[:, ::-1]
+    if turn & 2:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if turn & 4 else pixels)
 
 
 def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool_] | None = None) -> PixelDifference:
