@@ -64,12 +64,13 @@ def prints_of(images, digests=None) -> Fingerprints:
     return Fingerprints.of(names, [None if image is None else fingerprint(image) for image in images])
 
 
-def copies_of(root, images) -> DuplicateSet:
-    """Write the images as PNGs and return what `find_copies` finds."""
+def copies_of(root, images, labels="a") -> DuplicateSet:
+    """Write the images as PNGs and return what `find_copies` finds; `labels` is a letter for each, or for all."""
     names = [f"{number:03d}.png" for number in range(len(images))]
     for name, image in zip(names, images, strict=True):
         image.save(root / name)
-    table = pd.DataFrame({"path": names, "label": "a", "split": "train", "digest": names}, dtype="str")
+    label = list(labels) if len(labels) > 1 else labels
+    table = pd.DataFrame({"path": names, "label": label, "split": "train", "digest": names}, dtype="str")
     return find_copies(Samples(root, ("a",), table), prints_of(images), DecodeOptions())
 
 
@@ -157,6 +158,29 @@ def test_drawings_that_differ_in_a_detail_are_near_duplicates_and_no_copies(tmp_
     assert found.groups == ((3, 13), (12, 14))
     assert {pair.is_copy for pair in found.pairs if pair[:2] == (3, 12)} <= {False}
     assert (3, 12, 13, 14) in found.alike or change == "another background"
+
+
+def test_a_turned_picture_is_a_copy_under_the_same_label_only(tmp_path):
+    """As 6 and 9, or arrows to the left and to the right, show."""
+    images = [picture(0), CHANGES["turned on its head"](picture(0)), CHANGES["mirrored"](picture(0)), picture(1)]
+    assert copies_of(tmp_path, images).groups == ((0, 1, 2),)
+    found = copies_of(tmp_path, images, labels="abab")
+    assert found.groups == ((0, 2),)
+    assert found.alike == ((0, 1, 2),)
+    assert found.across(list("abab")) == ()
+    assert copies_of(tmp_path, [*images, saved_again(images[0], 60)], labels="ababb").across(list("ababb")) == (
+        (0, 2, 4),
+    )
+
+
+def test_a_faint_difference_in_an_otherwise_equal_drawing_is_none_of_saving_again(tmp_path):
+    drawing = Image.new("RGB", (96, 96), "white")
+    pen = ImageDraw.Draw(drawing)
+    pen.ellipse((20, 8, 76, 64), fill=(250, 220, 190), outline=(0, 0, 0), width=2)
+    pen.rectangle((28, 64, 68, 95), fill=(60, 60, 200), outline=(0, 0, 0), width=2)
+    other = drawing.copy()
+    ImageDraw.Draw(other).ellipse((40, 40, 52, 47), fill=(235, 200, 175))  # a mouth
+    assert copies_of(tmp_path, [drawing, other, saved_again(drawing, 80)]).groups == ((0, 2),)
 
 
 def test_drawings_in_two_colors_of_one_brightness_are_no_copies(tmp_path):

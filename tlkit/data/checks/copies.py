@@ -23,12 +23,15 @@ from tlkit.data.checks.duplicates import (
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.num_workers import available_cores
-from tlkit.samples import PATH, Samples
+from tlkit.samples import LABEL, PATH, Samples
 
 logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
 ReadPixels = Callable[[int], Pixels | None]
+UPRIGHT: tuple[DuplicateKind, ...] = ("identical", "re-encoded")
+"""Kinds that are copies under any label. Orientation may be the label, as in 6 and 9 or in arrows: a mirrored or turned
+picture under another label is a near duplicate, on which a person decides."""
 MOST_COMPARED = 300_000
 """Pictures that look alike are searched among at most this many images, whose thumbnails fill half a gigabyte."""
 CACHED_PICTURES = 16
@@ -64,9 +67,12 @@ def find_copies(samples: Samples, prints: Fingerprints, decode_options: DecodeOp
         return find_identical(prints)
     read = pixel_reader(samples.root, samples.table[PATH].tolist(), decode_options)
 
+    labels = samples.table[LABEL].tolist()
+
     def verify(pairs: Sequence[Pair]) -> list[Pair]:
         with ThreadPoolExecutor(available_cores()) as pool:
-            return [pair for pair in pool.map(partial(_verified, read), pairs) if pair is not None]
+            found = [pair for pair in pool.map(partial(_verified, read), pairs) if pair is not None]
+        return [pair for pair in found if pair.kind in UPRIGHT or labels[pair.first] == labels[pair.second]]
 
     return find_duplicates(prints, verify=verify)
 

@@ -24,7 +24,7 @@ from tlkit.data.checks.pair_verification import EdgeImage, PairMatch, verify_pai
 from tlkit.data.checks.same_picture import same_where_aligned
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.num_workers import available_cores
-from tlkit.samples import DIGEST, PATH, SPLIT, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -108,13 +108,15 @@ def find_near_duplicates(
         logger.info("Different pictures match like copies (%.2f): edited copies cannot be recognized.", usual_score)
         return known
     threshold = max(LEAST_SCORE, 1 - (1 - usual_score) / MARGIN)
+    labels = samples.table[LABEL].tolist()
     read, new = pixel_reader(samples.root, samples.table[PATH].tolist(), decode_options), []
     for done, (first, second) in enumerate(pairs.tolist(), start=1):
         found = compare(first, second)
         if found is not None and found.score >= threshold:
             pair = Pair(int(rows[first]), int(rows[second]), found.kind, min(found.score, 1.0), False)
             one, other = read(pair.first), read(pair.second)
-            if one is not None and other is not None and same_where_aligned(one, other, found.alignment):
+            decides = not found.alignment.turn or labels[pair.first] == labels[pair.second]
+            if decides and one is not None and other is not None and same_where_aligned(one, other, found.alignment):
                 kind: DuplicateKind = "re-encoded" if found.kind == "edited" else found.kind
                 pair = pair._replace(kind=kind, is_copy=True)
             new.append(pair)

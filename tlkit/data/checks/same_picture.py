@@ -3,9 +3,9 @@
 The larger picture is scaled down to the smaller one. JPEG and scaling spread small errors over all detail but keep the
 local means of brightness and color; another picture differs in a local mean somewhere, if only by a tie. So both are
 compared as means of 5 x 5 pixels in brightness and of 9 x 9 in color (which JPEG stores at half the size), by the
-largest difference. It may be larger where the picture has more contrast, since JPEG's errors grow with it. The
-weaker detail must also be part of the stronger: two exposures of one scene have equal means but different noise, of
-which saving again only removes some.
+largest difference. It may be larger where the picture has more contrast, since JPEG's errors grow with it, and where
+the others are large, too. The weaker detail must also be part of the stronger: two exposures of one scene have equal
+means but different noise, of which saving again only removes some.
 
 The limits are set by `benchmarks/copies.py`: JPEG at quality 40 stays below them, different drawings do not.
 """
@@ -31,6 +31,11 @@ BRIGHTNESS_WINDOW, COLOR_WINDOW = 5, 9
 LEAST_LIMIT, LIMIT_PER_CONTRAST = 3.0, 0.17
 """Largest difference of local means, of 255: this much, and so much for each unit of the standard deviation."""
 MOST_BRIGHTNESS, MOST_COLOR = 17.0, 20.0
+LEAST_EDGE, ALONE, PER_USUAL = 20.0, 4.0, 6.0
+"""A difference is also limited by the usual one, the third quartile where brightness changes by `LEAST_EDGE` within the
+window: saving again changes all edges a little, another picture few of them much."""
+AREAS, AREA_SHARE = 4, 0.5
+"""Over a quarter of the shorter side, half of the difference is allowed."""
 LEAST_SHARED_DETAIL = 0.7
 LEAST_COVERED = 0.5
 PLAIN_DETAIL = 1.0
@@ -89,7 +94,13 @@ def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool
     apart = (one - other) * inside[..., None]
     contrast = float(max(one[..., 0][inside].std(), other[..., 0][inside].std()))
     limit = LEAST_LIMIT + LIMIT_PER_CONTRAST * contrast
-    brightness = _largest(apart[..., :1], BRIGHTNESS_WINDOW, inside) / min(limit, MOST_BRIGHTNESS)
+    means = _local_means(apart[..., :1], BRIGHTNESS_WINDOW)
+    kernel = np.ones((BRIGHTNESS_WINDOW, BRIGHTNESS_WINDOW), np.uint8)
+    detailed = inside & (cv2.dilate(one[..., 0], kernel) - cv2.erode(one[..., 0], kernel) > LEAST_EDGE)
+    usual = float(np.quantile(means[detailed], 0.75)) if detailed.any() else 0.0
+    brightness = float(means[inside].max()) / min(limit, MOST_BRIGHTNESS, ALONE + PER_USUAL * usual)
+    area = max(COLOR_WINDOW, min(inside.shape) // AREAS)
+    brightness = max(brightness, _largest(apart[..., :1], area, inside) / (limit * AREA_SHARE))
     color = _largest(apart[..., 1:], COLOR_WINDOW, inside) / min(limit + 2 * LEAST_LIMIT, MOST_COLOR)
     details = [(part[..., 0] - cv2.GaussianBlur(part[..., 0], (0, 0), 2.0))[inside] for part in (one, other)]
     covariance = np.cov(*details)
@@ -101,8 +112,13 @@ def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool
 
 def _largest(apart: Floats, window: int, inside: npt.NDArray[np.bool_]) -> float:
     """Return the largest local mean of a difference (H, W, C), by amount."""
+    return float(_local_means(apart, window)[inside].max())
+
+
+def _local_means(apart: Floats, window: int) -> Floats:
+    """Return the amounts of the local means of a difference (H, W, C), of all channels the largest, shape (H, W)."""
     means = np.abs(cv2.blur(apart, (window, window), borderType=cv2.BORDER_REFLECT_101))
-    return float(means.reshape(*inside.shape, -1)[inside].max(initial=0.0))
+    return np.asarray(means.reshape(*apart.shape[:2], -1).max(axis=-1), np.float32)
 
 
 def _scaled(pixels: Pixels, height: int, width: int) -> Floats:
