@@ -71,7 +71,7 @@ def copies_of(root, images, labels="a") -> DuplicateSet:
         image.save(root / name)
     label = list(labels) if len(labels) > 1 else labels
     table = pd.DataFrame({"path": names, "label": label, "split": "train", "digest": names}, dtype="str")
-    return find_copies(Samples(root, ("a",), table), prints_of(images), DecodeOptions())
+    return find_copies(Samples(root, tuple(sorted(set(labels))), table), prints_of(images), DecodeOptions())
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -168,9 +168,8 @@ def test_a_turned_picture_is_a_copy_under_the_same_label_only(tmp_path):
     assert found.groups == ((0, 2),)
     assert found.alike == ((0, 1, 2),)
     assert found.across(list("abab")) == ()
-    assert copies_of(tmp_path, [*images, saved_again(images[0], 60)], labels="ababb").across(list("ababb")) == (
-        (0, 2, 4),
-    )
+    upright = [*images, saved_again(images[0], 60)]
+    assert copies_of(tmp_path, upright, labels="ababb").across(list("ababb")) == ((0, 1, 2, 4),)
 
 
 def test_a_faint_difference_in_an_otherwise_equal_drawing_is_none_of_saving_again(tmp_path):
