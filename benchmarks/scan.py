@@ -64,7 +64,7 @@ def search(count: int) -> None:
     hashes = generator.integers(0, 2**64, count, dtype=np.uint64)
     thumbnails = generator.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
     start = time.process_time()
-    find_duplicates(Fingerprints(np.arange(count).astype(str), hashes, thumbnails))
+    find_duplicates(Fingerprints(np.arange(count).astype(str), hashes, np.zeros_like(hashes), thumbnails))
     took = time.process_time() - start
     print(f"search for duplicates among {count:,}: {took:.1f} CPU s, peak memory {peak_mb():.0f} MB", flush=True)
 

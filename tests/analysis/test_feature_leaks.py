@@ -81,7 +81,7 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
     caplog.set_level("WARNING", "tlkit")
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     leaks = run.leaks.set_index("path")
-    assert leaks["how"].to_dict() == {"test/a/t4.png": "near", **dict.fromkeys(CROPPED, "cropped")}
+    assert leaks["how"].to_dict() == {"test/a/t4.png": "re-encoded", **dict.fromkeys(CROPPED, "cropped")}
     assert leaks.loc[CROPPED, "duplicate_of"].tolist() == ["train/a/z2.png", "train/b/z3.png"]
     clean = run.evaluation("test").without_leaks
     assert (clean.n_leaked, run.evaluation("test").n) == (3, 12)

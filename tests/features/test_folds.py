@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import saying, says
 
 from tlkit.errors import DataError
-from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
+from tlkit.features.folds import assign_folds, bound_images, max_folds, optimism_note, warn_rare_classes
+from tlkit.stats.intervals import wilson
 
 
 def paths(n):
@@ -86,3 +88,42 @@ def test_too_few_images_or_groups_are_refused():
         assign_folds(paths(6), [0, 1, 0, 1, 0, 1], groups=list("aaabbb"))
     with pytest.raises(DataError, match=saying("2", "1", "repeat", "instead").pattern):
         assign_folds(paths(6), [0, 1] * 3, folds=1)
+
+
+def alike(*pairs) -> pd.DataFrame:
+    rows = [(f"{one}.jpg", f"{other}.jpg", "re-encoded", is_copy) for one, other, is_copy in pairs]
+    return pd.DataFrame(rows, columns=["path", "other", "how", "is_copy"])
+
+
+def units_of(bound) -> list[list[int]]:
+    """Return the rows that share a number, where there are several."""
+    rows = pd.Series(range(len(bound))).groupby(bound).agg(list)
+    return sorted(unit for unit in rows if len(unit) > 1)
+
+
+def test_groups_files_copies_and_near_duplicates_bind_images_also_through_others(caplog):
+    groups: list[str | None] = ["burst" if row in (3, 4) else None for row in range(60)]
+    digests = [str(max(row, 1)) for row in range(60)]  # 0 and 1 are one file
+    pairs = alike((1, 2, True), (2, 3, False), (10, 11, False), (20, 99, False), (98, 99, True))
+    bound = bound_images(paths(60), groups=groups, digests=digests, alike=pairs)
+    assert units_of(bound) == [[0, 1, 2, 3, 4], [10, 11]]
+    assert not caplog.records
+    fold = assign_folds(paths(60), np.arange(60) % 2, groups=bound).assignments[0]
+    assert len(set(fold[:5].tolist())) == len(set(fold[10:12].tolist())) == 1
+
+
+def test_near_duplicates_that_join_more_than_a_tenth_of_the_images_do_not_bind_folds_but_copies_do(caplog):
+    chain = [(row, row + 1, False) for row in range(5)]
+    copies = [(30, 31, True)]
+    at_a_tenth = bound_images(paths(60), alike=alike(*chain, *copies))
+    assert units_of(at_a_tenth) == [[0, 1, 2, 3, 4, 5], [30, 31]]
+    assert not caplog.records
+    beyond = bound_images(paths(60), alike=alike(*chain, (5, 6, False), (40, 41, False), *copies))
+    assert units_of(beyond) == [[30, 31]]
+    assert says(caplog.messages, "Near duplicates", "7 of 60", "data.group_by")
+
+
+def test_out_of_fold_accuracy_far_above_the_measured_one_is_named():
+    assert optimism_note(wilson(384, 384), wilson(130, 144)) == saying("1.000", "0.903", "data.group_by")
+    assert optimism_note(wilson(350, 384), wilson(130, 144)) == ""
+    assert optimism_note(wilson(384, 384), None) == ""

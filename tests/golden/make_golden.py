@@ -499,7 +499,7 @@ def images() -> dict[str, Any]:
     same = find_duplicates(Fingerprints.of(names, prints))
     found["hashes"] = [f"{int(one.hash):016x}" for one in prints]
     found["thumbnails"] = digest(*[one.thumbnail for one in prints])
-    found["duplicates"] = {"groups": [list(group) for group in same.groups], "threshold": plain(same.threshold)}
+    found["duplicates"] = {"groups": [list(group) for group in same.alike], "threshold": plain(same.threshold)}
     return found
 
 

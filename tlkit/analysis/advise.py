@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
 from tlkit.choices import FOLDS, SEED
+from tlkit.data.checks.alike_table import alike_table
+from tlkit.data.checks.copies import find_copies
+from tlkit.data.checks.image_check import check_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import ModelError
 from tlkit.features.features import Features
-from tlkit.features.folds import assign_folds
+from tlkit.features.folds import assign_folds, bound_images
 from tlkit.inference.devices import choose_device
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
@@ -135,7 +140,7 @@ def advise(
     embedding = embedding or EmbedOptions()
     embedding = replace(embedding, device=choose_device(embedding.device, key="device"))
     found = find_weights(backbones, download=download)  # before the images: a name may be unknown
-    trial = _BackboneTrial(*_images(data), limits, folds, seed, embedding)
+    trial = _BackboneTrial(*_images(data, embedding.decode), limits, folds, seed, embedding)
     there = sum(not one.problem for one in found)
     logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
     ranked: list[tuple[AdvisedBackbone, Mask]] = []
@@ -167,6 +172,7 @@ class _BackboneTrial:
 
     samples: Samples
     groups: tuple[str, ...] | None
+    alike: pd.DataFrame
     limits: Limits
     folds: int
     seed: int
@@ -210,7 +216,8 @@ class _BackboneTrial:
         samples, groups = self._samples_of(features)
         classes, y, digests = samples.classes, samples.targets, features.digest.tolist()
         paths = features.path.tolist()
-        folds = assign_folds(paths, y, folds=self.folds, seed=self.seed, groups=groups, digests=digests)
+        bound = bound_images(paths, groups=groups, digests=digests, alike=self.alike)
+        folds = assign_folds(paths, y, folds=self.folds, seed=self.seed, groups=bound)
         head = probe(features.x, y, classes=classes, kind="logistic", seed=self.seed, folds=folds.assignments[0])
         neighbors = knn_leave_one_out(features.x, y, classes=classes, digests=digests)
         evidence = log_me(features.x, y, classes=classes)
@@ -225,19 +232,24 @@ class _BackboneTrial:
         return Samples(self.samples.root, self.samples.classes, table), groups
 
 
-def _images(data: str | Path | Samples | Run) -> tuple[Samples, tuple[str, ...] | None]:
-    """Return the training images, and, of a run with `data.group_by`, the group of each, which stays in one fold."""
+def _images(
+    data: str | Path | Samples | Run, decode_options: DecodeOptions
+) -> tuple[Samples, tuple[str, ...] | None, pd.DataFrame]:
+    """Return the training images, the group of each in a run with `data.group_by`, and the pairs that are alike."""
     run = data if isinstance(data, Run) else None
     if isinstance(data, str | Path) and Path(data, MARKER).is_file():
         run = open_run(data)
     if run is not None:
         column, samples = run.recipe.data.group_by, run.samples.split("train")
-        return samples, None if column is None else tuple(samples.table[column].fillna("").tolist())
+        groups = None if column is None else tuple(samples.table[column].fillna("").tolist())
+        return samples, groups, run.alike
     samples = data if isinstance(data, Samples) else read_samples(data)  # type: ignore[arg-type]
     train = samples.split("train")
     if len(train) < len(samples):
         logger.info("%d images of val and test are not used.", len(samples) - len(train))
-    return train, None
+    checked = check_images(train, decode_options=decode_options)
+    found = find_copies(checked.samples, checked.fingerprints, decode_options)
+    return train, None, alike_table(checked.samples, found)
 
 
 def best_architecture(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
-from tlkit.analysis.run_analyses import load_run_features
+from tlkit.analysis.run_analyses import load_run_features, measured_accuracy
 from tlkit.choices import FOLDS, REPEATS, HeadKind
-from tlkit.data.checks.duplicates import find_duplicates
-from tlkit.data.checks.image_check import check_images
-from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, did_you_mean
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS, Samples
+from tlkit.stats.connected_components import connected_components
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def audit_labels(
     """Return the images of a run whose labels are probably wrong, most doubtful first; nothing is changed.
 
     The evidence is the out-of-fold prediction of a head on cached features, and the labels of the nearest neighbors.
-    All images are decoded once more to find duplicates, which share a fold. Use a run with a frozen backbone: one that
+    Copies and near duplicates, as the run's fit found them, share a fold. Use a run with a frozen backbone: one that
     was fine-tuned has learned the labels of its training images, wrong ones included.
 
     Args:
@@ -47,7 +48,7 @@ def audit_labels(
         folds: how many.
         repeats: how many times to deal the folds anew for the head; probabilities are averaged.
         embedding: how missing features are computed; default: as the run's recipe states.
-        progress: called with (images read, images in all).
+        progress: called with (images done, images in all) for those whose features are not in the cache.
 
     Raises:
         TlkitError: there is no such run or split, it has no stored model, or its images are too few.
@@ -59,8 +60,7 @@ def audit_labels(
     """
     run = run if isinstance(run, Run) else open_run(run)
     chosen = _splits(run, (splits,) if isinstance(splits, str) else splits)
-    features, samples, groups = load_run_features(run, chosen, embedding=embedding)
-    features = features.of(samples.paths)
+    features, samples, bound = load_run_features(run, chosen, embedding=embedding, progress=progress)
     recipe = run.recipe
     name, strategy = run.directory.name, recipe.strategy.kind
     if strategy != "frozen":
@@ -76,11 +76,11 @@ def audit_labels(
         folds=folds,
         repeats=repeats,
         seed=recipe.seed,
-        groups=groups,
-        duplicates=_duplicates(samples, DecodeOptions.of(recipe.data), progress),
+        groups=bound,
+        duplicates=_copies(samples, run.alike),
         confidence=recipe.evaluate.confidence,
     )
-    return replace(found, run=name, strategy=strategy)
+    return replace(found, run=name, strategy=strategy, measured=measured_accuracy(run))
 
 
 def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
@@ -94,9 +94,14 @@ def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(splits) if splits else known
 
 
-def _duplicates(samples: Samples, decode_options: DecodeOptions, progress: Progress | None) -> list[list[int]]:
-    """Return sets of rows that show the same picture, also where it was re-encoded, scaled or mirrored."""
-    checked = check_images(samples, decode_options=decode_options, progress=progress)
+def _copies(samples: Samples, alike: pd.DataFrame) -> list[list[int]]:
+    """Return sets of rows that show the same picture."""
     row_of = {path: row for row, path in enumerate(samples.table["path"])}
-    rows = [row_of[path] for path in checked.samples.table["path"]]
-    return [[rows[place] for place in group] for group in find_duplicates(checked.fingerprints).groups]
+    pairs = zip(alike["path"], alike["other"], alike["is_copy"], strict=True)
+    joined = [
+        (row_of[one], row_of[other]) for one, other, is_copy in pairs if is_copy and {one, other} <= row_of.keys()
+    ]
+    sets: dict[int, list[int]] = defaultdict(list)
+    for row, number in enumerate(connected_components(len(samples), joined).tolist()):
+        sets[number].append(row)
+    return [rows for rows in sets.values() if len(rows) > 1]

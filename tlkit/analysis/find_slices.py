@@ -190,7 +190,7 @@ def _select(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
 def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> Ints:
     """Return the unit of each image: copies of a picture, and clusters of the audit or groups of the split."""
     measured = np.flatnonzero(table[DIGEST].notna().to_numpy())
-    groups = find_duplicates(fingerprints_of(table.iloc[measured])).groups
+    groups = find_duplicates(fingerprints_of(table.iloc[measured])).alike
     copies = [[int(measured[row]) for row in group] for group in groups]
     unit_columns = (options.unit_column, run.recipe.data.group_by)
     names = [name for name in unit_columns if name in predictions.group_columns]

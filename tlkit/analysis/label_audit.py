@@ -65,6 +65,7 @@ class LabelAudit:
         run: name of the run whose images they are; "" for features from elsewhere.
         strategy: kind of the run's strategy. A backbone that is not frozen has learned the labels, wrong ones too.
         left_out: images that are not judged, by class: those of classes with fewer images than folds.
+        measured: accuracy of the run on held-out images; None = not measured.
     """
 
     classes: tuple[str, ...]
@@ -79,6 +80,7 @@ class LabelAudit:
     run: str = ""
     strategy: str = "frozen"
     left_out: Mapping[str, int] = field(default_factory=dict)
+    measured: Estimate | None = None
 
     @property
     def total(self) -> int:
@@ -130,6 +132,7 @@ class LabelAudit:
             suspects=suspects,
             wrong=Estimate.from_dict(values["wrong"]),
             accuracy=Estimate.from_dict(values["accuracy"]),
+            measured=Estimate.from_dict(values["measured"]) if values.get("measured") else None,
             **plain,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.errors import first_few
+from tlkit.features.folds import optimism_note
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
             notes=(
                 _suspects_sentence(audit),
                 _guess_sentence(audit),
+                *filter(None, [optimism_note(audit.accuracy, audit.measured)]),
                 *([_left_out_sentence(audit)] if audit.left_out else []),
                 *([] if audit.strategy == "frozen" else [fine_tuned_sentence(audit.run, audit.strategy)]),
             ),

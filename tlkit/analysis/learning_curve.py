@@ -14,7 +14,7 @@ from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
 from tlkit.choices import CONFIDENCE, CURVE_REPEATS, FOLDS, SEED
 from tlkit.errors import DataError
-from tlkit.features.folds import assign_folds, hash_rows
+from tlkit.features.folds import assign_folds, bound_images, hash_rows, max_folds
 from tlkit.features.heads.fit_head import (
     ClassWeight,
     cross_validate,
@@ -54,6 +54,7 @@ def learning_curve(
     groups: Sequence[Hashable | None] | None = None,
     class_weight: ClassWeight = None,
     confidence: float = CONFIDENCE,
+    measured: Estimate | None = None,
 ) -> LearningCurve:
     """Return out-of-fold accuracy at increasing numbers of training images per class.
 
@@ -65,7 +66,8 @@ def learning_curve(
     Arguments as in `fit_head`. `sizes` are images per class, at least 2 each; of a smaller class all are used; default:
     8 sizes, evenly spaced on a logarithmic scale up to the images of the largest class outside a fold. `repeats` are
     repeats of the cross-validation, each with other folds and subsets. `keys` identify the images, such as paths, and
-    `digests` (sha256 of each file) keep copies in one fold; default for both: hashes of the features.
+    `digests` (sha256 of each file) keep copies in one fold; default for both: hashes of the features. `measured` is
+    the accuracy on held-out images, with which the curve's last point is compared.
 
     Raises:
         DataError: the features are no finite matrix, a size is below 2, or the images are too few.
@@ -75,9 +77,9 @@ def learning_curve(
     x, codes = validate_features(x, y, classes)
     hashes = hash_rows(x) if keys is None or digests is None else []
     names = hashes if keys is None else list(keys)
+    bound = np.asarray(bound_images(names, groups=groups, digests=hashes if digests is None else digests))
     _require_images(codes, folds)
-    copies = hashes if digests is None else digests
-    assigned = assign_folds(names, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=copies)
+    assigned = assign_folds(names, codes, folds=folds, repeats=repeats, seed=seed, groups=bound.tolist())
     model = _HeadModel(kind, tuple(classes), class_weight, seed)
     per_class = _sizes(sizes, codes, folds)
     right = np.zeros((len(per_class), len(codes)))  # share of right predictions of each image at each size
@@ -90,7 +92,7 @@ def learning_curve(
             for place, size in enumerate(per_class):
                 train = order[_position(codes[order]) < size]
                 if size not in chosen:
-                    chosen[size] = model.settings(x[train], codes[train])
+                    chosen[size] = model.settings(x[train], codes[train], bound[train])
                 predicted = model.predict(x[train], codes[train], x[test], settings=chosen[size])
                 right[place, test] += (predicted == codes[test]) / repeats
                 used[place, repeat, number] = len(train)
@@ -100,7 +102,7 @@ def learning_curve(
         for place, size in enumerate(per_class)
     )
     law, resampled = fit_curve(images, right, seed=seed)
-    return LearningCurve(kind, len(codes), len(classes), points, law, resampled, folds, repeats, confidence)
+    return LearningCurve(kind, len(codes), len(classes), points, law, resampled, folds, repeats, confidence, measured)
 
 
 def fit_curve(images: Sequence[float], right: Floats, *, seed: int = SEED) -> tuple[Floats, Floats]:
@@ -147,11 +149,13 @@ class _HeadModel:
     class_weight: ClassWeight
     seed: int
 
-    def settings(self, x: Features, y: Ints) -> Settings:
-        """Return the settings chosen by cross-validation on these images."""
+    def settings(self, x: Features, y: Ints, bound: Ints) -> Settings:
+        """Return the settings chosen by cross-validation on these images; those of one number (N,) share a fold."""
         keys = hash_rows(x)
-        folds = min(5, len(set(keys)), int(np.bincount(y).max()))
-        fold = assign_folds(keys, y, folds=max(2, folds), seed=self.seed, digests=keys).assignments[0]
+        units = bound.tolist() if len(np.unique(bound)) > 1 else None
+        folds = min(5, max_folds(len(y), groups=units, digests=keys), int(np.bincount(y).max()))
+        assigned = assign_folds(keys, y, folds=max(2, folds), seed=self.seed, groups=units, digests=keys)
+        fold = assigned.assignments[0]
         found = cross_validate(
             x, y, kind=self.kind, classes=self.classes, fold=fold, seed=self.seed, class_weight=self.class_weight
         )

@@ -55,6 +55,7 @@ class LearningCurve:
         folds: of the cross-validation.
         repeats: of the cross-validation.
         confidence: level of the intervals.
+        measured: accuracy on held-out images, such as test; None = not measured.
     """
 
     kind: HeadKind
@@ -66,6 +67,7 @@ class LearningCurve:
     folds: int
     repeats: int
     confidence: float
+    measured: Estimate | None = None
 
     def gain(self, more: int) -> Estimate:
         """Return the predicted gain of accuracy from more images, in [-1, 1], if they are like the present ones.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tlkit.features.folds import optimism_note
 from tlkit.features.heads.head_kinds import format_settings
 from tlkit.stats.estimate import signed_number
 from tlkit.tables import Column, Table, counted
@@ -33,7 +34,7 @@ def curve_tables(curve: LearningCurve, *, more: int | None = None) -> tuple[Tabl
                 (point.per_class, point.images, point.accuracy, format_settings(point.settings))
                 for point in curve.points
             ),
-            notes=(_basis(curve), gain_sentence(curve, more)),
+            notes=tuple(filter(None, (_basis(curve), _optimism(curve), gain_sentence(curve, more)))),
         ),
     )
 
@@ -64,6 +65,10 @@ def _basis(curve: LearningCurve) -> str:
         f"Accuracy of a {curve.kind} head on all {curve.n:,} images, each predicted by heads fitted without it "
         f"({curve.folds} folds{times}); {100 * curve.confidence:g} % intervals."
     )
+
+
+def _optimism(curve: LearningCurve) -> str:
+    return optimism_note(curve.points[-1].accuracy, curve.measured) if curve.points else ""
 
 
 def _points(share: float, gain: Estimate) -> str:

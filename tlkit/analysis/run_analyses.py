@@ -11,11 +11,13 @@ from tlkit.analysis.out_of_fold import OutOfFold
 from tlkit.analysis.out_of_fold import out_of_fold as out_of_fold_of_features
 from tlkit.choices import CURVE_REPEATS, FOLDS, REPEATS, HeadKind
 from tlkit.features.features import Features
+from tlkit.features.folds import bound_images
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import Samples
+from tlkit.stats.estimate import Estimate
 
 
 def learning_curve(
@@ -46,7 +48,7 @@ def learning_curve(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = load_run_features(run, ("train",), embedding=embedding, progress=progress)
+    features, samples, bound = load_run_features(run, ("train",), embedding=embedding, progress=progress)
     return curve_of_features(
         features.x,
         samples.targets,
@@ -58,8 +60,9 @@ def learning_curve(
         seed=run.recipe.seed,
         keys=features.path.tolist(),
         digests=features.digest.tolist(),
-        groups=groups,
+        groups=bound,
         confidence=run.recipe.evaluate.confidence,
+        measured=measured_accuracy(run),
     )
 
 
@@ -86,7 +89,7 @@ def out_of_fold(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = load_run_features(run, ("train",), embedding=embedding, progress=progress)
+    features, samples, bound = load_run_features(run, ("train",), embedding=embedding, progress=progress)
     return out_of_fold_of_features(
         features.x,
         samples.targets,
@@ -96,16 +99,15 @@ def out_of_fold(
         folds=folds,
         repeats=repeats,
         seed=run.recipe.seed,
-        digests=features.digest.tolist(),
-        groups=groups,
+        groups=bound,
         group_table=samples.groups.reset_index(drop=True),
     )
 
 
 def load_run_features(
     run: Run, splits: Sequence[str], *, embedding: EmbedOptions | None = None, progress: Progress | None = None
-) -> tuple[Features, Samples, list[str] | None]:
-    """Return features and samples of some splits' readable images, row for row, and what folds must not tear apart."""
+) -> tuple[Features, Samples, list[int]]:
+    """Return features and samples of some splits' readable images, row for row, and which share a fold."""
     features = embed_run(run, splits=splits, options=embedding, progress=progress)
     samples = run.samples
     kept = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
@@ -113,4 +115,18 @@ def load_run_features(
     samples = Samples(samples.root, samples.classes, table)
     column = run.recipe.data.group_by
     groups = None if column is None else table[column].fillna("").tolist()
-    return features.of(samples.paths), samples, groups
+    features = features.of(samples.paths)
+    bound = bound_images(features.path.tolist(), groups=groups, digests=features.digest.tolist(), alike=run.alike)
+    return features, samples, bound
+
+
+def measured_accuracy(run: Run, split: str = "test") -> Estimate | None:
+    """Return the stored accuracy of a run on a split, without leaks where there are some.
+
+    None where there is none, or where the backbone was fine-tuned: it has seen the images that are predicted out of
+    fold, so that the two accuracies cannot be compared.
+    """
+    if split not in run.directory.predicted_splits or run.recipe.strategy.kind != "frozen":
+        return None
+    evaluation = run.evaluation(split)
+    return evaluation.accuracy if evaluation.without_leaks is None else evaluation.without_leaks.accuracy

@@ -122,6 +122,7 @@ def _copy_parent(
         (old.split, directory.split),
         (old.excluded, directory.excluded),
         (old.leaks, directory.leaks),
+        (old.alike, directory.alike),
         (old.attribution, directory.attribution),
     ):
         if source.is_file():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from tlkit.choices import OnLeak
+from tlkit.data.checks.alike_table import ALIKE, alike_table
+from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
-from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks, warn_of_label_conflicts
+from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, warn_of_label_conflicts, warn_of_near_duplicates
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
@@ -32,11 +36,13 @@ class LoadedDataset:
         checked: the findings of the check; None without a check.
         leaks: the images of val and test that are also in an earlier split, before any were dropped; None
             without a check.
+        alike: pairs of images whose pictures are alike, as `alike_table` gives them; empty without a check.
     """
 
     samples: Samples
     checked: CheckedImages | None = None
     leaks: Leaks | None = None
+    alike: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ALIKE)))
 
     @property
     def excluded(self) -> tuple[tuple[str, str], ...]:
@@ -119,6 +125,7 @@ class Source:
         """
         checked: CheckedImages | None = None
         leaks: Leaks | None = None
+        alike = pd.DataFrame(columns=list(ALIKE))
         samples = listed = self._read()
         if self.quarantine is not None:
             samples = listed = exclude_quarantined(samples, self.quarantine)
@@ -138,9 +145,11 @@ class Source:
         before, samples = samples, apply_decisions(samples, self._labels)
         if checked is not None:
             kept = before.table[PATH].isin(samples.table[PATH]).to_numpy()
-            copies = find_copies(checked.fingerprints.take(kept))
-            warn_of_label_conflicts(samples, copies)
-            leaks = find_leaks(samples, copies, group_by=self.plan.group_by)
+            found = find_copies(samples, checked.fingerprints.take(kept), self.decode_options)
+            alike = alike_table(samples, found)
+            warn_of_label_conflicts(samples, found)
+            leaks = find_leaks(samples, found, group_by=self.plan.group_by)
+            warn_of_near_duplicates(samples, found, leaks.table)
             samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
         counts = samples.counts().sum()
         logger.info(
@@ -153,7 +162,7 @@ class Source:
             logger.info("No val images: training runs without validation.")
         given = self.root.group_columns if isinstance(self.root, Samples) else ()
         split_only = set(self.plan.columns) - {*self._groups, *given}
-        return LoadedDataset(samples.without_columns(split_only), checked, leaks)
+        return LoadedDataset(samples.without_columns(split_only), checked, leaks, alike)
 
     def _read(self) -> Samples:
         """Return the table of images with the columns for groups and split, before images are held out."""

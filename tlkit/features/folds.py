@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.errors import DataError, first_few
 from tlkit.stats.connected_components import connected_components
+from tlkit.stats.estimate import Estimate
 
 logger = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
+MOST_ALIKE = 0.1
+"""Near duplicates that join a larger share of the images into one unit do not bind folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,51 @@ class Folds:
 
     def __post_init__(self) -> None:
         self.assignments.setflags(write=False)
+
+
+def bound_images(
+    keys: Sequence[str],
+    *,
+    groups: Sequence[Hashable | None] | None = None,
+    digests: Sequence[str] | None = None,
+    alike: pd.DataFrame | None = None,
+) -> list[int]:
+    """Return which images must share a fold, as `groups` of `assign_folds`: a number per image.
+
+    Images of one group, copies of a picture and near duplicates are bound to each other, also through others. Where
+    near duplicates join more than a tenth of the images into one unit, as in a dataset of frames of one scene, they do
+    not bind any, and the log says so.
+
+    Args:
+        keys: paths of the images, N different texts.
+        groups: what must stay in one fold, such as a patient or a burst, one per image; None and "" = no group.
+        digests: sha256 of each file; "" = unknown.
+        alike: pairs of paths that are alike, with the columns `path`, `other` and `is_copy`; those of other images do
+            not count.
+    """
+    n, row = len(keys), {key: place for place, key in enumerate(keys)}
+    ties = [labels for labels in (groups, digests) if labels is not None]
+    near: list[tuple[int, int]] = []
+    copies: list[tuple[int, int]] = []
+    if alike is not None:
+        for one, other, is_copy in zip(alike["path"], alike["other"], alike["is_copy"], strict=True):
+            if one in row and other in row:
+                (copies if is_copy else near).append((row[one], row[other]))
+    joined = [*copies, *(unit for unit in _units(n, ties) if len(unit) > 1)]
+    bound = connected_components(n, joined)
+    if not near:
+        return [int(unit) for unit in bound]
+    with_near = connected_components(n, [*copies, *near])
+    largest = int(np.bincount(with_near)[with_near[[one for one, _ in near]]].max())
+    if largest > MOST_ALIKE * n:
+        logger.warning(
+            "Near duplicates join %d of %d images into one chain, more than a tenth: they do not bind images to one "
+            "fold, so out-of-fold figures may be too high. State data.group_by for images of one scene or burst.",
+            largest,
+            n,
+        )
+        return [int(unit) for unit in bound]
+    return [int(unit) for unit in connected_components(n, [*joined, *near])]
 
 
 def assign_folds(
@@ -102,6 +151,20 @@ def warn_rare_classes(folds: Folds, classes: Sequence[str]) -> None:
             len(names),
             first_few(names),
         )
+
+
+def optimism_note(out_of_fold: Estimate, measured: Estimate | None) -> str:
+    """Return a warning where out-of-fold accuracy lies above the measured accuracy, by their intervals; else ""."""
+    if measured is None or out_of_fold.value is None or measured.value is None:
+        return ""
+    assert out_of_fold.low is not None and measured.high is not None, "an estimate with a value has an interval"
+    if out_of_fold.low <= measured.high:
+        return ""
+    return (
+        f"Out-of-fold accuracy, {out_of_fold.format()}, lies far above the accuracy measured on held-out images, "
+        f"{measured.format()}: images in different folds probably show the same scene or object. State data.group_by; "
+        "until then expect the measured accuracy."
+    )
 
 
 def hash_rows(x: npt.NDArray[np.floating]) -> list[str]:

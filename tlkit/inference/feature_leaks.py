@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit.choices import OnLeak
 from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
-from tlkit.data.checks.leaks import describe_leaks, find_leaks
+from tlkit.data.checks.leaks import describe_leaks, find_leaks, warn_of_near_duplicates
 from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError
@@ -29,7 +29,7 @@ def feature_duplicate_pairs(
     gray_thumbnails: GrayThumbnails | None = None,
     decode_options: DecodeOptions = DecodeOptions(),
 ) -> list[Pair]:
-    """Return the pairs of near duplicates in different splits that are not known leaks; see `add_feature_leaks`."""
+    """Return the pairs in different splits that are alike and no known leaks; see `add_feature_leaks`."""
     rows = rows_of(samples, features.path)
     order = rows.argsort()
     known = _known(samples, leaks)
@@ -54,7 +54,7 @@ def add_feature_leaks(
     gray_thumbnails: GrayThumbnails | None = None,
     decode_options: DecodeOptions = DecodeOptions(),
 ) -> pd.DataFrame:
-    """Return the known leaks, followed by those that features find.
+    """Return the known leaks, followed by those that features find; near duplicates are only named in the log.
 
     Args:
         samples: the images of all splits.
@@ -74,8 +74,10 @@ def add_feature_leaks(
     pairs = feature_duplicate_pairs(
         samples, features, leaks, gray_thumbnails=gray_thumbnails, decode_options=decode_options
     )
-    table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
+    found = DuplicateSet((), 1.0).joined(pairs)
+    table = find_leaks(samples, found).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
+    warn_of_near_duplicates(samples, found, pd.concat([leaks, table]))
     if table.empty:
         return leaks
     counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
@@ -103,8 +105,8 @@ def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
     for path, duplicate_of, how in leaks[["path", "duplicate_of", "how"]].itertuples(index=False):
         if how in DUPLICATE_KINDS and path in row_of and duplicate_of in row_of:
             first, second = sorted((row_of[path], row_of[duplicate_of]))
-            pairs.append(Pair(first, second, how, 1.0))
-    return DuplicateSet((), (), 1.0).joined(pairs)
+            pairs.append(Pair(first, second, how, 1.0, True))
+    return DuplicateSet((), 1.0).joined(pairs)
 
 
 def rows_of(samples: Samples, paths: npt.NDArray[np.str_]) -> npt.NDArray[np.intp]:

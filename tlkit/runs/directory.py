@@ -145,6 +145,11 @@ class RunDirectory:
         return self.path / "leaks.csv"
 
     @property
+    def alike(self) -> Path:
+        """Pairs of images that are copies or near duplicates, CSV."""
+        return self.path / "alike.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of Lightning's checkpoints."""
         return self.path / "checkpoints"

@@ -14,7 +14,7 @@ from tlkit.audit.groups.group_columns import MAX_VALUES, By, columns_of
 from tlkit.audit.groups.intersections import membership_of, validate_columns
 from tlkit.errors import PredictionsError
 from tlkit.features.features import Features
-from tlkit.features.folds import assign_folds
+from tlkit.features.folds import assign_folds, bound_images
 from tlkit.features.repair import GroupedFeatures
 from tlkit.runs.run import Run
 from tlkit.samples import SPLIT, Samples
@@ -80,7 +80,7 @@ class GroupedImages:
         judged: code of each image's group, -1 = in none.
         names: of those groups.
         judged_by: what they are: "class", a column, or an intersection.
-        fold_groups: value of `data.group_by` of each image; images of one value share a fold. None = no such column.
+        bound: which images share a fold, one number per image (see `bound_images`).
         seed: of the folds.
     """
 
@@ -90,7 +90,7 @@ class GroupedImages:
     judged: Ints
     names: tuple[str, ...]
     judged_by: str
-    fold_groups: tuple[str, ...] | None
+    bound: tuple[int, ...]
     seed: int
 
     @classmethod
@@ -127,9 +127,11 @@ class GroupedImages:
         position = np.full(len(names), -1, dtype=np.int64)
         position[taken] = np.arange(len(taken))
         column = run.recipe.data.group_by
-        fold_groups = None if column is None else tuple(table[column].fillna("").tolist())
+        fold_groups = None if column is None else table[column].fillna("").tolist()
+        digests = features.digest.tolist()
+        bound = bound_images(features.path.tolist(), groups=fold_groups, digests=digests, alike=run.alike)
         kept = tuple(names[i] for i in taken)
-        return cls(features, found, attribute, position[code], kept, what, fold_groups, run.recipe.seed)
+        return cls(features, found, attribute, position[code], kept, what, tuple(bound), run.recipe.seed)
 
     def rows(self, split: str) -> Ints:
         """Return the rows of a split."""
@@ -143,14 +145,12 @@ class GroupedImages:
         """
         rows = self.rows(split)
         y, attribute = self.samples.targets[rows], self.attribute[rows]
-        fold_groups = None if self.fold_groups is None else [self.fold_groups[row] for row in rows]
         assigned = assign_folds(
             self.features.path[rows].tolist(),
             y * (int(self.attribute.max()) + 1) + attribute,
             folds=folds,
             seed=self.seed,
-            groups=fold_groups,
-            digests=self.features.digest[rows].tolist(),
+            groups=[self.bound[row] for row in rows],
         )
         return GroupedFeatures(np.asarray(self.features.x[rows]), y, attribute, assigned.assignments[0])
 

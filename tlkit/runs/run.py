@@ -32,7 +32,7 @@ from tlkit.runs.compare_runs import compare_with
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
-from tlkit.runs.run_tables import read_excluded, read_history, read_leaks
+from tlkit.runs.run_tables import read_alike, read_excluded, read_history, read_leaks
 from tlkit.samples import Samples
 
 
@@ -93,6 +93,11 @@ class Run:
     def leaks(self) -> pd.DataFrame:
         """Images of val and test also in an earlier split: path, split, duplicate_of, duplicate_split, how, dropped."""
         return read_leaks(self.directory)
+
+    @property
+    def alike(self) -> pd.DataFrame:
+        """Pairs of images that are copies or near duplicates: path, other, how, is_copy."""
+        return read_alike(self.directory)
 
     @property
     def repair(self) -> Repair | None:

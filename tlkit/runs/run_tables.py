@@ -1,4 +1,7 @@
-"""Reads a run's CSV files: metrics by epoch, excluded images, leaks. A missing file gives an empty table."""
+"""Reads a run's CSV files: metrics by epoch, excluded images, leaks, pairs that are alike.
+
+A missing file gives an empty table.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from tlkit.runs.directory import RunDirectory
 
 EXCLUDED_COLUMNS = ("path", "reason")
 LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "dropped")
+ALIKE_COLUMNS = ("path", "other", "how", "is_copy")
 
 
 def read_history(directory: RunDirectory) -> pd.DataFrame:
@@ -56,3 +60,12 @@ def read_leaks(directory: RunDirectory) -> pd.DataFrame:
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")
     table = read_table(path, columns=LEAK_COLUMNS, what="table of leaks")
     return table[list(LEAK_COLUMNS)].reset_index(drop=True)
+
+
+def read_alike(directory: RunDirectory) -> pd.DataFrame:
+    """Return the pairs of images that are copies (`is_copy`) or near duplicates."""
+    path = directory.alike
+    if not path.is_file():
+        return pd.DataFrame(columns=list(ALIKE_COLUMNS)).astype({"is_copy": bool})
+    table = read_table(path, columns=ALIKE_COLUMNS, what="table of images that are alike")[list(ALIKE_COLUMNS)]
+    return table.reset_index(drop=True).assign(is_copy=(table["is_copy"] == "True").to_numpy())

@@ -25,6 +25,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
+from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -44,6 +45,7 @@ from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of
 from tlkit.samples import Samples
+from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop
@@ -53,7 +55,7 @@ from tlkit.training.environment import environment_of
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
-from tlkit.training.tracked_results import track_data, track_report, track_split
+from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
 
 logger = logging.getLogger(__name__)
@@ -155,6 +157,7 @@ def _run_steps(
         warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
+        _warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
             track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)
 
@@ -164,7 +167,8 @@ def _run_steps(
             contents = _report_contents(prepared, inputs, trained, reported)
             write_report(directory.report, contents)
             track_report(tracker, directory.path, contents)
-        _track_model(tracker, directory, trained, inputs, best="val" in predictions or trained.head is not None)
+        chosen = "val" in predictions or trained.head is not None
+        track_model(tracker, directory.model, trained.card.to_dict(), inputs.environment, best=chosen)
     return trained.outcome
 
 
@@ -235,6 +239,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -
         directory.write_text(directory.attribution, inputs.attribution)
     directory.write_json(directory.environment, inputs.environment)
     _write_table(directory, directory.leaks, inputs.leaks)
+    _write_table(directory, directory.alike, data.dataset.alike)
 
 
 def _open_tracker(
@@ -350,13 +355,14 @@ def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation
         store_judgements(directory, file, found)
 
 
-def _track_model(
-    tracker: Tracker, directory: RunDirectory, trained: TrainedModel, inputs: Inputs, *, best: bool
-) -> None:
-    """Record the stored model with the fingerprint of its data; alias "best" where val or cross-validation chose it."""
-    data = {name: inputs.environment["data"][name] for name in ("fingerprint", "images")}
-    metadata = {**trained.card.to_dict(), "data": data}
-    tracker.log_model(directory.model, metadata=metadata, aliases=("best",) if best else ())
+def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
+    """Log where the out-of-fold accuracy of a scikit-learn head lies far above its accuracy on test."""
+    stated = head.get("out_of_fold_accuracy")
+    if stated and judged.split == "test":
+        clean = judged.evaluation.without_leaks
+        measured = judged.evaluation.accuracy if clean is None else clean.accuracy
+        if note := optimism_note(Estimate.from_dict(stated), measured):
+            logger.warning("%s", note)
 
 
 def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tlkit.features.features import Features
-from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
+from tlkit.features.folds import assign_folds, bound_images, max_folds, warn_rare_classes
 from tlkit.features.heads import Head, choose_head, fit_head
 from tlkit.features.heads.head_store import HEAD_FILE
 from tlkit.features.heads.head_tables import facts_sentence
@@ -26,8 +26,8 @@ FOLDS = 5
 def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
     """Return the head of a recipe, fitted to the features of its training images, and put it into the classifier.
 
-    Folds are assigned by seed and path; copies of a file, and images of one value of `data.group_by`, share a fold. A
-    linear head becomes a layer of the network; any other replaces the layer.
+    Folds are assigned by seed and path; copies and near duplicates, and images of one value of `data.group_by`, share a
+    fold (see `bound_images`). A linear head becomes a layer of the network; any other replaces the layer.
 
     Args:
         prepared: the prepared recipe.
@@ -43,10 +43,11 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
     y, column = samples.targets[rows], recipe.data.group_by
     groups = None if column is None else samples.table[column].fillna("").iloc[rows].tolist()
     digests = features.digest.tolist()
-    folds = max(2, min(FOLDS, max_folds(len(y), groups=groups, digests=digests)))
+    bound = bound_images(features.path.tolist(), groups=groups, digests=digests, alike=prepared.data.dataset.alike)
+    folds = max(2, min(FOLDS, max_folds(len(y), groups=bound)))
     if folds < FOLDS:
         logger.info("head: cross-validated in %d folds instead of %d, because the images fill no more.", folds, FOLDS)
-    folds_of = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
+    folds_of = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=bound)
     warn_rare_classes(folds_of, classifier.classes)
     weights = class_weights(recipe.train.class_weights, prepared.data.samples)
     word, facts = head_kind(recipe), dict[str, Any]()

@@ -52,6 +52,14 @@ def track_report(tracker: Tracker, folder: Path, contents: RunContents) -> None:
         tracker.log_report(write_report(folder / "wandb" / "report.html", public))
 
 
+def track_model(
+    tracker: Tracker, folder: Path, facts: Mapping[str, Any], environment: Mapping[str, Any], *, best: bool
+) -> None:
+    """Record the stored model with the fingerprint of its data; alias "best" where val or cross-validation chose it."""
+    data = {name: environment["data"][name] for name in ("fingerprint", "images")}
+    tracker.log_model(folder, metadata={**facts, "data": data}, aliases=("best",) if best else ())
+
+
 def summary_of(evaluation: Evaluation) -> dict[str, float | int | None]:
     """Return the figures of an evaluation by name, each with the ends of its interval, such as accuracy_low.
 

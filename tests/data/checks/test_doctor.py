@@ -153,6 +153,9 @@ def plant_relations(root: Path, fresh) -> dict[str, list[str]]:
     """Plant copies and classes out of proportion; return which items each kind of finding must name."""
     leak = root / "val" / "dog" / "leak.jpg"
     Image.open(root / "train" / "dog" / "03.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(leak, quality=70)
+    painted = Image.open(root / "train" / "dog" / "06.jpg")
+    painted.paste((255, 255, 255), (40, 30, 52, 42))
+    painted.save(root / "train" / "dog" / "painted.png")
     shutil.copy(root / "train" / "dog" / "05.jpg", root / "train" / "dog" / "copy.jpg")
     Image.open(root / "val" / "dog" / "07.jpg").resize((64, 48)).save(root / "val" / "cat" / "label.png")
     for label, count in (("Dog", 12), ("rare", 2), ("many", 30)):
@@ -163,6 +166,7 @@ def plant_relations(root: Path, fresh) -> dict[str, list[str]]:
     return {
         "across-splits": ["train/dog/03.jpg = val/dog/leak.jpg"],
         "across-labels": ["val/cat/label.png = val/dog/07.jpg"],
+        "near-duplicates": ["train/dog/06.jpg ~ train/dog/painted.png"],
         "copies": ["train/dog/05.jpg = train/dog/copy.jpg", "val/cat/label.png = val/dog/07.jpg"],
         "case-collisions": ["'Dog' and 'dog'"],
         "few-images": ["rare (2)"],
@@ -222,7 +226,7 @@ def test_a_sound_dataset_has_no_findings(tmp_path):
 def test_every_planted_fault_is_found_and_nothing_else(garden):
     _, planted, diagnosis, _ = garden
     assert len(planted) >= 30
-    wholes = {"copies", "across-splits", "across-labels"}
+    wholes = {"copies", "across-splits", "across-labels", "near-duplicates"}
     found = {f.kind: sorted(f.files if f.files and f.kind not in wholes else f.items) for f in diagnosis.findings}
     assert found == {kind: sorted(items, key=str) for kind, items in planted.items()}
     assert all(finding.severity == KINDS[finding.kind].severity for finding in diagnosis.findings)

@@ -24,7 +24,7 @@ from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.samples import Samples
 
-NOTHING = DuplicateSet((), (), 1.0)
+NOTHING = DuplicateSet((), 1.0)
 FOUND = [("test/04.png", "train/30.png", "cropped"), ("test/05.png", "train/31.png", "edited")]
 
 

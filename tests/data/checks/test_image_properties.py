@@ -57,4 +57,4 @@ def test_each_readable_image_has_a_row_with_type_camera_and_digest(tmp_path):
     assert table.loc["a.jpg", "camera"] == "Acme X1"
     assert table["camera"].isna().tolist() == [False, True, True]
     assert calls == [(4, 4)]
-    assert find_duplicates(fingerprints_of(table)).groups == ((0, 2),)
+    assert find_duplicates(fingerprints_of(table)).alike == ((0, 2),)

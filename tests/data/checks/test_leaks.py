@@ -14,7 +14,7 @@ from messages import saying, says
 from PIL import Image
 from scenes import scene
 
-from tlkit.data.checks import leaks as leaks_module
+from tlkit.data.checks import copies as copies_module
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.leaks import find_leaks
 from tlkit.errors import DataError
@@ -64,10 +64,12 @@ def test_leaked_test_images_are_found_and_no_others(planted, lines):
     duplicate_of_path = table.set_index("path")["duplicate_of"]
     for path in found & leaked:
         assert Path(duplicate_of_path[path]).stem == f"z{Path(path).stem}"
-    assert set(table["how"]) == {"near", "mirrored"}
+    assert set(table["how"]) == {"re-encoded", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
     how = table["how"].value_counts()
-    assert warning == saying(f"{len(found)} of 200", how["near"], f"{how['mirrored']} mirrored", "test/bee/007.jpg")
+    assert warning == saying(
+        f"{len(found)} of 200", how["re-encoded"], f"{how['mirrored']} mirrored", "test/bee/007.jpg"
+    )
 
 
 def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
@@ -127,7 +129,7 @@ def test_dropping_the_last_training_image_of_a_class_is_refused(tmp_path, make_i
 
 
 def test_very_many_images_are_compared_by_digest_only(three_splits, monkeypatch, lines):
-    monkeypatch.setattr(leaks_module, "MOST_COMPARED", 10)
+    monkeypatch.setattr(copies_module, "MOST_COMPARED", 10)
     (three_splits / "test/bee/9.png").write_bytes((three_splits / "train/bee/2.png").read_bytes())
     data = data_module(three_splits, num_workers=0)
     table = data.dataset.leaks.table
@@ -162,7 +164,7 @@ def test_an_image_leaks_by_group_if_and_only_if_an_earlier_split_has_the_group(r
     table = pd.DataFrame(rows, columns=["split", "patient"])
     table = table.assign(path=[f"{row}.png" for row in range(len(rows))], label="a", digest=table.index.astype(str))
     samples = Samples(Path(), ("a",), table[["path", "label", "split", "digest", "patient"]])
-    found = find_leaks(samples, DuplicateSet((), (), 1.0), group_by="patient")
+    found = find_leaks(samples, DuplicateSet((), 1.0), group_by="patient")
     earlier = {"train": (), "val": ("train",), "test": ("train", "val")}
     expected = {
         f"{place}.png"

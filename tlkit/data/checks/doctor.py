@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.diagnosis import Diagnosis, make_finding
-from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints, find_duplicates
+from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
 from tlkit.data.checks.image_examination import ImageExamination, examine_file, unnamed_image
@@ -73,7 +74,8 @@ def diagnose(
     samples = Samples(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
-    duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.fingerprint for f in examined]))
+    prints = Fingerprints.of([f.digest for f in examined], [f.fingerprint for f in examined])
+    duplicates = find_copies(samples, prints, decode_options)
     if find_more is not None:
         gray_thumbnails = {f.digest: f.gray_thumbnail for f in examined if f.gray_thumbnail is not None}
         duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, gray_thumbnails)
@@ -143,6 +145,14 @@ def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str,
         for group in groups:
             files = tuple(paths[row] for row in group)
             items[kind].append((" = ".join(files), files))
+    for pair in duplicates.near:
+        files = (paths[pair.first], paths[pair.second])
+        apart = [
+            " and ".join(sorted({values[pair.first], values[pair.second]}))
+            for values in (splits, labels)
+            if values[pair.first] != values[pair.second]
+        ]
+        items["near-duplicates"].append((" ~ ".join(files) + (f" ({'; '.join(apart)})" if apart else ""), files))
 
 
 def _within_a_split(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, ...]]:

@@ -1,24 +1,32 @@
-"""Duplicates: identical files, and pictures saved again, scaled, mirrored or turned by multiples of 90 degrees.
+"""Pictures that are alike: as they are, or mirrored or turned by multiples of 90 degrees.
+
+A pair of them has one of three degrees of certainty: identical pixels; the same picture saved again, scaled or turned,
+which `find_copies` finds out from all of their pixels; or a near duplicate, which a person decides on.
 
 1. Files with equal digests are identical.
 2. The others get a perceptual hash: the signs of 64 low frequencies of the cosine transform at 32 x 32 (after Zauner
    2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1, with signs in place of a
-   comparison with the median). Mirroring flips the signs of the odd frequencies of one axis, transposing swaps the
-   axes; so the hash of a picture gives the hashes of its eight orientations.
+   comparison with the median; a frequency that is absent, as in symmetric drawings, has no sign). Mirroring flips the
+   signs of the odd frequencies of one axis, transposing swaps the axes; so the hash of a picture gives the hashes of
+   its eight orientations.
 3. Hashes that differ in up to 7 bits are found by multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in
    Hamming Space with Multi-Index Hashing", section 3).
-4. A pair is a duplicate if its color thumbnails correlate far better than those of different pictures of the dataset.
+4. A pair is a near duplicate if its color thumbnails correlate far better than those of different pictures of the
+   dataset. It may be a copy, which only its pixels tell, if its thumbnails are nearly equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from tlkit.stats.connected_components import connected_components
 
 THUMBNAIL = 16
 """Side of the thumbnails, in pixels."""
@@ -26,6 +34,8 @@ MOST_BITS = 7
 """Largest difference in bits between the hashes of duplicates. Four bands of 16 bits, each probed with up to one bit
 changed, find every pair that differs in up to 7 bits: with 8, each band could differ in two."""
 BANDS, BAND_BITS = 4, 16
+ABSENT = 100.0
+"""Frequencies up to this are noise: an amplitude of 0.4, of 255."""
 LEAST_CONTRAST = 2.0
 """Thumbnails with a smaller standard deviation, of 255, are plain: their hash is noise; they are compared by digest."""
 LEAST_SIMILARITY, CERTAIN_SIMILARITY = 0.93, 0.998
@@ -37,6 +47,10 @@ neighbor (of n < 60 pictures: the n/3-th). A picture may have that many copies b
 WINDOW = 128
 """Where very many pictures share a hash, each is compared with this many neighbors on either side."""
 QUERIES_AT_ONCE = 4096
+MOST_APART = 45.0
+"""Largest difference of the thumbnails of copies in brightness, of 255, at any pixel; 30 for most small images."""
+
+Number = TypeVar("Number", bound=np.generic)
 
 _FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
 """All (u, v) with u + v up to 10 except (5, 5): 64, closed under swapping the axes."""
@@ -51,30 +65,38 @@ def _pack(bits: npt.NDArray[np.bool_]) -> np.uint64:
 _MIRROR, _UPSIDE_DOWN = _pack(_ACROSS % 2 == 1), _pack(_DOWN % 2 == 1)
 _SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
 
-DuplicateKind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
+DuplicateKind = Literal["identical", "re-encoded", "mirrored", "turned", "cropped", "edited"]
 DUPLICATE_KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
 """Kinds of duplicates, closest first."""
 
 
 class Fingerprint(NamedTuple):
-    """A perceptual hash of 64 bits and a uint8 RGB thumbnail (16, 16, 3)."""
+    """A perceptual hash of 64 bits, which of its bits are noise, and a uint8 RGB thumbnail (16, 16, 3)."""
 
     hash: np.uint64
+    absent: np.uint64
     thumbnail: npt.NDArray[np.uint8]
 
 
 class Pair(NamedTuple):
-    """Two rows with the same picture, `first` < `second`.
+    """Two rows whose pictures are alike, `first` < `second`.
 
-    `kind`: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by 90, 180
-    or 270 degrees, mirrored or not); with features (see `near_duplicates`) also "cropped" and "edited" (recolored,
-    written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
+    `kind`: "identical" pixels, "re-encoded" (saved again or scaled), "mirrored" (left and right swapped), "turned" (by
+    90, 180 or 270 degrees, mirrored or not); with features (see `near_duplicates`) also "cropped" and "edited"
+    (recolored, written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical pixels.
+    `is_copy`: all pixels agree, so that it is the same picture; else a near duplicate, and `kind` is the change after
+    which it looks alike.
     """
 
     first: int
     second: int
     kind: DuplicateKind
     similarity: float
+    is_copy: bool
+
+
+Verify = Callable[[Sequence[Pair]], list[Pair]]
+"""Returns the pairs that are copies among some that may be, by their pixels."""
 
 
 @dataclass(frozen=True)
@@ -84,52 +106,81 @@ class Fingerprints:
     Attributes:
         digest: (N,) sha256 of each file, hex; "" where the file could not be read.
         hash: (N,) uint64 perceptual hashes; 0 where the image could not be decoded.
+        absent: (N,) uint64, the bits of the hashes whose frequencies are absent.
         thumbnail: (N, 16, 16, 3) uint8 RGB; black where the image could not be decoded. 768 bytes per image.
     """
 
     digest: npt.NDArray[np.str_]
     hash: npt.NDArray[np.uint64]
+    absent: npt.NDArray[np.uint64]
     thumbnail: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, digests: Sequence[str], prints: Sequence[Fingerprint | None]) -> Fingerprints:
         """Return stacked fingerprints; None stands for an image that cannot be decoded."""
         thumbnails = np.zeros((len(prints), THUMBNAIL, THUMBNAIL, 3), np.uint8)
-        hashes = np.zeros(len(prints), np.uint64)
+        hashes, absent = np.zeros((2, len(prints)), np.uint64)
         for row, found in enumerate(prints):
             if found is not None:
-                hashes[row], thumbnails[row] = found
-        return cls(np.array(digests, dtype=str), hashes, thumbnails)
+                hashes[row], absent[row], thumbnails[row] = found
+        return cls(np.array(digests, dtype=str), hashes, absent, thumbnails)
 
     def __len__(self) -> int:
         return len(self.hash)
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Fingerprints:
         """Return the fingerprints of some rows."""
-        return Fingerprints(self.digest[rows], self.hash[rows], self.thumbnail[rows])
+        return Fingerprints(self.digest[rows], self.hash[rows], self.absent[rows], self.thumbnail[rows])
 
 
 @dataclass(frozen=True)
 class DuplicateSet:
-    """Rows with the same picture.
+    """Pairs of rows whose pictures are alike.
 
     Attributes:
         pairs: the pairs, sorted. Of k identical files each is paired with the first: k - 1 pairs.
-        groups: rows joined by any chain of pairs; each group sorted, at least two rows.
-        threshold: smallest correlation of the thumbnails of duplicates, in [0.93, 0.998].
+        threshold: smallest correlation of the thumbnails of near duplicates, in [0.93, 0.998].
     """
 
     pairs: tuple[Pair, ...]
-    groups: tuple[tuple[int, ...], ...]
     threshold: float
 
-    def joined(self, pairs: Sequence[Pair]) -> DuplicateSet:
+    @classmethod
+    def of(cls, pairs: Iterable[Pair], threshold: float) -> DuplicateSet:
+        """Return the set of some pairs, each once, without near duplicates that chains of copies join anyway."""
+        closest: dict[tuple[int, int], Pair] = {}
+        for pair in sorted(pairs, key=lambda pair: (pair.is_copy, pair.similarity)):
+            closest[pair[:2]] = pair
+        copies = [pair for pair in closest.values() if pair.is_copy]
+        group_of = {row: number for number, group in enumerate(_groups(copies)) for row in group}
+        near = [
+            pair
+            for pair in closest.values()
+            if not pair.is_copy and group_of.get(pair.first, -1) != group_of.get(pair.second, -2)
+        ]
+        return cls(tuple(sorted([*copies, *near])), threshold)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Rows of one picture, joined by any chain of copies; each group sorted, at least two rows."""
+        return _groups([pair for pair in self.pairs if pair.is_copy])
+
+    @property
+    def near(self) -> tuple[Pair, ...]:
+        """The near duplicates, which are no copies."""
+        return tuple(pair for pair in self.pairs if not pair.is_copy)
+
+    @cached_property
+    def alike(self) -> tuple[tuple[int, ...], ...]:
+        """Rows joined by any chain of copies and near duplicates; each group sorted, at least two rows."""
+        return _groups(self.pairs)
+
+    def joined(self, pairs: Iterable[Pair]) -> DuplicateSet:
         """Return the set with more pairs."""
-        both = (*self.pairs, *pairs)
-        return DuplicateSet(tuple(sorted(both)), _groups(both), self.threshold)
+        return DuplicateSet.of([*self.pairs, *pairs], self.threshold)
 
     def across(self, values: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-        """Return the groups whose rows differ in `values` (N,), such as the splits or the labels."""
+        """Return the groups of one picture whose rows differ in `values` (N,), such as the splits or the labels."""
         return tuple(group for group in self.groups if len({values[row] for row in group}) > 1)
 
 
@@ -139,7 +190,7 @@ def fingerprint(image: Image.Image) -> Fingerprint:
     luminance = np.asarray(small.convert("L"), np.float32)
     spectrum = (_COSINES @ luminance @ _COSINES.T)[_DOWN, _ACROSS]
     thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return Fingerprint(_pack(spectrum > 0), np.asarray(thumbnail))
+    return Fingerprint(_pack(spectrum > 0), _pack(np.abs(spectrum) <= ABSENT), np.asarray(thumbnail))
 
 
 def fingerprint_reduction(width: int, height: int) -> int:
@@ -150,47 +201,64 @@ def fingerprint_reduction(width: int, height: int) -> int:
     return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
 
 
-def find_duplicates(prints: Fingerprints) -> DuplicateSet:
-    """Return the duplicates: identical files, and pictures saved again, scaled, mirrored or turned.
+def find_duplicates(prints: Fingerprints, *, verify: Verify | None = None) -> DuplicateSet:
+    """Return the pictures that are alike: identical files, and near duplicates, also mirrored or turned.
 
-    Cropped and recolored pictures are found by `find_near_duplicates` only. Plain pictures (one color) are compared by
-    digest only. Time and memory grow linearly with the number of images.
+    With `verify`, those whose pixels agree become copies; without it, only identical files are. Cropped and recolored
+    pictures are found by `find_near_duplicates` only. Plain pictures (one color) are compared by digest only. Time and
+    memory grow linearly with the number of images.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
         >>> views = (noise, noise[:, ::-1], noise[:24])
         >>> prints = [fingerprint(Image.fromarray(np.ascontiguousarray(view))) for view in views]
-        >>> find_duplicates(Fingerprints.of(["a", "b", "c"], prints)).groups
+        >>> find_duplicates(Fingerprints.of(["a", "b", "c"], prints)).alike
         ((0, 1),)
     """
     pairs, rows = _identical(prints)
     vectors, contrast = _vectors(prints.thumbnail[rows])
     rows, vectors = rows[contrast >= LEAST_CONTRAST], vectors[contrast >= LEAST_CONTRAST]
-    hashes = prints.hash[rows]
     threshold = _threshold(vectors)
-    best: dict[tuple[int, int], Pair] = {}
+    near: dict[tuple[int, int], Pair] = {}
+    possible: dict[tuple[int, int], Pair] = {}
+    for found, may_be_copy in _alike(prints, rows, vectors, threshold if verify is None else LEAST_SIMILARITY):
+        for pairs_of, holds in ((near, found.similarity >= threshold), (possible, may_be_copy)):
+            if holds and (found[:2] not in pairs_of or found.similarity > pairs_of[found[:2]].similarity):
+                pairs_of[found[:2]] = found
+    copies = [] if verify is None else verify(sorted(possible.values()))
+    near.update({pair[:2]: pair for pair in copies})
+    return DuplicateSet.of([*pairs, *near.values()], threshold)
+
+
+def _alike(
+    prints: Fingerprints, rows: npt.NDArray[np.intp], vectors: npt.NDArray[np.float16], least: float
+) -> Iterator[tuple[Pair, bool]]:
+    """Yield pairs whose thumbnails correlate by `least` in an orientation, and whether they may be copies.
+
+    Pairs may repeat. `vectors` (N, 768) are the thumbnails of the rows.
+    """
+    hashes, absent, thumbnails = prints.hash[rows], prints.absent[rows], prints.thumbnail[rows]
     for way in range(8):
         kind = DUPLICATE_KINDS[1 + min(way, 2)]
         turned = _turned(vectors, way)
         compared = np.empty(0, np.int64)  # the bands yield most pairs more than once
-        for one, other in _candidates(hashes, _turned_hashes(hashes, way)):
+        queries = _turned_hashes(hashes, way) & ~_swapped(absent, way)
+        for one, other in _candidates(hashes & ~absent, queries):
             key = np.setdiff1d(one * len(rows) + other, compared)
             compared = np.union1d(compared, key)
             left, right = np.divmod(key, len(rows))
             similarity = np.einsum("ij,ij->i", vectors[left].astype(np.float32), turned[right].astype(np.float32))
-            for at in np.flatnonzero(similarity >= threshold):
+            for at in np.flatnonzero(similarity >= least):
                 first, second = sorted((int(rows[left[at]]), int(rows[right[at]])))
-                found = Pair(first, second, kind, min(float(similarity[at]), 1.0))
-                if (first, second) not in best or found.similarity > best[first, second].similarity:
-                    best[first, second] = found
-    pairs += best.values()
-    return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), threshold)
+                apart = thumbnails[left[at]].astype(np.int16) - _turned(thumbnails[right[at]], way)
+                close = np.abs(apart.reshape(-1, 3).mean(axis=1)).max() <= MOST_APART
+                yield Pair(first, second, kind, min(float(similarity[at]), 1.0), False), bool(close)
 
 
 def find_identical(prints: Fingerprints) -> DuplicateSet:
     """Return the identical files, by their digests."""
     pairs, _ = _identical(prints)
-    return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), 1.0)
+    return DuplicateSet.of(pairs, 1.0)
 
 
 def _identical(prints: Fingerprints) -> tuple[list[Pair], npt.NDArray[np.intp]]:
@@ -199,7 +267,7 @@ def _identical(prints: Fingerprints) -> tuple[list[Pair], npt.NDArray[np.intp]]:
     _, firsts, which = np.unique(prints.digest[known], return_index=True, return_inverse=True)
     rows = known[firsts]
     pairs = [
-        Pair(int(rows[group]), int(row), "identical", 1.0)
+        Pair(int(rows[group]), int(row), "identical", 1.0, True)
         for row, group in zip(known, which, strict=True)
         if row != rows[group]
     ]
@@ -219,9 +287,9 @@ def _vectors(thumbnails: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float16]
     return vectors, contrast
 
 
-def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float16]:
+def _turned(vectors: npt.NDArray[Number], way: int) -> npt.NDArray[Number]:
     """Return the thumbnails in another orientation: bit 0 mirrors, bit 1 flips upside down, bit 2 transposes."""
-    turned: npt.NDArray[np.float16] = vectors.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+    turned: npt.NDArray[Number] = vectors.reshape(vectors.size // (THUMBNAIL**2 * 3), THUMBNAIL, THUMBNAIL, 3)
     turned = turned[:, :, ::-1] if way & 1 else turned
     turned = turned[:, ::-1] if way & 2 else turned
     turned = turned.swapaxes(1, 2) if way & 4 else turned
@@ -231,6 +299,11 @@ def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float1
 def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
     """Return the hashes of the pictures in another orientation, as in `_turned`."""
     hashes = hashes ^ (_MIRROR if way & 1 else np.uint64(0)) ^ (_UPSIDE_DOWN if way & 2 else np.uint64(0))
+    return _swapped(hashes, way)
+
+
+def _swapped(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
+    """Return hashes with the two axes of their frequencies swapped where the orientation is transposed."""
     if not way & 4:
         return hashes
     bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)[:, _SWAPPED]
@@ -310,20 +383,11 @@ def _near(
 
 
 def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:
-    """Return the connected components of the pairs (disjoint sets with path halving)."""
-    parent: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        parent.setdefault(row, row)
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for pair in pairs:
-        first, second = sorted((root(pair.first), root(pair.second)))
-        parent[second] = first
+    """Return the connected components of the pairs, each sorted, by their first rows."""
+    rows = sorted({row for pair in pairs for row in pair[:2]})
+    place = {row: number for number, row in enumerate(rows)}
+    component = connected_components(len(rows), [(place[pair.first], place[pair.second]) for pair in pairs])
     groups: dict[int, list[int]] = {}
-    for row in sorted(parent):
-        groups.setdefault(root(row), []).append(row)
+    for row, number in zip(rows, component.tolist(), strict=True):
+        groups.setdefault(number, []).append(row)
     return tuple(tuple(group) for group in groups.values())

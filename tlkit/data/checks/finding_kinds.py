@@ -53,6 +53,11 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "odd-aspect": ("warning", "pictures three times as long as wide, or more", "Use data.resize: letterbox."),
     "tiny": ("warning", "pictures of fewer than 32 pixels per side", "Thumbnails? Fetch the originals."),
     "copies": ("warning", "pictures that occur more than once in a split", "Keep one, or group them when splitting."),
+    "near-duplicates": (
+        "warning",
+        "pairs that look alike, but are no copies",
+        "Look at them: one scene, or only alike?",
+    ),
     "gps": ("warning", "pictures whose EXIF states a place (GPS)", "Strip EXIF before you share them."),
     "personal": ("warning", "metadata that can identify a person", "Strip EXIF or the DICOM header before you share."),
     "burned-in": ("warning", "pictures whose pixels show who a patient is", "Black it out before you train or share."),

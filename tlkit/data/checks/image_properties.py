@@ -32,8 +32,8 @@ NUMBERS = ("brightness", "contrast", "sharpness", "megapixels", "aspect", "color
 WORDS = ("file_type", "camera")
 PROPERTIES = (*NUMBERS, *WORDS)
 """The columns by which slices are formed."""
-HASH, THUMBNAIL_BYTES = "hash", "thumbnail"
-COLUMNS = (DIGEST, *PROPERTIES, HASH, THUMBNAIL_BYTES)
+HASH, ABSENT, THUMBNAIL_BYTES = "hash", "absent", "thumbnail"
+COLUMNS = (DIGEST, *PROPERTIES, HASH, ABSENT, THUMBNAIL_BYTES)
 MAKE, MODEL = 271, 272
 
 
@@ -82,7 +82,7 @@ def measure_images(
 
     Returns:
         Indexed by path: `digest`, the numbers of `measure_picture`, `file_type`, `camera` (maker and model by EXIF, NA
-        where not stated), and the fingerprint, `hash` and `thumbnail`.
+        where not stated), and the fingerprint, `hash`, `absent` and `thumbnail`.
     """
 
     def measure(path: str, _: list[str]) -> dict[str, Any] | None:
@@ -115,8 +115,10 @@ def read_properties(file: Path) -> pd.DataFrame:
 def fingerprints_of(table: pd.DataFrame) -> Fingerprints:
     """Return the fingerprints in a table of image properties, for `find_duplicates`."""
     prints = [
-        Fingerprint(np.uint64(hashed), np.frombuffer(pixels, np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3))
-        for hashed, pixels in zip(table[HASH], table[THUMBNAIL_BYTES], strict=True)
+        Fingerprint(
+            np.uint64(hashed), np.uint64(absent), np.frombuffer(pixels, np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3)
+        )
+        for hashed, absent, pixels in zip(table[HASH], table[ABSENT], table[THUMBNAIL_BYTES], strict=True)
     ]
     return Fingerprints.of(table[DIGEST].tolist(), prints)
 
@@ -134,6 +136,7 @@ def _measure_file(file: Path, decode_options: DecodeOptions) -> dict[str, Any] |
         "file_type": facts.format,
         "camera": _camera(data, facts.format),
         HASH: print_.hash,
+        ABSENT: print_.absent,
         THUMBNAIL_BYTES: print_.thumbnail.tobytes(),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.choices import OnLeak
-from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
+from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how")
 EARLIER = {"val": ("train",), "test": ("train", "val")}
 """Splits that leak into a split; val selects the weights, so a test image in val leaks as well."""
-MOST_COMPARED = 300_000
-"""Near duplicates are searched among at most this many images, whose thumbnails fill half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,6 @@ class Leaks:
         return len(self.table)
 
 
-def find_copies(prints: Fingerprints) -> DuplicateSet:
-    """Return the duplicates (see `find_duplicates`); of more than 300,000 images only identical files."""
-    if len(prints) <= MOST_COMPARED:
-        return find_duplicates(prints)
-    logger.info("%d images: only identical files are found as copies.", len(prints))
-    return find_identical(prints)
-
-
 def warn_of_label_conflicts(samples: Samples, copies: DuplicateSet) -> None:
     """Log a warning about pictures that lie in more than one class."""
     paths, labels = samples.table[PATH].tolist(), samples.table[LABEL].tolist()
@@ -63,18 +53,46 @@ def warn_of_label_conflicts(samples: Samples, copies: DuplicateSet) -> None:
         )
 
 
+def warn_of_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: pd.DataFrame) -> None:
+    """Log a warning about images of val and test that look like images of an earlier split but are no copies.
+
+    Args:
+        samples: the images of all splits.
+        duplicates: their duplicates.
+        leaks: the known leaks, which are not named again.
+    """
+    table, counts = samples.table, samples.counts().sum()
+    splits, paths, leaked = table[SPLIT].tolist(), table[PATH].tolist(), set(leaks[PATH])
+    like: dict[str, dict[str, str]] = {"test": {}, "val": {}}
+    for pair in duplicates.near:
+        for row, other in (pair[:2], pair[1::-1]):
+            if splits[other] in EARLIER.get(splits[row], ()) and paths[row] not in leaked:
+                like[splits[row]].setdefault(paths[row], paths[other])
+    for split, found in like.items():
+        if found:
+            logger.warning(
+                "Near duplicates: %d of %d %s images look like an image of an earlier split, but are no copies: %s. "
+                "They are not counted as leaks. Look at them: tlkit data doctor; where they show one scene, state "
+                "data.group_by.",
+                len(found),
+                counts[split],
+                split,
+                first_few([f"{path} as {other}" for path, other in sorted(found.items())]),
+            )
+
+
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
     """Return the images of val and test that also lie in an earlier split.
 
     Args:
         samples: the images of all splits, with their digests.
-        duplicates: their duplicates (see `find_copies`).
+        duplicates: their duplicates (see `find_copies`); near duplicates do not count.
         group_by: column whose values must not lie in two splits, such as patient.
     """
     splits, digests = samples.table[SPLIT].tolist(), samples.table[DIGEST].tolist()
     found: dict[int, tuple[int, str]] = {}
     copies: set[int] = set()
-    kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
+    kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs if pair.is_copy}
     for group in duplicates.groups:
         for row, others in _leaked(group, splits):
             copies.update(others)
@@ -118,10 +136,10 @@ def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
 
 
 def _how(row: int, duplicate_of: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
-    """Return the kind of two duplicates as a position in its kinds; near where only a chain of pairs joins them."""
+    """Return the kind of two duplicates as a position in its kinds; re-encoded where a chain joins them."""
     if digests[row] == digests[duplicate_of]:
         return 0
-    return DUPLICATE_KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "near"))
+    return DUPLICATE_KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "re-encoded"))
 
 
 def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
@@ -144,7 +162,7 @@ def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
 
 HOW_MANY = {
     "identical": "identical",
-    "near": "saved again or scaled",
+    "re-encoded": "saved again or scaled",
     "mirrored": "mirrored",
     "turned": "turned",
     "cropped": "cropped",

@@ -1,8 +1,8 @@
-"""Near duplicates: copies that were cropped, recolored or written on, found by features and verified by pixels.
+"""Cropped, recolored and written-on copies, found by features.
 
 Each picture is compared with the few whose features are nearest to its own. The pair is aligned (see
-`pair_verification`) and is a duplicate only if its edges correlate far better than those of similar pictures usually do
-in this dataset.
+`pair_verification`) and is a near duplicate only if its edges correlate far better than those of similar pictures
+usually do in this dataset. It is a copy if all pixels agree where the two lie on each other (see `same_picture`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateSet, Pair
+from tlkit.data.checks.copies import pixel_reader
+from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateKind, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import Gray, GrayThumbnails, read_gray_thumbnail
 from tlkit.data.checks.leaks import EARLIER
 from tlkit.data.checks.pair_verification import EdgeImage, PairMatch, verify_pair
+from tlkit.data.checks.same_picture import same_where_aligned
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.num_workers import available_cores
-from tlkit.samples import DIGEST, PATH, SPLIT, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +67,10 @@ def find_near_duplicates(
     decode_options: DecodeOptions = DecodeOptions(),
     progress: Callable[[int, int], None] | None = None,
 ) -> DuplicateSet:
-    """Return the known duplicates and the near duplicates: cropped, recolored or written on.
+    """Return the known duplicates, and those that are cropped, recolored or written on.
 
     Crops of at least a quarter of the picture's area are found. Takes N² · D multiplications, about 1 ms for each
-    of at most 3 N pairs, and 2 ms more for each near duplicate.
+    of at most 3 N pairs, and for each duplicate 2 ms and the time to decode both files and align them.
 
     Args:
         samples: the images.
@@ -106,11 +108,18 @@ def find_near_duplicates(
         logger.info("Different pictures match like copies (%.2f): edited copies cannot be recognized.", usual_score)
         return known
     threshold = max(LEAST_SCORE, 1 - (1 - usual_score) / MARGIN)
-    new = []
+    labels = samples.table[LABEL].tolist()
+    read, new = pixel_reader(samples.root, samples.table[PATH].tolist(), decode_options), []
     for done, (first, second) in enumerate(pairs.tolist(), start=1):
         found = compare(first, second)
         if found is not None and found.score >= threshold:
-            new.append(Pair(int(rows[first]), int(rows[second]), found.kind, min(found.score, 1.0)))
+            pair = Pair(int(rows[first]), int(rows[second]), found.kind, min(found.score, 1.0), False)
+            one, other = read(pair.first), read(pair.second)
+            decides = not found.alignment.turn or labels[pair.first] == labels[pair.second]
+            if decides and one is not None and other is not None and same_where_aligned(one, other, found.alignment):
+                kind: DuplicateKind = "re-encoded" if found.kind == "edited" else found.kind
+                pair = pair._replace(kind=kind, is_copy=True)
+            new.append(pair)
         if progress is not None and (done % 256 == 0 or done == len(pairs)):
             progress(done, len(pairs))
     logger.info(

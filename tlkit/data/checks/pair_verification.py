@@ -34,15 +34,28 @@ LEAST_SHARE = 0.2
 """Blocks whose standard deviation is a smaller share of the picture's are plain and do not count."""
 
 
+class Alignment(NamedTuple):
+    """Where one picture lies in the other.
+
+    `inside` and `turn` as in `Placement`; `matrix` (2, 3) takes shares of the turned part's width and height, from its
+    left upper corner, to shares of the width and height of the picture around it.
+    """
+
+    inside: bool
+    turn: int
+    matrix: npt.NDArray[np.float64]
+
+
 class PairMatch(NamedTuple):
     """The similarity of two pictures in their best alignment.
 
     `score` is a correlation of edges in [-1, 1]; copies reach 0.9 and more. `kind` is the change that aligns them:
-    "cropped", "turned", "mirrored"; or "edited" where they are aligned already.
+    "cropped", "turned", "mirrored"; or "edited" where they are aligned already. `alignment` says where they lie.
     """
 
     score: float
     kind: Literal["cropped", "turned", "mirrored", "edited"]
+    alignment: Alignment
 
 
 class EdgeImage:
@@ -80,13 +93,15 @@ def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
     best = register(first.coarse, second.coarse)
     if best.score < LEAST_COARSE:
         return None
-    score = _aligned(first, second, best) if best.inside else _aligned(second, first, best)
+    score, matrix = _aligned(first, second, best) if best.inside else _aligned(second, first, best)
     cropped = max(best.size) < COARSE * (1 + SCALES[0]) / 2
-    return PairMatch(score, "cropped" if cropped else ("edited", "mirrored", "turned")[min(best.turn, 2)])
+    kind: Literal["cropped", "edited", "mirrored", "turned"]
+    kind = "cropped" if cropped else ("edited", "mirrored", "turned")[min(best.turn, 2)]
+    return PairMatch(score, kind, Alignment(best.inside, best.turn, matrix))
 
 
-def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> float:
-    """Return the agreement of the part with the picture around it, after an affine alignment."""
+def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> tuple[float, npt.NDArray[np.float64]]:
+    """Return the agreement of the part with the picture around it after an affine alignment, and its matrix."""
     scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
     width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
     upright = flipped(part.gray, best.turn)
@@ -94,7 +109,7 @@ def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> float:
     scaled = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     ground, template = _edges(around.gray), _edges(scaled)
     start = np.array([[1, 0, best.corner[0] * scale[0]], [0, 1, best.corner[1] * scale[1]]], np.float32)
-    unaligned = _agreement(ground, template, start)
+    unaligned = _agreement(ground, template, start), in_shares(start, template.shape, ground.shape)
     try:
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-3)
         _, warp = cv2.findTransformECC(template, ground, start.copy(), cv2.MOTION_AFFINE, stop, None, 3)
@@ -102,7 +117,28 @@ def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> float:
         return unaligned
     if np.abs(warp[:, :2] - np.eye(2)).max() > MOST_CHANGE:
         return unaligned
-    return max(unaligned, _agreement(ground, template, np.asarray(warp, np.float32)))
+    aligned = _agreement(ground, template, np.asarray(warp, np.float32))
+    return max(unaligned, (aligned, in_shares(warp, template.shape, ground.shape)), key=lambda found: found[0])
+
+
+def in_shares(
+    matrix: npt.NDArray[np.floating], part: tuple[int, ...], around: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """Return a matrix between pixels, whose centers have whole numbers, as one between shares of width and height."""
+    linear, shift = matrix[:, :2].astype(np.float64), matrix[:, 2].astype(np.float64)
+    size, size_around = np.array(part[1::-1]), np.array(around[1::-1])
+    offset = (shift + 0.5 - linear @ np.array([0.5, 0.5])) / size_around
+    return np.column_stack([linear * size / size_around[:, None], offset])
+
+
+def in_pixels(
+    matrix: npt.NDArray[np.float64], part: tuple[int, ...], around: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    """Return the inverse of `in_shares`: the matrix between the pixels of two pictures of these shapes (H, W, ...)."""
+    size, size_around = np.array(part[1::-1]), np.array(around[1::-1])
+    linear = matrix[:, :2] * size_around[:, None] / size
+    shift = matrix[:, 2] * size_around - 0.5 + linear @ np.array([0.5, 0.5])
+    return np.column_stack([linear, shift]).astype(np.float32)
 
 
 def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:

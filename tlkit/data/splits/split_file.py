@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.leaks import describe_leaks, find_copies, find_leaks
+from tlkit.data.checks.leaks import describe_leaks, find_leaks, warn_of_near_duplicates
 from tlkit.data.checks.quarantine import require_new
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_samples import Root, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -51,9 +53,11 @@ def make_split(
         present = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))
         logger.info("The images have %s already: their splits are kept.", present)
     counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
-    leaks = find_leaks(samples, find_copies(checked.fingerprints))
+    alike = find_copies(samples, checked.fingerprints, DecodeOptions())
+    leaks = find_leaks(samples, alike)
     for sentence in describe_leaks(leaks.table, counts):
         logger.warning("%s", sentence)
+    warn_of_near_duplicates(samples, alike, leaks.table)
     if len(leaks):
         logger.warning("They are listed all the same; data.on_leak: drop of a recipe trains without their copies.")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +70,7 @@ def _require_whole_groups(samples: Samples, plan: SplitPlan) -> None:
     """Check that no value of the plan's column lies in two of the splits that the images have already."""
     if plan.group_by is None:
         return
-    leaks = find_leaks(samples, DuplicateSet((), (), 1.0), group_by=plan.group_by).table
+    leaks = find_leaks(samples, DuplicateSet((), 1.0), group_by=plan.group_by).table
     if leaks.empty:
         return
     column = samples.table[plan.group_by]

@@ -1,0 +1,93 @@
+"""Copies: which of the pictures that look alike are the same picture, by all pixels of their files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.data.checks.duplicates import (
+    DUPLICATE_KINDS,
+    DuplicateKind,
+    DuplicateSet,
+    Fingerprints,
+    Pair,
+    find_duplicates,
+    find_identical,
+)
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.num_workers import available_cores
+from tlkit.samples import LABEL, PATH, Samples
+
+logger = logging.getLogger(__name__)
+
+Pixels = npt.NDArray[np.uint8]
+ReadPixels = Callable[[int], Pixels | None]
+UPRIGHT: tuple[DuplicateKind, ...] = ("identical", "re-encoded")
+"""Kinds that are copies under any label. Orientation may be the label, as in 6 and 9 or in arrows: a mirrored or turned
+picture under another label is a near duplicate, on which a person decides."""
+MOST_COMPARED = 300_000
+"""Pictures that look alike are searched among at most this many images, whose thumbnails fill half a gigabyte."""
+CACHED_PICTURES = 16
+"""Decoded pictures held by each search; one of 12 megapixels takes 36 MB."""
+
+
+def pixel_reader(root: Path, paths: Sequence[str], decode_options: DecodeOptions) -> ReadPixels:
+    """Return a function that decodes the picture of a row in full: RGB (H, W, 3); None where it cannot be read."""
+
+    @lru_cache(CACHED_PICTURES)
+    def read(row: int) -> Pixels | None:
+        try:
+            return np.asarray(open_rgb(root / paths[row], decode_options)[0])
+        except UnreadableImageError:
+            return None
+
+    return read
+
+
+def find_copies(samples: Samples, prints: Fingerprints, decode_options: DecodeOptions) -> DuplicateSet:
+    """Return the pictures that are alike, and which of them are copies; of more than 300,000 only identical files.
+
+    Both files of a pair that may be copies are decoded in full: 1 ms for images of 32 pixels, 0.3 s for photos of 12
+    megapixels.
+
+    Args:
+        samples: the images.
+        prints: their fingerprints, row for row.
+        decode_options: pixel limit and background color of decoding.
+    """
+    if len(prints) > MOST_COMPARED:
+        logger.info("%d images: only identical files are found as copies.", len(prints))
+        return find_identical(prints)
+    read = pixel_reader(samples.root, samples.table[PATH].tolist(), decode_options)
+
+    labels = samples.table[LABEL].tolist()
+
+    def verify(pairs: Sequence[Pair]) -> list[Pair]:
+        with ThreadPoolExecutor(available_cores()) as pool:
+            found = [pair for pair in pool.map(partial(_verified, read), pairs) if pair is not None]
+        return [pair for pair in found if pair.kind in UPRIGHT or labels[pair.first] == labels[pair.second]]
+
+    return find_duplicates(prints, verify=verify)
+
+
+def _verified(read: ReadPixels, pair: Pair) -> Pair | None:
+    """Return the pair as copies, in the orientation in which they agree; None where they do not."""
+    from tlkit.data.checks.same_picture import likely_turns, same_picture, turned_pixels  # imports OpenCV
+
+    first, second = read(pair.first), read(pair.second)
+    if first is None or second is None:
+        return None
+    for turn in likely_turns(first, second):
+        if same_picture(first, second, turn):
+            kind: DuplicateKind = DUPLICATE_KINDS[1 + min(turn, 2)]
+            if np.array_equal(first, turned_pixels(second, turn)):
+                return pair._replace(kind="identical" if not turn else kind, similarity=1.0, is_copy=True)
+            return pair._replace(kind=kind, is_copy=True)
+    return None
