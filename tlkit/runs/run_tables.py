@@ -26,7 +26,7 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
     path = directory.metrics
     if not path.is_file() or not path.stat().st_size:
         return history_of(())
-    table = read_table(path, columns=("epoch",), what="table of metrics").reset_index(drop=True)
+    table = read_table(path, columns=("epoch",), what="table of metrics", optional=None).reset_index(drop=True)
     with directory.damaged(path):
         return pd.DataFrame({name: pd.to_numeric(column) for name, column in table.replace("", float("nan")).items()})
 

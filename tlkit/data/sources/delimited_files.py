@@ -21,7 +21,9 @@ OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
 """Columns that are read where a file has them; others are read only where they are required."""
 
 
-def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "") -> pd.DataFrame:
+def read_table(
+    file: Path, *, columns: Sequence[str], what: str, hint: str = "", optional: Sequence[str] | None = OPTIONAL
+) -> pd.DataFrame:
     """Return a table as text, without blank rows; an empty field is "".
 
     Args:
@@ -29,9 +31,10 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
         columns: columns that it must have.
         what: kind of table, for messages: "list of images".
         hint: how to make such a file, for the message that it does not exist.
+        optional: columns that are read where the file has them; None = all.
 
     Returns:
-        The required columns and those of `OPTIONAL`. The index is the line in a CSV file (the header is line 1), or the
+        The required and the optional columns. The index is the line in a CSV file (the header is line 1), or the
         row in a Parquet file, from 1.
 
     Raises:
@@ -43,8 +46,8 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
         table = _read_parquet(file)
         _require_columns(table.columns, file, columns)
         table = table[(table != "").any(axis=1)]
-        return table[[name for name in table.columns if name in (*columns, *OPTIONAL)]]
-    return _read_csv(file, columns)
+        return table[[name for name in table.columns if optional is None or name in (*columns, *optional)]]
+    return _read_csv(file, columns, optional)
 
 
 def require_file(file: Path, *, what: str, hint: str = "") -> None:
@@ -87,7 +90,7 @@ def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) 
         raise DataError(*problems)
 
 
-def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
+def _read_csv(file: Path, required: Sequence[str], optional: Sequence[str] | None) -> pd.DataFrame:
     lines: list[int] = []
     columns: dict[str, list[str]] = {}
     uneven: list[tuple[int, int]] = []
@@ -103,7 +106,7 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
                     f"{file} has {len(names):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name."
                 )
             _require_columns(names, file, required)
-            columns = {name: [] for name in names if name in (*required, *OPTIONAL)}
+            columns = {name: [] for name in names if optional is None or name in (*required, *optional)}
             places = [(place, name) for place, name in enumerate(names) if name in columns]
             start = reader.line_num + 1
             for fields in reader:
