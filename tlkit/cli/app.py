@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from typing import Annotated
@@ -17,6 +18,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.disk import DISK_FULL_ERRNOS
 
 app = typer.Typer(
     name="tlkit",
@@ -62,6 +64,19 @@ def configure(
     start_logging(quiet=quiet, verbose=verbose)
 
 
+def message_of(error: OSError) -> str:
+    """Return the message about a file that the system refuses, with what to do."""
+    remedies = {
+        (errno.EACCES, errno.EPERM, errno.EROFS): "Check the permissions, or name another place.",
+        (errno.EISDIR,): "Name a file in it.",
+        (errno.ENOTDIR, errno.EEXIST): "A part of the path is a file, where a folder is needed. Name another place.",
+        (errno.ENAMETOOLONG,): "Use a shorter name.",
+        DISK_FULL_ERRNOS: "Free some space, or name another place.",
+    }
+    remedy = next((text for numbers, text in remedies.items() if error.errno in numbers), "")
+    return f"{error.filename or 'a file'}: {error.strerror or error}. {remedy}".rstrip()
+
+
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
@@ -81,7 +96,7 @@ def main() -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}\n")
+        sys.stderr.write(f"error: {message_of(error)}\n")
         sys.exit(2)
     except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code
         traceback.print_exc()

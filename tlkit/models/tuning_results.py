@@ -136,19 +136,22 @@ class BatchSizes:
         tried: the sizes, in increasing order.
         stopped: why the series ended: "memory", "plateau" or "images".
         limit_mb: the memory limit; None where the device itself limits it.
+        current: the recipe's batch size; None = unknown.
     """
 
     tried: tuple[BatchSize, ...]
     stopped: Literal["memory", "plateau", "images"]
     limit_mb: float | None
+    current: int | None = None
 
     @property
     def suggested(self) -> int | None:
-        """The smallest size that reaches 95 % of the best throughput; None if no size fits."""
+        """The current size if it has 95 % of the best throughput, else the smallest that does; None where none fits."""
         if not self.tried:
             return None
         best = max(one.images_per_s for one in self.tried)
-        return next(one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best)
+        fast = [one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best]
+        return self.current if self.current in fast else fast[0]
 
     def tables(self) -> tuple[Table, ...]:
         """Return the table of the sizes; its note holds the suggestion."""
@@ -170,4 +173,5 @@ class BatchSizes:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("These batch sizes were", values["format_version"], known=FORMAT_VERSION)
-        return cls(tuple(BatchSize(**one) for one in values["tried"]), values["stopped"], values["limit_mb"])
+        tried = tuple(BatchSize(**one) for one in values["tried"])
+        return cls(tried, values["stopped"], values["limit_mb"], values.get("current"))

@@ -73,4 +73,6 @@ def _suggested_size(sizes: BatchSizes) -> str:
     }[sizes.stopped]
     if sizes.suggested is None:
         return f"{why} No batch size fits; use smaller images or a smaller backbone."
+    if sizes.suggested == sizes.current:
+        return f"{why} No other size is faster by 5 %: keep data: {{batch_size: {sizes.current}}}."
     return f"{why} Suggested: data: {{batch_size: {sizes.suggested}}}; the learning rate depends on it."

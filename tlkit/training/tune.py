@@ -72,7 +72,12 @@ def find_batch_size(
         images = len(prepared.data.samples.split("train"))
         logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
         return time_batch_sizes(
-            prepared.classifier, batches, largest=images, memory_mb=memory_mb, device=prepared.device
+            prepared.classifier,
+            batches,
+            largest=images,
+            current=prepared.recipe.data.batch_size,
+            memory_mb=memory_mb,
+            device=prepared.device,
         )
 
 
