@@ -192,3 +192,15 @@ def test_a_batch_size_that_no_other_beats_is_kept(speeds, suggested):
 def test_the_current_batch_size_is_timed_even_beyond_a_plateau():
     sizes = time_batch_sizes(_classifier(), _loader(), smallest=2, largest=12, current=9, memory_mb=1e6)
     assert 9 in [one.images for one in sizes.tried]
+
+
+@pytest.mark.parametrize(("repeated", "said"), [((1.0, 1.2), "agree"), ((0.001, None), "disagree")])
+def test_a_suggested_rate_comes_with_the_range_of_several_sweeps(repeated, said):
+    rates = np.geomspace(1e-6, 10, 50)
+    losses = np.concatenate([np.full(35, 1.0), np.linspace(1.0, 0.2, 15)])
+    found = RateSweep(rates, losses, "end", "all", repeated)
+    values = [found.suggested, *(rate for rate in repeated if rate is not None)]
+    assert found.suggested_range == (min(values), max(values))
+    assert says(found.tables()[0].notes[0], f"{min(values):g} to {max(values):g}", said)
+    assert RateSweep.from_dict(found.to_dict()).repeated == repeated
+    assert RateSweep(rates, losses, "end", "all").suggested_range is None

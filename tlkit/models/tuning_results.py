@@ -42,12 +42,14 @@ class RateSweep:
         losses: training loss of each step in nats, shape (S,).
         stopped: "diverged", or "end" at the highest rate.
         phase: name of the phase, such as "the classifier".
+        repeated: the suggestion of each further sweep over other batches; None where its loss did not fall.
     """
 
     rates: Floats
     losses: Floats
     stopped: Literal["diverged", "end"]
     phase: str
+    repeated: tuple[float | None, ...] = ()
 
     @property
     def smoothed(self) -> Floats:
@@ -79,6 +81,12 @@ class RateSweep:
             return None
         return float(f"{min(self.steepest, self.lowest / 10):.1e}")
 
+    @property
+    def suggested_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest suggestion of all sweeps; None for one sweep, and where none suggests a rate."""
+        found = [rate for rate in (self.suggested, *self.repeated) if rate is not None]
+        return (min(found), max(found)) if self.repeated and found else None
+
     def __repr__(self) -> str:
         return f"RateSweep({len(self.rates)} steps, suggested {self.suggested}, stopped: {self.stopped})"
 
@@ -99,6 +107,7 @@ class RateSweep:
             "stopped": self.stopped,
             "phase": self.phase,
             "suggested": self.suggested,
+            "repeated": list(self.repeated),
         }
 
     @classmethod
@@ -110,7 +119,7 @@ class RateSweep:
         """
         refuse_newer("This sweep was", values["format_version"], known=FORMAT_VERSION)
         rates, losses = (np.array(values[name], dtype=np.float64) for name in ("rates", "losses"))
-        return cls(rates, losses, values["stopped"], values["phase"])
+        return cls(rates, losses, values["stopped"], values["phase"], tuple(values.get("repeated", ())))
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def sweep_rates(
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
+    first_batch: int = 0,
     device: str = "cpu",
 ) -> RateSweep:
     """Return the training loss of each step while the learning rate rises: the range test.
@@ -61,6 +62,7 @@ def sweep_rates(
         lowest: first learning rate, above 0.
         highest: last learning rate.
         steps: largest number of optimizer steps.
+        first_batch: number of the first batch, by which mixing and dropout are seeded.
         device: "cpu", "cuda" or "mps".
 
     Raises:
@@ -76,7 +78,7 @@ def sweep_rates(
         for group in groups:
             group["lr"] = rate * group["rates"][phase]
         taken = itertools.islice(stream, trained.settings.accumulate_grad_batches)
-        loss = step([_moved(batch, trained, device) for batch in taken], number)
+        loss = step([_moved(batch, trained, device) for batch in taken], first_batch + number)
         diverged = not math.isfinite(loss)
         if diverged:
             break
