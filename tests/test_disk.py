@@ -97,3 +97,25 @@ def test_errors_name_the_final_path(tmp_path):
     with pytest.raises(OSError, match="No such file") as caught, atomic_file(path) as partial:
         pq.write_table(pa.table({"a": [1]}), partial)
     assert (caught.value.filename, caught.value.errno) == (str(path), errno.ENOENT)
+
+
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(tmp_path):
+    pipe, link = tmp_path / "pipe.csv", tmp_path / "link.csv"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(pipe.read_text)
+            write_text(place, "a,b\n")
+            assert read.result(timeout=20) == "a,b\n"
+        assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "pipe.csv"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full device")
+def test_a_full_device_behind_a_link_stays_a_device(tmp_path):
+    link = tmp_path / "full.csv"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_text(link, "a" * 100_000)
+    assert link.is_symlink() and Path("/dev/full").is_char_device()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +24,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Readers never see a partial file, and the file survives a crash of the machine: it is synced before it is renamed.
     Where the block fails, `path` is unchanged. A process that is killed may leave a file whose name begins with a dot
-    and ends with `PARTIAL`. The permissions are those that the umask gives to a new file, whatever the block sets.
+    and ends with `PARTIAL`. The permissions are those that the umask gives to a new file, whatever the block sets. A
+    device or a pipe is not replaced: what the block has written is copied into it.
 
     Raises:
         OSError: the file cannot be written, for instance because the disk is full; `filename` is `path`.
@@ -34,6 +38,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
         >>> [file.name for file in folder.iterdir()]
         ['notes.txt']
     """
+    if _is_special(path):
+        with tempfile.TemporaryDirectory() as folder:
+            copied = Path(folder, path.name)
+            yield copied
+            with copied.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
     try:
         with writing(path, partial):
@@ -80,6 +91,15 @@ def failed_path(error: OSError) -> str | None:
     """Return the path that an `OSError` names; of a copy, the file that it writes to."""
     name = error.filename2 if error.errno in DISK_FULL_ERRNOS and error.filename2 is not None else error.filename
     return None if name is None else os.fsdecode(name) if isinstance(name, bytes) else str(name)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path, after links, is a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_text(path: Path, text: str) -> None:

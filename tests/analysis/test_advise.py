@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -250,3 +251,10 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
     )
     stated = json.loads(result.stdout)
     assert Advice.from_dict(stated).to_dict() == stated
+
+
+def test_a_backbone_is_too_slow_only_by_its_whole_interval():
+    one = SimpleNamespace(name="n", weights="hub")
+    limits = room.Limits(None, 50.0, ())
+    assert limits.too_slow(one, Latency(Estimate(57.8, 44.0, 70.0, n=9), 1.0)) is None
+    assert limits.too_slow(one, Latency(Estimate(57.8, 51.0, 70.0, n=9), 1.0)).reason == "latency"

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from messages import saying
+from messages import saying, says
 from small_training import SIZE, noise, small_classifier
 
 from tlkit.data.loading.dataset import ImageLoader
@@ -175,3 +175,32 @@ def test_no_batches_and_a_first_loss_that_is_no_number_are_errors():
     broken = [[images * float("nan"), targets] for images, targets in noise()]
     with pytest.raises(ModelError, match="not a finite number"):
         sweep_rates(small_classifier(), broken, steps=10)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "suggested"), [((100, 101, 99, 102), 32), ((100, 101, 99, 70), 4), ((40, 60, 80, 100), 32)]
+)
+def test_a_batch_size_that_no_other_beats_is_kept(speeds, suggested):
+    tried = tuple(BatchSize(size, speed, None) for size, speed in zip((4, 8, 16, 32), speeds, strict=True))
+    sizes = BatchSizes(tried, "plateau", None, current=32)
+    note = sizes.tables()[0].notes[0]
+    assert sizes.suggested == suggested and says(note, f"batch_size: {suggested}")
+    assert ("keep" in note) == (suggested == 32)
+    assert BatchSizes.from_dict(sizes.to_dict()) == sizes
+
+
+def test_the_current_batch_size_is_timed_even_beyond_a_plateau():
+    sizes = time_batch_sizes(_classifier(), _loader(), smallest=2, largest=12, current=9, memory_mb=1e6)
+    assert 9 in [one.images for one in sizes.tried]
+
+
+@pytest.mark.parametrize(("repeated", "said"), [((1.0, 1.2), "agree"), ((0.001, None), "disagree")])
+def test_a_suggested_rate_comes_with_the_range_of_several_sweeps(repeated, said):
+    rates = np.geomspace(1e-6, 10, 50)
+    losses = np.concatenate([np.full(35, 1.0), np.linspace(1.0, 0.2, 15)])
+    found = RateSweep(rates, losses, "end", "all", repeated)
+    values = [found.suggested, *(rate for rate in repeated if rate is not None)]
+    assert found.suggested_range == (min(values), max(values))
+    assert says(found.tables()[0].notes[0], f"{min(values):g} to {max(values):g}", said)
+    assert RateSweep.from_dict(found.to_dict()).repeated == repeated
+    assert RateSweep(rates, losses, "end", "all").suggested_range is None

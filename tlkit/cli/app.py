@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from pathlib import Path
@@ -18,6 +19,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.disk import DISK_FULL_ERRNOS
 
 app = typer.Typer(
     name="tlkit",
@@ -72,10 +74,22 @@ def _working_folder_problem() -> list[str]:
     return []
 
 
+def message_of(error: OSError) -> str:
+    """Return the message about a file that the system refuses, with what to do."""
+    remedies = {
+        (errno.EACCES, errno.EPERM, errno.EROFS): "Check the permissions, or name another place.",
+        (errno.EISDIR,): "Name a file in it.",
+        (errno.ENOTDIR, errno.EEXIST): "A part of the path is a file, where a folder is needed. Name another place.",
+        (errno.ENAMETOOLONG,): "Use a shorter name.",
+        DISK_FULL_ERRNOS: "Free some space, or name another place.",
+    }
+    remedy = next((text for numbers, text in remedies.items() if error.errno in numbers), "")
+    return f"{failed_path(error) or 'a file'}: {error.strerror or error}. {remedy}".rstrip()
+
+
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
-    from tlkit.disk import failed_path
     from tlkit.errors import TlkitError
 
     open_missing_streams()
@@ -92,7 +106,7 @@ def main() -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except OSError as error:
-        for problem in _working_folder_problem() or [f"{failed_path(error) or 'a file'}: {error.strerror or error}"]:
+        for problem in _working_folder_problem() or [message_of(error)]:
             sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code

@@ -21,6 +21,10 @@ RootArguments = Annotated[
     list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
 ]
 FOUND_IN = "looked for in the folder of images, then in the working directory"
+FIX_HELP = (
+    "Write a manifest (CSV) of kept and quarantined images. These kinds qualify: files that cannot be read, training "
+    "copies of images in val or test, and copies under more than one label."
+)
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Let --html replace a file that this command did not write.")
 ]
@@ -185,7 +189,7 @@ def doctor(
     root: RootArguments,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
-    fix: Annotated[Path | None, typer.Option(help="Write a manifest of kept and quarantined images (CSV).")] = None,
+    fix: Annotated[Path | None, typer.Option(help=FIX_HELP)] = None,
     embed: Annotated[
         str | None,
         typer.Option(

@@ -42,12 +42,14 @@ class RateSweep:
         losses: training loss of each step in nats, shape (S,).
         stopped: "diverged", or "end" at the highest rate.
         phase: name of the phase, such as "the classifier".
+        repeated: the suggestion of each further sweep over other batches; None where its loss did not fall.
     """
 
     rates: Floats
     losses: Floats
     stopped: Literal["diverged", "end"]
     phase: str
+    repeated: tuple[float | None, ...] = ()
 
     @property
     def smoothed(self) -> Floats:
@@ -79,6 +81,12 @@ class RateSweep:
             return None
         return float(f"{min(self.steepest, self.lowest / 10):.1e}")
 
+    @property
+    def suggested_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest suggestion of all sweeps; None for one sweep, and where none suggests a rate."""
+        found = [rate for rate in (self.suggested, *self.repeated) if rate is not None]
+        return (min(found), max(found)) if self.repeated and found else None
+
     def __repr__(self) -> str:
         return f"RateSweep({len(self.rates)} steps, suggested {self.suggested}, stopped: {self.stopped})"
 
@@ -99,6 +107,7 @@ class RateSweep:
             "stopped": self.stopped,
             "phase": self.phase,
             "suggested": self.suggested,
+            "repeated": list(self.repeated),
         }
 
     @classmethod
@@ -110,7 +119,7 @@ class RateSweep:
         """
         refuse_newer("This sweep was", values["format_version"], known=FORMAT_VERSION)
         rates, losses = (np.array(values[name], dtype=np.float64) for name in ("rates", "losses"))
-        return cls(rates, losses, values["stopped"], values["phase"])
+        return cls(rates, losses, values["stopped"], values["phase"], tuple(values.get("repeated", ())))
 
 
 @dataclass(frozen=True)
@@ -136,19 +145,22 @@ class BatchSizes:
         tried: the sizes, in increasing order.
         stopped: why the series ended: "memory", "plateau" or "images".
         limit_mb: the memory limit; None where the device itself limits it.
+        current: the recipe's batch size; None = unknown.
     """
 
     tried: tuple[BatchSize, ...]
     stopped: Literal["memory", "plateau", "images"]
     limit_mb: float | None
+    current: int | None = None
 
     @property
     def suggested(self) -> int | None:
-        """The smallest size that reaches 95 % of the best throughput; None if no size fits."""
+        """The current size if it has 95 % of the best throughput, else the smallest that does; None where none fits."""
         if not self.tried:
             return None
         best = max(one.images_per_s for one in self.tried)
-        return next(one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best)
+        fast = [one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best]
+        return self.current if self.current in fast else fast[0]
 
     def tables(self) -> tuple[Table, ...]:
         """Return the table of the sizes; its note holds the suggestion."""
@@ -170,4 +182,5 @@ class BatchSizes:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("These batch sizes were", values["format_version"], known=FORMAT_VERSION)
-        return cls(tuple(BatchSize(**one) for one in values["tried"]), values["stopped"], values["limit_mb"])
+        tried = tuple(BatchSize(**one) for one in values["tried"])
+        return cls(tried, values["stopped"], values["limit_mb"], values.get("current"))

@@ -45,6 +45,7 @@ def sweep_rates(
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
+    first_batch: int = 0,
     device: str = "cpu",
 ) -> RateSweep:
     """Return the training loss of each step while the learning rate rises: the range test.
@@ -61,6 +62,7 @@ def sweep_rates(
         lowest: first learning rate, above 0.
         highest: last learning rate.
         steps: largest number of optimizer steps.
+        first_batch: number of the first batch, by which mixing and dropout are seeded.
         device: "cpu", "cuda" or "mps".
 
     Raises:
@@ -76,7 +78,7 @@ def sweep_rates(
         for group in groups:
             group["lr"] = rate * group["rates"][phase]
         taken = itertools.islice(stream, trained.settings.accumulate_grad_batches)
-        loss = step([_moved(batch, trained, device) for batch in taken], number)
+        loss = step([_moved(batch, trained, device) for batch in taken], first_batch + number)
         diverged = not math.isfinite(loss)
         if diverged:
             break
@@ -97,30 +99,35 @@ def time_batch_sizes(
     *,
     largest: int,
     smallest: int = 4,
+    current: int | None = None,
     memory_mb: float | None = None,
     device: str = "cpu",
 ) -> BatchSizes:
     """Return the throughput of training steps at doubling batch sizes.
 
     The series ends when the device is out of memory; on a CPU, when twice the batch would take more than `memory_mb`;
-    when two doublings in a row gain less than 5 %; or at `largest`. The classifier does not change; torch's generator
-    does.
+    when two sizes in a row gain less than 5 %, but not before the current size; or at `largest`. The classifier does
+    not change; torch's generator does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
         batches: normalized images and targets; the first batch is repeated to each size.
         largest: largest batch size, such as the number of training images.
         smallest: first batch size, at least 2.
+        current: the batch size in use, which is timed too; None = none.
         memory_mb: memory by which the process may grow on a CPU; default: 80 % of the free memory.
         device: "cpu", "cuda" or "mps".
     """
     tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
-    start, idle, size = _memory_mb(device), 0, smallest
+    start, idle = _memory_mb(device), 0
+    top = max(largest, smallest)
+    doubled = itertools.takewhile(lambda size: size <= top, (smallest * 2**place for place in itertools.count()))
+    sizes = sorted({*doubled, min(current or smallest, top)})
     trained = _copy(classifier, device)
     step, _, _ = training_step_of(trained)
     first = next(iter(batches))
-    while size <= max(largest, smallest):
+    for size in sizes:
         rows = torch.arange(size) % len(first[1])
         batch = _moved([part[rows] for part in first], trained, device)
         try:
@@ -128,17 +135,16 @@ def time_batch_sizes(
         except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
             if "memory" not in str(error):
                 raise
-            return BatchSizes(tuple(tried), "memory", limit)
+            return BatchSizes(tuple(tried), "memory", limit, current)
         best = max((one.images_per_s for one in tried), default=0.0)
         idle = idle + 1 if throughput < LEAST_GAIN * best else 0
         peak = _memory_mb(device)
         tried.append(BatchSize(size, throughput, peak))
-        if idle == 2:
-            return BatchSizes(tuple(tried), "plateau", limit)
+        if idle >= 2 and size >= min(current or 0, top):
+            return BatchSizes(tuple(tried), "plateau", limit, current)
         if limit is not None and start is not None and peak is not None and 2 * (peak - start) > limit:
-            return BatchSizes(tuple(tried), "memory", limit)
-        size *= 2
-    return BatchSizes(tuple(tried), "images", limit)
+            return BatchSizes(tuple(tried), "memory", limit, current)
+    return BatchSizes(tuple(tried), "images", limit, current)
 
 
 def time_steps(

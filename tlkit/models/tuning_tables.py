@@ -61,7 +61,13 @@ def batch_sizes_tables(sizes: BatchSizes) -> tuple[Table, ...]:
 def _suggested_rate(sweep: RateSweep) -> str:
     if sweep.suggested is None:
         return "The loss did not fall at any learning rate, so none can be suggested. Try more steps."
-    return f"Suggested: train: {{learning_rate: {sweep.suggested:g}}}"
+    text = f"Suggested: train: {{learning_rate: {sweep.suggested:g}}}"
+    if sweep.suggested_range is None:
+        return text
+    low, high = sweep.suggested_range
+    fell = 1 + sum(rate is not None for rate in sweep.repeated)
+    sure = "they agree within a factor of 3" if high <= 3 * low else "they disagree, so try several rates in this range"
+    return f"{text}. {fell} of {1 + len(sweep.repeated)} sweeps suggest {low:g} to {high:g}: {sure}."
 
 
 def _suggested_size(sizes: BatchSizes) -> str:
@@ -73,4 +79,6 @@ def _suggested_size(sizes: BatchSizes) -> str:
     }[sizes.stopped]
     if sizes.suggested is None:
         return f"{why} No batch size fits; use smaller images or a smaller backbone."
+    if sizes.suggested == sizes.current:
+        return f"{why} No other size is faster by 5 %: keep data: {{batch_size: {sizes.current}}}."
     return f"{why} Suggested: data: {{batch_size: {sizes.suggested}}}; the learning rate depends on it."

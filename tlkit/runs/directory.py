@@ -243,7 +243,10 @@ class RunDirectory:
         if not available:
             raise RunError(f"{self.path} has no predictions: it ended before predicting ({self.status}). Fit it again.")
         if split is not None and split not in available:
-            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(available)}.")
+            place = " A file is not named: reports and cards lie in the run's folder." if Path(split).suffix else ""
+            raise RunError(
+                f"{self.path} has no predictions for the split {split!r}. It has {', '.join(available)}.{place}"
+            )
         return split or available[0]
 
     @property

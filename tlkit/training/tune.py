@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ from tlkit.training.prepare import Prepared, prepare
 
 logger = logging.getLogger(__name__)
 
+SWEEPS = 3
+"""Sweeps of learning rates, each over other batches."""
+
 
 @preserved_process_state()
 def find_learning_rate(
     recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
 ) -> RateSweep:
     """Return the losses of a copy of a recipe's model at learning rates from 1e-6 to 10, and a suggestion.
+
+    Two more sweeps over other batches show how sure the suggestion is; see `RateSweep.suggested_range`.
 
     Args:
         recipe: a recipe file, a recipe, or a prepared recipe, which is not changed.
@@ -46,8 +52,12 @@ def find_learning_rate(
         raise RecipeError(f"A sweep of learning rates needs 10 steps or more. Got {steps}.")
     prepared = _prepared(recipe, overrides)
     with _batches(prepared) as batches:
-        logger.info("Trying learning rates over %d steps, on a copy of the model.", steps)
-        return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
+        logger.info("Trying learning rates over %d steps, %d times, on copies of the model.", steps, SWEEPS)
+        sweeps = [
+            sweep_rates(prepared.classifier, batches, steps=steps, first_batch=number * steps, device=prepared.device)
+            for number in range(SWEEPS)
+        ]
+    return replace(sweeps[0], repeated=tuple(sweep.suggested for sweep in sweeps[1:]))
 
 
 @preserved_process_state()
@@ -72,7 +82,12 @@ def find_batch_size(
         images = len(prepared.data.samples.split("train"))
         logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
         return time_batch_sizes(
-            prepared.classifier, batches, largest=images, memory_mb=memory_mb, device=prepared.device
+            prepared.classifier,
+            batches,
+            largest=images,
+            current=prepared.recipe.data.batch_size,
+            memory_mb=memory_mb,
+            device=prepared.device,
         )
 
 
