@@ -346,6 +346,7 @@ def _resized(
     """Return a network at another image size; timm interpolates position embeddings from the grid of the old size.
 
     Args:
+        name: timm's name.
         module: the network at the old size.
         width: classes of its classifier.
         before: the old height and width.
