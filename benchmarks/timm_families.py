@@ -27,7 +27,7 @@ import tlkit.torchvision_cure  # noqa: F401  before timm
 import timm
 import torch
 
-from tlkit.errors import TlkitError
+from tlkit.errors import TlkitError, reason_of
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
@@ -95,7 +95,7 @@ def tried(action: Callable[[], str]) -> str:
     except TlkitError as error:
         return f"refused: {error.problems[0]}"
     except Exception as error:
-        return f"FAILED: {type(error).__name__}: {error}"
+        return f"FAILED: {type(error).__name__}: {reason_of(error)}"
 
 
 def share(module: torch.nn.Module, keys: dict[str, Any]) -> str:

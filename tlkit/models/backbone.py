@@ -21,7 +21,7 @@ from tlkit.errors import ModelError, did_you_mean, first_few, reason_of
 from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
 from tlkit.models.model_options import check_options, check_repository
-from tlkit.models.timm_facts import feature_width, read_preprocess
+from tlkit.models.timm_facts import feature_width, read_preprocess, shapes_of
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import package_weights, parse_source
@@ -295,10 +295,7 @@ def _from_repository(
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:
-    """Return a network with tensors that may include a classifier of any width, or none.
-
-    The tensors may be those of a network at its native image size, or at the size that is asked for.
-    """
+    """Return a network with tensors of its native size or that of `size`, with a classifier of any width, or none."""
     cfg = timm.get_pretrained_cfg(name)
     names: str | Sequence[str] | None = getattr(cfg, "classifier", None)
     classifier = names if isinstance(names, str) or names is None else names[0]
@@ -367,7 +364,7 @@ def _resized(
     try:
         if hasattr(module, "set_input_size"):
             module.set_input_size(img_size=after)  # type: ignore[operator]
-            if _shapes(module) == _shapes(target):  # windows may be cut for small images, and stay so
+            if shapes_of(module) == shapes_of(target):  # windows may be cut for small images, and stay so
                 target.load_state_dict(module.state_dict())
                 return target
         return _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **given)
@@ -377,10 +374,6 @@ def _resized(
             f"The weights of {name} are for images of {old} and cannot be carried to {new} ({reason_of(error)}). "
             f"Leave data.image_size out, or use {list(before)}."
         ) from error
-
-
-def _shapes(module: nn.Module) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
 def _from_run(

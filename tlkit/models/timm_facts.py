@@ -52,3 +52,8 @@ def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> 
             f"{name} gives features of shape {tuple(features.shape)} instead of (1, D). Choose another model."
         )
     return int(features.shape[1])
+
+
+def shapes_of(module: nn.Module) -> dict[str, torch.Size]:
+    """Return the shape of each tensor in a network's state dict."""
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
