@@ -89,11 +89,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
             raise DataError(f"shuffle_buffer is {shuffle_buffer}. Use 1 or more.")
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
-        shares = {name: share for name, share in (("val", val), ("test", test)) if share is not None}
         if not isinstance(source, Source | LoadedDataset):
-            source = Source(root=source, plan=SplitPlan(seed=seed, **shares), decode_options=decode_options)
-        elif shares:
-            raise DataError(f"{' and '.join(shares)} are for a folder. State the shares in the Source: SplitPlan(...).")
+            plan = SplitPlan(SplitPlan.val if val is None else val, test or SplitPlan.test, seed=seed)
+            source = Source(root=source, plan=plan, decode_options=decode_options)
+        elif (val, test) != (None, None):
+            raise DataError(
+                "val and test are shares of a folder. State them in the Source: plan=SplitPlan(val=, test=)."
+            )
         self._source = source
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
