@@ -12,7 +12,7 @@ from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
-from tlkit.predictions.validation import no_label
+from tlkit.predictions.validation import NO_GROUPS, no_label
 from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def design_problems(groups: pd.DataFrame, options: AuditOptions, *, labelled: Ma
         labelled: mask of the labelled images, shape (N,), whose weights must be numbers; None = all.
     """
     found = list(map(str, groups.columns))
-    there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
+    there = f"The group columns are: {first_few(found, most=20)}." if found else NO_GROUPS
     problems = []
     for role in ("weights", "cluster_by", "pair_by"):
         column = getattr(options, role)

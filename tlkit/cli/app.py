@@ -19,7 +19,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
-from tlkit.disk import DISK_FULL_ERRNOS
+from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
     name="tlkit",

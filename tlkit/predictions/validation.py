@@ -14,6 +14,11 @@ from tlkit.errors import did_you_mean, first_few
 PATH, Y_TRUE, Y_PRED, PROBA_PREFIX = "path", "y_true", "y_pred", "proba_"
 SUM_TOLERANCE = 1e-4  # a float32 softmax over 20,000 classes stays within 1e-5
 
+NO_GROUPS = (
+    "There are no group columns at all. Join a CSV of them, keyed by path: in a recipe by data.metadata and "
+    "data.groups, for a file of predictions by --groups."
+)
+
 Strings = npt.NDArray[np.str_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

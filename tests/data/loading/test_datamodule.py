@@ -6,7 +6,9 @@ from data_modules import data_module
 from messages import saying, says
 from torch import nn
 
+from tlkit.data.dataset_source import Source
 from tlkit.data.loading.batch import Batch, normalize
+from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
@@ -141,6 +143,14 @@ def test_a_last_batch_of_one_image_is_dropped_in_training_only(photos, lines):
     assert lines()[-1] == saying("20", "19", "1", "batches", "normalisation")
     ones = data_module(photos, preprocess=SMALL, val=0.0, batch_size=1, num_workers=0)
     assert len(ones.train_dataloader()) == 20
+
+
+def test_shares_to_hold_out_are_stated_for_a_folder_and_refused_beside_a_source(photos):
+    held_out = ImageFolderDataModule(photos, val=0.1, test=0.2).samples
+    wanted = Source(root=photos, plan=SplitPlan(val=0.1, test=0.2)).load().samples
+    assert held_out.table.equals(wanted.table) and len(held_out.split("test"))
+    with pytest.raises(DataError, match=saying("test", "Source", "SplitPlan").pattern):
+        ImageFolderDataModule(Source(root=photos), test=0.2)
 
 
 def test_samples_carry_group_columns(photos):

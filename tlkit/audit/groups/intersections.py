@@ -24,6 +24,7 @@ from tlkit.audit.groups.group_columns import (
     discretize,
 )
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions.validation import NO_GROUPS
 from tlkit.stats.arrays import Ints, Mask
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values:
         max_values: the most different values that a column may have.
     """
     found = list(groups.columns)
-    there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
+    there = f"The group columns are: {first_few(found, most=20)}." if found else NO_GROUPS
     try:
         specs = columns_of(by)
     except PredictionsError as error:

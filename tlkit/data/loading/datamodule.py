@@ -37,8 +37,10 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     Args:
         source: a folder (see `scan_folder` for its layout), several folders, a file that lists images or tar shards
-            (see `read_samples`), or samples, of which 20 % are held out for validation where there is no val split; a
-            `Source` to state shares, groups, lists or shards; or what `Source.load` returned.
+            (see `read_samples`), or samples, of which shares are held out where there is no val or test split; a
+            `Source` to state groups, lists or shards; or what `Source.load` returned.
+        val: share to hold out for validation where there is no val split, in [0, 1); default: 0.2.
+        test: share to hold out for test where there is no test split; default: none.
         preprocess: input of the backbone; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
@@ -66,6 +68,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self,
         source: Root | Samples | Source | LoadedDataset,
         *,
+        val: float | None = None,
+        test: float | None = None,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
         batch_size: int = 32,
@@ -86,7 +90,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
         if not isinstance(source, Source | LoadedDataset):
-            source = Source(root=source, plan=SplitPlan(seed=seed), decode_options=decode_options)
+            plan = SplitPlan(SplitPlan.val if val is None else val, test or SplitPlan.test, seed=seed)
+            source = Source(root=source, plan=plan, decode_options=decode_options)
+        elif (val, test) != (None, None):
+            raise DataError(
+                "val and test are shares of a folder. State them in the Source: plan=SplitPlan(val=, test=)."
+            )
         self._source = source
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
