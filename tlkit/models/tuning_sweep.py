@@ -148,9 +148,10 @@ def time_steps(
 ) -> tuple[tuple[float, ...], float]:
     """Return the seconds of some training steps with the loading of their batches, and those of a forward pass alone.
 
-    The steps are of the phase that trains most parameters. The first is a warm-up of at most `PROBE` images; where it
-    shows that a whole batch would exceed the budget, its time in proportion is returned, and no whole batch is tried.
-    The classifier does not change; torch's generator does.
+    The steps are of the phase that trains most parameters. A step of at most `PROBE` images comes first; where it shows
+    that a whole batch would exceed the budget, its time in proportion is returned, and no whole batch is tried. The
+    first whole batch is a warm-up, which counts only where it is the only one. The classifier does not change; torch's
+    generator does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
@@ -179,7 +180,7 @@ def time_steps(
     of_whole = len(first[1]) / len(few[1])
     probe_s = _seconds(lambda: step([few], 0), device)
     stream = itertools.chain([first], stream)
-    while probe_s * of_whole < budget_s and len(seconds) < most and sum(seconds) < budget_s:
+    while probe_s * of_whole < budget_s and len(seconds) <= most and sum(seconds) < budget_s:
         try:
             seconds.append(_seconds(load_and_step, device))
         except StopIteration:
@@ -187,7 +188,7 @@ def time_steps(
     trained.eval()
     with torch.inference_mode():
         forward_s = of_whole * _seconds(lambda: trained.network(few[0]), device)
-    return tuple(seconds) or (probe_s * of_whole,), forward_s
+    return tuple(seconds[1:] or seconds) or (probe_s * of_whole,), forward_s
 
 
 def _copy(classifier: Classifier, device: str) -> Classifier:
