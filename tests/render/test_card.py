@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from huggingface_hub import ModelFacts
+from huggingface_hub import ModelCard
 from messages import says
 from tables_of_predictions import predictions_of
 
@@ -92,7 +92,7 @@ def test_the_hub_reads_licence_tags_data_and_metrics_of_a_card(tmp_path, predict
     recipe = RECIPE + "data: {root: ../shared/my pets/}\n"
     evaluation = evaluate(predictions, leaked=leaked)
     card(tmp_path, predictions, environment=environment, recipe_text=recipe, evaluation=evaluation, title="pets")
-    data = ModelFacts.load(tmp_path / "MODEL_CARD.md").data
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
     assert (data.license, data.library_name, data.pipeline_tag) == ("apache-2.0", "tlkit", "image-classification")
     assert data.tags == ["image-classification", "transfer-learning", "timm", "resnet18", "frozen"]
     assert (data.datasets, data.base_model, data.model_name) == (["my-pets"], "timm/resnet18.a1_in1k", "pets")
@@ -121,12 +121,12 @@ def test_the_hub_reads_licence_tags_data_and_metrics_of_a_card(tmp_path, predict
 def test_a_licence_becomes_the_hubs_identifier_or_other(tmp_path, predictions, stated, license, name):
     environment = {"weights": {"source": "pip:weights", "origin": "x.pth", "license": stated}}
     card(tmp_path, predictions, environment=environment)
-    data = ModelFacts.load(tmp_path / "MODEL_CARD.md").data
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
     assert (data.license, data.license_name, data.base_model) == (license, name, None)
 
 
 @pytest.mark.parametrize("text", ["", "- no recipe", "{", "data: {root: [a, b]}\nmodel: 3\nstrategy: frozen\n"])
 def test_a_card_of_an_unusual_recipe_has_metadata_too(tmp_path, predictions, text):
     card(tmp_path, predictions, recipe_text=text, title="a: *b*\n---\n# c")
-    data = ModelFacts.load(tmp_path / "MODEL_CARD.md").data
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
     assert (data.model_name, data.datasets) == ("a-b-c", ["a-b-c"])

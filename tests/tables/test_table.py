@@ -53,6 +53,8 @@ def test_a_head_notes_the_number_of_further_rows_and_keeps_marks():
         ("number", {"signed": True}, -0.0001, "0.000"),
         ("significant", {}, 0.000123456, "0.000123"),
         ("significant", {"digits": 4}, 12345.6, "12,346"),
+        ("significant", {"digits": 2}, 99.6, "100"),
+        ("significant", {}, -999.7, "-1,000"),
         ("percent", {}, 0.666, "67%"),
         ("estimate", {}, HALF, "0.500 [0.250, 0.750]"),
         ("estimate", {"digits": 1}, HALF, "0.5 [0.2, 0.8]"),

@@ -71,6 +71,22 @@ def test_training_on_images_is_timed_by_its_batches(tiny_recipe, strategy, augme
     assert all(torch.equal(before[name], tensor) for name, tensor in state_of(prepared).items())
 
 
+def test_a_batch_that_would_exceed_the_budget_is_not_tried(tiny_recipe, monkeypatch):
+    prepared = prepared_of(tiny_recipe(train=20, val=4), **{"strategy": "full", "data.batch_size": 16})
+    sizes = []
+    real = type(prepared.classifier).batch_loss
+
+    def recorded(self, batch, **options):
+        sizes.append(len(batch[1]))
+        return real(self, batch, **options)
+
+    monkeypatch.setattr(type(prepared.classifier), "batch_loss", recorded)
+    monkeypatch.setattr("tlkit.training.time_estimate.BUDGET_S", 0.0)
+    part = parts_of(estimate_time(prepared, started_s=0.0))["training"]
+    assert sizes == [4]
+    assert part.high_s > part.low_s > 0
+
+
 def test_the_table_ends_with_the_sum(tiny_recipe):
     estimate = estimate_time(prepared_of(tiny_recipe(train=4, val=2), strategy="frozen"), started_s=2.0)
     table = estimate.table()

@@ -32,7 +32,12 @@ def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
 
 
 @app.command(context_settings=PASS_ON)
-def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson = False) -> None:
+def plan(
+    recipe: RecipePath,
+    overrides: OverrideArguments = None,
+    time: Annotated[bool, typer.Option(help="Estimate the time of a fit; a large model takes a while to time.")] = True,
+    json: AsJson = False,
+) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps, time.
 
     The time is an estimate for this machine, from a few batches of the images.
@@ -50,8 +55,9 @@ def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson =
     from tlkit.training.time_estimate import estimate_time
 
     prepared = prepare(read, dataset=dataset, model=model)
-    estimate = estimate_time(prepared, started_s=monotonic() - begun)
-    tables = (*plan_tables(prepared), estimate.table())
+    tables = plan_tables(prepared)
+    if time:
+        tables = (*tables, estimate_time(prepared, started_s=monotonic() - begun).table())
     if json:
         print_json({"tables": to_json(tables)})
         return

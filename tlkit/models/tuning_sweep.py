@@ -34,6 +34,8 @@ DIVERGED = 4.0
 """Ratio to the lowest smoothed loss from which training has diverged, as in fastai's finder."""
 LEAST_GAIN = 1.05
 """Smallest factor in throughput that counts as a gain of a doubled batch size."""
+PROBE = 4
+"""Images of the first timed step, which shows whether a whole batch would take too long."""
 FULL = 0.8
 """Share of the free memory that may be used."""
 
@@ -152,13 +154,15 @@ def time_steps(
 ) -> tuple[tuple[float, ...], float]:
     """Return the seconds of some training steps with the loading of their batches, and those of a forward pass alone.
 
-    The steps are of the phase that trains most parameters. The first is a warm-up, which counts only where it is the
-    only one. The classifier does not change; torch's generator does.
+    The steps are of the phase that trains most parameters. A step of at most `PROBE` images comes first; where it shows
+    that a whole batch would exceed the budget, its time in proportion is returned, and no whole batch is tried. The
+    first whole batch is a warm-up, which counts only where it is the only one. The classifier does not change; torch's
+    generator does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
         batches: normalized images and targets.
-        most: number of steps after the first, at most.
+        most: number of steps after the warm-up, at most; at least 1.
         budget_s: seconds after which no further step begins.
         device: "cpu", "cuda" or "mps".
 
@@ -175,17 +179,22 @@ def time_steps(
         moved[:] = _moved(next(stream), trained, device)
         step([moved], len(seconds))
 
-    while len(seconds) <= most and sum(seconds) < budget_s:
+    first = next(stream, None)
+    if first is None:
+        raise DataError("There is no batch to time.")
+    few = _moved([part[:PROBE] for part in first], trained, device)
+    of_whole = len(first[1]) / len(few[1])
+    probe_s = _seconds(lambda: step([few], 0), device)
+    stream = itertools.chain([first], stream)
+    while probe_s * of_whole < budget_s and len(seconds) <= most and sum(seconds) < budget_s:
         try:
             seconds.append(_seconds(load_and_step, device))
         except StopIteration:
             break
-    if not seconds:
-        raise DataError("There is no batch to time.")
     trained.eval()
     with torch.inference_mode():
-        forward_s = _seconds(lambda: trained.network(moved[0]), device)
-    return tuple(seconds[1:] or seconds), forward_s
+        forward_s = of_whole * _seconds(lambda: trained.network(few[0]), device)
+    return tuple(seconds[1:] or seconds) or (probe_s * of_whole,), forward_s
 
 
 def _copy(classifier: Classifier, device: str) -> Classifier:

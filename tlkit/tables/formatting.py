@@ -101,7 +101,8 @@ def _number(value: float, column: Column) -> str:
         case "count":
             return f"{value:+,}" if column.signed else f"{value:,}"
         case "significant":
-            return f"{value:,.0f}" if abs(value) >= 10**column.digits else f"{value:.{column.digits}g}"
+            rounded = abs(float(f"{value:.{column.digits}g}"))  # 99.6 is "100", not "1e+02"
+            return f"{value:,.0f}" if rounded >= 10**column.digits else f"{value:.{column.digits}g}"
         case "percent":
             return f"{value:.0%}"
         case "p_value":

@@ -181,7 +181,8 @@ def _pixel_parts(prepared: Prepared) -> list[TimedPart]:
     train = len(samples.split("train"))
     batch = min(recipe.data.batch_size, train)
     batches = recipe.train.epochs * prepared.steps_per_epoch * recipe.train.accumulate_grad_batches
-    low, high = _range(seconds, batches)
+    full_batches = min(batches, recipe.train.epochs * train / batch)  # the last batch of an epoch may be short
+    low, high = _range(seconds, full_batches)
     seen = recipe.train.epochs * len(samples.split("val")) + len(samples.split(*predicted_splits(samples)))
     return [
         TimedPart("training", f"{batches:,} batches of {batch} images", low, high + batches * STEP_OVERHEAD_S),
@@ -194,7 +195,7 @@ def _pixel_parts(prepared: Prepared) -> list[TimedPart]:
     ]
 
 
-def _range(seconds: Sequence[float], count: int) -> tuple[float, float]:
+def _range(seconds: Sequence[float], count: float) -> tuple[float, float]:
     """Return the least and the most seconds of a number of batches, some of which were timed."""
     return count * min(seconds) / SPREAD, count * max(seconds) * SPREAD
 

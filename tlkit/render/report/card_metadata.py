@@ -1,4 +1,4 @@
-"""The metadata block of a model card: YAML front matter that the Hugging Face hub and `ModelFacts.load` read."""
+"""The metadata block of a model card: YAML front matter that the Hugging Face hub and `ModelCard.load` read."""
 
 from __future__ import annotations
 
