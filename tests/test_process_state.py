@@ -148,7 +148,7 @@ def interrupts_training(monkeypatch):
     [
         ({"data.root": "nowhere"}, TlkitError),  # found before torch is needed
         ({"train.device": "mps" if sys.platform != "darwin" else "cuda"}, TlkitError),  # found once all is seeded
-        ({"train.learning_rate": 1e30, "train.optimizer": "sgd", **FROM_PIXELS}, TlkitError),  # the loss is not finite
+        ({"train.learning_rate": 1000, "train.optimizer": "sgd", **FROM_PIXELS}, TlkitError),  # the loss is not finite
     ],
     ids=["no data", "no device", "not finite"],
 )

@@ -85,7 +85,8 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
         noted = parse_json(note) if note else None
         if noted is not None:
             refuse_newer(f"{file} was", noted["version"], known=METADATA_VERSION, error=PredictionsError)
-            if not isinstance(noted["classes"], list) or not all(isinstance(one, str) for one in noted["classes"]):
+            classes = noted.get("classes", [])  # properties of images have none
+            if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
                 raise ValueError("classes is no list of names")
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionsError(damaged) from error
