@@ -148,7 +148,10 @@ def interrupts_training(monkeypatch):
     [
         ({"data.root": "nowhere"}, TlkitError),  # found before torch is needed
         ({"train.device": "mps" if sys.platform != "darwin" else "cuda"}, TlkitError),  # found once all is seeded
-        ({"train.learning_rate": 1000, "train.optimizer": "sgd", **FROM_PIXELS}, TlkitError),  # the loss is not finite
+        (
+            {"train.learning_rate": 1000, "train.optimizer": "sgd", "train.gradient_clip_val": None, **FROM_PIXELS},
+            TlkitError,
+        ),  # the loss is not finite
     ],
     ids=["no data", "no device", "not finite"],
 )

@@ -14,7 +14,7 @@ from tlkit.errors import DataError, PredictionsError, did_you_mean, first_few
 from tlkit.predictions.prediction_files import require_parquet_bounds, with_plain_cells
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 
-MOST_COLUMNS = 10_000
+MOST_COLUMNS = 100_000
 """Most columns of a table."""
 SUFFIXES = (".csv", ".parquet")
 OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")

@@ -73,7 +73,7 @@ def numbered_modules(sizes: Mapping[str, int], *, trunk: float = NEARLY_ALL) -> 
         trunk: smallest share of the parameters that makes a child the trunk.
 
     Example:
-        >>> numbered_modules({"stem.weight": 1, "stages.0.weight": 4, "stages.1.weight": 9, "norm.weight": 1})
+        >>> numbered_modules({"stem.weight": 1, "stages.0.weight": 4, "stages.1.weight": 90, "norm.weight": 1})
         ['stages.0', 'stages.1']
         >>> numbered_modules({"layer1.0.weight": 1, "layer4.0.weight": 4, "layer4.1.weight": 9})
         []
