@@ -219,7 +219,7 @@ class _Task:
         columns = (GroupColumn(images.judged_by),) if self.groups.by else ()
         if columns:
             named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
-            before, after = before.with_groups(named), after.with_groups(named)
+            before, after = (one.with_groups(named, verbatim=True) for one in (before, after))
         comparison = compare_models(before, after, replace(self.options, columns=columns), names=("before", "after"))
         return replace(result, verdict=verdict, test=worst, too_few=dict.fromkeys(unseen, 0), comparison=comparison)
 
@@ -259,6 +259,7 @@ def _offset(before: Predictions, candidate: RepairCandidate, attribute: Ints) ->
         path=before.path,
         y_true=before.y_true,
         groups=before.groups,
+        verbatim=True,
         proba=proba / proba.sum(axis=1, keepdims=True),
     )
 

@@ -15,7 +15,7 @@ from tlkit.audit.group_profiles import profile_table
 from tlkit.audit.group_tables import MISSING, GroupTable
 from tlkit.audit.group_vs_rest import UntestedTable, untested_table
 from tlkit.audit.grouped_predictions import GroupedPredictions
-from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize, similar_values
+from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize
 from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate, rates_of
@@ -25,6 +25,7 @@ from tlkit.audit.verdicts import assign_verdicts
 from tlkit.choices import Criterion
 from tlkit.errors import first_few
 from tlkit.predictions import Predictions
+from tlkit.spelling import lookalikes
 from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.hypothesis_tests import omnibus
 
@@ -179,9 +180,9 @@ def _log_levels(levels: Sequence[Levels], options: AuditOptions) -> None:
         logger.info(
             "Group column %s is %s: %s.", level.column, level.kind, grouping(level.kind, len(level.values), spec)
         )
-        for alike in similar_values(level.values):
+        for alike in lookalikes(level.values):
             logger.warning(
-                "Group column %s: %s differ only in case or spaces and count as different groups.",
+                "Group column %s: %s differ only in case, spaces or leading zeros and count as different groups.",
                 level.column,
                 first_few([repr(value) for value in alike]),
             )

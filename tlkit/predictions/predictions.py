@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.prediction_files import read_csv_table, write_parquet_table
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table, write_parquet_table
 from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,
@@ -28,6 +28,7 @@ from tlkit.predictions.validation import (
     proba_problems,
     repeated,
 )
+from tlkit.spelling import match_paths
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Predictions:
         y_pred: npt.ArrayLike | None = None,
         tta: str = "none",
         source: str = "predictions",
+        verbatim: bool = False,
     ) -> Predictions:
         """Return the predictions after checking all arguments.
 
@@ -97,11 +99,12 @@ class Predictions:
             y_true: N class names (missing = unknown) or integer positions in `classes` (-1 = unknown); default:
                 all unknown.
             proba: class probabilities, shape (N, C): softmax of the logits, taken once.
-            groups: group columns, N rows in the order of `path`; values are converted to text, and null or empty text
-                is missing.
+            groups: group columns, N rows in the order of `path`; values are converted to text, one spelling for each
+                value, and null or empty text is missing.
             y_pred: N class names or integer positions; default: the most probable class, the first of equals.
             tta: test-time augmentation that `proba` is the average over.
             source: name of the data, for messages.
+            verbatim: keep group values as they are written; else "7", "7.0" and "7 " are one (see `tlkit.spelling`).
 
         Raises:
             PredictionsError: shapes disagree; names or paths repeat; a class name is unknown; a row of proba is not
@@ -110,22 +113,23 @@ class Predictions:
         names = tuple(str(name) for name in classes)
         paths = np.array([str(entry) for entry in path], dtype=str).reshape(-1)
         problems = name_problems(names, paths)
+        known = {"classes": names, "paths": paths, "verbatim": verbatim}
         truth: Ints = np.full(len(paths), -1, dtype=np.int64)
         if y_true is not None:
-            truth, found = class_codes(y_true, classes=names, paths=paths, column=Y_TRUE, may_be_missing=True)
+            truth, found = class_codes(y_true, column=Y_TRUE, may_be_missing=True, **known)
             problems += found
         matrix = None if proba is None else np.array(proba, dtype=np.float64, order="C")
         wrong_proba = [] if matrix is None else proba_problems(matrix, classes=names, paths=paths)
         problems += wrong_proba
         guess: Ints = truth
         if y_pred is not None:
-            guess, found = class_codes(y_pred, classes=names, paths=paths, column=Y_PRED, may_be_missing=False)
+            guess, found = class_codes(y_pred, column=Y_PRED, may_be_missing=False, **known)
             problems += found
         elif matrix is None:
             problems.append("neither proba nor y_pred is given. Give at least one of them.")
         elif not wrong_proba and names:
             guess = matrix.argmax(axis=1).astype(np.int64)
-        table, found = group_table(groups, paths=paths)
+        table, found = group_table(groups, paths=paths, source=source, verbatim=verbatim)
         problems += found
         if problems:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
@@ -204,19 +208,27 @@ class Predictions:
             groups=self.groups.loc[rows].reset_index(drop=True),
         )
 
-    def with_groups(self, table: pd.DataFrame | Path | str) -> Predictions:
+    def with_groups(self, table: pd.DataFrame | Path | str, *, verbatim: bool = False) -> Predictions:
         """Return the predictions with group columns joined by path.
 
         Images that are not in the table get missing values; their number is logged. Columns of equal names are
         replaced.
 
         Args:
-            table: a CSV file or a DataFrame with a column (or an index) `path` and one column per attribute.
+            table: a CSV or Parquet file or a DataFrame with a column (or an index) `path` and one column per attribute.
+            verbatim: as for `build`.
 
         Raises:
             PredictionsError: the table cannot be read, lacks `path`, repeats a path, or has none of the paths.
         """
         source, columns = _group_source(table)
+        named = match_paths(columns.index, self.path.tolist())
+        columns = columns.set_axis([named.get(path, path) for path in columns.index])
+        if twice := repeated(columns.index.tolist()):
+            raise PredictionsError(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
+        columns, problems = group_table(columns, source=source, verbatim=verbatim)
+        if problems:
+            raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
         matched = np.isin(self.path, columns.index.to_numpy(dtype=str))
         if not matched.any():
             raise PredictionsError(
@@ -233,9 +245,7 @@ class Predictions:
                 len(self),
                 first_few(missing),
             )
-        joined, problems = group_table(columns.reindex(self.path), paths=self.path)
-        if problems:
-            raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
+        joined = columns.reindex(self.path).reset_index(drop=True)
         if replaced := [name for name in joined.columns if name in self.groups.columns]:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
         return replace(self, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))
@@ -276,18 +286,15 @@ def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
     if isinstance(table, pd.DataFrame):
         source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
     else:
-        source, frame = str(table), read_csv_table(Path(table))
+        file = Path(table)
+        is_parquet = file.suffix.lower() == ".parquet"
+        source, frame = str(table), read_parquet_table(file)[0] if is_parquet else read_csv_table(file)
     if PATH not in frame.columns:
         raise PredictionsError(
             f"{source} has no column 'path'. Its columns are: {first_few(list(frame.columns), most=20)}. "
             "Name the column that holds the image paths 'path'."
         )
     frame = frame.set_index(frame[PATH].astype(str)).drop(columns=PATH)
-    problems = []
-    if twice := repeated(frame.index.tolist()):
-        problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
     if frame.shape[1] == 0:
-        problems.append(f"{source} has no column except 'path', so there is no group to join.")
-    if problems:
-        raise PredictionsError(*problems)
+        raise PredictionsError(f"{source} has no column except 'path', so there is no group to join.")
     return source, frame

@@ -18,9 +18,9 @@ from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.sources.folder import case_collisions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.spelling import lookalikes
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
 FindingItem = tuple[str, tuple[str, ...]]
@@ -111,7 +111,7 @@ def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in case_collisions(samples.classes)]
+    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in lookalikes(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
             items["few-images"].append((f"{name} ({count})", ()))

@@ -55,7 +55,7 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "not-utf8": ("warning", "files whose names are not valid UTF-8", "They are ignored; rename them to use them."),
     "loose": ("warning", "images outside a class folder", "They are ignored; move them into a class folder."),
     "empty-class": ("warning", "class folders without images", "Add images or remove the folders."),
-    "case-collisions": ("warning", "classes that differ in case or spaces only", "Merge them if they are one class."),
+    "case-collisions": ("warning", "classes that differ in case, spaces or zeros", "Merge them: data.merge_classes."),
     "imbalance": ("warning", "classes with a tenth of the largest one's images", "Use train.class_weights: balanced."),
     "few-images": ("warning", "classes with fewer than 10 training images", "Collect more; scores mean little."),
     "absent-class": ("warning", "classes that a split lacks", "They cannot be judged there."),

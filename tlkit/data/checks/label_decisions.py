@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from tlkit.data.sources.read_bytes import image_digest
 from tlkit.disk import atomic_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import match_names, match_paths, value_key
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,8 @@ def apply_decisions(samples: Samples, files: Sequence[str | Path]) -> Samples:
 def _apply(samples: Samples, file: Path) -> Samples:
     decisions = read_decisions(file, classes=samples.classes)
     rows = {path: row for row, path in enumerate(samples.table[PATH])}
+    named = match_paths([one.path for one in decisions], list(rows))
+    decisions = tuple(replace(one, path=named.get(one.path, one.path)) for one in decisions)
     labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
     keep = [True] * len(samples)
     relabelled: list[int] = []
@@ -144,7 +147,7 @@ def _apply(samples: Samples, file: Path) -> Samples:
         now = digests[row] or (image_digest(samples.root / one.path) if one.digest else "")
         if one.digest and one.digest != now:
             changed.append(one.path)
-        elif one.label not in (labels[row], ""):
+        elif one.label and value_key(one.label) != value_key(labels[row]):
             problems.append(
                 f"{file}:{one.line}  {one.path} is labelled {labels[row]} now, but was {one.label} when the file was "
                 "written. Write it again with: tlkit data labels RUN --out FILE"
@@ -186,9 +189,9 @@ def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relab
             return action, ""
         case relabel if relabel.startswith(RELABEL):
             name = text[len(RELABEL) :].strip()
-            exact = [known for known in classes if known.strip() == name]
-            if exact:
-                return "relabel", exact[0]
+            found = match_names([name], classes)
+            if found:
+                return "relabel", found[name]
             return f"there is no class {name!r}.{did_you_mean(name, classes)} The classes are {first_few(classes)}."
     known = ("keep", "drop", *(RELABEL + name for name in classes))
     near = did_you_mean(RELABEL + text if text in classes else text, known, most=1)

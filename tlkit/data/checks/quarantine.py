@@ -13,6 +13,7 @@ from tlkit.data.sources.read_bytes import image_digest
 from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import match_paths
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
         hint="Write it with: tlkit data doctor ROOT --fix FILE",
     )
     table = table[table[QUARANTINE].str.strip() != ""]
-    digests = dict(zip(table[PATH], table[DIGEST], strict=True))
+    named = match_paths(table[PATH], samples.table[PATH].tolist())
+    digests = {named.get(path, path): digest for path, digest in zip(table[PATH], table[DIGEST], strict=True)}
     excluded, changed = [], []
     for path, digest in zip(samples.table[PATH], samples.table[DIGEST], strict=True):
         listed = digests.get(path)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.samples import LABEL, PATH, SPLIT
+from tlkit.spelling import normal_form
 
 SUFFIXES = (".csv", ".parquet")
+MAPPED = (PATH, LABEL, SPLIT)
+"""The columns that can have another name in a file."""
 
 
-def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "") -> pd.DataFrame:
+def read_table(
+    file: Path, *, columns: Sequence[str], what: str, hint: str = "", names: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
     """Return a table as text, without blank rows; an empty field is "".
 
     Args:
@@ -22,6 +29,8 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
         columns: columns that it must have.
         what: kind of table, for messages: "list of images".
         hint: how to make such a file, for the message that it does not exist.
+        names: the file's own name of a column, where it is another: {"path": "image"}. One that a file lacks is
+            not renamed where the file has the column under tlkit's name.
 
     Returns:
         All columns that have a name. The index is the line in a CSV file (the header is line 1), or the row in a
@@ -32,11 +41,10 @@ def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "")
             fields than there are columns.
     """
     require_file(file, what=what, hint=hint)
-    if file.suffix == ".parquet":
-        table = _read_parquet(file)
-        _require_columns(table.columns, file, columns)
+    if file.suffix.lower() == ".parquet":
+        table = _read_parquet(file, columns, names)
     else:
-        table = _read_csv(file, columns)
+        table = _read_csv(file, columns, names)
     return table[(table != "").any(axis=1)]
 
 
@@ -61,24 +69,34 @@ def relative_path(path: str, root: Path) -> str:
     return posixpath.normpath(text) if text else ""
 
 
-def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) -> None:
-    """Check that a table has the required columns and none twice; the message recognizes other separators."""
-    columns = [str(name) for name in found]
+def _own_names(found: Iterable[str], file: Path, required: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the columns of a file under tlkit's names, "" for one that is left out.
+
+    Raises:
+        DataError: a required column is missing, or one occurs twice; the message recognizes other separators.
+    """
+    columns = [normal_form(str(name)) for name in found]
+    own = {theirs: name for name, theirs in names.items() if theirs in columns}
+    renamed = [own.get(name, "" if name in own.values() else name) for name in columns]
     one = columns[0] if len(columns) == 1 else ""
     split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
     problems = []
-    lacking = [name for name in dict.fromkeys(required) if name not in columns]
+    lacking = [name for name in dict.fromkeys(required) if name not in renamed]
     for name in lacking[:1] if split_by else lacking:
-        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(name, columns)
-        problems.append(f"{file} has no column {name!r}. It has {', '.join(columns)}.{hint}")
-    twice = list(dict.fromkeys(name for name in columns if name and columns.count(name) > 1))
+        wanted = names.get(name, name)
+        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(wanted, columns)
+        if name in MAPPED and not hint:
+            hint = f" If another one is meant, name it: data.columns.{name}=COLUMN (--column {name}=COLUMN)."
+        problems.append(f"{file} has no column {wanted!r}. It has {', '.join(columns)}.{hint}")
+    twice = list(dict.fromkeys(name for name in renamed if name and renamed.count(name) > 1))
     if twice:
         problems.append(f"{file} has columns of the same name: {first_few(twice)}. Rename or remove one of each.")
     if problems:
         raise DataError(*problems)
+    return renamed
 
 
-def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
+def _read_csv(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd.DataFrame:
     lines: list[int] = []
     columns: dict[str, list[str]] = {}
     uneven: list[tuple[int, int]] = []
@@ -89,7 +107,7 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
             names = next(reader, [])
             if not names:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
-            _require_columns(names, file, required)
+            names = _own_names(names, file, required, own)
             columns = {name: [] for name in names if name}
             start = reader.line_num + 1
             for fields in reader:
@@ -117,10 +135,12 @@ def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=lines, dtype="str")
 
 
-def _read_parquet(file: Path) -> pd.DataFrame:
+def _read_parquet(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file)
         table = table.astype("str").mask(table.isna(), "")
     except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
-    return table.set_axis(range(1, len(table) + 1)).rename(columns=str)
+    names = _own_names(table.columns, file, required, own)
+    table = table.set_axis(range(1, len(table) + 1)).set_axis(names, axis=1)
+    return table[[name for name in names if name]]

@@ -5,25 +5,35 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from tlkit.data.sources.delimited_files import SUFFIXES, read_table, relative_path, require_file
+from tlkit.data.sources.annotations import AGREEMENT, majority_labels
+from tlkit.data.sources.delimited_files import SUFFIXES, read_table, require_file
+from tlkit.data.sources.files_by_key import FilesByKey
 from tlkit.data.sources.folder import SPLIT_ALIASES
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.spelling import match_paths, value_key
 
 logger = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
 
 
-def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
+def read_manifest(
+    file: str | Path,
+    *,
+    root: str | Path | None = None,
+    columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
+) -> Samples:
     """Return a list of images as a table of samples, sorted by path.
 
     Args:
@@ -31,7 +41,9 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
             val, test or an alias; empty = train), `quarantine` (rows with any text in it are excluded), and group
             columns.
         root: folder that the paths are relative to; default: the file's own.
-        columns: group columns to carry; an empty field is a missing value.
+        columns: group columns to carry; an empty field is a missing value. `agreement`, where the file has no such
+            column, is the share of the annotators of an image who gave its label.
+        options: names of the columns, spellings, classes to merge, and several labels for one image.
 
     Raises:
         DataError: the file cannot be read, a column is missing, or rows are wrong: a path is empty, leads out of the
@@ -40,18 +52,27 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     """
     file = Path(file)
     root = Path(root) if root is not None else file.parent
-    table = _read(file, (PATH, LABEL, *columns))
+    votes = options.annotations != "one"
+    table = _read(file, (PATH, LABEL, *(name for name in columns if not (votes and name == AGREEMENT))), options.names)
     if not len(table):
         raise DataError(f"{file} lists no images that can be used.")
     problems = _Problems(file)
-    table = table.assign(**{PATH: table[PATH].map(partial(relative_path, root=root)), SPLIT: _splits(table, problems)})
+    files = FilesByKey(root)
+    table = table.assign(
+        **{name: options.values(table[name], what=f"{name} of {file}") for name in columns if name in table.columns},
+        **{
+            PATH: table[PATH].map(files.path_of),
+            LABEL: options.labels(table[LABEL], what=f"The labels of {file}"),
+            SPLIT: _splits(table, problems),
+        },
+    )
     problems.rows("a path is empty", table.index[table[PATH] == ""])
     outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
     problems.rows(
         f"a path leads out of {root}",
         table.index[outside],
         table[PATH],
-        hint="State the folder that holds all of them.",
+        hint="State the folder that holds all of them: data.root (--root FOLDER).",
     )
     problems.rows("a label is empty", table.index[table[LABEL].str.strip() == ""])
     inside = table[~outside & (table[PATH] != "")]
@@ -62,14 +83,14 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
         inside[PATH],
         hint="Paths are relative to the list's folder, or to the root that is stated.",
     )
-    kept = [PATH, LABEL, SPLIT, *columns]
-    table = table[kept].drop_duplicates()
+    table = table[[name for name in (PATH, LABEL, SPLIT, *columns) if name in table.columns]]
+    table = majority_labels(table, file=file) if votes else table.drop_duplicates()
     twice = table[PATH].duplicated()
     problems.rows(
         "a path is listed again with another label, split or group",
         table.index[twice],
         table[PATH],
-        hint="Keep one row for each image.",
+        hint="Keep one row for each image. If the rows are labels of several annotators: data.annotations: majority.",
     )
     problems.raise_any()
     table = table.sort_values(PATH).reset_index(drop=True)
@@ -97,6 +118,8 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     listed = _read(file, (PATH, LABEL, SPLIT))
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
+    named = match_paths(listed[PATH], samples.table[PATH].tolist())
+    listed = listed.assign(**{PATH: listed[PATH].map(lambda path: named.get(path, path))})
     problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
     problems.raise_any()
     row_of = pd.Series(range(len(samples)), index=samples.table[PATH]).reindex(listed[PATH])
@@ -109,7 +132,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     )
     found = listed[~missing]
     here = samples.table.iloc[row_of.to_numpy()[~missing].astype(int)]
-    relabelled = found[LABEL].to_numpy(dtype=object) != here[LABEL].to_numpy(dtype=object)
+    relabelled = found[LABEL].map(value_key).to_numpy(dtype=object) != here[LABEL].map(value_key).to_numpy(dtype=object)
     problems.rows("an image has another label now", found.index[relabelled], found[PATH])
     problems.raise_any()
     order = here.index.to_numpy().argsort()
@@ -185,15 +208,15 @@ def require_list(file: Path) -> None:
     Raises:
         DataError: it does not, or its name does not end in .csv or .parquet.
     """
-    if file.suffix not in SUFFIXES:
+    if file.suffix.lower() not in SUFFIXES:
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
     require_file(file, what="list of images")
 
 
-def _read(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read(file: Path, columns: Sequence[str], names: Mapping[str, str] = MappingProxyType({})) -> pd.DataFrame:
     """Return a list of images without its quarantined rows."""
     require_list(file)
-    table = read_table(file, columns=columns, what="list of images")
+    table = read_table(file, columns=columns, what="list of images", names=names)
     if QUARANTINE not in table.columns:
         return table
     out = table[QUARANTINE].str.strip() != ""

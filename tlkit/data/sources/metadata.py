@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tlkit.data.sources.delimited_files import read_table, relative_path, require_file
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError, first_few
 from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
+from tlkit.spelling import match_paths, path_key
 
 logger = logging.getLogger(__name__)
 
@@ -19,29 +20,36 @@ TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
 """Names that a group column cannot have, because tlkit's own tables use them."""
 
 
-def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str]) -> Samples:
-    """Return the samples with group columns taken from a CSV file.
+def add_metadata(
+    samples: Samples, metadata: str | Path, *, groups: Sequence[str], options: ListOptions = ListOptions()
+) -> Samples:
+    """Return the samples with group columns taken from a CSV or Parquet file; with no columns it is only checked.
 
     Args:
         samples: the images.
         metadata: a CSV file (UTF-8, commas) with a column `path`, relative to `samples.root`, and the group columns.
             It is searched below `samples.root`, then below the working directory.
-        groups: names of the columns. Values are kept as text; an empty field is a missing value (NA).
+        groups: names of the columns. Values are text, one spelling for each; an empty field is a missing value (NA).
+        options: how the file is read.
 
     Raises:
         DataError: the file or a column is missing, no path matches an image, or a path has two different rows.
     """
     file = _find(samples.root, Path(metadata))
     _check_names(file, groups)
-    table = read_table(file, columns=(PATH, *groups), what="metadata file")
-    table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]].drop_duplicates()
+    table = read_table(file, columns=(PATH, *groups), what="metadata file", names=options.names)
+    values = {name: options.values(table[name], what=f"{name} of {file}") for name in groups}
+    listed = [relative_path(path, samples.root) for path in table[PATH]]
+    found_as = match_paths(listed, samples.table[PATH].tolist())
+    keys_of_rows = [found_as.get(path, path_key(path)) for path in listed]
+    table = table.assign(key=keys_of_rows, **values)[["key", *groups]].drop_duplicates()
     twice = table["key"][table["key"].duplicated()].unique()
     if len(twice):
         raise DataError(
             f"{file} has rows that contradict each other for the same path ({len(twice)}): {first_few(list(twice))}. "
             f"Keep one row per path, or make {', '.join(groups)} agree."
         )
-    keys = [_key(path, samples.root) for path in samples.paths]
+    keys = samples.table[PATH].tolist()
     known = set(table["key"])
     matched = sum(key in known for key in keys)
     if not matched:
@@ -55,7 +63,8 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
     carried = samples.table.assign(
         **{name: pd.Series(values, index=samples.table.index, dtype="str") for name, values in columns.items()}
     )
-    logger.info("Read %s from %s for %d of %d images.", ", ".join(groups), file, matched, len(keys))
+    what = ", ".join(groups) or "no column"
+    logger.info("Read %s from %s, which has rows of %d of %d images.", what, file, matched, len(keys))
     if without := [key for key in keys if key not in known]:
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
     if unused := sorted(known - set(keys)):
@@ -83,8 +92,3 @@ def _check_names(file: Path, groups: Sequence[str]) -> None:
         problems.append(f"A group column is named twice: {', '.join(groups)}.")
     if problems:
         raise DataError(*problems)
-
-
-def _key(path: str, root: Path) -> str:
-    """Return a path in the form in which paths are compared: relative, "/"-separated, NFC."""
-    return relative_path(unicodedata.normalize("NFC", path), root)

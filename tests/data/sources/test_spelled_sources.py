@@ -1,0 +1,99 @@
+"""Labels, columns and paths of lists, metadata and folders in several spellings."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pandas as pd
+import pytest
+from messages import says
+
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.manifest import apply_split
+from tlkit.data.sources.read_samples import read_samples, read_with_columns
+from tlkit.data.splits.hold_out import SplitPlan, hold_out
+from tlkit.errors import DataError
+
+
+@pytest.fixture
+def patients(photos, tmp_path):
+    """Metadata of the photos: five patients, each of whom is written in four ways."""
+    paths = [f"{label}/{k}.png" for label in ("ant", "bee") for k in range(10)]
+    written = ["{}", "{} ", "{}.0", "\u00a0{}.00"]
+    values = [written[k % 4].format(k % 5) for k in range(20)]
+    pd.DataFrame({"path": paths, "patient": values}).to_csv(tmp_path / "meta.csv", index=False)
+    return tmp_path / "meta.csv"
+
+
+def test_no_patient_lies_on_two_sides_of_a_split(photos, patients, lines):
+    samples = read_with_columns(photos, columns=("patient",), metadata=patients)
+    assert sorted(set(samples.table["patient"])) == ["0", "1", "2", "3", "4"]
+    assert says(lines(), "patient", "'0.0'", "as '0'")
+    split = hold_out(samples, SplitPlan(val=0.4, group_by="patient", stratify=False)).table
+    assert split.groupby("patient")["split"].nunique().max() == 1
+    verbatim = ListOptions(verbatim=True)
+    assert (
+        read_with_columns(photos, columns=("patient",), metadata=patients, options=verbatim).groups["patient"].nunique() == 20
+    )
+
+
+def test_labels_of_a_list_are_one_class_and_case_is_only_warned_of(photos, tmp_path, lines):
+    labels = ["cat", "cat ", "\ufeffcat", "1", "1.0", "Cat"]
+    table = pd.DataFrame({"path": [f"ant/{k}.png" for k in range(6)], "label": labels})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    assert read_samples(tmp_path / "list.csv").table["label"].tolist() == ["cat", "cat", "cat", "1", "1", "Cat"]
+    assert says(lines(), "list.csv", "'cat '", "as 'cat'", "'1.0' as '1'")
+    assert says(lines(), "'Cat' and 'cat'", "data.merge_classes")
+    assert len(read_samples(tmp_path / "list.csv", options=ListOptions(verbatim=True)).classes) == 6
+
+
+def test_class_folders_that_differ_in_white_space_are_one_class(make_image, tmp_path):
+    for name in ("cat/1.png", "cat /1.png", "dog/1.png"):
+        make_image(name)
+    samples = read_samples(tmp_path)
+    assert samples.classes == ("cat", "dog")
+    assert samples.table["path"].tolist() == ["cat /1.png", "cat/1.png", "dog/1.png"]  # files keep their names
+
+
+def test_classes_that_differ_in_case_are_merged_on_request(make_image, tmp_path, lines):
+    for name in ("ANGER/1.png", "anger/1.png", "Anger/1.png", "joy/1.png"):
+        make_image(name)
+    merged = read_samples(tmp_path, options=ListOptions(merge_classes={"anger": ["ANGER", "Anger"]}))
+    assert merged.classes == ("anger", "joy")
+    assert not says(lines(), "case")
+    assert says(read_lookalike_warning(tmp_path, lines), "data.merge_classes: {anger: [ANGER, Anger]}")
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path, options=ListOptions(merge_classes={"anger": ["ANGRE"]}))
+    assert says(caught.value, "ANGRE", "'ANGER'", "Anger, anger, joy")
+
+
+def read_lookalike_warning(folder, lines):
+    read_samples(folder)
+    return lines()[-1]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_list_finds_files_under_any_unicode_form_and_separator(make_image, tmp_path, form):
+    disk = {"NFC": "NFD", "NFD": "NFC"}[form]
+    for name in ("café/1.png", "bar/1.png"):
+        make_image(unicodedata.normalize(disk, name))
+    listed = [unicodedata.normalize(form, "café\\1.png"), " bar//1.png"]
+    pd.DataFrame({"path": listed, "label": ["a", "b"]}).to_csv(tmp_path / "list.csv", index=False)
+    samples = read_samples(tmp_path / "list.csv")
+    assert samples.table["path"].tolist() == ["bar/1.png", unicodedata.normalize(disk, "café/1.png")]
+
+
+def test_a_list_of_splits_is_matched_by_any_spelling(photos, tmp_path):
+    rows = [
+        (f"{label}\\{k}.png", f"{label} ", "Val " if k < 3 else "train") for label in ("ant", "bee") for k in range(10)
+    ]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(tmp_path / "split.csv", index=False)
+    assert apply_split(read_samples(photos), tmp_path / "split.csv").counts()["val"].tolist() == [3, 3]
+
+
+def test_rows_of_one_image_that_agree_but_for_spelling_are_no_contradiction(photos, tmp_path):
+    rows = "path,person\nant/0.png,7\n./ant/0.png,7.0\nant\\0.png,7 \nbee/0.png,  \n"
+    (tmp_path / "meta.csv").write_text(rows)
+    person = read_with_columns(photos, columns=("person",), metadata="meta.csv").table.set_index("path")["person"]
+    assert person["ant/0.png"] == "7"
+    assert pd.isna(person["bee/0.png"])

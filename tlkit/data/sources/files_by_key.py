@@ -1,0 +1,53 @@
+"""Finds the files of a folder by any spelling of their paths; their names are never rewritten."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from tlkit.data.sources.delimited_files import relative_path
+from tlkit.data.sources.read_bytes import file_exists
+from tlkit.spelling import path_key
+
+
+class FilesByKey:
+    """The files below a folder, by any spelling of their paths.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._entries: dict[str, dict[str, list[str]]] = {}
+
+    def path_of(self, text: str) -> str:
+        """Return the path of a file, relative to the root, as the file is called on the disk.
+
+        A path that names no file, or that several files could mean, is returned as `relative_path` returns it.
+        """
+        path = relative_path(text, self._root)
+        for given in dict.fromkeys((path, text)):  # a name may hold a "\\" on systems other than Windows
+            if given and not given.startswith(("/", "../")) and file_exists(os.path.join(self._root, given)):  # noqa: PTH118
+                return given
+        return path if path.startswith(("/", "..")) or not path else self._on_disk(path)
+
+    def _on_disk(self, path: str) -> str:
+        folder = ""
+        for part in path.split("/"):
+            names = self._names(folder).get(path_key(part), [])
+            if part not in names and len(names) != 1:
+                return path
+            folder = os.path.join(folder, part if part in names else names[0])  # noqa: PTH118
+        return folder
+
+    def _names(self, folder: str) -> dict[str, list[str]]:
+        """Return the names in a folder by key; none where it cannot be listed."""
+        if folder not in self._entries:
+            by_key: dict[str, list[str]] = {}
+            with suppress(OSError):
+                for entry in (self._root / folder).iterdir():
+                    by_key.setdefault(path_key(entry.name), []).append(entry.name)
+            self._entries[folder] = by_key
+        return self._entries[folder]
