@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tlkit.csv_files import write_csv
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
@@ -157,7 +158,7 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
     if out.suffix == ".parquet":
         predictions.to_parquet(out)
     elif out.suffix == ".csv":
-        predictions.table().to_csv(out, index=False, lineterminator="\n")
+        write_csv(out, predictions.table(), verbatim=["path"])
     else:
         records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")
         out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")

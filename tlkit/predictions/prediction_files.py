@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from tlkit.csv_files import unquoted_table
 from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
-from tlkit.predictions.validation import PROBA_PREFIX, repeated
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, repeated
 
 METADATA_KEY = b"tlkit"
 METADATA_VERSION = 1
@@ -54,7 +55,7 @@ def read_csv_table(file: Path) -> pd.DataFrame:
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has a header but no rows.")
     frame: pd.DataFrame = table.select([name for name in header if name]).to_pandas()
-    return frame
+    return unquoted_table(frame, verbatim=[PATH])
 
 
 def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:

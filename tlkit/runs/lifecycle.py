@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.csv_files import unquoted_table
 from tlkit.errors import RunError, first_few
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs import RunDirectory
@@ -91,7 +92,8 @@ def require_same_data(directory: RunDirectory, samples: Samples) -> None:
     if not directory.split.is_file():
         return
     key = [PATH, LABEL, SPLIT, DIGEST]
-    before = set(pd.read_csv(directory.split, dtype=str, keep_default_na=False)[key].itertuples(index=False, name=None))
+    stored = unquoted_table(pd.read_csv(directory.split, dtype=str, keep_default_na=False))
+    before = set(stored[key].itertuples(index=False, name=None))
     now = set(samples.table[key].astype(str).itertuples(index=False, name=None))
     changed = sorted({row[0] for row in before ^ now})
     if changed:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from tlkit.csv_files import unquoted_table
 from tlkit.runs.directory import RunDirectory
 
 LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "dropped")
@@ -27,7 +28,7 @@ def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:
     path = directory.excluded
     if not path.is_file():
         return []
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows = unquoted_table(pd.read_csv(path, dtype=str, keep_default_na=False))
     return list(rows.itertuples(index=False, name=None))
 
 
@@ -36,4 +37,4 @@ def read_leaks(directory: RunDirectory) -> pd.DataFrame:
     path = directory.leaks
     if not path.is_file():
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")
-    return pd.read_csv(path, dtype="str", keep_default_na=False)[list(LEAK_COLUMNS)]
+    return unquoted_table(pd.read_csv(path, dtype="str", keep_default_na=False)[list(LEAK_COLUMNS)])

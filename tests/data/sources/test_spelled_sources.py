@@ -33,7 +33,8 @@ def test_no_patient_lies_on_two_sides_of_a_split(photos, patients, lines):
     assert split.groupby("patient")["split"].nunique().max() == 1
     verbatim = ListOptions(verbatim=True)
     assert (
-        read_with_columns(photos, columns=("patient",), metadata=patients, options=verbatim).groups["patient"].nunique() == 20
+        read_with_columns(photos, columns=("patient",), metadata=patients, options=verbatim).groups["patient"].nunique()
+        == 20
     )
 
 

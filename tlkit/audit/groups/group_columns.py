@@ -7,18 +7,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from tlkit.column_cuts import CUTS, parse_cut
 from tlkit.errors import PredictionsError, first_few
 from tlkit.spelling import match_names, spellings
 from tlkit.stats.arrays import Floats, Ints, Mask
 
 Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
-Cut = Literal["bins", "quantiles", "order", "separator"]
-CUTS: tuple[Cut, ...] = get_args(Cut)
 MAX_VALUES = 50  # a column with more different values looks like an identifier, or is binned where it holds numbers
 MAX_FRACTIONS = 10  # with more different values, numbers with decimals are a measurement
 QUANTILES = 4  # default number of groups of a measurement
@@ -80,25 +79,11 @@ def parse_column(text: str) -> GroupColumn:
         >>> parse_column("camera: left").column
         'camera: left'
     """
-    match = re.fullmatch(rf"(.+):({'|'.join(CUTS)})=(.*)", text, flags=re.DOTALL)
-    if match is None:
-        return GroupColumn(text)
-    column, cut, given = match.groups()
-    parts = tuple(part.strip() for part in given.split(","))
     try:
-        match cut:
-            case "separator" if given:
-                return GroupColumn(column, separator=given)
-            case "order" if all(parts):
-                return GroupColumn(column, order=parts)
-            case "quantiles":
-                return GroupColumn(column, quantiles=int(given))
-            case "bins":
-                return GroupColumn(column, bins=tuple(float(part) for part in parts))
-    except ValueError:
-        pass
-    examples = {"bins": "18,65", "quantiles": "4", "order": "small,medium,large", "separator": ";"}
-    raise PredictionsError(f"{text!r} cannot be read. Write it like {column}:{cut}={examples[cut]}.")
+        parsed = parse_cut(text)
+    except ValueError as error:
+        raise PredictionsError(str(error)) from None
+    return GroupColumn(text) if parsed is None else GroupColumn(**parsed)
 
 
 def columns_of(by: By | Sequence[By]) -> tuple[GroupColumn, ...]:

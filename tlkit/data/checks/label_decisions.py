@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,11 @@ from typing import Literal
 
 import pandas as pd
 
+from tlkit.csv_files import write_csv
 from tlkit.data.checks.quarantine import require_new, require_training_images
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import atomic_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 from tlkit.spelling import match_names, match_paths, value_key
@@ -62,8 +61,7 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
+    write_csv(file, table, quote_all=True)
     logger.info("Wrote %s: %d labels to decide on.", file, len(table))
     return file
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from pathlib import Path
 
+from tlkit.csv_files import write_csv
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import QUARANTINE
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 from tlkit.spelling import match_paths
@@ -46,8 +45,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
     table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    write_csv(file, table, quote_all=True)
     logger.info(
         "Wrote %s: %d images kept, %d quarantined. To train without these, set data.quarantine: %s.",
         file,

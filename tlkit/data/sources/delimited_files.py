@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from tlkit.csv_files import unquoted, unquoted_table
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import LABEL, PATH, SPLIT
 from tlkit.spelling import normal_form
@@ -75,7 +76,7 @@ def _own_names(found: Iterable[str], file: Path, required: Sequence[str], names:
     Raises:
         DataError: a required column is missing, or one occurs twice; the message recognizes other separators.
     """
-    columns = [normal_form(str(name)) for name in found]
+    columns = [unquoted(normal_form(str(name))) for name in found]
     own = {theirs: name for name, theirs in names.items() if theirs in columns}
     renamed = [own.get(name, "" if name in own.values() else name) for name in columns]
     one = columns[0] if len(columns) == 1 else ""
@@ -132,7 +133,7 @@ def _read_csv(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd
             f"{file}:{line}  {field_count} fields under {len(names)} column names. Is a comma or a quote missing "
             f"or too many?{more}"
         )
-    return pd.DataFrame(columns, index=lines, dtype="str")
+    return unquoted_table(pd.DataFrame(columns, index=lines, dtype="str"))
 
 
 def _read_parquet(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd.DataFrame:
