@@ -130,7 +130,7 @@ def test_rows_that_do_not_sum_to_one_are_named_with_their_sums() -> None:
     [
         ([[2.5, -1.0], [0.2, 0.8], [3.0, 4.0]], "logits: apply softmax once."),
         ([[90.0, 10.0], [20.0, 80.1], [50, 50]], "percentages: divide by 100."),
-        ([[0.33, 0.66], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
+        ([[0.337, 0.65], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
     ],
 )
 def test_rows_that_do_not_sum_to_one_come_with_the_remedy(proba: list[list[float]], advice: str) -> None:

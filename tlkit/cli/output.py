@@ -105,7 +105,7 @@ def require_suffix(out: Path | None) -> None:
     Raises:
         PredictionsError: the suffix is unknown.
     """
-    if out is not None and out.suffix not in OUT_SUFFIXES:
+    if out is not None and out.suffix.lower() not in OUT_SUFFIXES:
         raise PredictionsError(
             f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
         )
@@ -130,7 +130,7 @@ def require_svg(plot: Path | None) -> None:
     Raises:
         DataError: it is not .svg.
     """
-    if plot is not None and plot.suffix != ".svg":
+    if plot is not None and plot.suffix.lower() != ".svg":
         raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
 
 
@@ -155,9 +155,9 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
         print_tables([Table("predictions", "", columns, shown)])
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".parquet":
+    if out.suffix.lower() == ".parquet":
         predictions.to_parquet(out)
-    elif out.suffix == ".csv":
+    elif out.suffix.lower() == ".csv":
         write_csv(out, predictions.table(), verbatim=["path"])
     else:
         records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")

@@ -22,9 +22,10 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
     Raises:
         TlkitError: it is neither a run nor a file, or a split of a file is requested.
     """
+    from tlkit.parquet_tables import is_parquet_folder
     from tlkit.runs.run import open_run
 
-    if path.is_file() or path.suffix in (".csv", ".parquet"):
+    if path.is_file() or path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path):
         if split is not None:
             raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
         return None

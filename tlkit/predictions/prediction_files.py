@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,22 @@ import pyarrow.parquet as pq
 from tlkit.csv_files import unquoted_table
 from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
+from tlkit.parquet_tables import is_parquet_folder, read_parquet
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, repeated
+
+logger = logging.getLogger(__name__)
 
 METADATA_KEY = b"tlkit"
 METADATA_VERSION = 1
 
 
 def check_exists(file: Path) -> None:
-    """Check that a path is an existing file.
+    """Check that a path is an existing file, or a folder of the parts of a Parquet table.
 
     Raises:
-        PredictionsError: it does not exist, or it is a folder.
+        PredictionsError: it does not exist, or it is another folder.
     """
-    if file.is_dir():
+    if file.is_dir() and not is_parquet_folder(file):
         raise PredictionsError(f"{file} is a folder. Name a file in it, ending in .parquet or .csv.")
     if not file.exists():
         near = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
@@ -67,7 +71,7 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     check_exists(file)
     damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
-        table = pq.read_table(file)
+        table, refused = read_parquet(file, numeric=PROBA_PREFIX)
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     except (pa.ArrowException, OSError, ValueError) as error:  # damaged pages, or damaged metadata of pandas
         raise PredictionsError(damaged) from error
@@ -75,6 +79,8 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has columns but no rows.")
+    for name, reason in refused.items():
+        logger.warning("%s: column %s is left out: %s.", file, name, reason)
     note = (table.schema.metadata or {}).get(METADATA_KEY)
     try:
         noted = json.loads(note) if note else None

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table, write_parquet_table
+from tlkit.predictions.stored_probabilities import as_matrix, renormalized
 from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,
@@ -98,7 +100,8 @@ class Predictions:
             path: N different paths.
             y_true: N class names (missing = unknown) or integer positions in `classes` (-1 = unknown); default:
                 all unknown.
-            proba: class probabilities, shape (N, C): softmax of the logits, taken once.
+            proba: class probabilities, shape (N, C): softmax of the logits, taken once. Rows that do not sum to one
+                because of how they are stored (float16, bfloat16, few digits) are divided by their sum.
             groups: group columns, N rows in the order of `path`; values are converted to text, one spelling for each
                 value, and null or empty text is missing.
             y_pred: N class names or integer positions; default: the most probable class, the first of equals.
@@ -108,7 +111,8 @@ class Predictions:
 
         Raises:
             PredictionsError: shapes disagree; names or paths repeat; a class name is unknown; a row of proba is not
-                finite, is negative or does not sum to one within 1e-4; neither proba nor y_pred is given.
+                finite, is negative or does not sum to one within 1e-4 for another reason than rounding; neither proba
+                nor y_pred is given.
         """
         names = tuple(str(name) for name in classes)
         paths = np.array([str(entry) for entry in path], dtype=str).reshape(-1)
@@ -118,7 +122,7 @@ class Predictions:
         if y_true is not None:
             truth, found = class_codes(y_true, column=Y_TRUE, may_be_missing=True, **known)
             problems += found
-        matrix = None if proba is None else np.array(proba, dtype=np.float64, order="C")
+        matrix = None if proba is None else renormalized(as_matrix(proba), source=source)
         wrong_proba = [] if matrix is None else proba_problems(matrix, classes=names, paths=paths)
         problems += wrong_proba
         guess: Ints = truth
@@ -287,7 +291,7 @@ def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
         source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
     else:
         file = Path(table)
-        is_parquet = file.suffix.lower() == ".parquet"
+        is_parquet = file.suffix.lower() == ".parquet" or is_parquet_folder(file)
         source, frame = str(table), read_parquet_table(file)[0] if is_parquet else read_csv_table(file)
     if PATH not in frame.columns:
         raise PredictionsError(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
@@ -31,7 +32,8 @@ def read_predictions(
     else the sorted names in `y_true` and `y_pred`.
 
     Args:
-        path: a file ending in .parquet or .csv (UTF-8, commas).
+        path: a file ending in .parquet or .csv (UTF-8, commas), or a folder of Parquet files, whose folders
+            `column=value` are columns.
         y_true: name of the column that holds the label.
         y_pred: name of the column that holds the predicted class.
         path_column: name of the column that holds the path of the image.
@@ -44,7 +46,7 @@ def read_predictions(
     noted = None
     if file.suffix.lower() == ".csv":
         table = read_csv_table(file)
-    elif file.suffix.lower() == ".parquet":
+    elif file.suffix.lower() == ".parquet" or is_parquet_folder(file):
         table, noted = read_parquet_table(file)
     else:
         raise PredictionsError(

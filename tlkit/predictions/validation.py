@@ -38,7 +38,7 @@ def as_text(values: object) -> pd.Series[str]:
     """
     column = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_float_dtype(column.dtype):
-        present = column.dropna()
+        present = column.dropna().astype("float64")  # a float16 cannot be compared with 2**53
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
     text = column.astype("string")

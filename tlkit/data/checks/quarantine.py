@@ -23,7 +23,7 @@ def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
     Raises:
         DataError: the file exists already, or is not named .csv.
     """
-    if file is not None and Path(file).suffix != ".csv":
+    if file is not None and Path(file).suffix.lower() != ".csv":
         raise DataError(f"The {what} would be {file}. Use a name that ends in .csv.")
     if file is not None and Path(file).exists():
         raise DataError(

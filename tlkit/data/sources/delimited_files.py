@@ -12,6 +12,8 @@ import pandas as pd
 
 from tlkit.csv_files import unquoted, unquoted_table
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.parquet_tables import is_parquet_folder, read_parquet
+from tlkit.predictions.validation import as_text
 from tlkit.samples import LABEL, PATH, SPLIT
 from tlkit.spelling import normal_form
 
@@ -42,22 +44,24 @@ def read_table(
             fields than there are columns.
     """
     require_file(file, what=what, hint=hint)
-    if file.suffix.lower() == ".parquet":
-        table = _read_parquet(file, columns, names)
-    else:
-        table = _read_csv(file, columns, names)
+    table = _read_parquet(file, columns, names) if is_parquet(file) else _read_csv(file, columns, names)
     return table[(table != "").any(axis=1)]
 
 
+def is_parquet(file: Path) -> bool:
+    """Return whether a path names a Parquet file, or a folder of the parts of one."""
+    return file.suffix.lower() == ".parquet" or is_parquet_folder(file)
+
+
 def require_file(file: Path, *, what: str, hint: str = "") -> None:
-    """Check that a file exists.
+    """Check that a file exists, or a folder of the parts of a Parquet table.
 
     Raises:
-        DataError: it is missing, or a folder.
+        DataError: it is missing, or another folder.
     """
-    if file.is_dir():
+    if file.is_dir() and not is_parquet_folder(file):
         raise DataError(f"The {what} {file} is a folder. Name a file in it.")
-    if not file.is_file():
+    if not file.is_file() and not file.is_dir():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)} {hint}".rstrip())
 
@@ -138,10 +142,14 @@ def _read_csv(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd
 
 def _read_parquet(file: Path, required: Sequence[str], own: Mapping[str, str]) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(file)
-        table = table.astype("str").mask(table.isna(), "")
+        plain, refused = read_parquet(file)
+        read = plain.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+        table = pd.DataFrame({name: as_text(read[name]).fillna("").astype("str") for name in read.columns})
     except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
+    lacking = [name for name in (own.get(name, name) for name in required) if name in refused]
+    if lacking:
+        raise DataError(*(f"{file}: column {name!r} cannot be used: {refused[name]}." for name in lacking))
     names = _own_names(table.columns, file, required, own)
     table = table.set_axis(range(1, len(table) + 1)).set_axis(names, axis=1)
     return table[[name for name in names if name]]

@@ -39,7 +39,7 @@ def files_at(path: Path) -> list[Path]:
     """
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if _is_visible_image(p, path))
-    elif path.suffix == ".tar" and path.is_file():
+    elif path.suffix.lower() == ".tar" and path.is_file():
         names = [member.name for member in list_members(path)[0]]
         found = [path / name for name in names if Path(name).suffix.lower() in EXTENSIONS]
     elif file_exists(str(path)):

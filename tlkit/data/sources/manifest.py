@@ -19,6 +19,7 @@ from tlkit.data.sources.folder import SPLIT_ALIASES
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.spelling import match_paths, value_key
 
@@ -208,7 +209,7 @@ def require_list(file: Path) -> None:
     Raises:
         DataError: it does not, or its name does not end in .csv or .parquet.
     """
-    if file.suffix.lower() not in SUFFIXES:
+    if file.suffix.lower() not in SUFFIXES and not is_parquet_folder(file):
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
     require_file(file, what="list of images")
 

@@ -20,6 +20,7 @@ from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards, require_shards
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import PATH, Samples
 
 logger = logging.getLogger(__name__)
@@ -199,8 +200,9 @@ def _parts(
 
 
 def is_list(path: str | Path) -> bool:
-    """Return whether a path names a file that lists images, not a folder."""
-    return Path(path).suffix.lower() in SUFFIXES and not Path(path).is_dir()
+    """Return whether a path names a file that lists images, or a folder NAME.parquet of the parts of one."""
+    path = Path(path)
+    return path.suffix.lower() in SUFFIXES and (not path.is_dir() or is_parquet_folder(path))
 
 
 def is_shard(path: str | Path) -> bool:

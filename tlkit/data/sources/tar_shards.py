@@ -253,7 +253,7 @@ def _label(facts: dict[str, bytes], values: dict[str, object]) -> str | None:
 
 def _folders(paths: pd.Series[str]) -> list[str]:
     """Return the name of each image's folder as its class."""
-    folders = [os.path.dirname(path.split(".tar/", 1)[-1]) for path in paths]  # noqa: PTH120
+    folders = [os.path.dirname(re.split(r"\.tar/", path, maxsplit=1, flags=re.IGNORECASE)[-1]) for path in paths]  # noqa: PTH120
     loose = [path for path, folder in zip(paths, folders, strict=True) if not folder]
     if loose:
         raise DataError(
