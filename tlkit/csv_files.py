@@ -55,10 +55,10 @@ def csv_text(table: pd.DataFrame, *, verbatim: Collection[str] = (), quote_all: 
         missing: what stands for a missing value.
     """
     written = {name: column if name in verbatim else _mapped(column, quoted) for name, column in table.items()}
-    shown = pd.DataFrame(written, index=table.index, columns=table.columns).rename(columns=quoted)
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    text: str = shown.to_csv(index=False, lineterminator="\n", quoting=quoting, na_rep=missing)
-    return text
+    shown: pd.DataFrame = pd.DataFrame(written, index=table.index, columns=table.columns).rename(columns=quoted)
+    return shown.to_csv(
+        index=False, lineterminator="\n", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL, na_rep=missing
+    )
 
 
 def write_csv(

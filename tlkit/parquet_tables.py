@@ -95,7 +95,7 @@ def _text(column: pa.ChunkedArray, text_of: Any) -> pa.ChunkedArray:
 def _time_text(column: pa.ChunkedArray) -> pd.Series[Any]:
     """Return dates and times as text: a date alone where every time is midnight."""
     if pt.is_timestamp(column.type) or pt.is_duration(column.type):
-        times = column.to_pandas()
+        times: pd.Series[Any] = column.to_pandas()
         return times.astype("str").mask(times.isna(), None)
     return pd.Series([None if value is None else str(value) for value in column.to_pylist()], dtype=object)
 

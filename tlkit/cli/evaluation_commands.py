@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
+from tlkit.cli.arguments import AsJson, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
 from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
-from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
+from tlkit.cli.run_or_file import FileColumns, find_run, print_evidence, read_file, run_audit
 
 
 def evaluate(
@@ -18,13 +18,16 @@ def evaluate(
     split: SplitOption = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
 
     run = find_run(run_or_file, split=split)
-    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred))
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, **columns))
     if run and not json:
         print_lines([judged_on(run, run.judged_split(split)), ""])
     print_result(result, as_json=json)
@@ -64,6 +67,8 @@ def audit(
     min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
@@ -87,7 +92,8 @@ def audit(
         "pair_by": pair_by,
         "weights": weights,
     }
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
@@ -116,15 +122,16 @@ def compare(
     split: SplitOption = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     json: AsJson = False,
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
     from tlkit.audit.redaction import redacted_comparison
     from tlkit.runs.compare_runs import compare_with, display_names
 
-    one, two = (
-        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
-    )
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    one, two = (find_run(given, split=split) or read_file(given, **columns) for given in (first, second))
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
         print_json(redacted_comparison(result))

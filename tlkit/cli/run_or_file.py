@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from tlkit.cli.output import print_lines, print_tables
 from tlkit.errors import PredictionsError
@@ -32,16 +32,25 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
     return open_run(path)
 
 
-def read_file(path: Path, *, y_true: str, y_pred: str, groups: Path | None = None) -> Predictions:
+class FileColumns(TypedDict):
+    """How a file of predictions is read: names of its columns; `verbatim` keeps the spelling of its values."""
+
+    y_true: str
+    y_pred: str
+    path_column: str
+    verbatim: bool
+
+
+def read_file(path: Path, *, groups: Path | None = None, **columns: Unpack[FileColumns]) -> Predictions:
     """Return a table of predictions that any tool wrote, with the columns of the CSV file `groups` joined."""
     from tlkit.predictions import read_predictions
 
-    table = read_predictions(path, y_true=y_true, y_pred=y_pred)
-    return table.with_groups(groups) if groups else table
+    table = read_predictions(path, **columns)
+    return table.with_groups(groups, verbatim=columns["verbatim"]) if groups else table
 
 
 def open_run_or_file(
-    path: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+    path: Path, *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
 ) -> Run | Predictions:
     """Return the run, or the predictions with columns joined.
 
@@ -50,14 +59,14 @@ def open_run_or_file(
     """
     run = find_run(path, split=split)
     if run is None:
-        return read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+        return read_file(path, groups=groups, **columns)
     if groups:
         raise PredictionsError("--groups is for a file of predictions; a run's columns come from its data.groups.")
     return run
 
 
 def run_audit(
-    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
 ) -> tuple[Run | Predictions, Audit, Explanation]:
     """Audit a run or a file of predictions, and explain the gaps.
 
@@ -66,8 +75,7 @@ def run_audit(
         stated: audit options of the command line by name; None = the recipe's, or the default for a file.
         split: split of a run.
         groups: CSV file of columns to join.
-        y_true: column of the true classes, in a file.
-        y_pred: column of the predicted classes, in a file.
+        columns: how a file is read.
 
     Returns:
         The run, or the table of the file with the joined columns; the audit; the explanation of its gaps.
@@ -84,7 +92,7 @@ def run_audit(
     if run is not None:
         audit = run.audit(split=split, groups=groups, **stated)
         return run, audit, run.explain(split=split, groups=groups, options=audit.settings)
-    table = read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+    table = read_file(path, groups=groups, **columns)
     if not table.group_columns:
         raise PredictionsError(
             f"{path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."

@@ -6,6 +6,7 @@ import html
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,17 +118,17 @@ class Predictions:
         names = tuple(str(name) for name in classes)
         paths = np.array([str(entry) for entry in path], dtype=str).reshape(-1)
         problems = name_problems(names, paths)
-        known = {"classes": names, "paths": paths, "verbatim": verbatim}
+        codes_of = partial(class_codes, classes=names, paths=paths, verbatim=verbatim)
         truth: Ints = np.full(len(paths), -1, dtype=np.int64)
         if y_true is not None:
-            truth, found = class_codes(y_true, column=Y_TRUE, may_be_missing=True, **known)
+            truth, found = codes_of(y_true, column=Y_TRUE, may_be_missing=True)
             problems += found
         matrix = None if proba is None else renormalized(as_matrix(proba), source=source)
         wrong_proba = [] if matrix is None else proba_problems(matrix, classes=names, paths=paths)
         problems += wrong_proba
         guess: Ints = truth
         if y_pred is not None:
-            guess, found = class_codes(y_pred, column=Y_PRED, may_be_missing=False, **known)
+            guess, found = codes_of(y_pred, column=Y_PRED, may_be_missing=False)
             problems += found
         elif matrix is None:
             problems.append("neither proba nor y_pred is given. Give at least one of them.")

@@ -69,7 +69,7 @@ def source_of(recipe: Recipe) -> Source:
         on_leak=section.on_leak,
         decode_options=DecodeOptions.of(section),
         options=ListOptions(
-            names=section.columns,
+            names={str(name): theirs for name, theirs in section.columns.items()},
             verbatim=section.verbatim,
             merge_classes=section.merge_classes,
             annotations=section.annotations,

@@ -77,8 +77,8 @@ def test_all_problems_of_a_list_are_reported_with_lines(tmp_path, make_image):
         saying(f"{file}:5", "train", "'train'", "'training'"),
         f"{file}:7  a path is empty.",
         saying(f"{file}:6", tmp_path, "../x.png"),
-        f"{file}:3  a label is empty.",
         saying(f"{file}:4", tmp_path, "b/2.png", "2", "4", "5", "b/3.png"),
+        f"{file}:3  a label is empty.",
         saying(f"{file}:8", "group", "a/1.png"),
     ]
 

@@ -6,8 +6,10 @@ import unicodedata
 
 import pandas as pd
 import pytest
+from command import tlkit
 from messages import says
 
+from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import apply_split
 from tlkit.data.sources.read_samples import read_samples, read_with_columns
@@ -98,3 +100,78 @@ def test_rows_of_one_image_that_agree_but_for_spelling_are_no_contradiction(phot
     person = read_with_columns(photos, columns=("person",), metadata="meta.csv").table.set_index("path")["person"]
     assert person["ant/0.png"] == "7"
     assert pd.isna(person["bee/0.png"])
+
+
+@pytest.fixture
+def votes(photos, tmp_path):
+    """A list by three annotators with its own names of columns: two images are disputed, one is tied."""
+    rows = [(f"{label}/{k}.png", label) for label in ("ant", "bee") for k in range(10) for _ in range(3)]
+    rows[0] = ("ant/0.png", "bee")
+    rows[3] = ("ant/1.png", "wasp")
+    rows[4] = ("ant/1.png", "bee")
+    rows[30:32] = [("bee/0.png", "")] * 2
+    pd.DataFrame(rows, columns=["image", "said"]).to_csv(tmp_path / "votes.CSV", index=False)
+    return tmp_path / "votes.CSV"
+
+
+def test_the_majority_of_several_annotators_counts_and_their_disagreement_is_told(votes, lines):
+    options = ListOptions(names={"path": "image", "label": "said"}, annotations="majority")
+    samples = read_samples(votes, options=options, columns=("agreement",))
+    assert len(samples) == 19
+    table = samples.table.set_index("path")
+    assert table.loc[["ant/0.png", "ant/2.png", "bee/0.png"], "label"].tolist() == ["ant", "ant", "bee"]
+    assert table.loc[["ant/0.png", "ant/2.png", "bee/0.png"], "agreement"].tolist() == ["0.667", "1", "1"]
+    assert says(lines(), "votes.CSV", "19 of 20", "disagree", "2", "ant as bee (1)")
+    assert says(lines(), "without a majority", "1", "ant/1.png")
+    with pytest.raises(DataError) as caught:
+        read_samples(votes, options=ListOptions(names={"path": "image", "label": "said"}))
+    assert says(caught.value, "votes.CSV:", "listed again", "data.annotations: majority")
+
+
+def test_a_column_of_another_name_is_asked_for(votes):
+    with pytest.raises(DataError) as caught:
+        read_samples(votes)
+    assert says(caught.value, "'path'", "image, said", "data.columns.path=COLUMN", "--column path=COLUMN")
+    with pytest.raises(DataError) as caught:
+        ListOptions(names={"pth": "image"})
+    assert says(caught.value, "'pth'", "'path'")
+
+
+def test_a_mapped_column_replaces_one_that_has_its_name(photos, tmp_path):
+    table = pd.DataFrame({"path": "s3://x", "image": ["ant/0.png", "bee/0.png"], " label ": ["a", "b"]})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    samples = read_samples(tmp_path / "list.csv", options=ListOptions(names={"path": "image"}))
+    assert samples.table["path"].tolist() == ["ant/0.png", "bee/0.png"]
+
+
+def test_metadata_is_read_even_where_no_column_of_it_is_needed(photos, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read_with_columns(photos, columns=(), metadata="gone.csv")
+    assert says(caught.value, "gone.csv", "does not exist")
+    (tmp_path / "meta.csv").write_text("path,site,id\n" + "".join(f"ant\\{k}.png,{k % 2},{k}\n" for k in range(10)))
+    assert read_with_columns(photos, columns=(), metadata="meta.csv").group_columns == ()
+    summary, _ = summarize_data(photos, metadata="meta.csv")
+    assert summary.groups["site"]["0"] == {"train": 5, "val": 0, "test": 0}
+    assert "id" not in summary.groups
+
+
+def test_a_list_of_absolute_paths_names_the_option_that_states_their_folder(photos, tmp_path):
+    (tmp_path / "lists").mkdir()
+    rows = [(photos / label / f"{k}.png", label) for label in ("ant", "bee") for k in range(3)]
+    pd.DataFrame(rows, columns=["path", "label"]).to_csv(tmp_path / "lists" / "all.csv", index=False)
+    done = tlkit("data", "doctor", "lists/all.csv", cwd=tmp_path)
+    assert (done.returncode, says(done.stderr, f"--root {photos}", "data.root")) == (2, True)
+    for command in (["summary"], ["doctor", "--fail-on", "never"], ["split", "--out", "s.csv"]):
+        done = tlkit("data", *command, "lists/all.csv", "--root", photos, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert pd.read_csv(tmp_path / "s.csv")["path"].tolist()[0] == "ant/0.png"
+    done = tlkit("data", "summary", photos, "--root", photos, cwd=tmp_path)
+    assert (done.returncode, says(done.stderr, "--root", "list")) == (2, True)
+
+
+def test_a_parquet_folder_is_a_list(photos, tmp_path):
+    (tmp_path / "list.parquet").mkdir()
+    for label in ("ant", "bee"):
+        table = pd.DataFrame({"path": [f"{label}/{k}.png" for k in range(3)], "label": label})
+        table.to_parquet(tmp_path / "list.parquet" / f"{label}.parquet")
+    assert len(read_samples(tmp_path / "list.parquet")) == 6

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.spelling import lookalikes
@@ -31,6 +33,8 @@ FEW_IMAGES, IMBALANCE = 10, 10
 def diagnose(
     root: Root,
     *,
+    manifest: str | Path | None = None,
+    options: ListOptions = ListOptions(),
     faces: bool = False,
     decode_options: DecodeOptions = DecodeOptions(),
     workers: int | None = None,
@@ -45,6 +49,8 @@ def diagnose(
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
             or shards only the named images are examined, not other files in their folders.
+        manifest: a file that lists the images below `root`.
+        options: how a list is read.
         faces: detect faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
         decode_options: pixel limit and background color of decoding.
         workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
@@ -58,7 +64,7 @@ def diagnose(
     Raises:
         DataError: a folder, list or shard is missing or cannot be read, or a list or shard is wrong.
     """
-    survey = survey_images(root)
+    survey = survey_images(root, manifest=manifest, options=options)
     samples = survey.samples
     examine = partial(
         examine_file,
@@ -94,7 +100,7 @@ def diagnose(
     )
     counts = samples.counts().sum()
     diagnosis = Diagnosis(
-        source=source_name(root),
+        source=source_name(root) if manifest is None else str(manifest),
         root=str(samples.root),
         images=len(samples),
         classes=samples.classes,

@@ -49,8 +49,7 @@ def majority_labels(table: pd.DataFrame, *, file: Path) -> pd.DataFrame:
     rows = rows[rows[LABEL].notna()].astype({LABEL: "str"})
     if AGREEMENT not in table.columns:
         rows = rows.assign(**{AGREEMENT: rows[PATH].map(chosen["share"]).map("{:.3g}".format).astype("str")})
-    without = table[(table[LABEL] == "") & ~table[PATH].isin(voted[PATH])]
-    return pd.concat([rows.drop_duplicates(), without])
+    return rows.drop_duplicates()
 
 
 def _log_agreement(votes: pd.DataFrame, chosen: pd.DataFrame, *, file: Path) -> None:
@@ -63,7 +62,7 @@ def _log_agreement(votes: pd.DataFrame, chosen: pd.DataFrame, *, file: Path) -> 
     other = votes.join(chosen[LABEL].rename("chosen"), on=PATH).dropna(subset="chosen")
     other = other[other[LABEL] != other["chosen"]]
     pairs = other.groupby(["chosen", LABEL])["votes"].sum().sort_values(ascending=False, kind="stable")
-    named = [f"{one} as {two} ({count})" for (one, two), count in pairs.items()]  # type: ignore[misc]
+    named = [f"{' as '.join(map(str, classes))} ({count})" for classes, count in zip(pairs.index, pairs, strict=True)]
     logger.info(
         "%s: labels of several annotators for %d of %d images (%.3g on average); they disagree about %d. "
         "Votes against the majority: %s.",

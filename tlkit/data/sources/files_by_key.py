@@ -16,10 +16,14 @@ class FilesByKey:
 
     Args:
         root: the folder.
+
+    Attributes:
+        found: the files that `path_of` has returned.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.found: set[str] = set()
         self._entries: dict[str, dict[str, list[str]]] = {}
 
     def path_of(self, text: str) -> str:
@@ -28,10 +32,20 @@ class FilesByKey:
         A path that names no file, or that several files could mean, is returned as `relative_path` returns it.
         """
         path = relative_path(text, self._root)
-        for given in dict.fromkeys((path, text)):  # a name may hold a "\\" on systems other than Windows
-            if given and not given.startswith(("/", "../")) and file_exists(os.path.join(self._root, given)):  # noqa: PTH118
-                return given
-        return path if path.startswith(("/", "..")) or not path else self._on_disk(path)
+        if not path or path.startswith(("/", "../")) or path == "..":
+            return path
+        if path in self.found or self._is_file(path):
+            return path
+        for other in (text, self._on_disk(path)):  # a name may hold a "\\" on systems other than Windows
+            if other != path and self._is_file(other):
+                return other
+        return path
+
+    def _is_file(self, path: str) -> bool:
+        there = file_exists(os.path.join(self._root, path))  # noqa: PTH118  called a million times
+        if there:
+            self.found.add(path)
+        return there
 
     def _on_disk(self, path: str) -> str:
         folder = ""

@@ -17,7 +17,6 @@ from tlkit.data.sources.delimited_files import SUFFIXES, read_table, require_fil
 from tlkit.data.sources.files_by_key import FilesByKey
 from tlkit.data.sources.folder import SPLIT_ALIASES
 from tlkit.data.sources.list_options import ListOptions
-from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -67,23 +66,11 @@ def read_manifest(
             SPLIT: _splits(table, problems),
         },
     )
-    problems.rows("a path is empty", table.index[table[PATH] == ""])
-    outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
-    problems.rows(
-        f"a path leads out of {root}",
-        table.index[outside],
-        table[PATH],
-        hint="State the folder that holds all of them: data.root (--root FOLDER).",
-    )
-    problems.rows("a label is empty", table.index[table[LABEL].str.strip() == ""])
-    inside = table[~outside & (table[PATH] != "")]
-    missing = [not file_exists(os.path.join(root, path)) for path in inside[PATH]]  # noqa: PTH118  a million of them
-    problems.rows(
-        f"a file does not exist in {root}",
-        inside.index[missing],
-        inside[PATH],
-        hint="Paths are relative to the list's folder, or to the root that is stated.",
-    )
+    _check_paths(table, files, problems, root=root)
+    blank = table[LABEL].str.strip() == ""
+    if votes:  # an annotator may have left it out
+        blank &= ~table[PATH].isin(table[PATH][~blank])
+    problems.rows("a label is empty", table.index[blank])
     table = table[[name for name in (PATH, LABEL, SPLIT, *columns) if name in table.columns]]
     table = majority_labels(table, file=file) if votes else table.drop_duplicates()
     twice = table[PATH].duplicated()
@@ -99,6 +86,25 @@ def read_manifest(
     blank = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: blank, **groups}).astype("str")
     return Samples(root, tuple(sorted(set(table[LABEL]))), table)
+
+
+def _check_paths(table: pd.DataFrame, files: FilesByKey, problems: _Problems, *, root: Path) -> None:
+    """Add the problems of paths: empty, out of the folder, or without a file."""
+    problems.rows("a path is empty", table.index[table[PATH] == ""])
+    outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
+    problems.rows(
+        f"a path leads out of {root}",
+        table.index[outside],
+        table[PATH],
+        hint=_folder_hint(table[PATH][outside].tolist(), root),
+    )
+    inside = table[~outside & (table[PATH] != "")]
+    problems.rows(
+        f"a file does not exist in {root}",
+        inside.index[~inside[PATH].isin(files.found)],
+        inside[PATH],
+        hint="Paths are relative to the list's folder, or to the root that is stated.",
+    )
 
 
 def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True) -> Samples:
@@ -179,6 +185,16 @@ def digest_of(file: str | Path) -> str:
     """Return the sha256 (hex) of a file."""
     with Path(file).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _folder_hint(outside: list[str], root: Path) -> str:
+    """Return how to state the folder that holds the images of a list."""
+    if not outside:
+        return ""
+    above = os.path.normpath(os.path.commonpath([root.absolute(), *(root.absolute() / path for path in outside)]))
+    holds = os.path.commonpath(outside) if all(path.startswith("/") for path in outside) else above
+    folder = os.path.dirname(holds) if holds in outside else holds  # noqa: PTH120
+    return f"State the folder that holds all of them: data.root: {folder} (--root {folder})."
 
 
 class _Problems:

@@ -16,6 +16,8 @@ from tlkit.spelling import match_paths, path_key
 
 logger = logging.getLogger(__name__)
 
+MOST_VALUES = 50
+"""A column with more different values looks like an identifier or a measurement."""
 TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
 """Names that a group column cannot have, because tlkit's own tables use them."""
 
@@ -70,6 +72,26 @@ def add_metadata(
     if unused := sorted(known - set(keys)):
         logger.warning("Rows of %s that belong to no image (%d): %s.", file, len(unused), first_few(unused))
     return Samples(samples.root, samples.classes, carried)
+
+
+def group_names(samples: Samples, metadata: str | Path, *, options: ListOptions = ListOptions()) -> list[str]:
+    """Return the columns of a metadata file that do not look like identifiers or measurements.
+
+    Args:
+        samples: the images.
+        metadata: as for `add_metadata`.
+        options: how the file is read.
+
+    Raises:
+        DataError: the file cannot be read, or has no column `path`.
+    """
+    file = _find(samples.root, Path(metadata))
+    table = read_table(file, columns=(PATH,), what="metadata file", names=options.names)
+    names = [name for name in table.columns if name not in TAKEN and not name.startswith("proba_")]
+    few = [name for name in names if table[name].nunique() <= min(MOST_VALUES, len(table) / 2)]
+    if left_out := [name for name in names if name not in few]:
+        logger.info("%s: columns that look like identifiers are left out: %s.", file, first_few(left_out))
+    return few
 
 
 def _find(root: Path, metadata: Path) -> Path:
