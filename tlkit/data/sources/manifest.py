@@ -83,8 +83,8 @@ def read_manifest(
     problems.raise_any()
     table = table.sort_values(PATH).reset_index(drop=True)
     groups = {name: table[name].mask(table[name] == "") for name in columns}
-    blank = pd.Series([""] * len(table), dtype="str")
-    table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: blank, **groups}).astype("str")
+    unknown = pd.Series([""] * len(table), dtype="str")
+    table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
     return Samples(root, tuple(sorted(set(table[LABEL]))), table)
 
 
