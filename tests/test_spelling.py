@@ -14,6 +14,7 @@ from messages import says
 
 from tlkit.audit import audit_groups
 from tlkit.audit.model_comparison import compare_predictions
+from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.spelling import lookalikes, match_paths, spellings, value_key
 
@@ -114,3 +115,13 @@ def test_groups_are_joined_and_models_compared_by_any_spelling_of_a_path():
         classes=["no ", "yes"], path=[f"./{path}" for path in made.path], y_true=made.y_true, y_pred=made.y_pred
     )
     assert compare_predictions(made, other).overall.difference.value == 0
+
+
+def test_lists_in_a_column_are_several_values_and_mappings_are_refused():
+    tags = [["x", "y"], ["x"], np.array(["y"]), None] * 60
+    table = audit_groups(predictions(groups=pd.DataFrame({"tags": tags})), by="tags:separator=;").group_table("tags")
+    assert [(row.group, row.images) for row in table.rows] == [(("x",), 120), (("y",), 120), (None, 60)]
+    for odd in ({"a": 1}, [["a"]], ["a;b"]):
+        with pytest.raises(PredictionsError) as caught:
+            predictions(groups=pd.DataFrame({"tags": [odd] * 240}))
+        assert says(caught.value, "'tags'", "Write")

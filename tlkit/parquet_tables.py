@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-logger = logging.getLogger(__name__)
+from tlkit.spelling import SEPARATOR
 
-SEPARATOR = ";"
-"""What joins the values of a list, as in the text of an audit's multi-valued column."""
+logger = logging.getLogger(__name__)
 
 
 def is_parquet_folder(path: Path) -> bool:

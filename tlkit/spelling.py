@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 
 from tlkit.errors import first_few
@@ -21,6 +22,8 @@ from tlkit.errors import first_few
 logger = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+SEPARATOR = ";"
+"""What joins several values of one image."""
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
 """Zero-width space, word joiner and byte order mark, which no eye can see."""
 
@@ -48,6 +51,27 @@ def value_key(text: str) -> str:
     digits = format(Decimal(form), "f")  # exact, unlike a float
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return "0" if digits.strip("-") in ("0", "") else digits.removeprefix("+")
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; several values of one image are joined by ";", as an audit's separator takes them.
+
+    Raises:
+        ValueError: it is a mapping, holds a list in a list, or a text with a ";".
+
+    Example:
+        >>> text_of(["x", "y", "x"]), text_of(2.0), text_of([])
+        ('x;y', '2.0', '')
+    """
+    if isinstance(value, Mapping):
+        raise ValueError("a mapping has no single value. Write each part of it as a column of its own")
+    if not isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return str(value)
+    parts = [*value] if not isinstance(value, set | frozenset) else sorted(map(str, value))
+    texts = [str(part) for part in parts if part is not None]
+    if any(SEPARATOR in text or not np.isscalar(part) for text, part in zip(texts, parts, strict=False)):
+        raise ValueError(f"a list of it holds a list, or a text with {SEPARATOR!r}. Write plain values without it")
+    return SEPARATOR.join(dict.fromkeys(texts))
 
 
 def spellings(texts: Iterable[str]) -> dict[str, str]:

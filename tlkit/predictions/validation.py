@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import did_you_mean, first_few
-from tlkit.spelling import match_names, unify
+from tlkit.spelling import match_names, text_of, unify
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,18 @@ def as_text(values: object) -> pd.Series[str]:
     """Return a column as strings with NA for missing; only a null or an empty text is missing.
 
     Floats that are all whole become integers ("3", not "3.0"), because one missing cell makes pandas convert integers
-    to floats.
+    to floats. Lists are joined by ";".
+
+    Raises:
+        ValueError: a value has no text (see `text_of`).
     """
     column = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_float_dtype(column.dtype):
         present = column.dropna().astype("float64")  # a float16 cannot be compared with 2**53
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
+    elif column.dtype == object:
+        column = column.map(text_of, na_action="ignore")
     text = column.astype("string")
     return text.mask(text == "", pd.NA)
 
@@ -174,7 +179,14 @@ def group_table(
         problems.append("a group column has no name. Give it one.")
     if problems:
         return pd.DataFrame(index=index), problems
-    columns = {name: as_text(groups.iloc[:, place]) for place, name in enumerate(names)}
+    columns = {}
+    for place, name in enumerate(names):
+        try:
+            columns[name] = as_text(groups.iloc[:, place])
+        except ValueError as error:
+            problems.append(f"the group column {name!r} cannot be used: {error}.")
+    if problems:
+        return pd.DataFrame(index=index), problems
     if not verbatim:
         columns = {
             name: one_spelling(column, what=f"{name} of {source}", hint=None) for name, column in columns.items()

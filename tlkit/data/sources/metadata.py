@@ -11,6 +11,7 @@ import pandas as pd
 from tlkit.data.sources.delimited_files import read_table, relative_path, require_file
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError, first_few
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
 from tlkit.spelling import match_paths, path_key
 
@@ -96,10 +97,9 @@ def group_names(samples: Samples, metadata: str | Path, *, options: ListOptions 
 
 def _find(root: Path, metadata: Path) -> Path:
     below = root / metadata  # an absolute path stays itself
-    if below.is_file():
-        return below
-    if metadata.is_file():
-        return metadata
+    for file in (below, metadata):
+        if file.is_file() or is_parquet_folder(file):
+            return file
     require_file(below, what="metadata file", hint="Its path is taken relative to the folder of images.")
     return below
 

@@ -97,7 +97,9 @@ def read_with_columns(
         DataError: the source is missing or wrong, no file has a column, or the metadata has no row of any image.
     """
     if isinstance(root, Samples):
-        samples = root
+        own = [name for name in columns if name in root.group_columns]
+        groups = {name: options.values(root.table[name], what=name) for name in own}
+        samples = Samples(root.root, root.classes, root.table.assign(**groups))
     else:
         own = columns if metadata is None else ()
         samples = read_samples(root, manifest=manifest, shards=shards, columns=own, options=options)

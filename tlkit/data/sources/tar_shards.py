@@ -22,6 +22,7 @@ from tlkit.data.sources.folder import SPLIT_ALIASES
 from tlkit.data.sources.tar_files import TarMember, list_members
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -134,13 +135,13 @@ class _ShardReader:
                 try:
                     values = _json(facts)
                     label = _label(facts, values)
+                    groups = [None if values.get(name) is None else text_of(values[name]) for name in self.columns]
                 except ValueError as error:
                     wrong.append(f"{images[0].name} ({error})")
                     continue
                 if label is None:
                     self.without_label.append(path)
-                groups = (values.get(column) for column in self.columns)
-                self.rows.append((path, label, split, *(None if v in (None, "") else str(v) for v in groups)))
+                self.rows.append((path, label, split, *(text or None for text in groups)))
         if several:
             self.problems.append(f"{shard}: {len(several)} samples have several images: {first_few(several)}.")
         if wrong:
