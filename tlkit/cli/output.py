@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tlkit.csv_files import write_csv
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
@@ -158,6 +157,8 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
     if out.suffix.lower() == ".parquet":
         predictions.to_parquet(out)
     elif out.suffix.lower() == ".csv":
+        from tlkit.csv_files import write_csv
+
         write_csv(out, predictions.table(), verbatim=["path"])
     else:
         records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")

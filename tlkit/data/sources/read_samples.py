@@ -97,8 +97,8 @@ def read_with_columns(
         DataError: the source is missing or wrong, no file has a column, or the metadata has no row of any image.
     """
     if isinstance(root, Samples):
-        own = [name for name in columns if name in root.group_columns]
-        groups = {name: options.values(root.table[name], what=name) for name in own}
+        carried = [name for name in columns if name in root.group_columns]
+        groups = {name: options.values(root.table[name], what=name) for name in carried}
         samples = Samples(root.root, root.classes, root.table.assign(**groups))
     else:
         own = columns if metadata is None else ()
