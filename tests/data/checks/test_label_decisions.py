@@ -83,7 +83,7 @@ def test_all_problems_of_decisions_are_reported_with_lines(samples, decided):
         saying("labels.csv:3", "ant/1.png", "'kep'", "keep", "CLASS", "'keep'"),
         saying("labels.csv:4", "ant/2.png", "'bee'", "keep", "CLASS", "'relabel to bee'"),
         saying("labels.csv:6", "bee/0.png", "5"),
-        saying("labels.csv:7", "bee/1.png", "'relabel to'", "keep", "CLASS", "'relabel to bee'"),
+        saying("labels.csv:7", "bee/1.png", "'relabel to'", "keep", "CLASS", "'relabel to ant'"),
     )
 
 
