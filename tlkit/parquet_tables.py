@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,11 @@ def is_parquet_folder(path: Path) -> bool:
 
 
 def read_parquet(
-    path: Path, *, numeric: str | None = None, needed: Callable[[str], bool] = lambda _: True
+    path: Path,
+    *,
+    numeric: str | None = None,
+    binary: Collection[str] = (),
+    needed: Callable[[str], bool] = lambda _: True,
 ) -> tuple[pa.Table, dict[str, str]]:
     """Return a Parquet file or a partitioned folder with plain columns, and why other columns have no plain value.
 
@@ -42,6 +46,7 @@ def read_parquet(
     Args:
         path: the file, or the folder.
         numeric: beginning of the names of columns that hold numbers: their decimals are floats, not text.
+        binary: names of columns whose bytes are no text; they are kept.
         needed: whether a column of this name is read; default: all are.
 
     Raises:
@@ -55,7 +60,9 @@ def read_parquet(
     plain, refused = {}, {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
-            plain[name] = _plain(column, number=numeric is not None and name.startswith(numeric))
+            plain[name] = (
+                column if name in binary else _plain(column, number=numeric is not None and name.startswith(numeric))
+            )
         except ValueError as error:
             refused[name] = str(error)
             continue

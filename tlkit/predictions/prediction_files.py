@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,12 @@ def read_csv_table(file: Path) -> pd.DataFrame:
     return unquoted_table(frame, verbatim=[PATH])
 
 
-def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def read_parquet_table(file: Path, *, binary: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     """Return a Parquet file's table and tlkit's metadata (classes and groups); None where another tool wrote it.
+
+    Args:
+        file: the file, or a partitioned folder.
+        binary: names of columns that hold bytes, not text.
 
     Raises:
         PredictionsError: the file is missing, empty, not Parquet, or written by a newer tlkit.
@@ -72,7 +77,7 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     check_exists(file)
     damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
-        table, refused = read_parquet(file, numeric=PROBA_PREFIX)
+        table, refused = read_parquet(file, numeric=PROBA_PREFIX, binary=binary)
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
         names = table.column_names
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:  # damaged pages, text or metadata
