@@ -50,3 +50,17 @@ def test_images_of_other_folders_do_not_match_by_chance(keys):
     table = pd.DataFrame({"path": keys, "tone": ["dark", "pale"][: len(keys)]})
     with pytest.raises(PredictionsError, match=saying("val/a/1.jpg", keys[0]).pattern):
         unlabelled("val/a/1.jpg", "val/b/1.jpg").with_groups(table)
+
+
+def test_labels_and_groups_are_joined_from_parquet_by_paths_in_another_spelling(tmp_path):
+    table = pd.DataFrame({"path": ["a\\1.jpg", "./b/1.jpg"], "y_true": ["dog ", "cat"], "age": ["7", "7.0"]})
+    table.to_parquet(tmp_path / "truth.parquet")
+    for paths in (("a/1.jpg", "b/1.jpg"), ("photos/a/1.jpg", "photos/b/1.jpg")):
+        joined = unlabelled(*paths).with_groups(tmp_path / "truth.parquet")
+        assert joined.y_true.tolist() == [1, 0]
+        assert joined.groups["age"].tolist() == ["7", "7"]
+        with pytest.raises(PredictionsError, match=saying("y_true", "'dog '").pattern):
+            unlabelled(*paths).with_groups(tmp_path / "truth.parquet", verbatim=True)
+    table.assign(path=["a/1.jpg", "a\\1.jpg"]).to_parquet(tmp_path / "truth.parquet")
+    with pytest.raises(PredictionsError, match=saying("more than once", "a/1.jpg").pattern):
+        unlabelled("a/1.jpg", "b/1.jpg").with_groups(tmp_path / "truth.parquet")

@@ -128,7 +128,7 @@ def test_rows_that_do_not_sum_to_one_are_named_with_their_sums() -> None:
     [
         ([[2.5, -1.0], [0.2, 0.8], [3.0, 4.0]], "logits: apply softmax once."),
         ([[90.0, 10.0], [20.0, 80.1], [50, 50]], "percentages: divide by 100."),
-        ([[0.33, 0.66], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
+        ([[0.337, 0.65], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
     ],
 )
 def test_rows_that_do_not_sum_to_one_come_with_the_remedy(proba: list[list[float]], advice: str) -> None:
@@ -351,7 +351,7 @@ def test_csv_with_shuffled_columns_reads_the_same(tmp_path: Path, predictions: P
 
 def test_names_that_look_like_numbers_or_missing_values_stay_text(tmp_path: Path) -> None:
     file = write(tmp_path, "path,y_true,y_pred,tone\n1,no,NA,007\nnan,1,null,N/A\n2.0,NA,1.0,\nNULL,,no,true\n")
-    predictions = read_predictions(file)
+    predictions = read_predictions(file, verbatim=True)
     assert predictions.classes == ("1", "1.0", "NA", "no", "null")
     assert predictions.path.tolist() == ["1", "nan", "2.0", "NULL"]
     assert predictions.y_true.tolist() == [3, 0, 2, -1]
@@ -383,8 +383,8 @@ def test_missing_and_ignored_columns_are_logged(tmp_path: Path, caplog: pytest.L
 
 
 def test_labels_and_predictions_that_share_no_name_are_refused(tmp_path: Path) -> None:
-    file = write(tmp_path, "path,y_true,y_pred\na,3.0,3\nb,1.0,1\n")
-    assert read_problems(file) == (saying("FILE", "labels (1.0, 3.0)", "classes (1, 3)", "--y-true and --y-pred"),)
+    file = write(tmp_path, "path,y_true,y_pred\na,Cat,cat\nb,Dog,dog\n")
+    assert read_problems(file) == (saying("FILE", "labels (Cat, Dog)", "classes (cat, dog)", "--y-true and --y-pred"),)
 
 
 def test_a_single_label_that_is_never_predicted_is_warned_about(

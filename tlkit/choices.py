@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+Annotations = Literal["one", "majority"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.disk import atomic_file
+from tlkit.csv_files import unquoted_table, write_csv
 from tlkit.errors import DataError
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
@@ -87,8 +86,7 @@ class Samples:
 
     def to_csv(self, path: Path) -> None:
         """Write the table as CSV, atomically; `from_csv` reads it back."""
-        with atomic_file(path) as partial:
-            self.table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        write_csv(path, self.table, quote_all=True)
 
     @classmethod
     def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:
@@ -108,6 +106,7 @@ class Samples:
             table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
         except ValueError as error:  # no UTF-8, rows of different lengths, or no rows
             raise DataError(f"{path} is damaged ({error}). Restore it or fit again.") from error
+        table = unquoted_table(table)
         missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}. It should be a split.csv that tlkit wrote.")

@@ -219,4 +219,4 @@ def test_a_value_that_fills_the_lowest_groups_is_a_group_of_its_own():
 
 def test_values_that_differ_in_case_or_spaces_only_are_named(caplog):
     audited([0, 1] * 45, by="tone", tone=["dark", "Dark", "dark "] * 30)
-    assert says(caplog.text, "tone", "'Dark', 'dark', 'dark '", "case or spaces")
+    assert says(caplog.text, "tone", "'Dark', 'dark' differ", "case, spaces or leading zeros")

@@ -276,3 +276,25 @@ def test_wrong_audit_options_are_reported(problems: Problems, audit: str, expect
     head = HEAD.replace("data/pets", "data/pets, metadata: m.csv, groups: [age]")
     (found, *_) = problems(f"audit: {{{audit}}}\n", head=head)
     assert says(found, expected)
+
+
+def test_a_column_is_cut_as_on_the_command_line(load: Load, problems: Problems) -> None:
+    data = "recipe_version: 1\nname: a\nmodel: {name: b}\ndata: {root: c, metadata: m.csv, groups: [width, tags]}\n"
+    short = load("audit: {by: ['width:quantiles=3', 'tags:separator=;']}\n", head=data)
+    long = load("audit: {by: [{column: width, quantiles: 3}, {column: tags, separator: ;}]}\n", head=data)
+    assert short == long
+    assert load("audit: {by: 'width:bins=2,5'}\n", head=data).audit.plain[0]["bins"] == (2.0, 5.0)
+    for text, parts in (
+        ("width:quantiles=x", ["audit.by[0]", "'width:quantiles=x'", "width:quantiles=4"]),
+        ("width:quantiles=1", ["audit.by[0]", "'width:quantiles=1'", "2 to 50"]),
+        ("height:quantiles=3", ["audit.by", "'height'", "width, tags"]),
+    ):
+        assert says(problems(f"audit: {{by: ['{text}']}}\n", head=data), *parts)
+
+
+def test_columns_and_annotations_need_a_file_that_has_them(load: Load, problems: Problems) -> None:
+    found = problems("", ["data.columns.path=image", "data.annotations=majority"])
+    assert says(found, "data.columns", "image", "data.manifest")
+    assert says(found, "data.annotations", "majority", "data.manifest")
+    section = load("", ["data.root=photos.csv", "data.columns.label=emotion", "data.merge_classes.anger=[ANGER]"]).data
+    assert (section.columns, section.merge_classes) == ({"label": "emotion"}, {"anger": ("ANGER",)})

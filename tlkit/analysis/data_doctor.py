@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root
 from tlkit.errors import ModelError, first_few
 from tlkit.process_state import preserved_process_state
@@ -25,6 +27,8 @@ Progress = Callable[[int, int], None]
 def data_doctor(
     root: Root,
     *,
+    manifest: str | Path | None = None,
+    options: ListOptions = ListOptions(),
     embed: str | None = None,
     faces: bool = False,
     decode_options: DecodeOptions = DecodeOptions(),
@@ -39,6 +43,8 @@ def data_doctor(
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
             or shards only the files that they name are checked.
+        manifest: a file that lists the images below `root`.
+        options: how a list is read.
         embed: a backbone whose weights are here, as `advise` takes it ("resnet18", "resnet18@file:mine.safetensors").
             Its features, which are cached, find cropped and recolored copies, too. Needs torch.
         faces: also detect faces with OpenCV's frontal cascade; slow, with misses and false alarms.
@@ -55,7 +61,14 @@ def data_doctor(
     """
     find_more = None if embed is None else finder_by_features(embed, decode_options=decode_options)
     diagnosis, _ = diagnose(
-        root, faces=faces, decode_options=decode_options, workers=workers, find_more=find_more, progress=progress
+        root,
+        manifest=manifest,
+        options=options,
+        faces=faces,
+        decode_options=decode_options,
+        workers=workers,
+        find_more=find_more,
+        progress=progress,
     )
     return diagnosis
 

@@ -157,7 +157,7 @@ def load_image_properties(run: Run, split: str, *, progress: Callable[[int, int]
             stored = pd.concat([stored, found], ignore_index=True) if len(stored) else found.reset_index(drop=True)
             stored = stored.drop_duplicates(DIGEST, ignore_index=True)
             try:
-                write_parquet_table(file, stored, noted={})
+                write_parquet_table(file, stored, noted={"classes": []})
             except OSError as error:  # the next call measures again
                 logger.warning("%s is not stored: %s.", file, error.strerror or error)
     measured = stored.set_index(DIGEST, drop=False).reindex(digests.to_numpy())

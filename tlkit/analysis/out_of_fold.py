@@ -90,6 +90,12 @@ def out_of_fold(
         parts.append(probabilities(scores, fit_temperature(scores, codes, weights=weights)))
     proba = np.stack(parts)
     predictions = Predictions.build(
-        classes=classes, path=paths, y_true=codes, proba=proba.mean(axis=0), groups=group_table, source="out of fold"
+        classes=classes,
+        path=paths,
+        y_true=codes,
+        proba=proba.mean(axis=0),
+        groups=group_table,
+        source="out of fold",
+        verbatim=True,
     )
     return OutOfFold(predictions, proba, assigned, kind, settings)

@@ -221,7 +221,7 @@ class _Task:
         if columns:
             names = np.array([*images.names, None], dtype=object)[group]  # -1 finds None
             named = pd.DataFrame({PATH: samples.paths, images.judged_by: names})
-            before, after = before.with_groups(named), after.with_groups(named)
+            before, after = (one.with_groups(named, verbatim=True) for one in (before, after))
         comparison = compare_models(before, after, replace(self.options, columns=columns), names=("before", "after"))
         too_few = {**result.too_few, **dict.fromkeys(unseen, 0)}
         return replace(result, verdict=verdict, test=worst, too_few=too_few, comparison=comparison)
@@ -262,6 +262,7 @@ def _offset(before: Predictions, candidate: RepairCandidate, attribute: Ints) ->
         path=before.path,
         y_true=before.y_true,
         groups=before.groups,
+        verbatim=True,
         proba=proba / proba.sum(axis=1, keepdims=True),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.analysis.run_analyses import load_run_features
+from tlkit.csv_files import csv_text
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import RunError
 from tlkit.inference.embed_options import EmbedOptions
@@ -44,7 +45,7 @@ def find_run_leaks(
     before = run.leaks
     table = add_feature_leaks(samples, features, before, decode_options=DecodeOptions.of(run.recipe.data))
     if len(table) > len(before):
-        run.directory.write_text(run.directory.leaks, table.to_csv(index=False, lineterminator="\n"))
+        run.directory.write_text(run.directory.leaks, csv_text(table))
         for split in run.directory.predicted_splits:
             run.evaluate(split)
     return run.leaks

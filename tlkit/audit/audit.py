@@ -15,7 +15,7 @@ from tlkit.audit.group_profiles import profile_table
 from tlkit.audit.group_tables import MISSING, GroupTable
 from tlkit.audit.group_vs_rest import UntestedTable, untested_table
 from tlkit.audit.grouped_predictions import GroupedPredictions
-from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize, similar_values
+from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize
 from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate, rates_of
@@ -25,6 +25,7 @@ from tlkit.audit.verdicts import assign_verdicts
 from tlkit.choices import Criterion
 from tlkit.errors import first_few
 from tlkit.predictions import Predictions
+from tlkit.spelling import lookalikes
 from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.hypothesis_tests import omnibus
 
@@ -183,10 +184,10 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
 def _log_levels(found: Sequence[Levels], options: AuditOptions, level: int) -> None:
     for one, spec in zip(found, options.columns, strict=True):
         logger.log(level, "Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
-        for alike in similar_values(one.values):
+        for alike in lookalikes(one.values):
             logger.log(
                 logging.WARNING if level >= logging.INFO else level,
-                "Group column %s: %s differ only in case or spaces and count as different groups.",
+                "Group column %s: %s differ only in case, spaces or leading zeros and count as different groups.",
                 one.column,
                 first_few([repr(value) for value in alike]),
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.disk import writing
+from tlkit.csv_files import write_csv
 from tlkit.errors import TlkitError
 from tlkit.stats.arrays import Ints, Mask
 
@@ -47,8 +47,7 @@ def write_export(audit: Audit, path: Path, *, min_cell_size: int) -> pd.DataFram
         raise TlkitError(f"{path} exists. Remove it, or name another file.")
     frame = pd.concat([_table(one, min_cell_size) for one in audit.columns], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path):
-        frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
+    write_csv(path, frame, missing="hidden")
     message = "Wrote %s: images and right predictions of %d groups, cells below %d hidden."
     logger.info(message, path, len(frame), min_cell_size)
     return frame

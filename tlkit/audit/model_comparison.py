@@ -23,6 +23,7 @@ from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
+from tlkit.spelling import warn_of_lookalikes
 from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -253,6 +254,9 @@ def compare_models(
     problems += design_problems(paired.groups, options)
     if problems:
         raise PredictionsError(*problems)
+    for spec in options.columns:
+        values = map(str, paired.groups[spec.column].dropna().unique())
+        warn_of_lookalikes(values, what=f"Group column {spec.column}", hint=lambda _: "They count as different groups.")
     design = design_of(paired.groups, options, level=logging.DEBUG)
     everything = np.ones(len(paired), dtype=bool)
     seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else ~everything

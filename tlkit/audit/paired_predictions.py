@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tlkit.audit.groups.group_columns import MAX_VALUES, GroupColumn
 from tlkit.audit.groups.intersections import membership_of
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
+from tlkit.spelling import match_names, match_paths
 from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
@@ -115,7 +116,8 @@ def pair_predictions(
         PredictionsError: the two have no image in common, or disagree about an image's true class.
     """
     row = {path: index for index, path in enumerate(first.path.tolist())}
-    there = np.array([row.get(path, -1) for path in second.path.tolist()], dtype=np.int64)
+    named = match_paths(second.path.tolist(), list(row))
+    there = np.array([row[named[path]] if path in named else -1 for path in second.path.tolist()], dtype=np.int64)
     common = np.flatnonzero(there >= 0)
     if len(common) == 0:
         tables = zip(names, (first, second), strict=True)
@@ -124,6 +126,8 @@ def pair_predictions(
             f"{names[0]} and {names[1]} have no image in common: {'; '.join(seen)}. Predict the same images with both."
         )
     one, two = first.take(there[common]), second.take(common)
+    classes = match_names(one.classes, two.classes)
+    one = replace(one, classes=tuple(classes.get(name, name) for name in one.classes))
     first_true, second_true = _named(one, one.y_true), _named(two, two.y_true)
     known = (one.y_true >= 0) | (two.y_true >= 0)
     label = np.where(two.y_true >= 0, second_true, first_true)

@@ -13,6 +13,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import NO_GROUPS, no_label
+from tlkit.spelling import warn_of_lookalikes
 from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,10 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, level: int = loggi
     alone = np.flatnonzero(unit < 0)  # an image without a value is a unit of its own
     unit[alone] = len(names) + np.arange(len(alone))
     what = "matched sets" if options.pair_by else "clusters"
+    if level >= logging.INFO:
+        warn_of_lookalikes(
+            map(str, names), what=f"{column} ({what})", hint=lambda _: "Write them alike if they are one."
+        )
     logger.log(
         level, "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
     )

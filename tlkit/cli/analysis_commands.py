@@ -14,11 +14,13 @@ from tlkit.cli.arguments import (
     FoldsOption,
     FrozenRunPath,
     OverwriteRun,
+    PathColumn,
     PredColumn,
     RunOrFile,
     RunPath,
     SplitOption,
     TrueColumn,
+    Verbatim,
 )
 from tlkit.cli.output import (
     check_progress,
@@ -29,7 +31,7 @@ from tlkit.cli.output import (
     require_svg,
     write_svg,
 )
-from tlkit.cli.run_or_file import open_run_or_file
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 
 
 def advise(
@@ -93,12 +95,15 @@ def slices(
     min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice in each half of the data.")] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     json: AsJson = False,
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
     from tlkit.analysis.find_slices import find_slices
 
-    judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged = open_run_or_file(run_or_file, split=split, groups=groups, **read_as)
     with check_progress("measuring images") as progress:
         result = find_slices(judged, columns, split=split, clusters=clusters, min_images=min_images, progress=progress)
     print_result(result, as_json=json)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tlkit.choices import Annotations
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Context settings of commands that take overrides: `--data.batch_size=64` is one."""
 
@@ -19,12 +21,27 @@ RunOrFile = Annotated[
 ]
 SplitOption = Annotated[str | None, typer.Option(help="Split to judge; default: test, or val where there is no test.")]
 GroupsFile = Annotated[
-    Path | None, typer.Option("--groups", help="CSV of group columns, and of y_true, keyed by path, to join.")
+    Path | None,
+    typer.Option("--groups", help="CSV or Parquet file of group columns, and of y_true, keyed by path, to join."),
 ]
 TrueColumn = Annotated[
     str, typer.Option("--y-true", help="Column of the true classes, in a file of predictions or of --groups.")
 ]
 PredColumn = Annotated[str, typer.Option("--y-pred", help="Column of the predicted classes.")]
+PathColumn = Annotated[str, typer.Option("--path", help="Column of the images' paths, in a file of predictions.")]
+Verbatim = Annotated[
+    bool, typer.Option("--verbatim", help="Keep classes and groups of files as written; else 7, 7.0 and '7 ' are one.")
+]
+ListFolder = Annotated[
+    Path | None, typer.Option("--root", help="Folder of the paths in a list; default: the list's own.")
+]
+ListColumns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Another name of a list's column, such as path=image or label=emotion; repeat it."),
+]
+ListAnnotations = Annotated[
+    Annotations, typer.Option(help="majority = a list's rows are labels of several annotators, of which most count.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]
 OverwriteRun = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]

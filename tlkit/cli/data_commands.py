@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import FOLDS, HeadKind
-from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, RunPath
+from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, ListAnnotations, ListColumns, ListFolder, RunPath
+from tlkit.cli.list_source import list_source
 from tlkit.cli.output import check_progress, named_progress, print_json, print_lines, print_result, print_tables
 
 app = typer.Typer(
@@ -61,6 +62,9 @@ def sample(
 def split(
     root: RootArguments,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    folder: ListFolder = None,
+    column: ListColumns = None,
+    annotations: ListAnnotations = "one",
     by: Annotated[
         str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
     ] = None,
@@ -82,7 +86,8 @@ def split(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
     )
     with check_progress() as on_check:
-        samples = make_split(root, out, plan=plan, metadata=metadata, progress=on_check)
+        source = list_source(root, folder=folder, columns=column, annotations=annotations)
+        samples = make_split(out=out, plan=plan, metadata=metadata, progress=on_check, **source)
     print_tables([class_count_table(samples.counts())])
     print_lines(["", str(out)])
 
@@ -90,9 +95,15 @@ def split(
 @app.command()
 def summary(
     root: RootArguments,
+    folder: ListFolder = None,
+    column: ListColumns = None,
+    annotations: ListAnnotations = "one",
     metadata: Annotated[Path | None, typer.Option(help=f"CSV of group columns keyed by path; {FOUND_IN}.")] = None,
     by: Annotated[
-        list[str] | None, typer.Option(help="Group column of the metadata, list or shards; repeat it for more.")
+        list[str] | None,
+        typer.Option(
+            help="Group column of the metadata, list or shards; repeat it for more; default: all of --metadata."
+        ),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write it with a contact sheet per class to this file.")] = None,
     overwrite: Overwrite = False,
@@ -103,7 +114,8 @@ def summary(
     from tlkit.render.report.dataset_pages import require_own_page
 
     require_own_page(html, command="summary", overwrite=overwrite)
-    result, samples = summarize_data(root, metadata=metadata, groups=by or ())
+    source = list_source(root, folder=folder, columns=column, annotations=annotations)
+    result, samples = summarize_data(metadata=metadata, groups=by or (), **source)
     if html is not None:
         from tlkit.render.report.dataset_pages import write_summary
 
@@ -187,6 +199,9 @@ def leaks(run: RunPath, json: AsJson = False) -> None:
 @app.command()
 def doctor(
     root: RootArguments,
+    folder: ListFolder = None,
+    column: ListColumns = None,
+    annotations: ListAnnotations = "one",
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help=FIX_HELP)] = None,
@@ -222,7 +237,8 @@ def doctor(
         if embed is not None:
             keep_freed_memory()
             find_more = finder_by_features(embed, on_image=step("computing features"), on_pair=step("comparing pairs"))
-        diagnosis, samples = diagnose(root, faces=faces, find_more=find_more, progress=step("checking images"))
+        source = list_source(root, folder=folder, columns=column, annotations=annotations)
+        diagnosis, samples = diagnose(faces=faces, find_more=find_more, progress=step("checking images"), **source)
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)
     if html is not None:

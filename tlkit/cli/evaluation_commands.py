@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, GroupsFile, PredColumn, RunOrFile, SplitOption, TrueColumn
+from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
 from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
-from tlkit.cli.run_or_file import open_run_or_file, print_evidence, run_audit
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
 
 MOST_CLASSES = 20  # classes that a terminal shows
@@ -22,6 +22,8 @@ def evaluate(
     groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
@@ -32,7 +34,8 @@ def evaluate(
     from tlkit.evaluation.evaluation_tables import evaluation_tables
     from tlkit.predictions import Predictions
 
-    judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
         result = evaluate_predictions(judged, cluster_by=cluster_by)
     elif cluster_by is None:
@@ -81,6 +84,8 @@ def audit(
     min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
@@ -104,7 +109,8 @@ def audit(
         "pair_by": pair_by,
         "weights": weights,
     }
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
@@ -134,15 +140,16 @@ def compare(
     groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
     json: AsJson = False,
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
     from tlkit.audit.redaction import redacted_comparison
     from tlkit.runs.compare_runs import compare_with, display_names
 
-    one, two = (
-        open_run_or_file(path, split=split, groups=groups, y_true=y_true, y_pred=y_pred) for path in (first, second)
-    )
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    one, two = (open_run_or_file(given, split=split, groups=groups, **columns) for given in (first, second))
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
         print_json(redacted_comparison(result))

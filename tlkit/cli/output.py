@@ -110,7 +110,7 @@ def require_suffix(out: Path | None) -> None:
     Raises:
         PredictionsError: the suffix is unknown.
     """
-    if out is not None and out.suffix not in OUT_SUFFIXES:
+    if out is not None and out.suffix.lower() not in OUT_SUFFIXES:
         raise PredictionsError(
             f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
         )
@@ -135,7 +135,7 @@ def require_svg(plot: Path | None) -> None:
     Raises:
         DataError: it is not .svg.
     """
-    if plot is not None and plot.suffix != ".svg":
+    if plot is not None and plot.suffix.lower() != ".svg":
         raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
 
 
@@ -158,11 +158,12 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
         _print_predictions(predictions, table)
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".parquet":
+    if out.suffix.lower() == ".parquet":
         predictions.to_parquet(out, unreadable=unreadable)
-    elif out.suffix == ".csv":
-        with writing(out):
-            table.to_csv(out, index=False, lineterminator="\n")
+    elif out.suffix.lower() == ".csv":
+        from tlkit.csv_files import write_csv
+
+        write_csv(out, table, verbatim=["path"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
         with writing(out):

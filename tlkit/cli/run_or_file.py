@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from tlkit.cli.output import print_lines, print_tables
 from tlkit.errors import PredictionsError
@@ -22,32 +22,43 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
     Raises:
         TlkitError: it is neither a run nor a file, or a split of a file is requested.
     """
+    from tlkit.parquet_tables import is_parquet_folder
     from tlkit.runs.run import open_run
 
-    if path.is_file() or path.suffix in (".csv", ".parquet"):
+    if path.is_file() or path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path):
         if split is not None:
             raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
         return None
     return open_run(path)
 
 
-def read_file(path: Path, *, y_true: str, y_pred: str, groups: Path | None = None) -> Predictions:
-    """Return a table of predictions that any tool wrote, with the columns of the CSV file `groups` joined.
+class FileColumns(TypedDict):
+    """How a file of predictions is read: names of its columns; `verbatim` keeps the spelling of its values."""
+
+    y_true: str
+    y_pred: str
+    path_column: str
+    verbatim: bool
+
+
+def read_file(path: Path, *, groups: Path | None = None, **columns: Unpack[FileColumns]) -> Predictions:
+    """Return a table of predictions that any tool wrote, with the columns of the file `groups` joined.
 
     Where that file has the column `y_true`, it labels predictions that have no labels, such as those of `predict`.
     """
     from tlkit.predictions import read_predictions
-    from tlkit.predictions.prediction_files import read_csv_table
+    from tlkit.predictions.joined_tables import read_joined
 
     if groups is None:
-        return read_predictions(path, y_true=y_true, y_pred=y_pred)
-    labelled = y_true in read_csv_table(groups).columns
-    table = read_predictions(path, y_true="y_true" if labelled else y_true, y_pred=y_pred)
-    return table.with_groups(groups, y_true=y_true)
+        return read_predictions(path, **columns)
+    y_true, verbatim = columns["y_true"], columns["verbatim"]
+    if y_true in read_joined(groups)[1].columns:
+        columns["y_true"] = "y_true"
+    return read_predictions(path, **columns).with_groups(groups, y_true=y_true, verbatim=verbatim)
 
 
 def open_run_or_file(
-    path: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+    path: Path, *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
 ) -> Run | Predictions:
     """Return the run, or the predictions with columns joined.
 
@@ -56,14 +67,14 @@ def open_run_or_file(
     """
     run = find_run(path, split=split)
     if run is None:
-        return read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+        return read_file(path, groups=groups, **columns)
     if groups:
         raise PredictionsError("--groups is for a file of predictions; a run's columns come from its data.groups.")
     return run
 
 
 def run_audit(
-    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
 ) -> tuple[Run | Predictions, Audit, Explanation]:
     """Audit a run or a file of predictions, and explain the gaps.
 
@@ -72,8 +83,7 @@ def run_audit(
         stated: audit options of the command line by name; None = the recipe's, or the default for a file.
         split: split of a run.
         groups: CSV file of columns to join.
-        y_true: column of the true classes, in a file.
-        y_pred: column of the predicted classes, in a file.
+        columns: how a file is read.
 
     Returns:
         The run, or the table of the file with the joined columns; the audit; the explanation of its gaps.
@@ -90,7 +100,7 @@ def run_audit(
     if run is not None:
         audit = run.audit(split=split, groups=groups, **stated)
         return run, audit, run.explain(split=split, groups=groups, options=audit.settings)
-    table = read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+    table = read_file(path, groups=groups, **columns)
     if not table.group_columns:
         raise PredictionsError(
             f"{path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."

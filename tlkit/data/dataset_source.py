@@ -18,6 +18,7 @@ from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
 from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, warn_of_label_conflicts, warn_of_near_duplicates
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
 from tlkit.data.sources.read_samples import Root, is_list, is_shard, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -72,6 +73,7 @@ class Source:
         on_leak: what happens to images of val and test that are also in an earlier split.
         decode_options: pixel limit of decoding.
         check: decode every image; without the check, digests are unknown and bad files are found in training.
+        options: how lists, labels and columns are read.
     """
 
     root: Root | Samples = ()
@@ -86,6 +88,7 @@ class Source:
     on_leak: OnLeak = "warn"
     decode_options: DecodeOptions = DecodeOptions()
     check: bool = True
+    options: ListOptions = ListOptions()
 
     def __post_init__(self) -> None:
         root = self.root
@@ -167,6 +170,11 @@ class Source:
     def _read(self) -> Samples:
         """Return the table of images with the columns for groups and split, before images are held out."""
         samples = read_with_columns(
-            self.root, columns=self._columns, metadata=self.metadata, manifest=self.manifest, shards=self.shards
+            self.root,
+            columns=self._columns,
+            metadata=self.metadata,
+            manifest=self.manifest,
+            shards=self.shards,
+            options=self.options,
         )
         return apply_split(samples, self.split, with_digests=self.check) if self.split is not None else samples

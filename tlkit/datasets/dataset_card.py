@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.csv_files import write_csv
 from tlkit.disk import writing
 from tlkit.errors import DataError
 from tlkit.samples import SPLITS
@@ -119,7 +120,7 @@ def make_dataset(
             path.write_bytes(image.content)
             rows.append({"path": image.path, **image.columns})
         made_with = {package: metadata.version(package) for package in packages}
-        pd.DataFrame(rows).sort_values("path").to_csv(draft / METADATA, index=False, lineterminator="\n")
+        write_csv(draft / METADATA, pd.DataFrame(rows).sort_values("path"), verbatim=["path"])
         (draft / ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
         (draft / README).write_text(_readme(name, request, made_with, about, attribution), encoding="utf-8")
         stored = {

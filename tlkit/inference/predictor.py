@@ -162,6 +162,7 @@ class Predictor:
             proba=proba,
             groups=samples.groups.iloc[index].reset_index(drop=True),
             tta=tta,
+            verbatim=True,
         )
 
     def _probabilities(

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.prediction_files import read_csv_table
+from tlkit.parquet_tables import is_parquet_folder
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.validation import PATH, Strings, repeated
+from tlkit.spelling import match_paths, path_key
 
 logger = logging.getLogger(__name__)
 
@@ -18,13 +20,18 @@ logger = logging.getLogger(__name__)
 def read_joined(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
     """Return the name of a table of groups, for messages, and its columns indexed by path.
 
+    Args:
+        table: a CSV or Parquet file, or a DataFrame.
+
     Raises:
         PredictionsError: the table cannot be read, lacks `path` or any other column, or repeats a path.
     """
     if isinstance(table, pd.DataFrame):
         source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
     else:
-        source, frame = str(table), read_csv_table(Path(table))
+        file = Path(table)
+        is_parquet = file.suffix.lower() == ".parquet" or is_parquet_folder(file)
+        source, frame = str(table), read_parquet_table(file)[0] if is_parquet else read_csv_table(file)
     if PATH not in frame.columns:
         raise PredictionsError(
             f"{source} has no column 'path'. Its columns are: {first_few(list(frame.columns), most=20)}. "
@@ -41,6 +48,26 @@ def read_joined(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
     return source, frame
 
 
+def with_known_paths(table: pd.DataFrame, paths: Strings, *, source: str) -> pd.DataFrame:
+    """Return a table indexed by the paths of the predictions, where its own are other spellings of them.
+
+    Args:
+        table: a table indexed by path.
+        paths: paths of the predictions, shape (N,).
+        source: name of the table, for messages.
+
+    Raises:
+        PredictionsError: two of its paths are spellings of one.
+    """
+    named = match_paths(table.index, paths.tolist())
+    if not named:  # the folders may differ
+        named = {key: path_key(key) for key in table.index}
+    table = table.set_axis([named.get(key, key) for key in table.index])
+    if twice := repeated(table.index.tolist()):
+        raise PredictionsError(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
+    return table
+
+
 def paths_in_table(paths: Strings, table: pd.DataFrame, *, source: str) -> Strings:
     """Return the paths under which a table may hold the images, shape (N,): as they are, or below a common folder.
 
@@ -50,7 +77,7 @@ def paths_in_table(paths: Strings, table: pd.DataFrame, *, source: str) -> Strin
 
     Args:
         paths: paths of the predictions, shape (N,).
-        table: a table indexed by path.
+        table: a table from `with_known_paths`.
         source: its name, for messages.
 
     Raises:
@@ -59,6 +86,7 @@ def paths_in_table(paths: Strings, table: pd.DataFrame, *, source: str) -> Strin
     keys = table.index.to_numpy(dtype=str)
     if np.isin(paths, keys).any():
         return paths
+    paths = np.array([path_key(path) for path in paths.tolist()], dtype=str)
     for cut in range(1, _common_depth(paths) + 1):
         found = np.array([_below(path, cut) for path in paths], dtype=str)
         if _all_in(found, keys):

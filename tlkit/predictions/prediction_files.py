@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from tlkit.csv_files import unquoted_table
 from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
-from tlkit.predictions.validation import PROBA_PREFIX, repeated
+from tlkit.parquet_tables import is_parquet_folder, read_parquet
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, repeated
 from tlkit.stored_values import parse_json
+
+logger = logging.getLogger(__name__)
 
 METADATA_KEY = b"tlkit"
 METADATA_VERSION = 1
-MOST_CELLS = 4_000_000_000
-"""Most cells of a Parquet file: 32 GB of numbers."""
 
 
 def check_exists(file: Path) -> None:
-    """Check that a path is an existing file.
+    """Check that a path is an existing file, or a folder of the parts of a Parquet table.
 
     Raises:
-        PredictionsError: it does not exist, or it is a folder.
+        PredictionsError: it does not exist, or it is another folder.
     """
-    if file.is_dir():
+    if file.is_dir() and not is_parquet_folder(file):
         raise PredictionsError(f"{file} is a folder. Name a file in it, ending in .parquet or .csv.")
     if not file.exists():
         near = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
@@ -58,11 +61,15 @@ def read_csv_table(file: Path) -> pd.DataFrame:
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has a header but no rows.")
     frame: pd.DataFrame = table.select([name for name in header if name]).to_pandas()
-    return frame
+    return unquoted_table(frame, verbatim=[PATH])
 
 
-def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def read_parquet_table(file: Path, *, binary: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     """Return a Parquet file's table and tlkit's metadata (classes and groups); None where another tool wrote it.
+
+    Args:
+        file: the file, or a partitioned folder.
+        binary: names of columns that hold bytes, not text.
 
     Raises:
         PredictionsError: the file is missing, empty, not Parquet, or written by a newer tlkit.
@@ -70,8 +77,7 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     check_exists(file)
     damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
-        require_parquet_bounds(file)
-        table = pq.read_table(file)
+        table, refused = read_parquet(file, numeric=PROBA_PREFIX, binary=binary)
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
         names = table.column_names
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:  # damaged pages, text or metadata
@@ -80,6 +86,8 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has columns but no rows.")
+    for name, reason in refused.items():
+        logger.warning("%s: column %s is left out: %s.", file, name, reason)
     note = (table.schema.metadata or {}).get(METADATA_KEY)
     try:
         noted = parse_json(note) if note else None
@@ -93,38 +101,6 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     if noted is None:  # a row index that pandas wrote
         frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
     return frame, noted
-
-
-def with_plain_cells(file: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose cells are text, numbers or dates; bytes are read as UTF-8.
-
-    Raises:
-        PredictionsError: a column holds bytes that are no UTF-8, or lists, mappings or arrays.
-    """
-    decoded = {}
-    for name in (name for name in table.columns if pd.api.types.is_object_dtype(table[name])):
-        kinds = {type(cell) for cell in table[name]}
-        if kinds & {list, tuple, dict, np.ndarray}:
-            raise PredictionsError(f"{file}: column {name!r} holds lists or mappings. Remove it, or write it as text.")
-        if bytes in kinds:
-            try:
-                decoded[name] = [cell.decode() if isinstance(cell, bytes) else cell for cell in table[name]]
-            except UnicodeDecodeError as error:
-                raise PredictionsError(
-                    f"{file}: column {name!r} is not text in UTF-8 ({error.reason}). Write it again."
-                ) from error
-    return table.assign(**decoded)
-
-
-def require_parquet_bounds(file: Path) -> None:
-    """Check the size that a Parquet file states for its content, before any of it is read.
-
-    Raises:
-        ValueError: it states more cells than `MOST_CELLS`; a small file can state a huge table.
-    """
-    facts = pq.read_metadata(file)
-    if facts.num_rows * max(1, facts.num_columns) > MOST_CELLS:
-        raise ValueError(f"it states {facts.num_rows:,} rows of {facts.num_columns:,} columns")
 
 
 def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import html
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.joined_tables import paths_in_table, read_joined
+from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.predictions.stored_probabilities import as_matrix, renormalized
 from tlkit.predictions.unreadable import Unreadable, with_unreadable
 from tlkit.predictions.validation import (
     PATH,
@@ -89,6 +91,7 @@ class Predictions:
         y_pred: npt.ArrayLike | None = None,
         tta: str = "none",
         source: str = "predictions",
+        verbatim: bool = False,
     ) -> Predictions:
         """Return the predictions after checking all arguments.
 
@@ -97,36 +100,40 @@ class Predictions:
             path: N different paths.
             y_true: N class names (missing = unknown) or integer positions in `classes` (-1 = unknown); default:
                 all unknown.
-            proba: class probabilities, shape (N, C): softmax of the logits, taken once.
-            groups: group columns, N rows in the order of `path`; values are converted to text, and null or empty text
-                is missing.
+            proba: class probabilities, shape (N, C): softmax of the logits, taken once. Rows that do not sum to one
+                because of how they are stored (float16, bfloat16, few digits) are divided by their sum.
+            groups: group columns, N rows in the order of `path`; values are converted to text, one spelling for each
+                value, and null or empty text is missing.
             y_pred: N class names or integer positions; default: the most probable class, the first of equals.
             tta: test-time augmentation that `proba` is the average over.
             source: name of the data, for messages.
+            verbatim: keep group values as they are written; else "7", "7.0" and "7 " are one (see `tlkit.spelling`).
 
         Raises:
             PredictionsError: shapes disagree; names or paths repeat; a class name is unknown; a row of proba is not
-                finite, is negative or does not sum to one within 1e-4; neither proba nor y_pred is given.
+                finite, is negative or does not sum to one within 1e-4 for another reason than rounding; neither proba
+                nor y_pred is given.
         """
         names = tuple(str(name) for name in classes)
         paths = np.array([str(entry) for entry in path], dtype=str).reshape(-1)
         problems = name_problems(names, paths)
+        codes_of = partial(class_codes, classes=names, paths=paths, verbatim=verbatim)
         truth: Ints = np.full(len(paths), -1, dtype=np.int64)
         if y_true is not None:
-            truth, found = class_codes(y_true, classes=names, paths=paths, column=Y_TRUE, may_be_missing=True)
+            truth, found = codes_of(y_true, column=Y_TRUE, may_be_missing=True)
             problems += found
-        matrix = None if proba is None else np.array(proba, dtype=np.float64, order="C")
+        matrix = None if proba is None else renormalized(as_matrix(proba), source=source)
         wrong_proba = [] if matrix is None else proba_problems(matrix, classes=names, paths=paths)
         problems += wrong_proba
         guess: Ints = truth
         if y_pred is not None:
-            guess, found = class_codes(y_pred, classes=names, paths=paths, column=Y_PRED, may_be_missing=False)
+            guess, found = codes_of(y_pred, column=Y_PRED, may_be_missing=False)
             problems += found
         elif matrix is None:
             problems.append("neither proba nor y_pred is given. Give at least one of them.")
         elif not wrong_proba and names:
             guess = matrix.argmax(axis=1).astype(np.int64)
-        table, found = group_table(groups, paths=paths)
+        table, found = group_table(groups, paths=paths, source=source, verbatim=verbatim)
         problems += found
         if problems:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
@@ -205,7 +212,9 @@ class Predictions:
             groups=self.groups.loc[rows].reset_index(drop=True),
         )
 
-    def with_groups(self, table: pd.DataFrame | Path | str, *, y_true: str = Y_TRUE) -> Predictions:
+    def with_groups(
+        self, table: pd.DataFrame | Path | str, *, y_true: str = Y_TRUE, verbatim: bool = False
+    ) -> Predictions:
         """Return the predictions with group columns, and labels, joined by path.
 
         Images that are not in the table get missing values; their number is logged. Columns of equal names are
@@ -213,14 +222,16 @@ class Predictions:
         the other have in common; all of one must then match, and it is logged.
 
         Args:
-            table: a CSV file or a DataFrame with a column (or an index) `path` and one column per attribute.
+            table: a CSV or Parquet file or a DataFrame with a column (or an index) `path` and one column per attribute.
             y_true: its column that labels the images; "y_true" does only where no prediction has a label.
+            verbatim: as for `build`.
 
         Raises:
             PredictionsError: the table cannot be read, lacks `path`, repeats a path, has none of the paths, or labels
                 images with unknown classes.
         """
         source, columns = read_joined(table)
+        columns = with_known_paths(columns, self.path, source=source)
         paths = paths_in_table(self.path, columns, source=source)
         matched = np.isin(paths, columns.index.to_numpy(dtype=str))
         if not matched.all():
@@ -232,19 +243,19 @@ class Predictions:
                 len(self),
                 first_few(missing),
             )
-        rows = columns.reindex(paths)
         problems: list[str] = []
         truth: Ints = self.y_true
-        if y_true in rows.columns and (y_true != Y_TRUE or not (truth >= 0).any()):
-            labels = rows.pop(y_true).to_numpy(dtype=object)
+        if y_true in columns.columns and (y_true != Y_TRUE or not (truth >= 0).any()):
+            labels = columns.pop(y_true).reindex(paths).to_numpy(dtype=object)
             truth, problems = class_codes(
-                labels, classes=self.classes, paths=self.path, column=y_true, may_be_missing=True
+                labels, classes=self.classes, paths=self.path, column=y_true, may_be_missing=True, verbatim=verbatim
             )
             logger.info("%s: its column %s labels %d of %d images.", source, y_true, int((truth >= 0).sum()), len(self))
-        joined, found = group_table(rows, paths=self.path)
+        columns, found = group_table(columns, source=source, verbatim=verbatim)
         problems += found
         if problems:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
+        joined = columns.reindex(paths).reset_index(drop=True)
         if replaced := [name for name in joined.columns if name in self.groups.columns]:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
         return replace(self, y_true=truth, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))

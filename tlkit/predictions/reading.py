@@ -9,31 +9,37 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table, with_plain_cells
+from tlkit.parquet_tables import is_parquet_folder
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable import without_unreadable
-from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
 
 logger = logging.getLogger(__name__)
 
 
-def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_PRED) -> Predictions:
+def read_predictions(
+    path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_PRED, path_column: str = PATH, verbatim: bool = False
+) -> Predictions:
     """Return the predictions in a Parquet or CSV file of tlkit or of another tool.
 
     The file has one row per image. `y_true` (the label; empty = unknown) and `y_pred` (the predicted class) hold class
     names, `proba_<class>` probabilities, `path` the image; every other column is a group column. Either `y_pred` or the
     `proba_` columns may be left out, and so may `y_true` (all labels unknown) and `path` (rows are then numbered).
-    Cells are text, exactly as written: a class may be called "no", "1" or "NA"; only an empty cell is missing. Rows of
-    images that `tlkit predict` could not read (a reason in the column `error`, no prediction) are left out and counted
-    in the log.
+    Cells are text: a class may be called "no", "1" or "NA"; only an empty cell is missing. Two spellings of one value,
+    such as "7", "7.0" and "7 ", are read as one (see `tlkit.spelling`) and named in the log. Rows of images that
+    `tlkit predict` could not read (a reason in the column `error`, no prediction) are left out and counted in the log.
 
     The classes are those in the metadata of a Parquet file by tlkit, else the sorted names of the `proba_` columns,
     else the sorted names in `y_true` and `y_pred`.
 
     Args:
-        path: a file ending in .parquet or .csv (UTF-8, commas).
+        path: a file ending in .parquet or .csv (UTF-8, commas), or a folder of Parquet files, whose folders
+            `column=value` are columns.
         y_true: name of the column that holds the label.
         y_pred: name of the column that holds the predicted class.
+        path_column: name of the column that holds the path of the image.
+        verbatim: keep classes and groups as they are written. A file that tlkit wrote is read so in any case.
 
     Raises:
         PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
@@ -42,16 +48,18 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
     noted = None
     if file.suffix.lower() == ".csv":
         table = read_csv_table(file)
-    elif file.suffix.lower() == ".parquet":
+    elif file.suffix.lower() == ".parquet" or is_parquet_folder(file):
         table, noted = read_parquet_table(file)
-        table = with_plain_cells(file, table)
     else:
         raise PredictionsError(
             f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
         )
     table.columns = [str(name) for name in table.columns]
+    if path_column != PATH:
+        table = _with_paths(file, table, path_column)
     _check_columns(file, list(table.columns), y_true=y_true, y_pred=y_pred)
     table = without_unreadable(file, table, y_pred=y_pred)
+    verbatim = verbatim or noted is not None
 
     truth = as_text(table[y_true]) if y_true in table.columns else None
     guess = as_text(table[y_pred]) if y_pred in table.columns else None
@@ -61,6 +69,8 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
             file,
             y_true,
         )
+    if not verbatim:
+        truth, guess = _one_spelling(file, truth, guess)
     in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
     classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
     if not in_columns and not noted:
@@ -74,7 +84,31 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
         groups=_groups(file, table, used=(y_true, y_pred)),
         tta=str(noted.get("tta", "none")) if noted else "none",
         source=str(file),
+        verbatim=verbatim,
     )
+
+
+def _with_paths(file: Path, table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the table with a column under the name `path`, in place of one that has it."""
+    if name not in table.columns:
+        raise PredictionsError(
+            f"{file} has no column {name!r} of paths. Its columns are: {first_few(list(table.columns), most=20)}."
+            f"{did_you_mean(name, list(table.columns))}"
+        )
+    return table.drop(columns=PATH, errors="ignore").rename(columns={name: PATH})
+
+
+def _one_spelling(
+    file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None
+) -> tuple[pd.Series[str] | None, pd.Series[str] | None]:
+    """Return labels and predictions with one spelling for each class."""
+    what = f"The classes of {file}"
+    if truth is None or guess is None:
+        given = guess if truth is None else truth
+        read = None if given is None else one_spelling(given, what=what)
+        return (None, read) if truth is None else (read, None)
+    truth, guess = one_spelling(truth, guess, what=what)
+    return truth, guess
 
 
 def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import did_you_mean, first_few
+from tlkit.spelling import match_names, text_of, unify
+
+logger = logging.getLogger(__name__)
 
 PATH, Y_TRUE, Y_PRED, PROBA_PREFIX = "path", "y_true", "y_pred", "proba_"
 SUM_TOLERANCE = 1e-4  # a float32 softmax over 20,000 classes stays within 1e-5
@@ -43,14 +48,22 @@ def as_text(values: object) -> pd.Series[str]:
     """Return a column as strings with NA for missing; only a null or an empty text is missing.
 
     Floats that are all whole become integers ("3", not "3.0"), because one missing cell makes pandas convert integers
-    to floats.
+    to floats. Lists are joined by ";".
+
+    Raises:
+        ValueError: a value has no text (see `text_of`).
     """
     column = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_float_dtype(column.dtype):
-        present = column.dropna()
+        present = column.dropna().astype("float64")  # a float16 cannot be compared with 2**53
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
-    text = column.astype("string")
+    elif column.dtype == object:
+        column = column.map(text_of, na_action="ignore")
+    return _without_blanks(column.astype("string"))
+
+
+def _without_blanks(text: pd.Series[str]) -> pd.Series[str]:
     blank = text == ""
     return text.mask(blank, pd.NA) if blank.any() else text
 
@@ -80,7 +93,7 @@ def repeated(names: Sequence[str]) -> list[str]:
 
 
 def class_codes(
-    values: object, *, classes: tuple[str, ...], paths: Strings, column: str, may_be_missing: bool
+    values: object, *, classes: tuple[str, ...], paths: Strings, column: str, may_be_missing: bool, verbatim: bool
 ) -> tuple[Ints, list[str]]:
     """Return positions in `classes`, shape (N,), -1 = missing, and their problems.
 
@@ -90,6 +103,7 @@ def class_codes(
         paths: paths of the images, shape (N,), for the messages.
         column: "y_true" or "y_pred", for the messages.
         may_be_missing: whether an image may have no value.
+        verbatim: take only names that are written exactly as the class.
     """
     given = np.asarray(values)
     if given.shape != paths.shape:
@@ -106,7 +120,11 @@ def class_codes(
     else:
         names = as_text(values)
         position = {name: index for index, name in enumerate(classes)}
-        codes = np.array([position.get(name, -1) for name in names], dtype=np.int64)
+        given_names = names.dropna().unique().tolist()
+        known = dict(zip(classes, classes, strict=True)) if verbatim else match_names(given_names, classes)
+        codes = np.array([position[known[name]] if name in known else -1 for name in names], dtype=np.int64)
+        if other := [f"{name!r} as {found!r}" for name, found in known.items() if name != found]:
+            logger.info("%s: spellings that are read as a class: %s.", column, first_few(other))
         wrong = (codes < 0) & names.notna().to_numpy()
         if wrong.any():
             problems.append(_unknown_classes(column, names[wrong].tolist(), classes))
@@ -148,13 +166,25 @@ def proba_problems(proba: Floats, *, classes: tuple[str, ...], paths: Strings) -
     return problems
 
 
-def group_table(groups: pd.DataFrame | None, *, paths: Strings) -> tuple[pd.DataFrame, list[str]]:
-    """Return the group columns as strings with NA for missing, rows 0…N-1, and their problems."""
+def group_table(
+    groups: pd.DataFrame | None, *, paths: Strings | None = None, source: str, verbatim: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the group columns as strings with NA for missing, and their problems.
+
+    Args:
+        groups: the columns; None = none.
+        paths: paths of the images, shape (N,), whose rows 0…N-1 the columns hold; None = rows by the index of `groups`.
+        source: name of the table, for the log.
+        verbatim: keep values as they are written; else one spelling for each value.
+    """
+    index: pd.Index[Any] = pd.RangeIndex(0 if paths is None else len(paths))
     if groups is None:
-        return pd.DataFrame(index=pd.RangeIndex(len(paths))), []
+        return pd.DataFrame(index=index), []
     names = [str(name) for name in groups.columns]
     problems = []
-    if len(groups) != len(paths):
+    if paths is None:
+        index = groups.index
+    elif len(groups) != len(paths):
         problems.append(f"groups has {len(groups)} rows, but there are {len(paths)} paths.")
     if twice := repeated(names):
         problems.append(f"group columns must have different names, but these occur twice: {first_few(twice)}.")
@@ -166,9 +196,26 @@ def group_table(groups: pd.DataFrame | None, *, paths: Strings) -> tuple[pd.Data
     if "" in names:
         problems.append("a group column has no name. Give it one.")
     if problems:
-        return pd.DataFrame(index=pd.RangeIndex(len(paths))), problems
-    columns = {name: as_text(groups.iloc[:, index]) for index, name in enumerate(names)}
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(paths))), []
+        return pd.DataFrame(index=index), problems
+    columns = {}
+    for place, name in enumerate(names):
+        try:
+            columns[name] = as_text(groups.iloc[:, place])
+        except ValueError as error:
+            problems.append(f"the group column {name!r} cannot be used: {error}.")
+    if problems:
+        return pd.DataFrame(index=index), problems
+    if not verbatim:
+        columns = {
+            name: one_spelling(column, what=f"{name} of {source}", hint=None) for name, column in columns.items()
+        }
+    return pd.DataFrame({name: column.array for name, column in columns.items()}, index=index), []
+
+
+def one_spelling(*columns: pd.Series[str], what: str, hint: str | None = "Write them alike if they are one.") -> Any:
+    """Return a text column, or several, with one spelling for each value (see `unify`); white space is missing."""
+    read = [_without_blanks(column) for column in unify(*columns, what=what, hint=hint)]
+    return read[0] if len(read) == 1 else read
 
 
 def _rows(mask: Mask) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights
@@ -74,6 +75,12 @@ def source_of(recipe: Recipe) -> Source:
         labels=(labels,) if isinstance(labels, str) else tuple(labels),
         on_leak=section.on_leak,
         decode_options=DecodeOptions.of(section),
+        options=ListOptions(
+            names={str(name): theirs for name, theirs in section.columns.items()},
+            verbatim=section.verbatim,
+            merge_classes=section.merge_classes,
+            annotations=section.annotations,
+        ),
     )
 
 

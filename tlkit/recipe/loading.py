@@ -177,7 +177,8 @@ def read_text(path: Path, name: str, *, kind: str = "recipe") -> str:
 def _nearest_file(path: Path) -> str:
     """Return a sentence with the existing recipe of the nearest name, or with those in the folder."""
     folders = [folder for folder in dict.fromkeys((path.parent, Path("recipes"))) if folder.is_dir()]
-    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml")]
+    entries = [file for folder in folders for file in sorted(folder.iterdir())]
+    files = [file for file in entries if file.suffix.lower() in (".yaml", ".yml")]
     if not path.parent.is_dir():
         return f" There is no folder {path.parent}.{_nearest_name(path, files) or ' Check the path.'}"
     if near := _nearest_name(path, files):

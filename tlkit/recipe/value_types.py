@@ -34,7 +34,7 @@ def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values, or raise where one occurs twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise value_error(f"names {value!r} twice. Keep one of them.")
+            raise value_error(f"names {getattr(value, 'column', value)!r} twice. Keep one of them.")
     return values
 
 

@@ -85,7 +85,7 @@ def display_names(first: Path, second: Path) -> tuple[str, str]:
     """
     # symbolic links keep their names
     full = [path.resolve() if ".." in path.parts else path.absolute() for path in (first, second)]
-    one, two = (path.stem if path.suffix in FILES else path.name for path in full)
+    one, two = (path.stem if path.suffix.lower() in FILES else path.name for path in full)
     if first.resolve() == second.resolve():
         logger.warning("%s is compared with itself, so nothing can differ.", first)
         return one, two if two != one else f"{two} (again)"

@@ -13,6 +13,7 @@ from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
@@ -70,13 +71,13 @@ def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> P
     if worse is None:
         return None
     path, where = Path(worse.baseline), file.where("no_worse_than", "baseline")
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         raise PredictionsError(
             f"{where}  {path} holds rates without images, which cannot be paired. Name the run it belongs to, or its "
             "CSV or Parquet file of predictions."
         )
     try:
-        if path.suffix in (".csv", ".parquet"):
+        if path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path):
             return _read(path, columns)
         directory = RunDirectory.open(path)
         return read_predictions(directory.predictions(directory.judged_split(split)))

@@ -118,7 +118,8 @@ class Run:
             PredictionsError: the columns cannot be joined.
         """
         predictions = read_predictions(self.directory.predictions(self.judged_split(split)))
-        return predictions if groups is None else predictions.with_groups(groups)
+        verbatim = self.recipe.data.verbatim
+        return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
 
     def judged_split(self, split: str | None = None) -> str:
         """Return the split to assess: the given one, else test, else val, else train.

@@ -20,6 +20,7 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.csv_files import csv_text
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
@@ -390,4 +391,4 @@ def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, 
 
 
 def _write_table(directory: RunDirectory, path: Path, table: pd.DataFrame) -> None:
-    directory.write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    directory.write_text(path, csv_text(table))

@@ -153,13 +153,13 @@ def test_an_empty_split_folder_counts_as_absent(tmp_path, make_image, lines):
         (f"{REPEATED} 2025/wasp/1", "2023 2024 2025", []),
         ("train/1 bus/1 car/1", "bus car train", [saying("train", "holds", "images")]),
         ("train/ant/1 train/bee/1 test/1 test/2", "ant bee", [saying("2", "test/1.png", "test/2.png")]),
-        ("Ant/1 ant/1 bee/1", "Ant ant bee", [saying("'Ant'", "'ant'")]),
+        ("Ant/1 ant/1 bee/1", "Ant ant bee", [saying("'Ant' and 'ant'", "data.merge_classes: {ant: [Ant]}")]),
     ],
 )
 def test_classes_are_found_and_what_is_unusual_is_logged(tmp_path, make_image, lines, images, classes, said):
     for name in images.split():
         make_image(f"{name}.png")
-    samples = scan_folder(tmp_path)
+    samples = read_samples(tmp_path)
     assert samples.classes == tuple(classes.split())
     assert [line.replace(str(tmp_path), "ROOT") for line in lines()] == said
     if "val" in images:  # a class that val lacks shifts no index

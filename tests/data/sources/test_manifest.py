@@ -78,8 +78,8 @@ def test_all_problems_of_a_list_are_reported_with_lines(tmp_path, make_image):
         saying(f"{file}:5", "train", "'train'", "'training'"),
         f"{file}:7  a path is empty.",
         saying(f"{file}:6", tmp_path, "../x.png"),
-        f"{file}:3  a label is empty.",
         saying(f"{file}:4", tmp_path, "b/2.png", "2", "4", "5", "b/3.png"),
+        f"{file}:3  a label is empty.",
         saying(f"{file}:8", "group", "a/1.png"),
     ]
 
@@ -227,3 +227,5 @@ def test_a_wide_list_is_read_for_its_own_columns_only(tmp_path):
     assert table.columns.tolist() == ["path", "label", "age"]
     with pytest.raises(DataError, match=saying("'size'", "feature_3", "more").pattern):
         read_table(file, columns=("path", "size"), what="list of images")
+    with pytest.raises(DataError, match=saying("wide.csv", "20,003", "10,000", "Keep").pattern):
+        read_table(file, columns=("path",), what="list of images", optional=None)

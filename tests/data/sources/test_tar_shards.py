@@ -257,3 +257,16 @@ def test_shards_of_several_disks_are_one_dataset(shards, tmp_path):
     assert {path.rsplit("/", 2)[0] for path in samples.table["path"]} == {"shards", "second/disk"}
     assert all(file_exists(f"{samples.root}/{path}") for path in samples.table["path"])
     assert data_module(samples, num_workers=0).dataset.excluded == ()
+
+
+def test_lists_in_json_members_are_several_values_and_equal_numbers_one(photos, tmp_path):
+    image = (photos / "ant" / "0.png").read_bytes()
+    facts = [{"label": "a", "tags": ["x", "y"], "age": 7}, {"label": "b ", "tags": [], "age": "7.0"}]
+    members = {}
+    for number, fact in enumerate(facts):
+        members |= {f"{number}.png": image, f"{number}.json": json.dumps(fact).encode()}
+    write_tar(tmp_path / "train.tar", members)
+    samples = read_samples(tmp_path / "train.tar", columns=["tags", "age"])
+    assert samples.classes == ("a", "b")
+    assert samples.table["tags"].fillna("missing").tolist() == ["x;y", "missing"]
+    assert samples.table["age"].tolist() == ["7", "7"]

@@ -7,17 +7,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from tlkit.column_cuts import CUTS, parse_cut
 from tlkit.errors import PredictionsError, first_few
+from tlkit.spelling import match_names, spellings
 from tlkit.stats.arrays import Floats, Ints, Mask
 
 Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
-Cut = Literal["bins", "quantiles", "order", "separator"]
-CUTS: tuple[Cut, ...] = get_args(Cut)
 MAX_VALUES = 50  # a column with more different values looks like an identifier, or is binned where it holds numbers
 MAX_FRACTIONS = 10  # with more different values, numbers with decimals are a measurement
 QUANTILES = 4  # default number of groups of a measurement
@@ -79,25 +79,11 @@ def parse_column(text: str) -> GroupColumn:
         >>> parse_column("camera: left").column
         'camera: left'
     """
-    match = re.fullmatch(rf"(.+):({'|'.join(CUTS)})=(.*)", text, flags=re.DOTALL)
-    if match is None:
-        return GroupColumn(text)
-    column, cut, given = match.groups()
-    parts = tuple(part.strip() for part in given.split(","))
     try:
-        match cut:
-            case "separator" if given:
-                return GroupColumn(column, separator=given)
-            case "order" if all(parts):
-                return GroupColumn(column, order=parts)
-            case "quantiles":
-                return GroupColumn(column, quantiles=int(given))
-            case "bins":
-                return GroupColumn(column, bins=tuple(float(part) for part in parts))
-    except ValueError:
-        pass
-    examples = {"bins": "18,65", "quantiles": "4", "order": "small,medium,large", "separator": ";"}
-    raise PredictionsError(f"{text!r} cannot be read. Write it like {column}:{cut}={examples[cut]}.")
+        parsed = parse_cut(text)
+    except ValueError as error:
+        raise PredictionsError(str(error)) from None
+    return GroupColumn(text) if parsed is None else GroupColumn(**parsed)
 
 
 def columns_of(by: By | Sequence[By]) -> tuple[GroupColumn, ...]:
@@ -169,7 +155,8 @@ def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = M
     if spec.bins or spec.quantiles:
         return _binned(text, spec.column, spec.bins, spec.quantiles or QUANTILES)
     if spec.order:
-        codes = np.asarray(pd.Categorical(text, categories=list(spec.order)).codes, dtype=np.int64)
+        named = match_names(text.dropna().unique(), spec.order)
+        codes = np.asarray(pd.Categorical(text.map(named), categories=list(spec.order)).codes, dtype=np.int64)
         return Levels(spec.column, "ordered", spec.order, codes, None)
     found = [str(value) for value in text.dropna().unique()]
     numbers = _numbers(found)
@@ -201,7 +188,8 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
         problem = f"The column {spec.column!r} {cut}. Leave cells without a number empty."
         return [problem] if wrong else []
     if spec.order:
-        wrong = [repr(value) for value in found if value not in spec.order]
+        named = match_names(found, spec.order)
+        wrong = [repr(value) for value in found if value not in named]
         problem = f"The order of {spec.column!r} does not name {first_few(wrong)}. Name every value."
         return [problem] if wrong else []
     numbers = None if spec.separator else _numbers(found)
@@ -215,14 +203,6 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
         f"identifier or a measurement. Audit by columns with at most {max_values} values: {fewer}, or in Python raise "
         "max_values. Columns of clusters, such as the subject, go into cluster_by."
     ]
-
-
-def similar_values(values: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the sets of values that differ only in case and spaces, such as "dark", "Dark" and "dark "."""
-    same: dict[str, list[str]] = {}
-    for value in values:
-        same.setdefault("".join(value.split()).casefold(), []).append(value)
-    return [tuple(alike) for alike in same.values() if len(alike) > 1]
 
 
 def _measures(numbers: Floats, rows: int, max_values: int) -> bool:
@@ -256,6 +236,8 @@ def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
     """Return the groups of a column with several values per image, each of which is a group."""
     patterns, first = pd.factorize(text)
     parts = [_parts(str(value), separator) for value in first]
+    value_of = spellings(part for one in parts for part in one)
+    parts = [list(dict.fromkeys(value_of[part] for part in one)) for one in parts]
     values = sorted({part for one in parts for part in one}, key=_natural)
     place = {value: index for index, value in enumerate(values)}
     member = np.zeros((len(parts), len(values)), dtype=np.bool_)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.groups.group_columns import (
-    CUTS,
     MAX_VALUES,
     By,
     GroupColumn,
@@ -23,6 +22,7 @@ from tlkit.audit.groups.group_columns import (
     columns_of,
     discretize,
 )
+from tlkit.column_cuts import CUTS
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.validation import NO_GROUPS
 from tlkit.stats.arrays import Ints, Mask

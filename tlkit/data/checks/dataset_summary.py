@@ -17,8 +17,10 @@ from tlkit.data.checks.summary_tables import data_summary_tables
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import as_jpeg, open_small
 from tlkit.data.decode.formats import OPENERS, detect_format
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.metadata import group_names
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.data.sources.read_samples import Root, is_folder, read_with_columns, source_name, survey_images
+from tlkit.data.sources.read_samples import Root, is_folder, source_name, survey_images, with_metadata
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.tables import Table, to_html
 
@@ -72,22 +74,33 @@ class DataSummary:
 
 
 def summarize_data(
-    root: Root, *, metadata: str | Path | None = None, groups: str | Sequence[str] = ()
+    root: Root,
+    *,
+    manifest: str | Path | None = None,
+    options: ListOptions = ListOptions(),
+    metadata: str | Path | None = None,
+    groups: str | Sequence[str] = (),
 ) -> tuple[DataSummary, Samples]:
     """Return the summary of a dataset and its images; headers are read, pixels are not.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
+        manifest: a file that lists the images below `root`.
+        options: how lists, labels and columns are read.
         metadata: a CSV file keyed by `path`.
-        groups: the column or columns of it, of the list or of the shards, to count by.
+        groups: the column or columns of it, of the list or of the shards, to count by; default: all of `metadata` that
+            do not look like identifiers.
 
     Raises:
         DataError: the source, the metadata or a column is missing.
     """
     columns = (groups,) if isinstance(groups, str) else tuple(groups)
-    survey = survey_images(root, columns=() if metadata is not None or is_folder(root) else columns)
+    own = () if metadata is not None or (manifest is None and is_folder(root)) else columns
+    survey = survey_images(root, manifest=manifest, columns=own, options=options)
     survey.entries.log()
-    samples = read_with_columns(survey.samples, columns=columns, metadata=metadata)
+    if metadata is not None and not columns:
+        columns = tuple(group_names(survey.samples, metadata, options=options))
+    samples = with_metadata(survey.samples, columns=columns, metadata=metadata, options=options)
     paths = samples.table[PATH].tolist()
     headers = map_files(lambda path, _: _header(samples.root / path), paths)
     known = [header for header in headers if header is not None]
@@ -95,7 +108,7 @@ def summarize_data(
     shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
     return (
         DataSummary(
-            root=source_name(root),
+            root=source_name(root) if manifest is None else str(manifest),
             images=len(samples),
             counts=_by_split(samples.table, LABEL, samples.classes),
             groups={name: _by_split(samples.table, name) for name in samples.group_columns},

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,10 @@ from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.entries import Survey
-from tlkit.data.sources.folder import case_collisions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.spelling import lookalikes
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
 FindingItem = tuple[str, tuple[str, ...]]
@@ -33,6 +35,8 @@ FEW_IMAGES, IMBALANCE = 10, 10
 def diagnose(
     root: Root,
     *,
+    manifest: str | Path | None = None,
+    options: ListOptions = ListOptions(),
     faces: bool = False,
     decode_options: DecodeOptions = DecodeOptions(),
     workers: int | None = None,
@@ -47,6 +51,8 @@ def diagnose(
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
             or shards only the named images are examined, not other files in their folders.
+        manifest: a file that lists the images below `root`.
+        options: how a list is read.
         faces: detect faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
         decode_options: pixel limit and background color of decoding.
         workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
@@ -60,7 +66,7 @@ def diagnose(
     Raises:
         DataError: a folder, list or shard is missing, or the list is no list.
     """
-    survey = survey_images(root)
+    survey = survey_images(root, manifest=manifest, options=options)
     samples = survey.samples
     examine = partial(
         examine_file,
@@ -96,7 +102,7 @@ def diagnose(
     )
     counts = samples.counts().sum()
     diagnosis = Diagnosis(
-        source=source_name(root),
+        source=source_name(root) if manifest is None else str(manifest),
         root=str(samples.root),
         images=len(samples),
         classes=samples.classes,
@@ -123,7 +129,7 @@ def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in case_collisions(samples.classes)]
+    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in lookalikes(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
             items["few-images"].append((f"{name} ({count})", ()))

@@ -101,7 +101,7 @@ def read_properties(file: Path) -> pd.DataFrame:
     """Return the stored properties in a Parquet file, one row per digest; none where it is missing or damaged."""
     if file.is_file():
         try:
-            table = read_parquet_table(file)[0][list(COLUMNS)]
+            table = read_parquet_table(file, binary=(THUMBNAIL_BYTES,))[0][list(COLUMNS)]
             table = table.astype({**dict.fromkeys(NUMBERS, "float64"), **dict.fromkeys((DIGEST, *WORDS), "string")})
             fingerprints_of(table)
             if table[DIGEST].is_unique:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
+from tlkit.csv_files import write_csv
 from tlkit.data.checks.quarantine import require_new, require_training_images
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import atomic_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import match_names, match_paths, value_key
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
+    write_csv(file, table, quote_all=True)
     logger.info("Wrote %s: %d labels to decide on.", file, len(table))
     return file
 
@@ -130,6 +129,8 @@ def apply_decisions(samples: Samples, files: Sequence[str | Path]) -> Samples:
 def _apply(samples: Samples, file: Path) -> Samples:
     decisions = read_decisions(file, classes=samples.classes)
     rows = {path: row for row, path in enumerate(samples.table[PATH])}
+    named = match_paths([one.path for one in decisions], list(rows))
+    decisions = tuple(replace(one, path=named.get(one.path, one.path)) for one in decisions)
     labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
     keep = [True] * len(samples)
     relabelled: list[int] = []
@@ -144,7 +145,7 @@ def _apply(samples: Samples, file: Path) -> Samples:
         now = digests[row] or (image_digest(samples.root / one.path) if one.digest else "")
         if one.digest and one.digest != now:
             changed.append(one.path)
-        elif one.label not in (labels[row], ""):
+        elif one.label and value_key(one.label) != value_key(labels[row]):
             problems.append(
                 f"{file}:{one.line}  {one.path} is labelled {labels[row]} now, but was {one.label} when the file was "
                 "written. Write it again with: tlkit data labels RUN --out FILE"
@@ -186,9 +187,9 @@ def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relab
             return action, ""
         case relabel if relabel.startswith(RELABEL):
             name = text[len(RELABEL) :].strip()
-            exact = [known for known in classes if known.strip() == name]
-            if exact:
-                return "relabel", exact[0]
+            found = match_names([name], classes)
+            if found:
+                return "relabel", found[name]
             return f"there is no class {name!r}.{did_you_mean(name, classes)} The classes are {first_few(classes)}."
     known = ("keep", "drop", *(RELABEL + name for name in classes))
     near = did_you_mean(RELABEL + text if text in classes else text, known, most=1)

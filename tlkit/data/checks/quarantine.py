@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from pathlib import Path
 
+from tlkit.csv_files import write_csv
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import QUARANTINE
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import match_paths
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
     Raises:
         DataError: the file exists already, or is not named .csv.
     """
-    if file is not None and Path(file).suffix != ".csv":
+    if file is not None and Path(file).suffix.lower() != ".csv":
         raise DataError(f"The {what} would be {file}. Use a name that ends in .csv.")
     if file is not None and Path(file).exists():
         raise DataError(
@@ -45,8 +45,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
     table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    write_csv(file, table, quote_all=True)
     logger.info(
         "Wrote %s: %d images kept, %d quarantined. To train without these, set data.quarantine: %s.",
         file,
@@ -73,7 +72,8 @@ def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
         hint="Write it with: tlkit data doctor ROOT --fix FILE",
     )
     table = table[table[QUARANTINE].str.strip() != ""]
-    digests = dict(zip(table[PATH], table[DIGEST], strict=True))
+    named = match_paths(table[PATH], samples.table[PATH].tolist())
+    digests = {named.get(path, path): digest for path, digest in zip(table[PATH], table[DIGEST], strict=True)}
     excluded, changed = [], []
     for path, digest in zip(samples.table[PATH], samples.table[DIGEST], strict=True):
         listed = digests.get(path)

@@ -5,57 +5,76 @@ from __future__ import annotations
 import csv
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from tlkit.errors import DataError, PredictionsError, did_you_mean, first_few
-from tlkit.predictions.prediction_files import require_parquet_bounds, with_plain_cells
+from tlkit.csv_files import unquoted, unquoted_table
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.parquet_tables import is_parquet_folder, parquet_columns, read_parquet, require_parquet_bounds
+from tlkit.predictions.validation import as_text
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
+from tlkit.spelling import normal_form
 
-MOST_COLUMNS = 100_000
-"""Most columns of a table."""
+MOST_COLUMNS = 10_000
+"""Most columns that are read of a table."""
 SUFFIXES = (".csv", ".parquet")
 OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
 """Columns that are read where a file has them; others are read only where they are required."""
+MAPPED = (PATH, LABEL, SPLIT)
+"""The columns that can have another name in a file."""
 
 
 def read_table(
-    file: Path, *, columns: Sequence[str], what: str, hint: str = "", optional: Sequence[str] | None = OPTIONAL
+    file: Path,
+    *,
+    columns: Sequence[str],
+    what: str,
+    hint: str = "",
+    optional: Sequence[str] | None = OPTIONAL,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return a table as text, without blank rows; an empty field is "".
 
     Args:
-        file: a CSV file (UTF-8, commas), or a Parquet file where the name ends in .parquet.
+        file: a CSV file (UTF-8, commas), or a Parquet file (or folder of parts) where the name ends in .parquet.
         columns: columns that it must have.
         what: kind of table, for messages: "list of images".
         hint: how to make such a file, for the message that it does not exist.
-        optional: columns that are read where the file has them; None = all.
+        optional: columns that are read where the file has them; None = all that have a name.
+        names: the file's own name of a column, where it is another: {"path": "image"}. One that a file lacks is
+            not renamed where the file has the column under tlkit's name.
 
     Returns:
-        The required and the optional columns. The index is the line in a CSV file (the header is line 1), or the
-        row in a Parquet file, from 1.
+        The required and the optional columns, under tlkit's names. The index is the line in a CSV file (the header is
+        line 1), or the row in a Parquet file, from 1.
 
     Raises:
-        DataError: the file is missing or no such table, a column is missing or repeated, or rows have more or fewer
-            fields than there are columns.
+        DataError: the file is missing or no such table, a column is missing or repeated, more than `MOST_COLUMNS` would
+            be read, or rows have more or fewer fields than there are columns.
     """
     require_file(file, what=what, hint=hint)
-    if file.suffix == ".parquet":
-        table = _read_parquet(file)
-        _require_columns(table.columns, file, columns)
-        table = table[(table != "").any(axis=1)]
-        return table[[name for name in table.columns if optional is None or name in (*columns, *optional)]]
-    return _read_csv(file, columns, optional)
+    read = _read_parquet if is_parquet(file) else _read_csv
+    return read(file, columns, optional, names)
+
+
+def is_parquet(file: Path) -> bool:
+    """Return whether a path names a Parquet file, or a folder of the parts of one."""
+    return file.suffix.lower() == ".parquet" or is_parquet_folder(file)
 
 
 def require_file(file: Path, *, what: str, hint: str = "") -> None:
-    """Check that a file exists.
+    """Check that a file exists, or a folder of the parts of a Parquet table.
 
     Raises:
-        DataError: it is missing, or a folder.
+        DataError: it is missing, or another folder.
     """
+    if is_parquet_folder(file):
+        return
     if file.is_dir():
         raise DataError(f"The {what} {file} is a folder. Name a file in it.")
     if file.exists() and not file.is_file():
@@ -73,24 +92,44 @@ def relative_path(path: str, root: Path) -> str:
     return posixpath.normpath(text) if text else ""
 
 
-def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) -> None:
-    """Check that a table has the required columns and none twice; the message recognizes other separators."""
-    columns = [str(name) for name in found]
+def _own_names(
+    found: Iterable[str], file: Path, required: Sequence[str], optional: Sequence[str] | None, names: Mapping[str, str]
+) -> list[str]:
+    """Return the columns of a file under tlkit's names, "" for one that is left out.
+
+    Raises:
+        DataError: a required column is missing, one occurs twice, or too many would be read; the message recognizes
+            other separators.
+    """
+    columns = [unquoted(normal_form(str(name))) for name in found]
+    present = set(columns)
+    own = {theirs: name for name, theirs in names.items() if theirs in present}
+    renamed = [own.get(name, "" if name in own.values() else name) for name in columns]
     one = columns[0] if len(columns) == 1 else ""
     split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
     problems = []
-    lacking = [name for name in dict.fromkeys(required) if name not in columns]
+    counts = Counter(renamed)
+    lacking = [name for name in dict.fromkeys(required) if name not in counts]
     for name in lacking[:1] if split_by else lacking:
-        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(name, columns)
-        problems.append(f"{file} has no column {name!r}. It has {first_few(columns, most=50)}.{hint}")
-    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+        wanted = names.get(name, name)
+        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(wanted, columns)
+        if name in MAPPED and not hint:
+            hint = f" If another one is meant, name it: data.columns.{name}=COLUMN (--column {name}=COLUMN)."
+        problems.append(f"{file} has no column {wanted!r}. It has {first_few(columns, most=50)}.{hint}")
+    twice = [name for name, count in counts.items() if name and count > 1]
     if twice:
         problems.append(f"{file} has columns of the same name: {first_few(twice)}. Rename or remove one of each.")
     if problems:
         raise DataError(*problems)
+    kept = counts.keys() if optional is None else counts.keys() & {*required, *optional}
+    if len(kept) > MOST_COLUMNS:
+        raise DataError(f"{file} has {len(kept):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name.")
+    return [name if name in kept else "" for name in renamed]
 
 
-def _read_csv(file: Path, required: Sequence[str], optional: Sequence[str] | None) -> pd.DataFrame:
+def _read_csv(
+    file: Path, required: Sequence[str], optional: Sequence[str] | None, own: Mapping[str, str]
+) -> pd.DataFrame:
     lines: list[int] = []
     columns: dict[str, list[str]] = {}
     uneven: list[tuple[int, int]] = []
@@ -98,16 +137,12 @@ def _read_csv(file: Path, required: Sequence[str], optional: Sequence[str] | Non
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True)
-            names = next(reader, [])
-            if not names:
+            header = next(reader, [])
+            if not header:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
-            if len(names) > MOST_COLUMNS:
-                raise DataError(
-                    f"{file} has {len(names):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name."
-                )
-            _require_columns(names, file, required)
-            columns = {name: [] for name in names if optional is None or name in (*required, *optional)}
-            places = [(place, name) for place, name in enumerate(names) if name in columns]
+            names = _own_names(header, file, required, optional, own)
+            columns = {name: [] for name in names if name}
+            places = [(place, name) for place, name in enumerate(names) if name]
             start = reader.line_num + 1
             for fields in reader:
                 if len(fields) == len(names) and any(fields):
@@ -130,16 +165,38 @@ def _read_csv(file: Path, required: Sequence[str], optional: Sequence[str] | Non
             f"{file}:{line}  {field_count} fields under {len(names)} column names. Is a comma or a quote missing "
             f"or too many?{more}"
         )
-    return pd.DataFrame(columns, index=lines, dtype="str")
+    return unquoted_table(pd.DataFrame(columns, index=lines, dtype="str"))
 
 
-def _read_parquet(file: Path) -> pd.DataFrame:
+def _read_parquet(
+    file: Path, required: Sequence[str], optional: Sequence[str] | None, own: Mapping[str, str]
+) -> pd.DataFrame:
     try:
         require_parquet_bounds(file)
-        table = with_plain_cells(file, pd.read_parquet(file))
-        table = table.astype("str").mask(table.isna(), "")
-    except PredictionsError as error:
-        raise DataError(*error.problems) from error
+        found = parquet_columns(file)
     except Exception as error:  # pyarrow raises various errors on damaged files
-        raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
-    return table.set_axis(range(1, len(table) + 1)).rename(columns=str)
+        raise _damaged(file, error) from error
+    names = dict(zip(found, _own_names(found, file, required, optional, own), strict=True))
+    try:
+        plain, refused = read_parquet(file, needed=lambda name: bool(names[name]))
+        read = plain.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+        table = pd.DataFrame({names[name]: as_text(read[name]).fillna("").astype("str") for name in read.columns})
+        table = table.set_axis(range(1, len(table) + 1))[~_blank_rows(file, table)]
+    except Exception as error:
+        raise _damaged(file, error) from error
+    if lacking := [name for name in refused if names[name] in required]:
+        raise DataError(*(f"{file}: column {name!r} cannot be used: {refused[name]}." for name in lacking))
+    return table
+
+
+def _blank_rows(file: Path, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return the rows of a Parquet table that are empty in all columns, not only in those that were read."""
+    blank = (table == "").all(axis=1).to_numpy(dtype=np.bool_, copy=True)
+    if blank.any():
+        whole = read_parquet(file)[0].take(np.flatnonzero(blank)).to_pandas(ignore_metadata=True)
+        blank[blank] = (whole.isna() | (whole == "")).all(axis=1).to_numpy()
+    return blank
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} cannot be read ({type(error).__name__}: {error}).")

@@ -229,20 +229,3 @@ def _check(samples: Samples, splits: dict[str, str], skipped: list[Entry], *, co
     for split, folder in splits.items():
         if split != "train" and not (samples.table[SPLIT] == split).any():
             logger.warning("%s/ holds no images; it is treated as absent.", folder)
-    for names in case_collisions(samples.classes):
-        logger.warning(
-            "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, names))
-        )
-
-
-def case_collisions(classes: Iterable[str]) -> list[list[str]]:
-    """Return the groups of classes whose names differ only in case or surrounding spaces.
-
-    Example:
-        >>> case_collisions(["Cat", "cat", "dog"])
-        [['Cat', 'cat']]
-    """
-    by_lower: dict[str, list[str]] = {}
-    for name in classes:
-        by_lower.setdefault(name.lower().strip(), []).append(name)
-    return [names for names in by_lower.values() if len(names) > 1]

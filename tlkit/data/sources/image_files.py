@@ -82,7 +82,7 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
     companions = 0
     if path.is_dir():
         found = [path / name for name in walk_images(path, "", skipped)]
-    elif path.suffix == ".tar" and path.is_file():
+    elif path.suffix.lower() == ".tar" and path.is_file():
         members, unusual = list_members(path)
         content = group_members(members)
         found = [path / image.member.name for image in content.images]

@@ -6,25 +6,34 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tlkit.data.sources.delimited_files import SUFFIXES, read_table, relative_path, require_file
+from tlkit.data.sources.annotations import AGREEMENT, majority_labels
+from tlkit.data.sources.delimited_files import OPTIONAL, SUFFIXES, read_table, require_file
 from tlkit.data.sources.entries import Entries, Entry, Survey
-from tlkit.data.sources.read_bytes import file_exists
+from tlkit.data.sources.files_by_key import FilesByKey
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.spelling import match_paths, value_key
 
 logger = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
 
 
-def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
+def read_manifest(
+    file: str | Path,
+    *,
+    root: str | Path | None = None,
+    columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
+) -> Samples:
     """Return a list of images as a table of samples, sorted by path.
 
     Args:
@@ -32,14 +41,16 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
             val, test or an alias; empty = train), `quarantine` (rows with any text in it are excluded), and group
             columns.
         root: folder that the paths are relative to; default: the file's own.
-        columns: group columns to carry; an empty field is a missing value.
+        columns: group columns to carry; an empty field is a missing value. `agreement`, where the file has no such
+            column, is the share of the annotators of an image who gave its label.
+        options: names of the columns, spellings, classes to merge, and several labels for one image.
 
     Raises:
         DataError: the file cannot be read, a column is missing, or rows are wrong: a path is empty, leads out of the
             folder, does not exist or is listed twice with different values; a label is empty; a split is unknown. All
             problems at once, with their lines.
     """
-    survey = survey_list(file, root=root, columns=columns)
+    survey = survey_list(file, root=root, columns=columns, options=options)
     repeated = [entry for entry in survey.entries.skipped if entry.kind == "repeated"]
     if repeated:
         logger.info("%s repeats rows, which count once (%d): %s.", file, len(repeated), first_few(repeated))
@@ -48,66 +59,106 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     return survey.samples
 
 
-def survey_list(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Survey:
+def survey_list(
+    file: str | Path,
+    *,
+    root: str | Path | None = None,
+    columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
+) -> Survey:
     """Return the images of a list with the errors that `read_manifest` would raise.
 
-    Of a path that is named with several values the first row is taken.
+    Of a path that is named with several values the first row is taken. Of labels of several annotators all rows of an
+    image count as read.
 
     Args:
         file: as for `read_manifest`.
         root: as for `read_manifest`.
         columns: as for `read_manifest`.
+        options: as for `read_manifest`.
 
     Raises:
-        DataError: the file cannot be read, or a column is missing.
+        DataError: the file cannot be read, a column is missing, or a class that is to be merged does not occur.
     """
     file = Path(file)
     root = Path(root) if root is not None else file.parent
-    table, excluded = _read(file, (PATH, LABEL, *columns))
+    votes = options.annotations != "one"
+    required = [PATH, LABEL, *(name for name in columns if not (votes and name == AGREEMENT))]
+    table, excluded = _read(file, required, options, more=[AGREEMENT] if AGREEMENT in columns else [])
     problems = _Problems(file)
     if not len(table):
         problems.add(f"{file} lists no images that can be used.")
-    table = table.assign(**{PATH: table[PATH].map(partial(relative_path, root=root)), SPLIT: _splits(table, problems)})
+    files = FilesByKey(root)
+    values = {name: options.values(table[name], what=f"{name} of {file}") for name in columns if name in table.columns}
+    labels = options.labels(table[LABEL], what=f"The labels of {file}")
+    paths = table[PATH].map(files.path_of).astype("str")
+    table = table.assign(**values, **{PATH: paths, LABEL: labels, SPLIT: _splits(table, problems)})
+    _check_paths(table, files, problems, root=root)
+    blank = table[LABEL].str.strip() == ""
+    if votes:  # an annotator may have left it out
+        blank &= ~table[PATH].isin(table[PATH][~blank])
+    problems.rows("a label is empty", table.index[blank])
+    listed, table = len(table), table[[name for name in (PATH, LABEL, SPLIT, *columns) if name in table.columns]]
+    table, skipped = _majority(table, problems, file) if votes else _without_repeats(table)
+    _check_repeated_paths(table, problems)
+    repeats = {entry.name for entry in skipped}
+    skipped += [entry for row, entry in problems.entries.items() if f"row {row}" not in repeats]
+    table = table[~table.index.isin(problems.entries)].sort_values(PATH).reset_index(drop=True)
+    groups = {name: table[name].mask(table[name] == "") for name in columns}
+    unknown = pd.Series([""] * len(table), dtype="str")
+    table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
+    samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    entries = Entries(read=listed - len(skipped), excluded=excluded, skipped=tuple(skipped))
+    return Survey(samples, entries, problems.found, listed_in="list")
+
+
+def _without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Entry]]:
+    """Return a list without rows that repeat another, and these."""
+    repeats = table.duplicated()
+    skipped = [Entry("repeated", f"row {row}", table.loc[row, PATH]) for row in table.index[repeats]]
+    return table[~repeats], skipped
+
+
+def _majority(table: pd.DataFrame, problems: _Problems, file: Path) -> tuple[pd.DataFrame, list[Entry]]:
+    """Return the rows of the majority's labels among those without a problem, and the rows of images without one."""
+    valid = table[~table.index.isin(problems.entries)]
+    chosen = majority_labels(valid, file=file)
+    tied = valid.index[~valid[PATH].isin(chosen[PATH])]
+    return chosen, [Entry("no-majority", f"row {row}", valid.loc[row, PATH]) for row in tied]
+
+
+def _check_paths(table: pd.DataFrame, files: FilesByKey, problems: _Problems, *, root: Path) -> None:
+    """Add the problems of paths: empty, out of the folder, or without a file."""
     problems.rows("a path is empty", table.index[table[PATH] == ""])
     outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
     problems.rows(
         f"a path leads out of {root}",
         table.index[outside],
         table[PATH],
-        hint="State the folder that holds all of them.",
+        hint=_folder_hint(table[PATH][outside].tolist(), root),
     )
-    problems.rows("a label is empty", table.index[table[LABEL].str.strip() == ""])
     inside = table[~outside & (table[PATH] != "")]
-    missing = [not file_exists(os.path.join(root, path)) for path in inside[PATH]]  # noqa: PTH118  a million of them
     problems.rows(
         f"a file does not exist in {root}",
-        inside.index[missing],
+        inside.index[~inside[PATH].isin(files.found)],
         inside[PATH],
         hint="Paths are relative to the list's folder, or to the root that is stated.",
         kind="missing-file",
     )
-    kept = [PATH, LABEL, SPLIT, *columns]
-    repeats = table[kept].duplicated()
-    skipped = [Entry("repeated", f"row {row}", table.loc[row, PATH]) for row in table.index[repeats]]
-    table = table.loc[~repeats, kept]
+
+
+def _check_repeated_paths(table: pd.DataFrame, problems: _Problems) -> None:
+    """Add the problems of paths that are listed again with other values."""
     first = table.drop_duplicates(PATH).set_index(PATH)
     twice = table[PATH].duplicated()
     problems.rows(
         "a path is listed again with another label, split or group",
         table.index[twice],
         table[PATH],
-        hint="Keep one row for each image.",
+        hint="Keep one row for each image. If the rows are labels of several annotators: data.annotations: majority.",
         kind="listed-again",
         details=[f"{first.loc[path, LABEL]} and {label}" for path, label in table.loc[twice, [PATH, LABEL]].to_numpy()],
     )
-    skipped += [entry for row, entry in problems.entries.items() if not repeats[row]]
-    table = table[~table.index.isin(problems.entries)].sort_values(PATH).reset_index(drop=True)
-    groups = {name: table[name].mask(table[name] == "") for name in columns}
-    blank = pd.Series([""] * len(table), dtype="str")
-    table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: blank, **groups}).astype("str")
-    samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
-    entries = Entries(read=len(samples), excluded=excluded, skipped=tuple(skipped))
-    return Survey(samples, entries, problems.found, listed_in="list")
 
 
 def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True) -> Samples:
@@ -128,6 +179,8 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     listed, _ = _read(file, (PATH, LABEL, SPLIT))
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
+    named = match_paths(listed[PATH], samples.table[PATH].tolist())
+    listed = listed.assign(**{PATH: listed[PATH].map(lambda path: named.get(path, path))})
     problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
     problems.raise_any()
     row_of = pd.Series(range(len(samples)), index=samples.table[PATH]).reindex(listed[PATH])
@@ -140,7 +193,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     )
     found = listed[~missing]
     here = samples.table.iloc[row_of.to_numpy()[~missing].astype(int)]
-    relabelled = found[LABEL].to_numpy(dtype=object) != here[LABEL].to_numpy(dtype=object)
+    relabelled = found[LABEL].map(value_key).to_numpy(dtype=object) != here[LABEL].map(value_key).to_numpy(dtype=object)
     problems.rows("an image has another label now", found.index[relabelled], found[PATH])
     problems.raise_any()
     order = here.index.to_numpy().argsort()
@@ -186,6 +239,16 @@ def digest_of(file: str | Path) -> str:
     """Return the sha256 (hex) of a file."""
     with Path(file).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _folder_hint(outside: list[str], root: Path) -> str:
+    """Return how to state the folder that holds the images of a list."""
+    if not outside:
+        return ""
+    above = os.path.normpath(os.path.commonpath([root.absolute(), *(root.absolute() / path for path in outside)]))
+    holds = os.path.commonpath(outside) if all(path.startswith("/") for path in outside) else above
+    folder = os.path.dirname(holds) if holds in outside else holds  # noqa: PTH120
+    return f"State the folder that holds all of them: data.root: {folder} (--root {folder})."
 
 
 class _Problems:
@@ -236,15 +299,17 @@ def require_list(file: Path) -> None:
     Raises:
         DataError: it does not, or its name does not end in .csv or .parquet.
     """
-    if file.suffix not in SUFFIXES:
+    if file.suffix.lower() not in SUFFIXES and not is_parquet_folder(file):
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
     require_file(file, what="list of images")
 
 
-def _read(file: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[Entry, ...]]:
-    """Return a list of images without its quarantined rows, and these."""
+def _read(
+    file: Path, columns: Sequence[str], options: ListOptions = ListOptions(), *, more: Sequence[str] = ()
+) -> tuple[pd.DataFrame, tuple[Entry, ...]]:
+    """Return a list of images, with the columns `more` that it has, without its quarantined rows, and these."""
     require_list(file)
-    table = read_table(file, columns=columns, what="list of images")
+    table = read_table(file, columns=columns, what="list of images", optional=(*OPTIONAL, *more), names=options.names)
     if QUARANTINE not in table.columns:
         return table, ()
     out = table[QUARANTINE].str.strip() != ""

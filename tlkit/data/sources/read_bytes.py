@@ -37,5 +37,5 @@ def file_exists(path: str) -> bool:
     """Return whether a path names a file or a member of a tar."""
     if os.path.isfile(path):  # noqa: PTH113  a Path for each of a million names is slow
         return True
-    place = split_path(path) if ".tar/" in path else None
+    place = split_path(path) if ".tar/" in path.lower() else None
     return place is not None and has_member(*place)

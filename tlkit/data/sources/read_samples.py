@@ -15,11 +15,13 @@ import pandas as pd
 from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
 from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError
+from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import PATH, Samples
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ def read_samples(
     manifest: str | Path | None = None,
     shards: str | Sequence[str] = (),
     columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
 ) -> Samples:
     """Return the table of images; no image is opened.
 
@@ -42,11 +45,12 @@ def read_samples(
         manifest: a CSV or Parquet file that lists images.
         shards: tar files in WebDataset's format, or patterns of them (see `read_shards`), in place of a folder.
         columns: group columns to take from the manifest or the shards.
+        options: how lists, labels and columns are read.
 
     Raises:
         DataError: the source is missing or wrong, or has fewer than two classes.
     """
-    samples, where = _read(root, manifest=manifest, shards=shards, columns=columns)
+    samples, where = _read(root, manifest=manifest, shards=shards, columns=columns, options=options)
     require_trainable(samples, where=where)
     return samples
 
@@ -78,51 +82,83 @@ def read_with_columns(
     metadata: str | Path | None = None,
     manifest: str | Path | None = None,
     shards: str | Sequence[str] = (),
+    options: ListOptions = ListOptions(),
 ) -> Samples:
     """Return the table of images with columns from the list or the shards, or from a metadata file.
 
     Args:
         root: as for `read_samples`; or samples.
         columns: names of the columns.
-        metadata: a CSV file keyed by `path` (see `add_metadata`).
+        metadata: a CSV file keyed by `path` (see `add_metadata`); it is read even where no column of it is needed.
         manifest: as for `read_samples`.
         shards: as for `read_samples`.
+        options: how lists, labels and columns are read.
 
     Raises:
-        DataError: the source is missing or wrong, or no file has a column.
+        DataError: the source is missing or wrong, no file has a column, or the metadata has no row of any image.
     """
     if isinstance(root, Samples):
-        samples = root
+        carried = [name for name in columns if name in root.group_columns]
+        groups = {name: options.values(root.table[name], what=name) for name in carried}
+        samples = Samples(root.root, root.classes, root.table.assign(**groups))
     else:
-        samples = read_samples(root, manifest=manifest, shards=shards, columns=columns if metadata is None else ())
+        own = columns if metadata is None else ()
+        samples = read_samples(root, manifest=manifest, shards=shards, columns=own, options=options)
+    return with_metadata(samples, columns=columns, metadata=metadata, options=options)
+
+
+def with_metadata(
+    samples: Samples,
+    *,
+    columns: Sequence[str],
+    metadata: str | Path | None = None,
+    options: ListOptions = ListOptions(),
+) -> Samples:
+    """Return samples with the columns that they lack, taken from a metadata file.
+
+    Args:
+        samples: the images.
+        columns: names of the columns.
+        metadata: as for `read_with_columns`.
+        options: how the file is read.
+
+    Raises:
+        DataError: no file has a column, or the metadata has no row of any image.
+    """
     lacking = [name for name in columns if name not in samples.group_columns]
-    if not lacking:
-        if metadata is not None:
-            logger.info("%s is not read: no column of it is needed.", metadata)
-        return samples
-    if metadata is None:
+    if metadata is not None:
+        return add_metadata(samples, metadata, groups=lacking, options=options)
+    if lacking:
         raise DataError(f"The images have no column {lacking[0]!r}. Name a CSV file that has it: --metadata FILE.")
-    return add_metadata(samples, metadata, groups=lacking)
+    return samples
 
 
-def survey_images(root: Root, *, columns: Sequence[str] = ()) -> Survey:
+def survey_images(
+    root: Root, *, manifest: str | Path | None = None, columns: Sequence[str] = (), options: ListOptions = ListOptions()
+) -> Survey:
     """Return the table of images with the problems that make it unusable for training.
 
     Args:
         root: as for `read_samples`.
+        manifest: as for `read_samples`.
         columns: group columns to take from the list or the shards.
+        options: how lists, labels and columns are read.
 
     Raises:
         DataError: a folder, a list or a shard is missing, or a list lacks a column.
     """
-    roots, manifest, shards = _parts(root, None, ())
+    roots, manifest, shards = _parts(root, manifest, ())
+    _require_list_of_votes(manifest, options)
     if shards:
         survey = survey_shards(shards, columns=columns)
+        survey = replace(survey, samples=_spelled_shards(survey.samples, columns, options))
     elif manifest is not None:
-        survey = survey_list(manifest, root=roots[0] if roots else None, columns=columns)
+        survey = survey_list(manifest, root=roots[0] if roots else None, columns=columns, options=options)
     else:
         survey = survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
-    trainable = partial(require_trainable, survey.samples, where=source_name(root))
+        survey = replace(survey, samples=options.with_classes(survey.samples, what="The class folders"))
+    where = source_name(root) if manifest is None else str(manifest)
+    trainable = partial(require_trainable, survey.samples, where=where)
     return replace(survey, problems=survey.problems or _problems_of(trainable))
 
 
@@ -150,17 +186,38 @@ def _roots(root: Root) -> list[Path]:
 
 
 def _read(
-    root: Root, *, manifest: str | Path | None = None, shards: str | Sequence[str] = (), columns: Sequence[str] = ()
+    root: Root,
+    *,
+    manifest: str | Path | None = None,
+    shards: str | Sequence[str] = (),
+    columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
 ) -> tuple[Samples, str]:
     """Return the images and the name of their source."""
     roots, manifest, shards = _parts(root, manifest, shards)
+    _require_list_of_votes(manifest, options)
     if shards:
-        return read_shards(shards, columns=columns), "the shards"
+        return _spelled_shards(read_shards(shards, columns=columns), columns, options), "the shards"
     if manifest is not None:
-        samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns)
+        samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns, options=options)
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
         return samples, str(manifest)
-    return (scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)), source_name(roots)
+    samples = scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)
+    return options.with_classes(samples, what="The class folders"), source_name(roots)
+
+
+def _require_list_of_votes(manifest: str | Path | None, options: ListOptions) -> None:
+    if manifest is None and options.annotations != "one":
+        raise DataError(
+            "annotations: majority takes the labels of several annotators from a list, but the images are not listed. "
+            "Name the list: data.manifest."
+        )
+
+
+def _spelled_shards(samples: Samples, columns: Sequence[str], options: ListOptions) -> Samples:
+    groups = {name: options.values(samples.table[name], what=f"{name} of the shards") for name in columns}
+    samples = Samples(samples.root, samples.classes, samples.table.assign(**groups))
+    return options.with_classes(samples, what="The labels of the shards")
 
 
 def _parts(
@@ -178,13 +235,14 @@ def _parts(
 
 
 def is_list(path: str | Path) -> bool:
-    """Return whether a path names a file that lists images, not a folder."""
-    return Path(path).suffix in SUFFIXES and not Path(path).is_dir()
+    """Return whether a path names a file that lists images, or a folder NAME.parquet of the parts of one."""
+    path = Path(path)
+    return path.suffix.lower() in SUFFIXES and (not path.is_dir() or is_parquet_folder(path))
 
 
 def is_shard(path: str | Path) -> bool:
     """Return whether a path names tar shards, not a folder."""
-    return Path(path).suffix == ".tar" and not Path(path).is_dir()
+    return Path(path).suffix.lower() == ".tar" and not Path(path).is_dir()
 
 
 def is_folder(root: Root) -> bool:

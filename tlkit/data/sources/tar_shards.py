@@ -24,10 +24,12 @@ from tlkit.data.sources.tar_files import list_members
 from tlkit.data.sources.tar_samples import TarImage, group_members, key_of
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import text_of
 
 logger = logging.getLogger(__name__)
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|pipe:")
+IN_TAR = re.compile(r"\.tar/", flags=re.IGNORECASE)
 MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 1_000_000
 LABEL_NAMES = ("label", "cls", "class")
@@ -163,15 +165,28 @@ class _ShardReader:
                     wrong.append(f"{image.member.name} ({error})")
                     self.skipped.append(Entry("no-class", path, str(error)))
                     continue
-                groups = (values.get(column) for column in self.columns)
-                self.rows.append((path, label, split, *(None if v in (None, "") else str(v) for v in groups)))
+                try:
+                    groups = [self._group(values.get(column), column) for column in self.columns]
+                except ValueError as error:
+                    wrong.append(f"{image.member.name} ({error})")
+                    self.skipped.append(Entry("wrong-row", path, str(error)))
+                    continue
+                self.rows.append((path, label, split, *groups))
         if double:
             self.problems.append(
                 f"{shard}: {len(double)} samples have several images: {first_few(list(double.values()))}. Give each "
                 "image a key of its own, or leave out those that are no input, such as masks."
             )
         if wrong:
-            self.problems.append(f"{shard}: {len(wrong)} labels cannot be read: {first_few(wrong)}.")
+            self.problems.append(f"{shard}: {len(wrong)} labels or columns cannot be read: {first_few(wrong)}.")
+
+    @staticmethod
+    def _group(value: object, column: str) -> str | None:
+        """Return a value of a group column as text; None = missing."""
+        try:
+            return None if value is None else text_of(value) or None
+        except ValueError as error:
+            raise ValueError(f"{column}: {error}") from error
 
     def label_by_folder(self) -> None:
         """Take the folder as the class where no image states its class; else skip the images without one."""
@@ -179,7 +194,7 @@ class _ShardReader:
         if not without:
             return
         by_folder = len(without) == len(self.rows)
-        folders = {path: os.path.dirname(path.split(".tar/", 1)[-1]) for path in without}  # noqa: PTH120
+        folders = {path: os.path.dirname(IN_TAR.split(path, maxsplit=1)[-1]) for path in without}  # noqa: PTH120
         lacking = [path for path in without if not by_folder or not folders[path]]
         if lacking:
             folder = ", or a folder in the shard with the name of its class" if by_folder else ""

@@ -12,6 +12,7 @@ from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import describe_leaks, find_leaks, warn_of_near_duplicates
 from tlkit.data.checks.quarantine import require_new
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_samples import Root, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -25,6 +26,8 @@ def make_split(
     root: Root,
     out: str | Path,
     *,
+    manifest: str | Path | None = None,
+    options: ListOptions = ListOptions(),
     plan: SplitPlan | None = None,
     metadata: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -37,6 +40,8 @@ def make_split(
     Args:
         root: source of the images (see `read_samples`).
         out: the CSV file to write; never overwritten.
+        manifest: a file that lists the images below `root`.
+        options: how lists, labels and columns are read.
         plan: shares to hold out; default: 20 % for val, stratified.
         metadata: a CSV file keyed by `path` with the plan's column.
         progress: called with (images read, images in all).
@@ -46,7 +51,10 @@ def make_split(
     """
     out, plan = Path(out), plan or SplitPlan()
     require_new(out, what="list of splits")
-    checked = check_images(read_with_columns(root, columns=plan.columns, metadata=metadata), progress=progress)
+    if metadata is not None and not plan.columns:
+        logger.warning("No column of %s decides the split. Name one: --by COLUMN or --time COLUMN.", metadata)
+    read = read_with_columns(root, columns=plan.columns, metadata=metadata, manifest=manifest, options=options)
+    checked = check_images(read, progress=progress)
     samples = hold_out(checked.samples, plan)
     _require_whole_groups(samples, plan)
     if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:

@@ -83,7 +83,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     require_weights_file(path)
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:

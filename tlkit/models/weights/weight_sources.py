@@ -51,7 +51,7 @@ def require_weights_file(path: Path) -> None:
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise ModelError(f"model.weights: there is no file {path}.{near}")
-    if path.suffix not in WEIGHT_SUFFIXES:
+    if path.suffix.lower() not in WEIGHT_SUFFIXES:
         raise ModelError(f"model.weights: {path} is not a file of weights. Use one of {', '.join(WEIGHT_SUFFIXES)}.")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from tlkit.choices import MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, TOLERANCE, Criterion
+from tlkit.column_cuts import parse_cut
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -32,17 +33,32 @@ class AuditColumn(Section):
     )
 
 
+def _cut(given: object) -> object:
+    """Return a column that is written as on the command line, "age:quantiles=4", as a mapping."""
+    if not isinstance(given, str):
+        return given
+    try:
+        parsed = parse_cut(given)
+        return given if parsed is None else AuditColumn.model_validate(parsed)
+    except ValidationError:
+        ranges = "quantiles are a whole number from 2 to 50, bins are different numbers in rising order"
+        raise v.value_error(f"is {given!r}, but {ranges}. Use such, as in 'age:quantiles=4'.") from None
+    except ValueError as error:
+        raise v.value_error(f"is {error}") from None
+
+
 class AuditSection(Section):
     """The groups to compare, and the options of the comparison."""
 
     by: Annotated[
-        tuple[v.Text | AuditColumn, ...],
+        tuple[Annotated[v.Text | AuditColumn, BeforeValidator(_cut)], ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
         AfterValidator(v.each_once),
-        Expected("a list of columns of data.groups, such as [sex, {column: age, quantiles: 4}]"),
+        Expected("a list of columns of data.groups, such as [sex, 'age:quantiles=4']"),
     ] = Field(
         (),
-        description="Columns of data.groups by which the predictions are compared, each a name or a mapping with the "
-        "way to cut it; empty = no audit.",
+        description="Columns of data.groups by which the predictions are compared, each a name, a text such as "
+        "age:quantiles=4, or a mapping with the way to cut it; empty = no audit.",
         examples=[["sex", {"column": "age", "quantiles": 4}]],
     )
     criteria: Annotated[

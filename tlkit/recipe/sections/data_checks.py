@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tlkit.recipe.sections.data_section import DataSection
 
 
+LISTS = (".csv", ".parquet")
+
+
 def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield contradictions about sources, shares, sizes and splits."""
     yield from _source_contradictions(recipe.data)
@@ -33,6 +36,19 @@ def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
         yield Contradiction(
             ("data.shards", other), f"data.shards and {other} both say where the images are. Remove one of them."
         )
+    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
+    if data.annotations != "one" and not listed:
+        yield Contradiction(
+            ("data.annotations", "data.manifest"),
+            f"data.annotations is {data.annotations}, but there is no list with several rows for an image. Set "
+            "data.manifest, or remove data.annotations.",
+        )
+    if data.columns and not listed and data.metadata is None:
+        yield Contradiction(
+            ("data.columns", "data.manifest"),
+            f"data.columns names {', '.join(data.columns.values())}, but there is no file with columns. Set "
+            "data.manifest or data.metadata, or remove data.columns.",
+        )
     if data.manifest is not None and not isinstance(data.root, str) and len(data.root) > 1:
         yield Contradiction(
             ("data.root", "data.manifest"),
@@ -44,7 +60,7 @@ def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
 def _shuffle_buffer_contradictions(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
     data, head = recipe.data, getattr(recipe.strategy, "head", "linear")
     roots = (data.root,) if isinstance(data.root, str) else data.root
-    if not data.shards and data.manifest is None and not any(root.endswith(".tar") for root in roots):
+    if not data.shards and data.manifest is None and not any(root.lower().endswith(".tar") for root in roots):
         yield Contradiction(
             ("data.shuffle_buffer", "data.shards"),
             f"data.shuffle_buffer is {buffer}, but there are no data.shards to read in sequence. Remove "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import OnLeak
+from tlkit.choices import Annotations, OnLeak
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
@@ -55,6 +56,34 @@ class DataSection(Section):
     )
     groups: Annotated[v.GroupColumns, Expected("a list of columns of the metadata, such as [age, sex]")] = Field(
         (), description="Columns of the metadata (or of the manifest) to keep with each image, for the audit."
+    )
+    columns: Annotated[
+        Mapping[Literal["path", "label", "split"], v.Text],
+        Expected("the names of the columns path, label and split in your files, such as {path: image, label: emotion}"),
+    ] = Field(
+        {},
+        description="Names of the columns path, label and split in the manifest and the metadata, where they have "
+        "others; empty = these.",
+        examples=[{"path": "image", "label": "emotion"}],
+    )
+    verbatim: v.Switch = Field(
+        False,
+        description="Whether labels and columns are kept as they are written; else spellings of one value are one: "
+        "white space, Unicode form, equal numbers (7, 7.0); what is merged is logged.",
+    )
+    merge_classes: Annotated[
+        Mapping[str, Annotated[tuple[v.Text, ...], Field(min_length=1)]],
+        Expected("lists of classes by the class that they are read as, such as {anger: [ANGER, Anger]}"),
+    ] = Field(
+        {},
+        description="Classes that are read as another one, by its name: {anger: [ANGER, Anger]}; empty = none.",
+        examples=[{"anger": ["ANGER", "Anger"]}],
+    )
+    annotations: Annotations = Field(
+        "one",
+        description="What several rows of the manifest for one image are: one = an error; majority = labels of several "
+        "annotators, of which the most frequent counts; images with a tie are left out. `agreement` in "
+        "data.groups is the share of the annotators who gave the label.",
     )
     split: v.OptionalCsv = Field(
         None,

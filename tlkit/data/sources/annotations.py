@@ -1,0 +1,75 @@
+"""Labels of several annotators: the majority's label for each image, and how far they agree."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tlkit.errors import first_few
+from tlkit.samples import LABEL, PATH
+
+logger = logging.getLogger(__name__)
+
+AGREEMENT = "agreement"
+"""The group column that holds the share of an image's annotators who gave its label."""
+
+
+def majority_labels(table: pd.DataFrame, *, file: Path) -> pd.DataFrame:
+    """Return a list with one row for each image: the label that most of its rows have, and their share.
+
+    An image whose annotators are tied has no majority: it is left out, with a warning that names it. How far the
+    annotators agree is logged, with the pairs of classes that they confuse most.
+
+    Args:
+        table: columns path, label (one row for each annotator) and others; an empty label is no vote.
+        file: where it comes from, for the log.
+
+    Returns:
+        The first row of each image, with the majority's label and the column `agreement`, unless there is one.
+    """
+    voted = table[table[LABEL] != ""]
+    votes = voted.groupby([PATH, LABEL], sort=True).size().rename("votes").reset_index()
+    most = votes.groupby(PATH)["votes"].transform("max")
+    total = votes.groupby(PATH)["votes"].transform("sum")
+    first = votes[votes["votes"] == most].assign(share=(most / total))
+    tied = first[PATH][first[PATH].duplicated()].unique().tolist()
+    chosen = first[~first[PATH].isin(tied)].set_index(PATH)
+    _log_agreement(votes, chosen, file=file)
+    if tied:
+        logger.warning(
+            "%s: images without a majority, left out (%d): %s. Add a vote, or decide on their label.",
+            file,
+            len(tied),
+            first_few(tied),
+        )
+    rows = voted.assign(**{LABEL: voted[PATH].map(chosen[LABEL])})
+    rows = rows[rows[LABEL].notna()].astype({LABEL: "str"})
+    if AGREEMENT not in table.columns:
+        rows = rows.assign(**{AGREEMENT: rows[PATH].map(chosen["share"]).map("{:.3g}".format).astype("str")})
+    return rows.drop_duplicates()
+
+
+def _log_agreement(votes: pd.DataFrame, chosen: pd.DataFrame, *, file: Path) -> None:
+    per_image = votes.groupby(PATH)["votes"].agg(["sum", "size"])
+    several = per_image["sum"] > 1
+    if not several.any():
+        logger.info("%s has one label for each image, so there is nothing to take a majority of.", file)
+        return
+    split = int((per_image["size"] > 1).sum())
+    other = votes.join(chosen[LABEL].rename("chosen"), on=PATH).dropna(subset="chosen")
+    other = other[other[LABEL] != other["chosen"]]
+    pairs = other.groupby(["chosen", LABEL])["votes"].sum().sort_values(ascending=False, kind="stable")
+    named = [f"{' as '.join(map(str, classes))} ({count})" for classes, count in zip(pairs.index, pairs, strict=True)]
+    logger.info(
+        "%s: labels of several annotators for %d of %d images (%.3g on average); they disagree about %d. "
+        "Votes against the majority: %s.",
+        file,
+        int(several.sum()),
+        len(per_image),
+        float(np.mean(per_image["sum"])),
+        split,
+        first_few(named) or "none",
+    )
