@@ -107,9 +107,9 @@ def _verified(read: ReadPixels, pair: Pair) -> _Copies | None:
 
 
 def _of_nearest(found: Sequence[_Copies]) -> list[Pair]:
-    """Return the pairs without those of a picture with a larger one that is no copy of the nearest of its larger ones.
+    """Return the pairs; of those of a picture with larger ones, only the nearest and those of that one's copies.
 
-    Scaling down removes what two drawings differ in, so a small one may agree with both. It shows the nearer.
+    Scaling down removes what two drawings differ in, so a small picture may agree with both. It shows the nearer.
     """
     rows = {copies.pair[:2] for copies in found}
     larger: dict[int, list[tuple[float, int]]] = defaultdict(list)

@@ -7,7 +7,8 @@ largest difference. It may be larger where the picture has more contrast, since 
 the others are large, too. The weaker detail must also be part of the stronger: two exposures of one scene have equal
 means but different noise, of which saving again only removes some.
 
-The limits are set by `benchmarks/copies.py`: JPEG at quality 75 stays below them, different drawings do not.
+The limits are set by `benchmarks/copies.py`: JPEG at quality 75 stays below them, different drawings do not, those
+included that differ in a small region or are another one drawn again mirrored or turned.
 """
 
 from __future__ import annotations
