@@ -67,6 +67,7 @@ def scaled(image, factor, how=Image.Resampling.BICUBIC):
 
 CHANGES = {
     "saved without loss": lambda image: image,
+    "JPEG quality 90": lambda image: jpeg(image, 90),
     "JPEG quality 75": jpeg,
     "JPEG quality 40": lambda image: jpeg(image, 40),
     "scaled by 0.75, JPEG 75": lambda image: jpeg(scaled(image, 0.75)),

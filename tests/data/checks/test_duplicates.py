@@ -182,6 +182,51 @@ def test_a_faint_difference_in_an_otherwise_equal_drawing_is_none_of_saving_agai
     assert copies_of(tmp_path, [drawing, other, saved_again(drawing, 80)]).groups == ((0, 2),)
 
 
+def drawn_hand(shift: float = 0.0, nail: tuple[int, int, int] = (250, 220, 190)) -> Image.Image:
+    """Return a hand on white, 96 pixels, its edges smooth; `shift` moves three of its fingers, in pixels."""
+    skin, scale = (250, 220, 190), 8
+    big = Image.new("RGB", (96 * scale, 96 * scale), "white")
+    pen = ImageDraw.Draw(big)
+
+    def box(*sides):
+        return tuple(round(scale * side) for side in sides)
+
+    for x, top in ((46 + shift, 10), (59 + shift, 14), (72 + shift, 22)):
+        pen.rounded_rectangle(box(x, top, x + 13, 60), 40, fill=skin, outline="black", width=2 * scale)
+    pen.ellipse(box(26, 40, 86, 90), fill=skin, outline="black", width=2 * scale)
+    pen.ellipse(box(10, 46, 36, 60), fill=skin, outline="black", width=2 * scale)
+    pen.rectangle(box(53, 66, 56, 68), fill=nail)
+    return big.resize((96, 96), Image.Resampling.BOX)
+
+
+OTHER_DRAWINGS = {
+    "a small connected region": drawn_hand(nail=(205, 175, 145)),
+    "drawn again": drawn_hand(shift=0.25),
+    "drawn again and mirrored": ImageOps.mirror(drawn_hand(shift=0.25)),
+}
+
+
+@pytest.mark.parametrize("quality", [90, 75])
+@pytest.mark.parametrize("change", OTHER_DRAWINGS)
+def test_a_drawing_that_was_edited_or_drawn_again_is_a_near_duplicate(tmp_path, change, quality):
+    """Some of its edges are changed and the others are not, which saving again never does. The JPEGs are copies."""
+    one, other = drawn_hand(), OTHER_DRAWINGS[change]
+    found = copies_of(tmp_path, [one, other, saved_again(one, quality), saved_again(other, quality)])
+    assert found.groups == ((0, 2), (1, 3))
+    assert found.alike == ((0, 1, 2, 3),)
+
+
+def test_a_small_copy_of_one_of_two_drawings_is_no_copy_of_the_other(tmp_path):
+    """At half the size the nail is within what saving again explains."""
+    one, other = drawn_hand(), drawn_hand(nail=(180, 150, 120))
+    small, other_small = (saved_again(image.resize((48, 48), Image.Resampling.BICUBIC), 75) for image in (one, other))
+    assert copies_of(tmp_path, [one, other_small]).groups == ((0, 1),)
+    assert copies_of(tmp_path, [one, small, other]).groups == ((0, 1),)
+    found = copies_of(tmp_path, [one, other_small, other])
+    assert found.groups == ((1, 2),)
+    assert found.alike == ((0, 1, 2),)
+
+
 def test_drawings_in_two_colors_of_one_brightness_are_no_copies(tmp_path):
     one, other = (Image.fromarray(np.full((64, 64, 3), 255, np.uint8)) for _ in range(2))
     for image, color in ((one, (200, 80, 80)), (other, (60, 150, 80))):  # both have a brightness of 116

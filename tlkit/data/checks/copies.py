@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,14 @@ MOST_COMPARED = 300_000
 """Pictures that look alike are searched among at most this many images, whose thumbnails fill half a gigabyte."""
 CACHED_PICTURES = 16
 """Decoded pictures held by each search; one of 12 megapixels takes 36 MB."""
+
+
+class _Copies(NamedTuple):
+    """A pair of copies, the root mean square of their difference, and the number of values of each."""
+
+    pair: Pair
+    difference: float
+    pixels: tuple[int, int]
 
 
 def pixel_reader(root: Path, paths: Sequence[str], decode_options: DecodeOptions) -> ReadPixels:
@@ -71,23 +81,46 @@ def find_copies(samples: Samples, prints: Fingerprints, decode_options: DecodeOp
 
     def verify(pairs: Sequence[Pair]) -> list[Pair]:
         with ThreadPoolExecutor(available_cores()) as pool:
-            found = [pair for pair in pool.map(partial(_verified, read), pairs) if pair is not None]
-        return [pair for pair in found if pair.kind in UPRIGHT or labels[pair.first] == labels[pair.second]]
+            found = [copies for copies in pool.map(partial(_verified, read), pairs) if copies is not None]
+        return [
+            pair for pair in _of_nearest(found) if pair.kind in UPRIGHT or labels[pair.first] == labels[pair.second]
+        ]
 
     return find_duplicates(prints, verify=verify)
 
 
-def _verified(read: ReadPixels, pair: Pair) -> Pair | None:
+def _verified(read: ReadPixels, pair: Pair) -> _Copies | None:
     """Return the pair as copies, in the orientation in which they agree; None where they do not."""
-    from tlkit.data.checks.same_picture import likely_turns, same_picture, turned_pixels  # imports OpenCV
+    from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels  # imports OpenCV
 
     first, second = read(pair.first), read(pair.second)
     if first is None or second is None:
         return None
     for turn in likely_turns(first, second):
-        if same_picture(first, second, turn):
-            kind: DuplicateKind = DUPLICATE_KINDS[1 + min(turn, 2)]
+        difference = picture_difference(first, second, turn)
+        if difference is not None and difference.is_copy:
+            pair = pair._replace(kind=DUPLICATE_KINDS[1 + min(turn, 2)], is_copy=True)
             if np.array_equal(first, turned_pixels(second, turn)):
-                return pair._replace(kind="identical" if not turn else kind, similarity=1.0, is_copy=True)
-            return pair._replace(kind=kind, is_copy=True)
+                pair = pair._replace(kind=pair.kind if turn else "identical", similarity=1.0)
+            return _Copies(pair, difference.usual, (first.size, second.size))
     return None
+
+
+def _of_nearest(found: Sequence[_Copies]) -> list[Pair]:
+    """Return the pairs; of those of a picture with larger ones, only the nearest and those of that one's copies.
+
+    Scaling down removes what two drawings differ in, so a small picture may agree with both. It shows the nearer.
+    """
+    rows = {copies.pair[:2] for copies in found}
+    larger: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for pair, difference, (first, second) in found:
+        if first != second:
+            small, large = (pair.first, pair.second) if first < second else (pair.second, pair.first)
+            larger[small].append((difference, large))
+    dropped: set[tuple[int, int]] = set()
+    for small, others in larger.items():
+        nearest = min(others)[1]
+        for _, large in others:
+            if large != nearest and (min(large, nearest), max(large, nearest)) not in rows:
+                dropped.add((min(large, small), max(large, small)))
+    return [copies.pair for copies in found if copies.pair[:2] not in dropped]

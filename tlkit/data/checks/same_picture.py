@@ -7,7 +7,8 @@ largest difference. It may be larger where the picture has more contrast, since 
 the others are large, too. The weaker detail must also be part of the stronger: two exposures of one scene have equal
 means but different noise, of which saving again only removes some.
 
-The limits are set by `benchmarks/copies.py`: JPEG at quality 75 stays below them, different drawings do not.
+The limits are set by `benchmarks/copies.py`: JPEG at quality 75 stays below them, different drawings do not, those
+included that differ in a small region or are another one drawn again mirrored or turned.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ BRIGHTNESS_WINDOW, COLOR_WINDOW = 5, 9
 LEAST_LIMIT, LIMIT_PER_CONTRAST = 3.0, 0.17
 """Largest difference of local means, of 255: this much, and so much for each unit of the standard deviation."""
 MOST_BRIGHTNESS, MOST_COLOR = 14.0, 20.0
-LEAST_EDGE, ALONE, PER_USUAL = 20.0, 4.0, 7.0
-"""A difference is also limited by the usual one, the third quartile where brightness changes by `LEAST_EDGE` within the
-window: saving again changes all edges a little, another picture few of them much."""
+LEAST_EDGE, ALONE, PER_USUAL = 20.0, 4.5, 1.0
+"""A difference is also limited by the usual one, the third quartile of the pixels' differences where brightness changes
+by `LEAST_EDGE` within the window: saving again changes all edges a little, another picture few of them much."""
+UNCHANGED = 0.1
+"""Where the usual difference is smaller, three quarters of the edges are equal to the bit, so that a picture was edited
+or drawn again and not saved again: only `LEAST_LIMIT` is allowed. One step of blue changes brightness by 0.11."""
 AREAS, AREA_SHARE = 4, 0.5
 """Over a quarter of the shorter side, half of the difference is allowed."""
 LEAST_SHARED_DETAIL = 0.7
@@ -43,20 +47,27 @@ PLAIN_DETAIL = 1.0
 
 
 class PixelDifference(NamedTuple):
-    """How far two aligned pictures lie apart, as shares of what saving again may change: at most 1 for copies."""
+    """How far two aligned pictures lie apart.
+
+    `brightness`, `color` and `detail` are shares of what saving again may change: at most 1 for copies. `usual` is the
+    root mean square over all pixels and channels, of 255.
+    """
 
     brightness: float
     color: float
     detail: float
+    usual: float
 
     @property
     def is_copy(self) -> bool:
         """Whether nothing differs by more than saving again explains."""
-        return max(self) <= 1.0
+        return max(self.brightness, self.color, self.detail) <= 1.0
 
 
-def same_picture(first: Pixels, second: Pixels, turn: int = 0) -> bool:
-    """Return whether the second picture, turned as in `flipped`, is the first one, saved again or scaled.
+def picture_difference(first: Pixels, second: Pixels, turn: int = 0) -> PixelDifference | None:
+    """Return how far the second picture, turned as in `flipped`, lies from the first one, at the smaller size of both.
+
+    None where the pixels are not equal and a side is shorter than 8.
 
     Args:
         first: RGB, shape (H, W, 3).
@@ -65,11 +76,11 @@ def same_picture(first: Pixels, second: Pixels, turn: int = 0) -> bool:
     """
     second = turned_pixels(second, turn)
     if first.shape == second.shape and np.array_equal(first, second):
-        return True
+        return PixelDifference(0.0, 0.0, 0.0, 0.0)
     height, width = (min(sides) for sides in zip(first.shape[:2], second.shape[:2], strict=True))
     if min(height, width) < LEAST_SIDE:
-        return False
-    return pixel_difference(_scaled(first, height, width), _scaled(second, height, width)).is_copy
+        return None
+    return pixel_difference(_scaled(first, height, width), _scaled(second, height, width))
 
 
 def likely_turns(first: Pixels, second: Pixels) -> list[int]:
@@ -97,8 +108,9 @@ def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool
     means = _local_means(apart[..., :1], BRIGHTNESS_WINDOW)
     kernel = np.ones((BRIGHTNESS_WINDOW, BRIGHTNESS_WINDOW), np.uint8)
     detailed = inside & (cv2.dilate(one[..., 0], kernel) - cv2.erode(one[..., 0], kernel) > LEAST_EDGE)
-    usual = float(np.quantile(means[detailed], 0.75)) if detailed.any() else 0.0
-    brightness = float(means[inside].max()) / min(limit, MOST_BRIGHTNESS, ALONE + PER_USUAL * usual)
+    at_edges = float(np.quantile(np.abs(apart[..., 0][detailed if detailed.any() else inside]), 0.75))
+    explained = LEAST_LIMIT if at_edges < UNCHANGED else ALONE + PER_USUAL * at_edges
+    brightness = float(means[inside].max()) / min(limit, MOST_BRIGHTNESS, explained)
     area = max(COLOR_WINDOW, min(inside.shape) // AREAS)
     brightness = max(brightness, _largest(apart[..., :1], area, inside) / (limit * AREA_SHARE))
     color = _largest(apart[..., 1:], COLOR_WINDOW, inside) / min(limit + 2 * LEAST_LIMIT, MOST_COLOR)
@@ -107,7 +119,7 @@ def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool
     least = float(covariance.diagonal().min())
     shared = 1.0 if least < PLAIN_DETAIL**2 else float(covariance[0, 1]) / least
     detail = (1.0 - shared) / (1.0 - LEAST_SHARED_DETAIL)
-    return PixelDifference(brightness, color, detail)
+    return PixelDifference(brightness, color, detail, float(np.sqrt((apart[inside] ** 2).mean())))
 
 
 def _largest(apart: Floats, window: int, inside: npt.NDArray[np.bool_]) -> float:
