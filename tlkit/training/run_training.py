@@ -309,7 +309,7 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
     predictions = {}
-    only_split = {section.group_by} - {*section.groups}
+    only_split = {section.group_by or ""} - {*section.groups}
     for split in predicted_splits(prepared.data.samples):
         samples = prepared.data.samples.split(split).without_columns(only_split)
         if features is not None and tta == "none":
