@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 from messages import saying, says
@@ -18,6 +19,7 @@ from tlkit.analysis.audit_labels import audit_labels
 from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.run_analyses import learning_curve, out_of_fold
 from tlkit.cli.app import app
+from tlkit.errors import RunError
 from tlkit.features import folds
 
 RECIPE = """\
@@ -53,6 +55,27 @@ def test_only_training_images_are_used(run, tmp_path):
     asked = CliRunner().invoke(app, ["learning-curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
     stated = json.loads(asked.stdout)
     assert stated["forecast"] == {"more": 7, "gain": LearningCurve.from_dict(stated).gain(7).to_dict()}
+
+
+def test_the_column_of_the_split_binds_folds_without_being_a_group(tmp_path, image_folder, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    root = image_folder(**{"": 24})
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    patient = {path: f"p{row // 4}" for row, path in enumerate(paths)}
+    pd.DataFrame({"path": list(patient), "patient": list(patient.values())}).to_csv(tmp_path / "m.csv", index=False)
+    (tmp_path / "r.yaml").write_text(RECIPE.format(root=root))
+    run = tlkit.fit(tmp_path / "r.yaml", {"data.metadata": str(tmp_path / "m.csv"), "data.group_by": "patient"})
+    assert run.predictions("val").group_columns == ()
+    found = out_of_fold(run, head="ridge", repeats=1, folds=3)
+    fold = pd.Series(found.folds.assignments[0], index=found.predictions.path)
+    assert (fold.groupby(patient).nunique() == 1).all() and fold.nunique() == 3
+    for command in ("leaks", "labels"):
+        shown = CliRunner().invoke(app, ["data", command, str(run.path)])
+        assert shown.exit_code == 0, shown.output
+    table = run.samples.table.drop(columns="patient")
+    run.directory.split.write_text(table.to_csv(index=False, lineterminator="\n"))
+    with pytest.raises(RunError, match=r"split\.csv has no column 'patient'"):
+        out_of_fold(run, head="ridge")
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def test_a_run_on_a_list_is_evaluated_resumed_and_reported_like_any_other(listed
     assert run.status == "finished"
     table = run.samples.table
     assert len(table) == 31
-    assert list(table.columns) == ["path", "label", "split", "digest"]
+    assert list(table.columns) == ["path", "label", "split", "digest", "patient"]
     patients = pd.read_csv(tmp_path / "list.csv").set_index("path").loc[table["path"], "patient"].to_numpy()
     assert (table.assign(patient=patients).groupby("patient")["split"].nunique() == 1).all()
     assert len(run.environment["data"]["sources"][str(tmp_path / "list.csv")]) == 64

@@ -13,6 +13,7 @@ from tlkit.errors import ModelError
 from tlkit.models.backbone import Backbone, bare_backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
 from tlkit.models.model_options import check_options
+from tlkit.models.network import load_network
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import MAX_SIDE, Preprocess
 
@@ -32,7 +33,8 @@ def stored(folder, **options):
     """Store a small model, then write options into its card as somebody else's file might have them."""
     card = ModelFacts("test_vit", ("a", "b"), Preprocess(image_size=(160, 160)), drop_rate=0.0, weights=FACTS)
     module = bare_backbone("test_vit", image_size=(160, 160))
-    save_artifact(folder, {f"backbone.{name}": tensor for name, tensor in module.state_dict().items()}, card)
+    tensors = {f"backbone.{name}": tensor for name, tensor in module.state_dict().items()}
+    save_artifact(folder, {**tensors, "head.weight": torch.zeros(2, 64), "head.bias": torch.zeros(2)}, card)
     file = folder / "model.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "options": options}))
     return file
@@ -111,3 +113,22 @@ def test_options_of_published_repositories_are_accepted_and_reach_the_network():
         bare_backbone("test_resnet", image_size=(32, 32), options={"mlp_ratio": 2.0})
     with pytest.raises(ModelError, match="100000"):
         create_backbone("test_resnet", weights="none", image_size=(100_000, 100_000))
+
+
+def test_a_network_larger_than_the_stored_tensors_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    file = stored(tmp_path / "model", embed_dim=65536, depth=1024)  # 210 TB
+    for load in (
+        lambda: create_backbone("test_vit", weights=f"run:{tmp_path}", image_size=(160, 160)),
+        lambda: load_network(file.parent),
+    ):
+        with pytest.raises(ModelError) as caught:
+            load()
+        assert says(caught.value, "parameters", "values are stored", "Restore")
+
+
+@pytest.mark.parametrize("name", ["depth", "layers", "depths"])
+def test_the_number_of_layers_has_a_bound(name):
+    assert check_options({name: 1024}, source="a") == {name: 1024}
+    with pytest.raises(ModelError) as caught:
+        check_options({name: [3, 1025]}, source="a")
+    assert says(caught.value, name, "1024")

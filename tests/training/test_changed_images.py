@@ -22,16 +22,17 @@ def test_a_run_names_the_images_that_changed_after_their_check(workers, tiny_rec
     def prepare_and_change(*arguments, **options):
         prepared = original(*arguments, **options)
         Image.new("RGB", (40, 40), "green").save(Path(recipe.parent, "colours/train/red/001.png"))
+        Image.new("RGB", (40, 40), "green").save(Path(recipe.parent, "colours/test/red/000.png"))  # only predicted
         os.utime(Path(recipe.parent, "colours/train/red/002.png"))  # its content is the same
         return prepared
 
     monkeypatch.setattr(run_training, "prepare", prepare_and_change)
     run = fit(recipe, PIXELS | {"data.num_workers": workers})
-    assert run.environment["changed_images"] == ["train/red/001.png"]
+    assert run.environment["changed_images"] == ["test/red/000.png", "train/red/001.png"]
     assert says(run.directory.report.read_text(encoding="utf-8"), "changed", "train/red/001.png", "split.csv")
     if workers == 0:  # worker processes log for themselves
         said = [record.getMessage() for record in caplog.records if "changed since" in record.getMessage()]
-        assert len(said) == 1 and says(said[0], "train/red/001.png")
+        assert len(said) == 2 and says(said[0], "train/red/001.png") and says(said[1], "test/red/000.png")
 
 
 def test_a_run_on_unchanged_images_says_nothing(tiny_recipe):

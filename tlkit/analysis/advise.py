@@ -36,6 +36,7 @@ from tlkit.models.weights.available_weights import FoundWeights, find_weights
 from tlkit.process_state import preserved_process_state
 from tlkit.runs.directory import MARKER
 from tlkit.runs.run import Run, open_run
+from tlkit.runs.run_options import split_groups
 from tlkit.samples import Samples
 from tlkit.stats.arrays import Mask
 
@@ -248,9 +249,9 @@ def _images(
     if isinstance(data, str | Path) and Path(data, MARKER).is_file():
         run = open_run(data)
     if run is not None:
-        column, samples = run.recipe.data.group_by, run.samples.split("train")
-        groups = None if column is None else tuple(samples.table[column].fillna("").tolist())
-        return samples, groups, run.alike
+        samples = run.samples.split("train")
+        groups = split_groups(run, samples)
+        return samples, None if groups is None else tuple(groups), run.alike
     samples = data if isinstance(data, Samples) else read_samples(data)  # type: ignore[arg-type]
     train = samples.split("train")
     if len(train) < len(samples):

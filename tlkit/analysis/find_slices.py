@@ -28,7 +28,7 @@ from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.runs import store_judgements
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run
-from tlkit.runs.run_options import options_of_run
+from tlkit.runs.run_options import options_of_run, split_groups
 from tlkit.samples import DIGEST, PATH
 from tlkit.stats.arrays import Ints
 
@@ -192,9 +192,14 @@ def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: Aud
     measured = np.flatnonzero(table[DIGEST].notna().to_numpy())
     groups = find_duplicates(fingerprints_of(table.iloc[measured])).alike
     copies = [[int(measured[row]) for row in group] for group in groups]
-    unit_columns = (options.unit_column, run.recipe.data.group_by)
-    names = [name for name in unit_columns if name in predictions.group_columns]
-    return split_units(len(predictions), copies, together=predictions.groups[names[0]] if names else None)
+    together: pd.Series[str] | None = None
+    if options.unit_column in predictions.group_columns:
+        together = predictions.groups[options.unit_column]
+    elif (column := run.recipe.data.group_by) is not None:
+        samples = run.samples
+        values = pd.Series(split_groups(run, samples), index=samples.paths).replace("", pd.NA)
+        together = values.reindex(predictions.path).reset_index(drop=True).rename(column)
+    return split_units(len(predictions), copies, together=together)
 
 
 def _features(run: Run, split: str) -> Features | None:

@@ -16,6 +16,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
+from tlkit.runs.run_options import split_groups
 from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
 
@@ -113,9 +114,7 @@ def load_run_features(
     kept = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
     table = samples.table[kept].reset_index(drop=True)
     samples = Samples(samples.root, samples.classes, table)
-    column = run.recipe.data.group_by
-    groups = None if column is None else table[column].fillna("").tolist()
-    features = features.of(samples.paths)
+    features, groups = features.of(samples.paths), split_groups(run, samples)
     bound = bound_images(features.path.tolist(), groups=groups, digests=features.digest.tolist(), alike=run.alike)
     return features, samples, bound
 

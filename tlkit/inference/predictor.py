@@ -113,15 +113,23 @@ class Predictor:
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
+        on_changed: Callable[[Sequence[str]], None] | None = None,
     ) -> Predictions:
         """Return predictions of labelled samples, whose classes are matched by name; `tta` is that of `predict`.
+
+        `on_changed` is called with the paths of images whose content is not that of the samples' digest.
 
         Raises:
             DataError: a class of the samples is unknown to the model.
         """
         self._require_known(samples)
         proba, index = self._probabilities(
-            samples, batch_size=batch_size, num_workers=num_workers, decode_options=decode_options, tta=tta
+            samples,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            decode_options=decode_options,
+            tta=tta,
+            on_changed=on_changed,
         )
         return self._labelled(samples, proba, index, tta=tta)
 
@@ -175,6 +183,7 @@ class Predictor:
         tta: Views,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
+        on_changed: Callable[[Sequence[str]], None] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
         if tta not in get_args(Views):
@@ -203,6 +212,8 @@ class Predictor:
                 index.append(batch.index.numpy())
                 if progress is not None:
                     progress(int(index[-1][-1]) + 1, len(images))
+        if on_changed is not None:
+            on_changed(dataset.changed)
         if not index:
             what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")

@@ -21,7 +21,7 @@ from tlkit.errors import ModelError, did_you_mean, first_few, reason_of
 from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
 from tlkit.models.model_options import check_options, check_repository
-from tlkit.models.timm_facts import feature_width, read_preprocess, shapes_of
+from tlkit.models.timm_facts import build_within, feature_width, read_preprocess, shapes_of
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import package_weights, parse_source
@@ -182,18 +182,19 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
 
 
 def bare_backbone(
-    architecture: str, *, image_size: tuple[int, int], options: Mapping[str, Any] | None = None
+    architecture: str, *, image_size: tuple[int, int], options: Mapping[str, Any] | None = None, most: int | None = None
 ) -> nn.Module:
-    """Return the module of a backbone with random weights, for stored tensors; it gives features (B, D).
+    """Return the module of a backbone with random weights, for `most` stored values; it gives features (B, D).
 
     Raises:
         ModelError: this timm has no such architecture, or does not build it with these options.
     """
     split_name(architecture)
-    size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
     given = check_options(options, source=f"The stored {architecture}")
+    size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
+    arguments = {**given, **size, "num_classes": 0}
     try:
-        return _create(architecture, pretrained=False, **{**given, **size, "num_classes": 0})
+        return build_within(lambda: _create(architecture, pretrained=False, **arguments), name=architecture, most=most)
     except ModelError:
         raise
     except Exception as error:  # a constructor of timm raises a different kind for every wrong option
@@ -389,7 +390,8 @@ def _from_run(
         )
     tensors = without_prefix(read_tensors(stored), "backbone.")
     before = facts.preprocess.image_size
-    module = bare_backbone(architecture, image_size=before, options=facts.options)
+    most = sum(tensor.numel() for tensor in tensors.values())
+    module = bare_backbone(architecture, image_size=before, options=facts.options, most=most)
     load_into(module, tensors, origin=str(stored))
     if size:
         after = size["img_size"]

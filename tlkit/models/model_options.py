@@ -11,6 +11,8 @@ from tlkit.preprocess import MAX_SIDE
 
 MOST_UNITS = 65_536
 """Largest count (blocks, heads, channels) in an option."""
+MOST_LAYERS = 1024
+"""Largest number of blocks or layers in an option."""
 MOST_ITEMS = 64
 """Most entries of an option that is a list."""
 MOST_FACTOR = 1e6
@@ -26,11 +28,12 @@ NORMS = (
 )
 POOLS = "avg avgmax catavgmax fast fastavg fastavgmax fastcatavgmax fastmax map max prr token"
 COUNTS = (
-    "num_classes in_chans embed_dim depth num_heads patch_size output_stride stem_size stem_chs num_features "
+    "num_classes in_chans embed_dim num_heads patch_size output_stride stem_size stem_chs num_features "
     "window_size head_hidden_size head_dim kernel_size class_tokens reg_tokens cardinality base_width groups "
-    "num_init_features growth_rate num_kv_heads key_dim base_dim depths dims embed_dims layers channels heads widths "
-    "stages sr_ratios kernel_sizes stem_width pad_size"
+    "num_init_features growth_rate num_kv_heads key_dim base_dim dims embed_dims channels heads widths "
+    "sr_ratios kernel_sizes stem_width pad_size"
 )
+LAYERS = "depth depths layers stages"
 FACTORS = (
     "drop_rate drop_path_rate drop_block_rate attn_drop_rate proj_drop_rate pos_drop_rate patch_drop_rate mlp_ratio "
     "mlp_ratios init_values ls_init_value layer_scale_init_value head_init_scale norm_eps expand_ratio "
@@ -84,6 +87,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_UNITS
 
 
+def _is_layers(value: Any) -> bool:
+    return _is_count(value) and value <= MOST_LAYERS
+
+
 def _is_factor(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and abs(value) <= MOST_FACTOR and math.isfinite(value)
@@ -114,6 +121,7 @@ def _is_switch(value: Any) -> bool:
 Kind = tuple[Callable[[Any], bool], str]
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(COUNTS.split(), (_one_or_list(_is_count), f"whole numbers from 0 to {MOST_UNITS}")),
+    **dict.fromkeys(LAYERS.split(), (_one_or_list(_is_layers), f"whole numbers from 0 to {MOST_LAYERS}")),
     **dict.fromkeys(FACTORS.split(), (_one_or_list(_is_factor), f"numbers up to {MOST_FACTOR:,.0f}")),
     **dict.fromkeys(SWITCHES.split(), (_is_switch, "true or false")),
     "img_size": (_is_size, f"[height, width] from 1 to {MAX_SIDE} px"),

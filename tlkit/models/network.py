@@ -95,7 +95,8 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
     else:
         num_features = head.in_features
     with torch.random.fork_rng(devices=()):  # building a network draws weights, which the stored ones replace
-        backbone = bare_backbone(facts.architecture, image_size=facts.preprocess.image_size, options=facts.options)
+        size, stored = facts.preprocess.image_size, sum(tensor.numel() for tensor in tensors.values())
+        backbone = bare_backbone(facts.architecture, image_size=size, options=facts.options, most=stored)
         network = Network(
             backbone, num_features=num_features, num_classes=len(facts.classes), drop_rate=facts.drop_rate
         )

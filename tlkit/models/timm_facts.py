@@ -1,7 +1,8 @@
-"""Facts of a timm network: the preprocessing in its configuration, and the width of its features."""
+"""Facts of a timm network: the preprocessing in its configuration, the width of its features, and its size."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast, get_args
 
 import torch
@@ -57,3 +58,31 @@ def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> 
 def shapes_of(module: nn.Module) -> dict[str, torch.Size]:
     """Return the shape of each tensor in a network's state dict."""
     return {name: tensor.shape for name, tensor in module.state_dict().items()}
+
+
+def build_within(build: Callable[[], nn.Module], *, name: str, most: int | None) -> nn.Module:
+    """Return a network, after checking that it has no more parameters than are stored for it.
+
+    It is counted on torch's meta device, which takes no memory. A network that cannot be built there is not checked.
+
+    Args:
+        build: builds the network.
+        name: its name, for the message.
+        most: number of stored values; None = unknown.
+
+    Raises:
+        ModelError: the network is larger.
+    """
+    if most is None:
+        return build()
+    try:
+        with torch.device("meta"):
+            count = sum(parameter.numel() for parameter in build().parameters())
+    except Exception:  # it reads values while it is built, or cannot be built at all
+        count = 0
+    if count > most:
+        raise ModelError(
+            f"{name} with the stored options has {count:,} parameters, but {most:,} values are stored. Restore the "
+            "model's files."
+        )
+    return build()

@@ -51,9 +51,13 @@ def load_dataset(
 
 
 def source_of(recipe: Recipe) -> Source:
-    """Return the source and the split of the images, from the `data` section of a recipe."""
+    """Return the source and the split of the images, from the `data` section of a recipe.
+
+    The images keep the column of `group_by`, since folds that are made later must keep to it too.
+    """
     section = recipe.data
     labels = section.label_corrections
+    kept = (*section.groups, section.group_by) if section.group_by is not None else section.groups
     return Source(
         root=section.root,
         plan=SplitPlan(
@@ -70,7 +74,7 @@ def source_of(recipe: Recipe) -> Source:
         shards=section.shards,
         split=section.split,
         metadata=section.metadata,
-        groups=tuple(section.groups),
+        groups=tuple(dict.fromkeys(kept)),
         quarantine=section.quarantine,
         labels=(labels,) if isinstance(labels, str) else tuple(labels),
         on_leak=section.on_leak,

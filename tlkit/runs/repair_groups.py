@@ -17,6 +17,7 @@ from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, bound_images
 from tlkit.features.repair import GroupedFeatures
 from tlkit.runs.run import Run
+from tlkit.runs.run_options import split_groups
 from tlkit.samples import SPLIT, Samples
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,7 @@ class GroupedImages:
         taken = np.unique(code[judged])
         position = np.full(len(names), -1, dtype=np.int64)
         position[taken] = np.arange(len(taken))
-        column = run.recipe.data.group_by
-        fold_groups = None if column is None else table[column].fillna("").tolist()
-        digests = features.digest.tolist()
+        digests, fold_groups = features.digest.tolist(), split_groups(run, found)
         bound = bound_images(features.path.tolist(), groups=fold_groups, digests=digests, alike=run.alike)
         kept = tuple(names[i] for i in taken)
         return cls(features, found, attribute, position[code], kept, what, tuple(bound), run.recipe.seed)

@@ -13,6 +13,7 @@ from tlkit.audit.groups.intersections import auditable_columns, log_excluded_col
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.errors import RunError
 from tlkit.recipe import Recipe
+from tlkit.samples import Samples
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
@@ -43,6 +44,23 @@ def options_of_run(run: Run, **overrides: Unpack[AuditOverrides]) -> AuditOption
         PredictionsError: a column to audit by cannot be read.
     """
     return options_of_recipe(run.recipe).with_overrides(**overrides)
+
+
+def split_groups(run: Run, samples: Samples) -> list[str] | None:
+    """Return the value of `data.group_by` for each of a run's images, "" for a missing one; None without that key.
+
+    Raises:
+        RunError: the run's split.csv lacks the column.
+    """
+    column = run.recipe.data.group_by
+    if column is None:
+        return None
+    if column not in samples.group_columns:
+        raise RunError(
+            f"{run.directory.split} has no column {column!r}, by which the images were split (data.group_by). Restore "
+            "the file, or fit again."
+        )
+    return samples.table[column].fillna("").tolist()
 
 
 def with_all_columns(options: AuditOptions, groups: pd.DataFrame, *, level: int = logging.INFO) -> AuditOptions:

@@ -121,7 +121,7 @@ def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interru
         notes.append(facts_sentence(head))
     if changed := environment.get("changed_images"):
         notes.append(
-            f"Images that changed between the check and training, so that split.csv has their earlier digests: "
+            f"Images that changed after they were checked, so that split.csv has their earlier digests: "
             f"{len(changed)} ({first_few(changed)})."
         )
     if interrupted:

@@ -149,6 +149,8 @@ def _run_steps(
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
+        inputs = _with_changes(inputs, prepared.data.changed_images)
+        directory.write_json(directory.environment, inputs.environment)
         _replace_predictions(directory, predictions)
 
         judged = [
@@ -225,7 +227,7 @@ def _with_features(inputs: Inputs, prepared: Prepared, features: CachedFeatures)
 
 
 def _with_changes(inputs: Inputs, paths: Sequence[str]) -> Inputs:
-    """Return the inputs with the images that were trained on in another content than that in `split.csv`."""
+    """Return the inputs with the images that were read with another content than that in `split.csv`."""
     changed = sorted({*inputs.environment.get("changed_images", ()), *paths})
     return replace(inputs, environment={**inputs.environment, "changed_images": changed}) if changed else inputs
 
@@ -308,8 +310,9 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
     predictions = {}
+    only_split = {section.group_by or ""} - {*section.groups}
     for split in predicted_splits(prepared.data.samples):
-        samples = prepared.data.samples.split(split)
+        samples = prepared.data.samples.split(split).without_columns(only_split)
         if features is not None and tta == "none":
             predictions[split] = predictor.predict_features(features.plain, samples)
         else:
@@ -319,6 +322,7 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
                 num_workers=section.num_workers,
                 decode_options=DecodeOptions.of(section),
                 tta=tta,
+                on_changed=prepared.data.add_changed,
             )
     return predictions
 
