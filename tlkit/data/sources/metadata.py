@@ -37,7 +37,7 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
 
 def join_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str]) -> tuple[Samples, Entries]:
     """Return what `add_metadata` returns, and the count of the file's rows: read are those that belong to an image."""
-    file = _find(samples.root, Path(metadata))
+    file = find_metadata(samples.root, Path(metadata))
     _check_names(file, groups)
     table = read_table(file, columns=(PATH, *groups), what="metadata file")
     table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]]
@@ -75,7 +75,7 @@ def join_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[st
     return Samples(samples.root, samples.classes, carried), Entries(read=len(table) - len(unused), skipped=(*skipped,))
 
 
-def _find(root: Path, metadata: Path) -> Path:
+def find_metadata(root: Path, metadata: Path) -> Path:
     """Return the file below the folder of images, or the one below the working directory.
 
     Raises:

@@ -16,7 +16,7 @@ from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
-from tlkit.data.sources.metadata import add_metadata
+from tlkit.data.sources.metadata import add_metadata, find_metadata
 from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError
@@ -98,6 +98,7 @@ def read_with_columns(
     lacking = [name for name in columns if name not in samples.group_columns]
     if not lacking:
         if metadata is not None:
+            find_metadata(samples.root, Path(metadata))
             logger.info("%s is not read: no column of it is needed.", metadata)
         return samples
     if metadata is None:
