@@ -67,3 +67,12 @@ def test_what_predict_writes_can_be_judged_with_a_table_of_labels_and_groups(run
     assert evaluation["n"] == 60 and evaluation["accuracy"]["value"] == pytest.approx(right)
     assert json.loads(run("audit", *joined, "--by", "camera", "--json").stdout)["images"] == 60
     assert run("compare", "predictions.csv", *joined, "--by", "camera").returncode == 0
+
+
+def test_an_image_in_a_format_that_is_not_read_has_a_row_with_the_remedy(run, model, image_folder, tmp_path):
+    folder = image_folder(**{"": 2})
+    (folder / "drawing.svg").write_text("<svg/>")
+    assert run("predict", model, folder.relative_to(tmp_path), "--out", "p.csv").returncode == 0
+    last = pd.read_csv("p.csv").iloc[-1]
+    assert last["path"] == str((folder / "drawing.svg").relative_to(tmp_path)) and pd.isna(last["y_pred"])
+    assert says(last["error"], "SVG", "PNG")

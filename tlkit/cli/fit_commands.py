@@ -51,13 +51,15 @@ def predict(
 ) -> None:
     """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 
     require_suffix(out)
     require_run_first(run, paths)
     find_model(run)
-    files = find_images(paths)
+    left_out: list[Entry] = []
+    files = find_images(paths, left_out=left_out)
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
     from tlkit.inference.predictor import load_model
@@ -67,4 +69,5 @@ def predict(
     with check_progress("predicting images") as progress:
         model = load_model(run, device=device)
         predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
+    unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     write_predictions(predictions, out, unreadable=unreadable)

@@ -6,6 +6,7 @@ from messages import saying, says
 
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.metadata import add_metadata
+from tlkit.data.sources.read_samples import read_with_columns
 from tlkit.errors import DataError
 
 
@@ -139,3 +140,8 @@ def test_the_file_in_the_folder_of_images_is_read_first_and_the_other_one_is_nam
     lines()
     assert add_metadata(samples, "meta.csv", groups=["g"]).groups["g"].dropna().tolist() == ["images"]
     assert says(lines(), photos / "meta.csv", elsewhere / "meta.csv")
+
+
+def test_a_file_that_is_stated_must_exist_even_where_no_column_of_it_is_needed(samples):
+    with pytest.raises(DataError, match=r"none\.csv"):
+        read_with_columns(samples, columns=(), metadata="none.csv")

@@ -74,7 +74,9 @@ def read_images(
     problems: list[str] = []
     for name, image in _named(images):
         try:
-            if isinstance(image, str | os.PathLike):
+            if isinstance(image, str) and not image:
+                problems.append(f"{name} is an empty path. Give {KINDS}.")
+            elif isinstance(image, str | os.PathLike):
                 files, more = files_at(Path(image))
                 found += files
                 entries += more
@@ -98,7 +100,10 @@ def _named(images: GivenImages) -> Iterator[tuple[str, Any]]:
     is_list_of_paths = isinstance(images, np.ndarray) and images.dtype.kind in "OU" and images.ndim == 1
     one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Mapping)
     if not is_list_of_paths and (
-        isinstance(images, one) or hasattr(images, "read") or not isinstance(images, Iterable)
+        isinstance(images, one)
+        or hasattr(images, "read")
+        or hasattr(images, "__dlpack__")  # a tensor, which is not walked row by row
+        or not isinstance(images, Iterable)
     ):
         yield "image", images
         return

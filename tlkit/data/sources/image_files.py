@@ -16,19 +16,23 @@ from tlkit.data.sources.walk import walk_images
 from tlkit.errors import DataError, first_few
 
 File = TypeVar("File", bound=os.PathLike[str])
+UNREAD = ("unread-format", "cannot-open")
 NO_IMAGE = "No image is named. Give files or folders."
 
 
-def find_images(paths: Sequence[str | Path]) -> list[Path]:
+def find_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = None) -> list[Path]:
     """Return the image files among the paths, below folders and in tar files, in order; what is skipped is logged.
 
-    A name counts once; two names of one file, such as two links to it, are two images.
+    A name counts once; two names of one file, such as two links to it, are two images. Images in formats that are not
+    read here, and files that cannot be opened, are appended to `left_out` too.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
     """
     files, entries = count_images(paths)
     entries.log()
+    if left_out is not None:
+        left_out += [entry for entry in entries.skipped if entry.kind in UNREAD]
     return files
 
 
@@ -92,7 +96,7 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
     else:
         raise DataError(f"{path} {'is no file' if path.exists() else 'does not exist'}.")
     if not found:
-        unread = [entry for entry in skipped if entry.kind in ("unread-format", "cannot-open")]
+        unread = [entry for entry in skipped if entry.kind in UNREAD]
         more = f" Left out: {first_few(unread)}." if unread else ""
         raise DataError(f"{path} holds no image. The formats are {', '.join(sorted(readable_endings()))}.{more}")
     named = tuple(entry._replace(name=str(path / entry.name)) for entry in skipped)

@@ -46,7 +46,7 @@ def join_metadata(
     samples: Samples, metadata: str | Path, *, groups: Sequence[str], options: ListOptions = ListOptions()
 ) -> tuple[Samples, Entries]:
     """Return what `add_metadata` returns, and the count of the file's rows: read are those that belong to an image."""
-    file = _find(samples.root, Path(metadata))
+    file = find_metadata(samples.root, Path(metadata))
     _check_names(file, groups)
     table = read_table(file, columns=(PATH, *groups), what="metadata file", names=options.names)
     values = {name: options.values(table[name], what=f"{name} of {file}") for name in groups}
@@ -98,7 +98,7 @@ def group_names(samples: Samples, metadata: str | Path, *, options: ListOptions 
     Raises:
         DataError: the file cannot be read, or has no column `path`.
     """
-    file = _find(samples.root, Path(metadata))
+    file = find_metadata(samples.root, Path(metadata))
     table = read_table(file, columns=(PATH,), what="metadata file", optional=None, names=options.names)
     names = [name for name in table.columns if name not in TAKEN and not name.startswith("proba_")]
     few = [name for name in names if table[name].nunique() <= min(MOST_VALUES, len(table) / 2)]
@@ -114,7 +114,7 @@ def _keys(paths: pd.Series[str], known: Sequence[str], root: Path) -> list[str]:
     return [found_as.get(path, path_key(path)) for path in listed]
 
 
-def _find(root: Path, metadata: Path) -> Path:
+def find_metadata(root: Path, metadata: Path) -> Path:
     """Return the file below the folder of images, or the one below the working directory.
 
     Raises:
