@@ -89,7 +89,7 @@ def drift(
 ) -> DriftReport:
     """Return whether new images differ from a run's own, by two tests on features, and the most foreign of them.
 
-    Copies of the run's images do not count as new. Images of the run that share `data.group_by`, copies and near
+    Files that are among the reference images are left out. Images of the run that share `data.group_by`, copies and near
     duplicates change sides together; so do new images that share the value of `cluster_by` or look the same.
 
     Args:
@@ -118,9 +118,9 @@ def drift(
     splits = _reference_splits(run, reference)
     features, samples, bound = load_run_features(run, splits, embedding=embedding, progress=progress)
     given = embed_with_run(run, images, options=embedding, progress=progress)
-    new = _new_images(given, known=set(run.samples.table["digest"]) | set(features.digest.tolist()))
+    new = _new_images(given, known=set(features.digest.tolist()))
     if not len(new):
-        raise DataError(f"All {len(given)} images are copies of images of {run.path}: there is nothing new to compare.")
+        raise DataError(f"All {len(given)} images are {splits[0]} images of {run.path}: there is nothing new to compare.")
     own, other = _sides(features, bound, new, _clusters(new, cluster_by, groups))
     seed, confidence = run.recipe.seed, run.recipe.evaluate.confidence
     tested_new, tested_own = other.subsampled(MOST_TESTED), own.subsampled(MOST_TESTED)
@@ -200,7 +200,7 @@ def _reference_splits(run: Run, reference: str | None) -> tuple[str, ...]:
 
 
 def _new_images(given: Features, *, known: set[str]) -> Features:
-    """Return the images whose files are neither the run's nor repeated."""
+    """Return the images whose files are neither among the reference nor repeated."""
     first = np.sort(np.unique(given.digest, return_index=True)[1])
     return given.take([row for row in first.tolist() if str(given.digest[row]) not in known])
 

@@ -62,7 +62,7 @@ class DriftReport:
         reference: split or splits that the new images are compared with.
         reference_images: how many of them there are.
         images: new images that are compared.
-        copies: new files that are copies of images of the run, or of each other, and do not count.
+        copies: new files that are copies of reference images, or of each other, and do not count.
         clusters: independent units among the new images, and among the reference images that were tested.
         tested: images of each side that the tests use: new, reference; more are subsampled.
         verdict: DRIFT where a corrected p-value is at most `alpha`; NOT ENOUGH DATA where there is none and a side has

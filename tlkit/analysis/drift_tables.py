@@ -28,7 +28,7 @@ def _tests(report: DriftReport) -> Table:
         f"{counted(report.reference_images, f'{report.reference} image')} of {report.run}",
         columns=(
             Column("test", "test"),
-            Column("statistic", "value", "estimate"),
+            Column("statistic", "value", "estimate", digits=4),
             Column("p", "p", "p_value"),
             Column("p_holm", "p (Holm)", "p_value"),
         ),
@@ -60,7 +60,7 @@ def _notes(report: DriftReport) -> list[str]:
             )
     if report.copies:
         are = "file is a copy" if report.copies == 1 else "files are copies"
-        notes.append(f"{report.copies:,} new {are} of an image of the run or of another new file, and left out.")
+        notes.append(f"{report.copies:,} new {are} of a reference image or of another new file, and left out.")
     if report.strategy != "frozen" and report.reference == "train":
         notes.append(
             f"The backbone was fine-tuned (strategy: {report.strategy}) on these images and may tell them from any "

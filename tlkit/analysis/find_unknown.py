@@ -13,11 +13,12 @@ import numpy.typing as npt
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.analysis.unknown_report import ForeignSet, GroupUnknown, ScoreThreshold, UnknownReport
 from tlkit.audit.groups.intersections import membership_of
+from tlkit.choices import FALSE_ALARMS, OOD_SCORE, OodScoreName
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import clustered_rate
 from tlkit.features.features import Features
-from tlkit.features.ood.scores import SCORES, OodScore, ScoreName, fit_score, require_score
+from tlkit.features.ood.scores import SCORES, OodScore, fit_score, require_score
 from tlkit.features.ood.store import UnknownDetector, model_digest, save_detector
 from tlkit.features.ood.threshold import UnknownThreshold, unknown_threshold
 from tlkit.inference.embed_options import EmbedOptions
@@ -37,9 +38,6 @@ from tlkit.stats.intervals import wilson
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_SCORE: ScoreName = "knn"
-FALSE_ALARMS = 0.05
-"""Rate of known images that may be called unknown."""
 NO_LOGITS = "the head gives probabilities, whose energy is the same for every image"
 
 
@@ -66,7 +64,7 @@ class _Known:
 def find_unknown(
     run: Run | str | Path,
     *,
-    score: ScoreName = DEFAULT_SCORE,
+    score: OodScoreName = OOD_SCORE,
     false_alarms: float = FALSE_ALARMS,
     against: Mapping[str, GivenImages] | None = None,
     store: bool = True,
@@ -174,7 +172,7 @@ class _Judged:
 
 
 def _judge(
-    name: ScoreName,
+    name: OodScoreName,
     sets: Mapping[str, _Known],
     foreign: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
     *,

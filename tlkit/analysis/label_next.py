@@ -10,10 +10,11 @@ from scipy.special import softmax
 
 from tlkit.analysis.label_next_result import Candidate, LabelNext
 from tlkit.analysis.run_analyses import learning_curve, load_run_features
+from tlkit.choices import LABEL_COUNT, SELECTION, SelectionMethod
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, did_you_mean
 from tlkit.features.ood.scores import neighbors, unit_length
-from tlkit.features.selection import SelectionMethod, k_center, margins, smallest_margins, typical
+from tlkit.features.selection import k_center, margins, smallest_margins, typical
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_with_run
 from tlkit.inference.extraction import Progress
@@ -22,7 +23,6 @@ from tlkit.inference.unknown_images import logits_of
 from tlkit.runs.run import Run, open_run
 from tlkit.stats.estimate import Estimate
 
-COUNT = 20
 NO_CURVE = "no learning curve for a fine-tuned backbone"
 
 
@@ -30,8 +30,8 @@ def label_next(
     run: Run | str | Path,
     images: GivenImages,
     *,
-    count: int = COUNT,
-    by: SelectionMethod = "margin",
+    count: int = LABEL_COUNT,
+    by: SelectionMethod = SELECTION,
     forecast: bool = True,
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,

@@ -51,9 +51,9 @@ def _gain(result: LabelNext) -> str:
         )
     if result.gain.value is None:
         return f"What they would bring: {result.gain.note or 'undefined'}."
-    points = ", ".join(f"{100 * end:+.1f}" for end in (result.gain.low, result.gain.high) if end is not None)
+    points = ", ".join(f"{100 * end:+.2f}" for end in (result.gain.low, result.gain.high) if end is not None)
     return (
         f"{counted(more, 'random image')} like the {result.labelled:,} training images would add "
-        f"{100 * result.gain.value:+.1f} points of accuracy [{points}] ({result.confidence:.0%}), by the learning "
+        f"{100 * result.gain.value:+.2f} points of accuracy [{points}] ({result.confidence:.0%}), by the learning "
         "curve. Chosen images may bring more or less than random ones; the test split tells."
     )

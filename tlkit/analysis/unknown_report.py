@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlkit.analysis.unknown_tables import unknown_tables
+from tlkit.choices import OodScoreName
 from tlkit.errors import DataError, refuse_newer
-from tlkit.features.ood.scores import ScoreName
 from tlkit.features.ood.threshold import UnknownThreshold
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.arrays import Floats
@@ -29,7 +29,7 @@ class ScoreThreshold:
         held_out: share of the held-out images beyond it: false alarms; without a value where there are none.
     """
 
-    score: ScoreName
+    score: OodScoreName
     threshold: UnknownThreshold
     held_out: Estimate
 
@@ -66,7 +66,7 @@ class ForeignSet:
     """
 
     name: str
-    score: ScoreName
+    score: OodScoreName
     n: int
     detection: Detection
     unknown: Estimate
@@ -94,7 +94,7 @@ class UnknownReport:
     """
 
     run: str
-    score: ScoreName
+    score: OodScoreName
     wanted: float
     thresholds: tuple[ScoreThreshold, ...]
     known: str

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import ALPHA
+from tlkit.choices import ALPHA, FALSE_ALARMS, LABEL_COUNT, OOD_SCORE, SELECTION, OodScoreName, SelectionMethod
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, RunPath, SplitOption, TrueColumn
 from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
@@ -54,8 +54,8 @@ def errors(
 
 def unknown(
     run: RunPath,
-    score: Annotated[str, typer.Option(help="Whose threshold to store: msp, energy, knn or mahalanobis.")] = "knn",
-    false_alarms: Annotated[float, typer.Option(help="Share of known images that may be called unknown.")] = 0.05,
+    score: Annotated[OodScoreName, typer.Option(help="Whose threshold to store.")] = OOD_SCORE,
+    false_alarms: Annotated[float, typer.Option(help="Share of known images that may be called unknown.")] = FALSE_ALARMS,
     against: Annotated[
         list[Path] | None, typer.Option(help="Folder of foreign images, to measure detection; repeat it for more.")
     ] = None,
@@ -64,19 +64,18 @@ def unknown(
     json: AsJson = False,
 ) -> None:
     """Set the threshold beyond which `tlkit predict --unknown` calls an image unknown, and show whom it hits."""
-    from tlkit.features.ood.scores import require_score
     from tlkit.runs.run import open_run
 
     require_svg(plot)
     folders = {path.name: path for path in against or ()}
     if len(folders) < len(against or ()):
         raise DataError("Two folders of --against have the same name. Rename one: the name tells them apart.")
-    opened, name = open_run(run), require_score(score)
+    opened = open_run(run)
     from tlkit.analysis.find_unknown import find_unknown
 
     with check_progress("computing features") as progress:
         result = find_unknown(
-            opened, score=name, false_alarms=false_alarms, against=folders, store=store, progress=progress
+            opened, score=score, false_alarms=false_alarms, against=folders, store=store, progress=progress
         )
     if plot is not None:
         from tlkit.render.plots import plot_unknown
@@ -127,8 +126,8 @@ def drift(
 def label_next(
     run: RunPath,
     images: NewImages,
-    count: Annotated[int, typer.Option("--count", "-n", help="How many images to choose.")] = 20,
-    by: Annotated[str, typer.Option(help="margin, coverage or typicality.")] = "margin",
+    count: Annotated[int, typer.Option("--count", "-n", help="How many images to choose.")] = LABEL_COUNT,
+    by: Annotated[SelectionMethod, typer.Option(help="How to choose.")] = SELECTION,
     forecast: Annotated[
         bool, typer.Option("--forecast/--no-forecast", help="Say what as many labels would bring.")
     ] = True,
@@ -148,7 +147,7 @@ def label_next(
     from tlkit.analysis.label_next import label_next as choose_images
 
     with check_progress("computing features") as progress:
-        result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)  # type: ignore[arg-type]
+        result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_csv(out, result.table(), verbatim=["path"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,6 @@ from tlkit.choices import SEED
 from tlkit.features.ood.scores import neighbors, unit_length
 from tlkit.stats.arrays import Floats, Ints
 
-SelectionMethod = Literal["margin", "coverage", "typicality"]
 TYPICAL_NEIGHBORS = 20
 MOST_CLUSTERS = 500
 BLOCK = 2048

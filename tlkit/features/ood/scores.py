@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax, logsumexp
 
-from tlkit.choices import SEED
+from tlkit.choices import SEED, OodScoreName
 from tlkit.errors import DataError, did_you_mean
 from tlkit.stats.arrays import Floats, Ints
 
-ScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
-SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
-ON_LOGITS: tuple[ScoreName, ...] = ("msp", "energy")
+SCORES: tuple[OodScoreName, ...] = get_args(OodScoreName)
+ON_LOGITS: tuple[OodScoreName, ...] = ("msp", "energy")
 
 MOST_REFERENCES = 10_000
 """Training images that k-NN keeps; more are subsampled, as Sun et al. (2022), section 4.3, show to cost little."""
@@ -33,7 +32,7 @@ class OodScore:
         k: which nearest neighbor k-NN takes; 0 for the others.
     """
 
-    name: ScoreName
+    name: OodScoreName
     arrays: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     k: int = 0
 
@@ -81,7 +80,7 @@ def neighbor_rank(n: int) -> int:
     return int(min(n, np.clip(n // 1000, FEWEST_NEIGHBORS, MOST_NEIGHBORS)))
 
 
-def require_score(name: str) -> ScoreName:
+def require_score(name: str) -> OodScoreName:
     """Return the name of a score.
 
     Raises:
@@ -89,11 +88,11 @@ def require_score(name: str) -> ScoreName:
     """
     if name not in SCORES:
         raise DataError(f"There is no score {name!r}.{did_you_mean(name, SCORES)} There are {', '.join(SCORES)}.")
-    found: ScoreName = name
+    found: OodScoreName = name
     return found
 
 
-def fit_score(name: ScoreName, x: npt.NDArray[np.floating], y: Ints, *, seed: int = SEED) -> OodScore:
+def fit_score(name: OodScoreName, x: npt.NDArray[np.floating], y: Ints, *, seed: int = SEED) -> OodScore:
     """Return a score fitted to training images.
 
     k-NN: the distance to the k-th nearest training image between features of length 1. Sun, Ming, Zhu & Li (2022),
