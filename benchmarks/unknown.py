@@ -2,8 +2,8 @@
 
     python benchmarks/unknown.py RUN DIGITS WORK [--textures 300] [--selection 5]
 
-RUN is a fitted run with val and test, such as one of cifar10_mini with a frozen EfficientNet-Lite0; DIGITS the folder of
-`tlkit data sample digits`; WORK a folder for the textures and for darkened and mixed copies of test images. Prints
+RUN is a fitted run with val and test, such as one of cifar10_mini with a frozen EfficientNet-Lite0; DIGITS the folder
+of `tlkit data sample digits`; WORK a folder for the textures and for darkened and mixed copies of test images. Prints
 Markdown tables: detection of each set by each score, the drift test on six sets, and, with --selection REPEATS, the
 accuracy that labels chosen by each method bring, on features of the run's images.
 """
@@ -139,15 +139,23 @@ def main() -> None:
     textures = write_textures(arguments.work / "textures", arguments.textures)
     digits = arguments.digits / "test"
     report = tlkit.find_unknown(run, against={"digits": digits, "textures": textures}, store=False)
-    print("| score | expected false alarms | on test | set | n | AUROC | FPR95, unknown = positive | FPR95, known = positive "
-          "| called unknown |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| score | expected false alarms | on test | set | n | AUROC | FPR95, unknown = positive | FPR95, "
+        "known = positive "
+        "| called unknown |\n|---|---|---|---|---|---|---|---|---|"
+    )
     thresholds = {one.score: one for one in report.thresholds}
     for one in report.foreign:
         own, found = thresholds[one.score], one.detection
         cells = (found.auroc, found.fpr95_unknown_positive, found.fpr95_known_positive, one.unknown)
-        print(f"| {one.score} | {own.threshold.false_alarms.format()} | {own.held_out.format()} | {one.name} | {one.n} | "
-              + " | ".join(cell.format() for cell in cells) + " |")
-    print("\n| new images | verdict | classifier's accuracy | p | MMD² | p | beyond 95 % |\n|---|---|---|---|---|---|---|")
+        print(
+            f"| {one.score} | {own.threshold.false_alarms.format()} | {own.held_out.format()} | {one.name} | {one.n} | "
+            + " | ".join(cell.format() for cell in cells)
+            + " |"
+        )
+    print(
+        "\n| new images | verdict | classifier's accuracy | p | MMD² | p | beyond 95 % |\n|---|---|---|---|---|---|---|"
+    )
     for name, files in write_sets(run, digits, arguments.work).items():
         drift = tlkit.drift(run, files)
         tests = [(one.statistic.format(), f"{one.p_holm:.3f}") for one in drift.tests]

@@ -89,8 +89,8 @@ def drift(
 ) -> DriftReport:
     """Return whether new images differ from a run's own, by two tests on features, and the most foreign of them.
 
-    Files that are among the reference images are left out. Images of the run that share `data.group_by`, copies and near
-    duplicates change sides together; so do new images that share the value of `cluster_by` or look the same.
+    Files that are among the reference images are left out. Images of the run that share `data.group_by`, copies and
+    near duplicates change sides together; so do new images that share the value of `cluster_by` or look the same.
 
     Args:
         run: a run or its directory.
@@ -120,7 +120,7 @@ def drift(
     given = embed_with_run(run, images, options=embedding, progress=progress)
     new = _new_images(given, known=set(features.digest.tolist()))
     if not len(new):
-        raise DataError(f"All {len(given)} images are {splits[0]} images of {run.path}: there is nothing new to compare.")
+        raise DataError(f"All {len(given)} images are among those of {run.path}: there is nothing new to compare.")
     own, other = _sides(features, bound, new, _clusters(new, cluster_by, groups))
     seed, confidence = run.recipe.seed, run.recipe.evaluate.confidence
     tested_new, tested_own = other.subsampled(MOST_TESTED), own.subsampled(MOST_TESTED)

@@ -55,7 +55,7 @@ def errors(
 def unknown(
     run: RunPath,
     score: Annotated[OodScoreName, typer.Option(help="Whose threshold to store.")] = OOD_SCORE,
-    false_alarms: Annotated[float, typer.Option(help="Share of known images that may be called unknown.")] = FALSE_ALARMS,
+    false_alarms: Annotated[float, typer.Option(help="Share of known images called unknown.")] = FALSE_ALARMS,
     against: Annotated[
         list[Path] | None, typer.Option(help="Folder of foreign images, to measure detection; repeat it for more.")
     ] = None,
