@@ -40,8 +40,8 @@ NUMBERS_AT_ONCE = 16_000_000
 LEAST_SCORE = 0.9
 """Smallest correlation of the edges of copies."""
 PROBED = 100
-CACHED_EDGE_IMAGES = 2048
-"""Number of edge images held in memory, 20 kB each."""
+CACHED_EDGE_IMAGES = 1024
+"""Number of edge images held in memory, 90 kB each with their frames."""
 
 
 class _Nearest(NamedTuple):

@@ -17,7 +17,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Placement, flipped, register, scaled_down
+from tlkit.data.checks.registration import (
+    COARSE,
+    LEAST_SIDE,
+    SCALES,
+    CoarseImage,
+    Placement,
+    flipped,
+    register,
+    scaled_down,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,12 +83,12 @@ class EdgeImage:
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
-    def coarse(self) -> Floats:
-        """The edges at 32 pixels, (H, W)."""
+    def coarse(self) -> CoarseImage:
+        """The edges at 32 pixels."""
         small = scaled_down(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
         spread = np.sqrt(cv2.GaussianBlur(edges**2, (0, 0), 4.0))  # local contrast, else bright writing dominates
-        return np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32)
+        return CoarseImage(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
 
 
 def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
@@ -102,7 +111,7 @@ def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
 
 def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> tuple[float, npt.NDArray[np.float64]]:
     """Return the agreement of the part with the picture around it after an affine alignment, and its matrix."""
-    scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
+    scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.pixels.shape[::-1])
     width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
     upright = flipped(part.gray, best.turn)
     shrinks = width * height < upright.size
