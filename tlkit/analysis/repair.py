@@ -16,6 +16,7 @@ from tlkit.analysis.write_repaired_run import (
     stored_linear_weights,
     write_repaired_run,
 )
+from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.model_comparison import compare_models
@@ -36,7 +37,6 @@ from tlkit.runs.repair_groups import GroupedImages, Grouping
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import PATH, SPLIT, Samples
-from tlkit.stats.arrays import Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.worst_group import worst_rates
 

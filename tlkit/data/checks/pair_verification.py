@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.data.checks.registration import (
     COARSE,
     LEAST_SIDE,
@@ -27,8 +28,6 @@ from tlkit.data.checks.registration import (
     register,
     scaled_down,
 )
-
-Floats = npt.NDArray[np.float32]
 
 LEAST_DETAIL = 1.5
 """Pictures with a smaller standard deviation of their edges, of 255, are plain and are not compared."""
@@ -150,7 +149,7 @@ def in_pixels(
     return np.column_stack([linear, shift]).astype(np.float32)
 
 
-def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:
+def _agreement(ground: Floats32, template: Floats32, warp: Floats32) -> float:
     """Return the higher of the whole's correlation and the median block's; 0 where either is low."""
     size = (template.shape[1], template.shape[0])
     warped = np.asarray(cv2.warpAffine(ground, warp, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
@@ -176,12 +175,12 @@ def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:
     return max(whole, median) if whole >= LEAST_WHOLE and median >= LEAST_MEDIAN else 0.0
 
 
-def _correlation(a: Floats, b: Floats) -> float:
+def _correlation(a: Floats32, b: Floats32) -> float:
     a, b = a - a.mean(), b - b.mean()
     length = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / length if length > 1e-6 else 0.0
 
 
-def _edges(gray: Floats) -> Floats:
+def _edges(gray: Floats32) -> Floats32:
     """Return a difference of Gaussians, without noise and lighting."""
     return np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.8) - cv2.GaussianBlur(gray, (0, 0), 3.3))

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from tlkit.arrays import Floats32
 
 COARSE = 32
 """Longest side of the pictures, in pixels."""
@@ -46,11 +45,11 @@ class CoarseImage:
         pixels: (H, W), both at most 32.
     """
 
-    def __init__(self, pixels: Floats) -> None:
+    def __init__(self, pixels: Floats32) -> None:
         self.pixels = pixels
-        self._whole: dict[tuple[int, ...], list[Floats | None]] = {}
+        self._whole: dict[tuple[int, ...], list[Floats32 | None]] = {}
 
-    def whole(self, shape: tuple[int, ...]) -> list[Floats | None]:
+    def whole(self, shape: tuple[int, ...]) -> list[Floats32 | None]:
         """Return the picture in each of eight orientations, stretched to a shape; None for a plain one."""
         if shape not in self._whole:
             size = (shape[1], shape[0])
@@ -60,7 +59,7 @@ class CoarseImage:
         return self._whole[shape]
 
     @cached_property
-    def frames(self) -> list[tuple[int, Floats]]:
+    def frames(self) -> list[tuple[int, Floats32]]:
         """The picture scaled down by each of `SCALES`, upright (0) and mirrored (1), without plain and small ones."""
         scaled = (scaled_down(self.pixels, scale) for scale in SCALES)
         kept = (frame for frame in scaled if min(frame.shape) >= LEAST_SIDE and _unless_plain(frame) is not None)
@@ -72,7 +71,7 @@ def register(first: CoarseImage, second: CoarseImage) -> Placement:
     return max(_placements(first, second), key=lambda found: found.score)
 
 
-def flipped(pixels: Floats, turn: int) -> Floats:
+def flipped(pixels: Floats32, turn: int) -> Floats32:
     """Return a picture in one of eight orientations: bit 0 mirrors, bit 1 flips upside down, bit 2 transposes."""
     if turn & 1:
         pixels = pixels[:, ::-1]
@@ -81,7 +80,7 @@ def flipped(pixels: Floats, turn: int) -> Floats:
     return np.ascontiguousarray(pixels.T if turn & 4 else pixels)
 
 
-def scaled_down(pixels: Floats, scale: float) -> Floats:
+def scaled_down(pixels: Floats32, scale: float) -> Floats32:
     """Return a picture scaled down by area averaging."""
     height, width = (max(1, round(side * scale)) for side in pixels.shape)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)
@@ -97,7 +96,7 @@ def _placements(first: CoarseImage, second: CoarseImage) -> Iterator[Placement]:
                 yield _best_place(around, frame, inside=inside, turn=turn)
 
 
-def _best_place(around: Floats, frame: Floats | None, *, inside: bool, turn: int) -> Placement:
+def _best_place(around: Floats32, frame: Floats32 | None, *, inside: bool, turn: int) -> Placement:
     """Return where a frame correlates best with the picture around it; a plain frame (None) correlates with nothing."""
     if frame is None:
         return Placement(0.0, inside, turn, (0, 0), (around.shape[1], around.shape[0]))
@@ -105,5 +104,5 @@ def _best_place(around: Floats, frame: Floats | None, *, inside: bool, turn: int
     return Placement(float(score), inside, turn, (int(left), int(top)), (frame.shape[1], frame.shape[0]))
 
 
-def _unless_plain(pixels: Floats) -> Floats | None:
+def _unless_plain(pixels: Floats32) -> Floats32 | None:
     return None if cv2.meanStdDev(pixels)[1][0, 0] < LEAST_SPREAD else pixels  # a fifth of the time of NumPy's std
