@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.write_repaired_run import (
-    repaired_predictor,
-    require_free,
-    stored_linear_weights,
-    write_repaired_run,
-)
+from tlkit.analysis.repaired_run import create_repaired_run, repaired_predictor, require_free, stored_linear_weights
 from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
@@ -107,7 +102,7 @@ def repair(
     if candidate is None or candidate.linear is None or result.verdict == "FAIL":
         return _stored(run, result)
     result = replace(result, run=recipe.name)
-    write_repaired_run(
+    create_repaired_run(
         run,
         result,
         recipe=recipe,
