@@ -13,6 +13,7 @@ import pandas as pd
 from tlkit.analysis.drift_report import DriftReport, DriftTest, DriftVerdict, ForeignImage
 from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
 from tlkit.analysis.run_analyses import load_run_features
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, MIN_GROUP_SIZE
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, RunError, first_few
@@ -26,7 +27,6 @@ from tlkit.inference.extraction import Progress
 from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.connected_components import connected_components
 from tlkit.stats.corrections import holm

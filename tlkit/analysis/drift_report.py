@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlkit.analysis.drift_tables import drift_tables
+from tlkit.arrays import Floats
 from tlkit.errors import DataError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 

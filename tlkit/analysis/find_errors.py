@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tlkit.analysis.error_report import ClassErrors, ConfusedPair, ErrorReport
+from tlkit.arrays import Mask
 from tlkit.audit.error_examples import group_images
 from tlkit.choices import CONFIDENCE
 from tlkit.errors import DataError, PredictionsError, did_you_mean
@@ -12,7 +13,6 @@ from tlkit.evaluation.clustered_figures import clustered_rate, units_of
 from tlkit.predictions import Predictions
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run
-from tlkit.stats.arrays import Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson, wilson_bounds

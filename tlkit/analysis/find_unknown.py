@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.analysis.unknown_report import ForeignSet, GroupUnknown, ScoreThreshold, UnknownReport
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.intersections import membership_of
 from tlkit.choices import FALSE_ALARMS, OOD_SCORE, OodScoreName
 from tlkit.data.sources.given_images import GivenImages
@@ -30,7 +31,6 @@ from tlkit.models.network import Network
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
 from tlkit.samples import SPLITS, Samples
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.detection import detection
 from tlkit.stats.estimate import Estimate

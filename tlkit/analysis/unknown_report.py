@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlkit.analysis.unknown_tables import unknown_tables
+from tlkit.arrays import Floats
 from tlkit.choices import OodScoreName
 from tlkit.errors import DataError, refuse_newer
 from tlkit.features.ood.threshold import UnknownThreshold
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Floats
 from tlkit.stats.detection import Detection
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html

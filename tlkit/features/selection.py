@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import SEED
 from tlkit.features.ood.scores import neighbors, unit_length
-from tlkit.stats.arrays import Floats, Ints
 
 TYPICAL_NEIGHBORS = 20
 MOST_CLUSTERS = 500

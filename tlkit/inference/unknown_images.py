@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from tlkit.arrays import Floats, Mask
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import ModelError
 from tlkit.features.ood.store import UnknownDetector, load_detector
@@ -18,7 +19,6 @@ from tlkit.inference.predictor import Predictor
 from tlkit.models.network import Network, ScoredHead
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.runs import find_model
-from tlkit.stats.arrays import Floats, Mask
 
 ROWS = 4096
 """Batch size of features on their way through the head."""

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtri
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, CONFIDENCE, FOLDS, SEED
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe_bounds
 

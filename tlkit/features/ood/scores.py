@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax, logsumexp
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import SEED, OodScoreName
 from tlkit.errors import DataError, did_you_mean
-from tlkit.stats.arrays import Floats, Ints
 
 SCORES: tuple[OodScoreName, ...] = get_args(OodScoreName)
 ON_LOGITS: tuple[OodScoreName, ...] = ("msp", "energy")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of
 

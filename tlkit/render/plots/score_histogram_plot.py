@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tlkit.analysis.drift_report import DriftReport
     from tlkit.analysis.unknown_report import UnknownReport
-    from tlkit.stats.arrays import Floats
+    from tlkit.arrays import Floats
 
 BINS = 30
 STYLES = ("-", "--", "-.", ":")
