@@ -41,7 +41,10 @@ def advise(
         typer.Option(help="timm name, part or pattern of one, or NAME@WEIGHTS; repeat it. Default: all installed."),
     ] = None,
     max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 25e6.")] = None,
-    max_latency_ms: Annotated[float | None, typer.Option(help="Most milliseconds per image, on this machine.")] = None,
+    max_latency_ms: Annotated[
+        float | None,
+        typer.Option(help="Budget of milliseconds per image on this machine; slower ones are marked, not refused."),
+    ] = None,
     licence: Annotated[
         list[str] | None,
         typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
