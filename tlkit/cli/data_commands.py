@@ -142,7 +142,7 @@ def labels(
     from tlkit.render.report.dataset_pages import require_own_page
     from tlkit.runs.run import open_run
 
-    require_new(out)
+    require_new(out, what="list of labels")
     require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
     from tlkit.analysis.audit_labels import audit_labels

@@ -92,11 +92,13 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
+    from tlkit.audit.cell_suppression import require_export
     from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
     from tlkit.runs.gate_run import gate as judge
 
+    require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary)
     stated = {
         "by": by or None,
