@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
+from tlkit.cli.arguments import (
+    MOST,
+    AsJson,
+    GroupsFile,
+    PathColumn,
+    PredColumn,
+    RunOrFile,
+    SplitOption,
+    TrueColumn,
+    Verbatim,
+)
 from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
@@ -61,8 +71,10 @@ def audit(
     ] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
-    min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    max_intersection_order: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Most columns crossed with each other.")
+    ] = None,
+    min_group_size: Annotated[int | None, typer.Option(min=1, max=MOST, help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +85,8 @@ def audit(
     ] = None,
     positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Largest tolerated difference between a group and its complement.")
+        float | None,
+        typer.Option(min=0, max=1, help="Largest tolerated difference between a group and its complement."),
     ] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
     pair_by: Annotated[
@@ -81,7 +94,9 @@ def audit(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
-    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
+    min_cell_size: Annotated[
+        int, typer.Option(min=2, max=MOST, help="Cells of --export with fewer images are hidden.")
+    ] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",

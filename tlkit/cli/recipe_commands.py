@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
+from tlkit.cli.arguments import MOST, PASS_ON, AsJson, OverrideArguments, RecipePath
 from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
 from tlkit.tables import to_json
 
 app = typer.Typer(
     help="Check a recipe, plan it, show it whole, tune it, or print its JSON Schema.", no_args_is_help=True
 )
+
+MOST_STEPS = 100_000
 
 
 @app.command(context_settings=PASS_ON)
@@ -77,9 +79,12 @@ def tune(
     recipe: RecipePath,
     overrides: OverrideArguments = None,
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
-    steps: Annotated[int, typer.Option(min=10, help="Training steps over which the learning rate rises.")] = 100,
+    steps: Annotated[
+        int, typer.Option(min=10, max=MOST_STEPS, help="Training steps over which the learning rate rises.")
+    ] = 100,
     memory_mb: Annotated[
-        float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
+        float | None,
+        typer.Option("--memory-mb", min=1, max=MOST, help="Memory for --what batch on a CPU; default: 80 % of it."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the trials into this .svg file.")] = None,
     json: AsJson = False,
