@@ -111,6 +111,7 @@ def audit(
     from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.gate_run import gate as judge
 
     require_export(export, min_cell_size=min_cell_size)
@@ -127,14 +128,15 @@ def audit(
         "weights": weights,
     }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
+    joined = None if groups is None else read_joined(groups)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
     if gates is not None:
-        joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
+        more_groups = None if isinstance(judged, Predictions) else joined  # a file's table has them already
         verdicts = judge(
-            judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=result.settings
+            judged, gates, split=split, groups=more_groups, y_true=y_true, y_pred=y_pred, options=result.settings
         )
     if json:
         explained = redacted_explanation(behind, most=result.settings.max_half_width)
@@ -144,7 +146,7 @@ def audit(
         print_tables(result.tables())
         print_lines([""])
         print_tables(behind.tables())
-        print_evidence(judged, result, split=split, groups=groups)
+        print_evidence(judged, result, split=split, groups=joined)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -163,10 +165,12 @@ def compare(
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
     from tlkit.audit.redaction import redacted_comparison
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.compare_runs import compare_with, display_names
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    one, two = (open_run_or_file(given, split=split, groups=groups, **columns) for given in (first, second))
+    joined = None if groups is None else read_joined(groups)
+    one, two = (open_run_or_file(given, split=split, groups=joined, **columns) for given in (first, second))
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
         print_json(redacted_comparison(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.network import Network
+from tlkit.models.strategies.apply_phase import add_adapters_of_strategy
 from tlkit.models.strategies.plan_phases import plan_phases
 from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
@@ -89,9 +91,11 @@ def open_model(recipe: Recipe) -> OpenedModel:
         )
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     backbone = backbone_of(recipe)
-    if recipe.strategy.kind != "lora":  # which adds adapters first
-        network = Network(backbone.module, num_features=backbone.num_features, num_classes=2)
-        plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
+    adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy
+    module = copy.deepcopy(backbone.module) if adapted else backbone.module
+    network = Network(module, num_features=backbone.num_features, num_classes=2)
+    add_adapters_of_strategy(network, recipe.strategy, seed=recipe.seed)
+    plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
     return OpenedModel(backbone, device, precision)
 
 
