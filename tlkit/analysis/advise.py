@@ -20,6 +20,7 @@ from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
 from tlkit.choices import FOLDS, SEED
 from tlkit.data.checks.alike_table import alike_table
+from tlkit.data.checks.bursts import find_bursts
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -258,7 +259,8 @@ def _images(
         logger.info("%d images of val and test are not used.", len(samples) - len(train))
     checked = check_images(train, decode_options=decode_options)
     found = find_copies(checked.samples, checked.fingerprints, decode_options)
-    return train, None, alike_table(checked.samples, found)
+    bursts = find_bursts(checked.samples, checked.moments, checked.fingerprints)
+    return train, None, alike_table(checked.samples, found, bursts=bursts)
 
 
 def best_architecture(
