@@ -25,10 +25,12 @@ def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
     """Check a recipe, and report all its problems at once."""
     from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
+    from tlkit.recipe.table_paths import require_tables
     from tlkit.recipe.unusual_values import warn_of_unusual
 
     read = load_recipe(recipe, overrides or [])
     require_name(read.model.name)
+    require_tables(read)
     warn_of_unusual(read)
     print_lines([f"{recipe} is a valid recipe."])
 

@@ -80,8 +80,9 @@ def bound_images(
     largest = int(np.bincount(with_near)[with_near[[one for one, _ in near]]].max())
     if largest > MOST_ALIKE * n:
         logger.warning(
-            "Near duplicates and bursts join %d of %d images into one chain, more than a tenth: they do not bind images "
-            "to one fold, so out-of-fold figures may be too high. State data.group_by for images of one scene or burst.",
+            "Near duplicates and bursts join %d of %d images into one chain, more than a tenth: they do not bind "
+            "images to one fold, so out-of-fold figures may be too high. State data.group_by for images of one scene "
+            "or burst.",
             largest,
             n,
         )
