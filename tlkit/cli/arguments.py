@@ -40,7 +40,7 @@ ListColumns = Annotated[
     typer.Option("--column", help="Another name of a list's column, such as path=image or label=emotion; repeat it."),
 ]
 ListAnnotations = Annotated[
-    Annotations, typer.Option(help="majority = a list's rows are labels of several annotators, of which most count.")
+    Annotations, typer.Option(help="majority or soft = a list's rows are labels of several annotators.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 MOST = 1_000_000_000

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -28,6 +29,7 @@ from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_co
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import column_intersections
+from tlkit.samples import Samples
 from tlkit.training.launch import World, find_world
 
 logger = logging.getLogger(__name__)
@@ -151,6 +153,7 @@ def prepare(
     )
     if groups is not None:
         set_groups(classifier, groups)
+    use_soft_labels(classifier, data.samples.split("train"))
     if world.size > 1 and has_statistics and not keeps_statistics:
         logger.info(
             "Batch normalization is not synchronized: each process takes its statistics from its own %d images.",
@@ -198,6 +201,22 @@ def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
     """Set the group of each training image in the loss of a classifier."""
     assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
     classifier.loss.set_groups(groups)
+
+
+def use_soft_labels(classifier: Classifier, train: Samples) -> None:
+    """Let a classifier train on the shares of the annotators, where the training images have them."""
+    shares = train.label_shares
+    if shares is None:
+        return
+    classifier.soft = torch.from_numpy(shares)
+    split = (shares.max(axis=1) < 1).sum()
+    logger.info(
+        "Soft labels: the annotators of %d of %d training images disagree; their shares are the targets (the "
+        "majority's label has %.3g on average). Evaluation takes the majority's label.",
+        split,
+        len(train),
+        float(shares.max(axis=1).mean()),
+    )
 
 
 def _world(recipe: Recipe) -> World:
