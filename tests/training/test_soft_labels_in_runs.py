@@ -1,4 +1,4 @@
-"""`data.annotations: soft`: shares of the annotators as targets, also of cached features; labels stay the majority's."""
+"""`data.annotations: soft`: shares of the annotators are the targets; evaluation takes the majority's label."""
 
 from __future__ import annotations
 
