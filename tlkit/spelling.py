@@ -131,7 +131,7 @@ def unify(
 def _replaced(column: pd.Series[str], value_of: Mapping[str, str]) -> pd.Series[str]:
     """Return a column with each text replaced; for short columns faster than `Series.map`, which builds an index."""
     cells = [value_of.get(cell, cell) for cell in column.tolist()]  # what is missing stays as it is
-    return pd.Series(pd.array(cells, dtype=column.dtype), index=column.index, name=column.name)
+    return pd.Series(cells, index=column.index, name=column.name).astype(column.dtype)
 
 
 def warn_of_lookalikes(values: Iterable[str], *, what: str, hint: Callable[[tuple[str, ...]], str]) -> None:

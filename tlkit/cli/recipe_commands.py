@@ -141,6 +141,7 @@ def example(
 ) -> None:
     """List the example recipes, or print one; its leading comment says what it attains, on what."""
     from tlkit.disk import write_text
+    from tlkit.output_files import require_writable
     from tlkit.recipe.example_recipes import example_recipes, read_example, summary_of_example
     from tlkit.tables import Column, Table
 
@@ -155,5 +156,7 @@ def example(
         return
     if out.exists():
         raise RecipeError(f"{out} exists. State another --out, or delete it.")
+    require_writable({"--out": out})
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, text)
     print_lines([f"Wrote {out}. Check it: tlkit recipe check {out}"])
