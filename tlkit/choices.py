@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Annotations = Literal["one", "majority"]
+Annotations = Literal["one", "majority", "soft"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tlkit.cli.app import app
 from tlkit.errors import TlkitError
+from tlkit.predictions import joined_tables
 
 
 @pytest.fixture
@@ -121,3 +122,16 @@ def test_evaluate_prints_twenty_classes_and_allows_for_clusters(tmp_path, csv):
     assert len(stored["per_class"]) == 100 and len(stored["confusion_cells"]) == 150
     clustered = CliRunner().invoke(app, ["-q", "evaluate", str(csv), "--cluster-by", "burst"])
     assert clustered.exit_code == 0 and says(clustered.stdout, "80 clusters of burst")
+
+
+def test_the_file_of_groups_is_read_once(csv, tmp_path, monkeypatch):
+    groups, gates, seen = tmp_path / "groups.csv", tmp_path / "gates.yaml", []
+    table = pd.read_csv(csv, dtype=str)
+    table[["path"]].assign(shift=["day", "night"] * 200).to_csv(groups, index=False)
+    gates.write_text("gates_version: 1\nlimits: [{by: shift, at_least: 0.01}]\n")
+    read = joined_tables.read_csv_table
+    monkeypatch.setattr(joined_tables, "read_csv_table", lambda file: seen.append(file) or read(file))
+    assert "shift" in audit(csv, "--groups", groups, "--by", "shift", "--gate", gates) and seen == [groups]
+    seen.clear()
+    compared = CliRunner().invoke(app, ["compare", str(csv), str(csv), "--groups", str(groups), "--by", "shift"])
+    assert (compared.exit_code, seen) == (0, [groups]), compared.output

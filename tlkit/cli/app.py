@@ -84,6 +84,7 @@ def message_of(error: OSError) -> str:
         (errno.EISDIR,): "Name a file in it.",
         (errno.ENOTDIR, errno.EEXIST): "A part of the path is a file, where a folder is needed. Name another place.",
         (errno.ENAMETOOLONG,): "Use a shorter name.",
+        (errno.ENOENT,): "Check the path, or name another place.",
         DISK_FULL_ERRNOS: "Free some space, or name another place.",
     }
     remedy = next((text for numbers, text in remedies.items() if error.errno in numbers), "")

@@ -40,9 +40,14 @@ ListColumns = Annotated[
     typer.Option("--column", help="Another name of a list's column, such as path=image or label=emotion; repeat it."),
 ]
 ListAnnotations = Annotated[
-    Annotations, typer.Option(help="majority = a list's rows are labels of several annotators, of which most count.")
+    Annotations, typer.Option(help="majority or soft = a list's rows are labels of several annotators.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]
+MOST = 1_000_000_000
+"""Largest count that an option takes, as in recipes."""
+MOST_SEED = 2**32 - 1
+MOST_REPEATS = 1000
+"""Most folds, repetitions and clusters, each of which takes a fit."""
+FoldsOption = Annotated[int, typer.Option(min=2, max=MOST_REPEATS, help="Folds of the cross-validation.")]
 OverwriteRun = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

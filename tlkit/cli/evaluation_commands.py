@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
+from tlkit.cli.arguments import (
+    MOST,
+    AsJson,
+    GroupsFile,
+    PathColumn,
+    PredColumn,
+    RunOrFile,
+    SplitOption,
+    TrueColumn,
+    Verbatim,
+)
 from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
@@ -61,8 +71,10 @@ def audit(
     ] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
-    min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    max_intersection_order: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Most columns crossed with each other.")
+    ] = None,
+    min_group_size: Annotated[int | None, typer.Option(min=1, max=MOST, help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +85,8 @@ def audit(
     ] = None,
     positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Largest tolerated difference between a group and its complement.")
+        float | None,
+        typer.Option(min=0, max=1, help="Largest tolerated difference between a group and its complement."),
     ] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
     pair_by: Annotated[
@@ -81,7 +94,9 @@ def audit(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
-    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
+    min_cell_size: Annotated[
+        int, typer.Option(min=2, max=MOST, help="Cells of --export with fewer images are hidden.")
+    ] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
@@ -92,11 +107,14 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
+    from tlkit.audit.cell_suppression import require_export
     from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.gate_run import gate as judge
 
+    require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary)
     stated = {
         "by": by or None,
@@ -110,14 +128,15 @@ def audit(
         "weights": weights,
     }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
+    joined = None if groups is None else read_joined(groups)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
     if gates is not None:
-        joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
+        more_groups = None if isinstance(judged, Predictions) else joined  # a file's table has them already
         verdicts = judge(
-            judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=result.settings
+            judged, gates, split=split, groups=more_groups, y_true=y_true, y_pred=y_pred, options=result.settings
         )
     if json:
         explained = redacted_explanation(behind, most=result.settings.max_half_width)
@@ -127,7 +146,7 @@ def audit(
         print_tables(result.tables())
         print_lines([""])
         print_tables(behind.tables())
-        print_evidence(judged, result, split=split, groups=groups)
+        print_evidence(judged, result, split=split, groups=joined)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -146,10 +165,12 @@ def compare(
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
     from tlkit.audit.redaction import redacted_comparison
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.compare_runs import compare_with, display_names
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    one, two = (open_run_or_file(given, split=split, groups=groups, **columns) for given in (first, second))
+    joined = None if groups is None else read_joined(groups)
+    one, two = (open_run_or_file(given, split=split, groups=joined, **columns) for given in (first, second))
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
         print_json(redacted_comparison(result))

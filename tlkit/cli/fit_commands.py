@@ -10,7 +10,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
-from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
+from tlkit.cli.output import check_progress, print_run, require_predictions_file, require_run_first, write_predictions
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 
 
@@ -59,7 +59,7 @@ def predict(
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 
-    require_suffix(out)
+    require_predictions_file(out)
     require_run_first(run, paths)
     folder = find_model(run)
     if unknown:

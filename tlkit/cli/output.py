@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tlkit.disk import writing
+from tlkit.disk import write_text
 from tlkit.errors import DataError, PredictionsError, RunError
+from tlkit.output_files import require_writable
 from tlkit.tables import Column, Table, to_lines
 from tlkit.tables.text import printable
 
@@ -104,16 +105,18 @@ def judged_on(run: Run, split: str) -> str:
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}{trained}"
 
 
-def require_suffix(out: Path | None) -> None:
-    """Check the suffix of an output file of predictions.
+def require_predictions_file(out: Path | None) -> None:
+    """Check the suffix of an output file of predictions, and that it can be written.
 
     Raises:
         PredictionsError: the suffix is unknown.
+        DataError: the file cannot be written.
     """
     if out is not None and out.suffix.lower() not in OUT_SUFFIXES:
         raise PredictionsError(
             f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
         )
+    require_writable({"--out": out})
 
 
 def require_run_first(run: Path, paths: Sequence[Path]) -> None:
@@ -129,14 +132,15 @@ def require_run_first(run: Path, paths: Sequence[Path]) -> None:
         raise RunError(f"{run} is not a run of tlkit, but {real} is. Name the run first: tlkit predict {real} {run}.")
 
 
-def require_svg(plot: Path | None) -> None:
-    """Check the suffix of a plot's file.
+def require_svg(plot: Path | None, *, option: str = "--plot") -> None:
+    """Check the suffix of a plot's file, and that it can be written.
 
     Raises:
-        DataError: it is not .svg.
+        DataError: it is not .svg, or cannot be written.
     """
     if plot is not None and plot.suffix.lower() != ".svg":
-        raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
+        raise DataError(f"{option} is {plot}. Use a file that ends in .svg.")
+    require_writable({option: plot})
 
 
 def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
@@ -144,8 +148,7 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
-    with writing(plot):
-        plot.write_text(to_svg(draw), encoding="utf-8")
+    write_text(plot, to_svg(draw))
 
 
 def write_predictions(predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable]) -> None:
@@ -166,8 +169,7 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
         write_csv(out, table, verbatim=["path"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
-        with writing(out):
-            out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))
     print_lines([str(out)])
 
 

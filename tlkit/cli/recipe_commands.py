@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
+from tlkit.cli.arguments import MOST, PASS_ON, AsJson, OverrideArguments, RecipePath
 from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
 from tlkit.errors import RecipeError
 from tlkit.tables import to_json
@@ -18,16 +18,20 @@ app = typer.Typer(
     help="Check, plan, show or tune a recipe; print an example, or the JSON Schema.", no_args_is_help=True
 )
 
+MOST_STEPS = 100_000
+
 
 @app.command(context_settings=PASS_ON)
 def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
     """Check a recipe, and report all its problems at once."""
     from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
+    from tlkit.recipe.table_paths import require_tables
     from tlkit.recipe.unusual_values import warn_of_unusual
 
     read = load_recipe(recipe, overrides or [])
     require_name(read.model.name)
+    require_tables(read)
     warn_of_unusual(read)
     print_lines([f"{recipe} is a valid recipe."])
 
@@ -78,9 +82,12 @@ def tune(
     recipe: RecipePath,
     overrides: OverrideArguments = None,
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
-    steps: Annotated[int, typer.Option(min=10, help="Training steps over which the learning rate rises.")] = 100,
+    steps: Annotated[
+        int, typer.Option(min=10, max=MOST_STEPS, help="Training steps over which the learning rate rises.")
+    ] = 100,
     memory_mb: Annotated[
-        float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
+        float | None,
+        typer.Option("--memory-mb", min=1, max=MOST, help="Memory for --what batch on a CPU; default: 80 % of it."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the trials into this .svg file.")] = None,
     json: AsJson = False,
@@ -134,6 +141,7 @@ def example(
 ) -> None:
     """List the example recipes, or print one; its leading comment says what it attains, on what."""
     from tlkit.disk import write_text
+    from tlkit.output_files import require_writable
     from tlkit.recipe.example_recipes import example_recipes, read_example, summary_of_example
     from tlkit.tables import Column, Table
 
@@ -148,5 +156,7 @@ def example(
         return
     if out.exists():
         raise RecipeError(f"{out} exists. State another --out, or delete it.")
+    require_writable({"--out": out})
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, text)
     print_lines([f"Wrote {out}. Check it: tlkit recipe check {out}"])

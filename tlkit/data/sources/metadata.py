@@ -13,14 +13,14 @@ from tlkit.data.sources.entries import Entries, Entry
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError, first_few
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
+from tlkit.samples import PATH, RESERVED_COLUMNS, VOTES, Samples
 from tlkit.spelling import match_paths, path_key
 
 logger = logging.getLogger(__name__)
 
 MOST_VALUES = 50
 """A column with more different values looks like an identifier or a measurement."""
-TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
+TAKEN = (*RESERVED_COLUMNS, VOTES, "y_true", "y_pred", "index")
 """Names that a group column cannot have, because tlkit's own tables use them."""
 
 
