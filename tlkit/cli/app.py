@@ -19,6 +19,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.run_commands import runs, show
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(context_settings=PASS_ON)(fit)
-for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+for command in (predict, runs, show, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
     app.command()(command)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")

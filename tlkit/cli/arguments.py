@@ -46,3 +46,6 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]
 OverwriteRun = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Details = Annotated[
+    bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")
+]

@@ -45,7 +45,7 @@ def choose_num_workers(
             why = f"none for so few images ({images}), since worker processes take longer to start than they save"
         else:
             why = "none, since there is only one core for workers and training"
-        logger.log(level, "num_workers is auto: %s.", why)
+        logger.debug("%s (data.num_workers is auto; a number changes it).", why)
         return chosen
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise DataError(f"num_workers is {num_workers!r}. Use 'auto' or a number from 0.")

@@ -70,15 +70,17 @@ def warn_of_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: p
                 like[splits[row]].setdefault(paths[row], paths[other])
     for split, found in like.items():
         if found:
+            named = [f"{path} as {other}" for path, other in sorted(found.items())]
             logger.warning(
-                "Near duplicates: %d of %d %s images look like an image of an earlier split, but are no copies: %s. "
-                "They are not counted as leaks. Look at them: tlkit data doctor; where they show one scene, state "
+                "Near duplicates: %d of %d %s images look much like one of an earlier split, such as %s. If they show one "
+                "scene, the accuracy is too high: look with `tlkit data doctor`, and name what they share in "
                 "data.group_by.",
                 len(found),
                 counts[split],
                 split,
-                first_few([f"{path} as {other}" for path, other in sorted(found.items())]),
+                named[0],
             )
+            logger.debug("Near duplicates of %s: %s.", split, "; ".join(named))
 
 
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
