@@ -87,7 +87,7 @@ def _column_text(audit: Audit, table: GroupTable) -> str:
         return "There are no two groups to compare."
     if not failing:
         return _undecided_or_passed(audit, rows)
-    found = []
+    found: list[str] = []
     for side, word in (("below the rest", "less"), ("above the rest", "more")):
         here = sorted((row for row in failing if row.direction == side), key=_size, reverse=True)
         for row in here[:MOST_NAMED]:

@@ -16,6 +16,7 @@ from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
 from tlkit.cli.fit_commands import fit, predict
+from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
@@ -31,7 +32,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(context_settings=PASS_ON)(fit)
-for command in (predict, runs, show, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+for command in (
+    init,
+    predict,
+    runs,
+    show,
+    evaluate,
+    audit,
+    compare,
+    advise,
+    slices,
+    repair,
+    learning_curve,
+    report,
+    card,
+    models,
+):
     app.command()(command)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -124,11 +125,14 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         print(line)
 
 
-def print_paragraphs(texts: Iterable[str]) -> None:
-    """Print sentences, each wrapped to the width of the terminal."""
-    shown = (Paragraph("", text) for text in texts)
-    for line in paragraph_lines(shown, width=terminal_width(sys.stdout)):
-        print(line)
+def print_paragraphs(texts: Iterable[str | Paragraph]) -> None:
+    """Print sentences and labelled paragraphs, each wrapped to the width of the terminal."""
+    for labelled, some in groupby(texts, key=lambda text: isinstance(text, Paragraph)):
+        shown = [text if isinstance(text, Paragraph) else Paragraph("", text) for text in some]
+        if labelled:
+            print()
+        for line in paragraph_lines(shown, width=terminal_width(sys.stdout), colored=uses_color(sys.stdout)):
+            print(line)
 
 
 def print_verdicts(verdicts: tuple[PlainVerdict, ...]) -> None:

@@ -11,9 +11,7 @@ from tlkit.cli.arguments import AsJson, Details, RunPath
 from tlkit.cli.output import print_json, print_result, print_run, wants_details
 
 
-def runs(
-    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), json: AsJson = False
-) -> None:
+def runs(folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), json: AsJson = False) -> None:
     """List runs with their accuracy, worst verdict, model, strategy, state and date; newest first."""
     from tlkit.runs.run_summary import list_runs
 

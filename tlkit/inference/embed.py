@@ -149,7 +149,9 @@ def _embed(
                 files = make(files, entry, maker, pixels, progress=progress)
             missing = entry.missing(files.keys(maker.made_by))
         else:
-            logger.debug("All %d images have cached features (%s, %s).", len(files), backbone.name, entry.made_by.engine)
+            logger.debug(
+                "All %d images have cached features (%s, %s).", len(files), backbone.name, entry.made_by.engine
+            )
         if len(missing) == len(files):
             raise DataError(f"None of the {len(files)} images can be read; the log names them with the reasons.")
         if missing:

@@ -42,7 +42,7 @@ def next_step(run: Run, evaluation: Evaluation, audit: Audit | None) -> NextStep
     if evaluation.trained_on:
         return NextStep(
             f"tlkit fit {path}/recipe.yaml data.test=0.2 --overwrite",
-            "holds out a fifth of the images, since figures on images that it was trained on say nothing about new ones.",
+            "holds out a fifth of the images: figures on images that it was trained on say nothing about new ones.",
         )
     if evaluation.without_leaks is not None:
         return NextStep(f"tlkit data leaks {path}", "lists the images that are also in an earlier split.")
@@ -78,9 +78,9 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
                 f"tlkit repair {path} --by {shlex.quote(table.by)}",
                 f"tries other heads for the same backbone that serve {row.name} better.",
             )
-        return NextStep(f"tlkit audit {path}", f"lists the images of {row.name} that it gets wrong.")
+        return NextStep(f"tlkit audit {path} --details", f"lists the images of {row.name} that it gets wrong.")
     if audit.verdict == "FAIL":
-        return NextStep(f"tlkit audit {path}", "shows each group with its images, interval and test.")
+        return NextStep(f"tlkit audit {path} --details", "shows each group with its interval, its test and images.")
     if audit.verdict == "PASS":
         return NextStep(f"tlkit predict {path} IMAGES --out predictions.csv", "predicts images of your own.")
     rows = [row for table in audit.group_tables for row in table.rows if row.images_needed is not None]

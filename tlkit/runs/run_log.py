@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tlkit.tables import Table, to_lines
+from tlkit.tables import to_lines
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+    from tlkit.evaluation import Evaluation
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -35,8 +41,9 @@ class RunLog(logging.Handler):
         """Write one record, or keep it until there is a file."""
         self._write(self.format(record))
 
-    def add_tables(self, tables: Iterable[Table]) -> None:
-        """Write tables."""
+    def add_results(self, evaluation: Evaluation, audit: Audit | None) -> None:
+        """Write every table of an evaluation and of an audit."""
+        tables = (*evaluation.tables(), *(audit.tables() if audit is not None else ()))
         self._write("\n" + "\n".join(to_lines(tables)) + "\n")
 
     def _write(self, text: str) -> None:
@@ -48,6 +55,21 @@ class RunLog(logging.Handler):
                 file.write(text + "\n")
         except OSError:  # a full disk or a deleted folder is reported by what writes the run
             return
+
+
+@dataclass(frozen=True)
+class FitDisplay:
+    """Where a fit tells what it does.
+
+    Attributes:
+        log: the run's log.
+        progress: whether progress bars of the training are drawn on stderr.
+        on_features: called with (images done, images in all) while features are computed.
+    """
+
+    log: RunLog
+    progress: bool = False
+    on_features: Callable[[int, int], None] | None = None
 
 
 @contextmanager

@@ -59,15 +59,17 @@ def cached_features(
         logger.info("features.engine is auto: the run continues with %s, which it started with.", options.engine)
     if recipe.features.views:
         logger.info(
-            "The backbone runs once for each of %d augmented views of an image (features.views): fast, on kept features.",
+            "The backbone runs once for each of %d augmented views of an image, which are kept (features.views).",
             recipe.features.views,
         )
     else:
         logger.info(
-            "Each image passes through the backbone once, and what it gives is kept: fast, since the backbone is frozen "
-            "and no image is augmented (strategy, augment)."
+            "Each image passes through the backbone once, and its features are kept, since the backbone is frozen and "
+            "no image is augmented (recipe keys: strategy, augment)."
         )
-    return features_for(recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options, progress=progress)
+    return features_for(
+        recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options, progress=progress
+    )
 
 
 def why_pixels(recipe: Recipe) -> str | None:

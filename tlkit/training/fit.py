@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.errors import RunError
 from tlkit.process_state import preserved_process_state
 from tlkit.recipe import Recipe, load_recipe
-from tlkit.runs.run_log import RunLog, collected_log
+from tlkit.runs.run_log import FitDisplay, RunLog, collected_log
 from tlkit.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
 
 if TYPE_CHECKING:
@@ -123,9 +123,8 @@ def _fit_at(
         from tlkit.training.run_training import run_training  # imports torch
 
         embedding = None if on_step is None else partial(on_step, "computing features")
-        run = run_training(
-            recipe, path, dataset, model=model, log=log, resume=resume, progress=progress, on_features=embedding
-        )
+        shown = FitDisplay(log, progress, embedding)
+        run = run_training(recipe, path, dataset, model=model, resume=resume, shown=shown)
         if resume:
             delete_replaced_run(path)
         return run
@@ -136,5 +135,7 @@ def _say_what_begins(path: Path, recipe: Recipe) -> None:
     section = recipe.data
     source = section.manifest or section.shards or section.root
     images = source if isinstance(source, str) else ", ".join(source)
-    trains = "only its new classifier trains" if recipe.strategy.kind == "frozen" else f"strategy {recipe.strategy.kind}"
+    trains = (
+        "only its new classifier trains" if recipe.strategy.kind == "frozen" else f"strategy {recipe.strategy.kind}"
+    )
     logger.info("%s: %s on the images of %s; %s (recipe key: strategy).", path, recipe.model.name, images, trains)

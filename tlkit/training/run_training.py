@@ -8,7 +8,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,6 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
-from tlkit.evaluation.evaluation_tables import evaluation_tables
 from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
@@ -43,13 +42,12 @@ from tlkit.runs import RunDirectory, store_judgements
 from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
-from tlkit.runs.run_log import RunLog
+from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of
 from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
-from tlkit.tables import Table
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop
@@ -103,21 +101,9 @@ class Judged:
     audit: Audit | None
     explanation: Explanation | None = None
 
-    def tables(self) -> tuple[Table, ...]:
-        """Return the tables of the evaluation and of the audit."""
-        return (*evaluation_tables(self.evaluation), *(self.audit.tables() if self.audit is not None else ()))
-
 
 def run_training(
-    recipe: Recipe,
-    path: Path,
-    dataset: LoadedDataset,
-    *,
-    model: OpenedModel | None,
-    log: RunLog,
-    resume: bool,
-    progress: bool,
-    on_features: Callable[[int, int], None] | None = None,
+    recipe: Recipe, path: Path, dataset: LoadedDataset, *, model: OpenedModel | None, resume: bool, shown: FitDisplay
 ) -> Run:
     """Run a recipe on its dataset in a new run directory, or in one that is resumed, and return the run.
 
@@ -132,27 +118,18 @@ def run_training(
     prepared, stop = prepare(recipe, dataset=dataset, model=model), GracefulStop()
     with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
-        log.open(directory.log)
+        shown.log.open(directory.log)
         if resume:
             require_same_processes(directory, prepared)
         with _status_recorded(directory):
-            outcome = _run_steps(
-                directory, prepared, stop, log=log, resume=resume, progress=progress, on_features=on_features
-            )
+            outcome = _run_steps(directory, prepared, stop, resume=resume, shown=shown)
         directory.set_status(outcome)
     stop.pass_on()
     return Run(directory)
 
 
 def _run_steps(
-    directory: RunDirectory,
-    prepared: Prepared,
-    stop: GracefulStop,
-    *,
-    log: RunLog,
-    resume: bool,
-    progress: bool,
-    on_features: Callable[[int, int], None] | None,
+    directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, shown: FitDisplay
 ) -> Outcome:
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
@@ -160,9 +137,7 @@ def _run_steps(
     inputs = _known_inputs(prepared, before=directory.read_environment() if resumed else None)
     _write_inputs(directory, prepared, inputs)
 
-    features = cached_features(
-        prepared, resumed_engine=inputs.environment.get("features"), progress=on_features
-    )
+    features = cached_features(prepared, resumed_engine=inputs.environment.get("features"), progress=shown.on_features)
     if features is not None:
         inputs = _with_features(inputs, prepared, features)
         directory.write_json(directory.environment, inputs.environment)
@@ -170,7 +145,7 @@ def _run_steps(
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
         track_data(tracker, inputs.environment)
-        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
+        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         store_model(directory.model, trained.network, trained.card, trained.head)
@@ -187,7 +162,7 @@ def _run_steps(
         warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
-        log.add_tables(judged[0].tables())
+        shown.log.add_results(judged[0].evaluation, judged[0].audit)
         _warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
             track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)

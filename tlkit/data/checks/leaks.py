@@ -72,8 +72,8 @@ def warn_of_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: p
         if found:
             named = [f"{path} as {other}" for path, other in sorted(found.items())]
             logger.warning(
-                "Near duplicates: %d of %d %s images look much like one of an earlier split, such as %s. If they show one "
-                "scene, the accuracy is too high: look with `tlkit data doctor`, and name what they share in "
+                "Near duplicates: %d of %d %s images look much like one of an earlier split, such as %s. If they show "
+                "one scene, the accuracy is too high: look with `tlkit data doctor`, and name what they share in "
                 "data.group_by.",
                 len(found),
                 counts[split],

@@ -120,7 +120,7 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
     for split, share in shares.items():
         moved = int((splits == split).sum())
         logger.info(
-            "There is no %s folder or list: %d of %d images are held out for it (%g %%, %s; data.%s changes the share).",
+            "There is no %s split: %d of %d images are held out for it (%g %%, %s; data.%s changes the share).",
             split,
             moved,
             len(pool),
