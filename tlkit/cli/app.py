@@ -13,6 +13,7 @@ import typer
 from tlkit.cli import data_commands, feature_commands, recipe_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
+from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
 from tlkit.cli.fit_commands import fit, predict
@@ -27,7 +28,6 @@ app = typer.Typer(
     name="tlkit",
     help="Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,6 +47,7 @@ for command in (
     report,
     card,
     models,
+    completion,
 ):
     app.command()(command)
 app.command("doctor-env")(doctor_env)
@@ -111,7 +112,7 @@ def main() -> None:
 
     open_missing_streams()
     try:
-        app()
+        app(prog_name=PROGRAM)
     except SystemExit as end:  # every command ends so; click gives 1 to a broken pipe, which would mean a failed gate
         flush_stdout()
         sys.exit(READER_GONE if isinstance(end.__context__, BrokenPipeError) else end.code)

@@ -81,10 +81,13 @@ def plan(
 
 @app.command(context_settings=PASS_ON)
 def show(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
-    """Print the resolved recipe: every key, with its value or default."""
-    from tlkit.recipe import dump_recipe, load_recipe
+    """Print the resolved recipe: every key, with its value or default.
 
-    print_lines([dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
+    Editors complete and check it with `recipe.schema.json` beside it: tlkit recipe schema > recipe.schema.json
+    """
+    from tlkit.recipe import SCHEMA_LINE, dump_recipe, load_recipe
+
+    print_lines([SCHEMA_LINE, dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
 
 
 @app.command(context_settings=PASS_ON)

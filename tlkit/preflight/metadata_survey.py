@@ -81,7 +81,7 @@ def survey_metadata(samples: Samples, root: Path) -> MetadataSurvey:
     best, others = MetadataSurvey(), []
     for file in sorted(path for kind in ("*.csv", "*.parquet") for path in root.glob(kind) if path.is_file()):
         try:
-            found = _survey(samples, root, file)
+            found = _survey(samples, file)
         except TlkitError as error:
             others.append((file.name, error.problems[0]))
             continue
@@ -94,7 +94,7 @@ def survey_metadata(samples: Samples, root: Path) -> MetadataSurvey:
     return MetadataSurvey(best.file, best.path_column, best.matched, best.columns, tuple(others))
 
 
-def _survey(samples: Samples, root: Path, file: Path) -> MetadataSurvey:
+def _survey(samples: Samples, file: Path) -> MetadataSurvey:
     """Return what one file holds.
 
     Raises:
