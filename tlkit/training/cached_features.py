@@ -59,13 +59,13 @@ def cached_features(
         logger.info("features.engine is auto: the run continues with %s, which it started with.", options.engine)
     if recipe.features.views:
         logger.info(
-            "The backbone runs once for each of %d augmented views of an image, which are kept (features.views).",
+            "The head trains on cached features of %d augmented views of every image (recipe key: features.views).",
             recipe.features.views,
         )
     else:
         logger.info(
-            "Each image passes through the backbone once, and its features are kept, since the backbone is frozen and "
-            "no image is augmented (recipe keys: strategy, augment)."
+            "The head trains on cached features: each image passes through the backbone once, since it is frozen and no "
+            "image is augmented (recipe keys: strategy, augment)."
         )
     return features_for(
         recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options, progress=progress

@@ -79,7 +79,7 @@ def test_known_leaks_are_not_compared_again(planted, monkeypatch):
 
 def test_similar_pictures_throughout_a_dataset_are_no_copies(tmp_path, caplog):
     """Scans of one form with a little handwriting: at a fixed threshold all would be copies."""
-    caplog.set_level("INFO", "tlkit")
+    caplog.set_level("DEBUG", "tlkit")
     page = np.asarray(scene(0).resize((96, 96)))
     scans = []
     for seed in range(40):
@@ -95,7 +95,7 @@ def test_similar_pictures_throughout_a_dataset_are_no_copies(tmp_path, caplog):
 
 
 def test_very_many_images_are_not_compared(planted, monkeypatch, caplog):
-    caplog.set_level("INFO", "tlkit")
+    caplog.set_level("DEBUG", "tlkit")
     monkeypatch.setattr(near_duplicates, "MOST_COMPARED", 10)
     samples, x = planted
     assert find_near_duplicates(samples, x, np.arange(32), known=NOTHING) is NOTHING
