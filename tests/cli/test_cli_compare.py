@@ -37,7 +37,9 @@ def test_columns_of_files_with_one_name_get_different_names(run, two_files):
     done = run("compare", "a/old.csv", "b/old.csv", "--details")
     assert re.search(r"^by .* a/old.csv +b/old.csv ", done.stdout, re.MULTILINE)
     done = run("compare", "old.csv", two_files / "old.csv", "--details")
-    assert re.search(r"^by .* old +old \(again\) .* only old right +only old \(again\) right ", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^by .* old +old \(again\) .* only old right +only old \(again\) right ", done.stdout, re.MULTILINE
+    )
     assert done.stderr == saying("old.csv", "itself")
 
 
