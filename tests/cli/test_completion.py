@@ -50,7 +50,8 @@ def test_the_script_of_each_shell_is_one_that_it_reads(shell, tmp_path):
 
 def test_completing_loads_no_torch(tmp_path):
     code = (
-        "import sys\nfrom tlkit.cli.completion import *\ncomplete_run('a'), complete_override('train'), complete_model('r')\n"
+        "import sys\nfrom tlkit.cli.completion import *\n"
+        "complete_run('a'), complete_override('train'), complete_model('r')\n"
         "print(sorted({'torch', 'timm', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run(

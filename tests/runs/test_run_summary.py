@@ -70,7 +70,7 @@ def test_runs_are_listed_newest_first_with_state_and_damage(run):
     (folder / "broken" / "audit.json").write_text("{")
     (folder / "other").mkdir()
     found = list_runs(folder)
-    assert [one.name for one in found.runs][0] == "dead"
+    assert found.runs[0].name == "dead"
     by_name = {one.name: one for one in found.runs}
     assert set(by_name) == {"tiny", "dead", "broken"}
     assert by_name["tiny"].accuracy == run.evaluation().accuracy

@@ -91,7 +91,7 @@ def test_similar_pictures_throughout_a_dataset_are_no_copies(tmp_path, caplog):
     x = features_of([*range(40), 7])
     found = find_near_duplicates(samples, x, np.arange(41), known=NOTHING)
     assert found is NOTHING
-    assert re.search(r"match like copies \((0\.9\d|1\.00)\)", caplog.messages[-1])
+    assert re.search(r"as alike as those of copies \(correlation (0\.9\d|1\.00)\)", caplog.messages[-1])
 
 
 def test_very_many_images_are_not_compared(planted, monkeypatch, caplog):
