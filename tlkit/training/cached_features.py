@@ -64,8 +64,8 @@ def cached_features(
         )
     else:
         logger.info(
-            "The head trains on cached features: each image passes through the backbone once, since it is frozen and no "
-            "image is augmented (recipe keys: strategy, augment)."
+            "The head trains on cached features: each image passes through the backbone once, since it is frozen and "
+            "no image is augmented (recipe keys: strategy, augment)."
         )
     return features_for(
         recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options, progress=progress

@@ -95,11 +95,14 @@ def _fit_at(
     """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
-    from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
-    from tlkit.training.load_with_model import load_with_model
 
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
+    _say_what_begins(path, recipe)
+    # after the first line, since these load pandas and Pillow, which take a second
+    from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
+    from tlkit.training.load_with_model import load_with_model
+
     with write_lock(path):
         restore_replaced_run(path)
         if not resume:
@@ -113,7 +116,6 @@ def _fit_at(
             from tlkit.runs.run import Run
 
             return Run(RunDirectory.open(path))
-        _say_what_begins(path, recipe)
         # keep thumbnails: add_feature_leaks needs them if features are cached
         on_check = None if on_step is None else partial(on_step, "checking images")
         dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
