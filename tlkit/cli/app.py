@@ -22,6 +22,7 @@ from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.run_commands import runs, show
+from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -50,6 +51,8 @@ for command in (
     completion,
 ):
     app.command()(command)
+for question in (errors, unknown, drift, label_next):
+    app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")
