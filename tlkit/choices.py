@@ -13,6 +13,7 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 TrackerKind = Literal["none", "wandb"]
 TrackerMode = Literal["auto", "offline", "online"]

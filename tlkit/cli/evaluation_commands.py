@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import MIN_CELL_SIZE, MetricSet
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
 from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
@@ -27,6 +27,10 @@ def evaluate(
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights, in a file.")] = None,
+    metrics: Annotated[
+        MetricSet, typer.Option(help="headline, or all: also MCC, kappa, AUROC, average precision, Brier score …")
+    ] = "headline",
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
@@ -37,17 +41,22 @@ def evaluate(
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        result = evaluate_predictions(judged, cluster_by=cluster_by)
-    elif cluster_by is None:
+        # JSON always holds all metrics.
+        computed: MetricSet = "all" if json else metrics
+        result = evaluate_predictions(judged, cluster_by=cluster_by, weights=weights, metrics=computed)
+    elif cluster_by is None and weights is None:
         result = judged.evaluate(split)
     else:
+        given = f"--weights {weights}" if cluster_by is None else f"--cluster-by {cluster_by}"
         raise PredictionsError(
-            f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
-            "recipe's audit.cluster_by."
+            f"{given} is for a file of predictions. The figures of {run_or_file} allow for its recipe's "
+            "audit.cluster_by; they are not weighted."
         )
     if not isinstance(judged, Predictions) and not json:
         print_lines([judged_on(judged, judged.judged_split(split)), ""])
-    print_json(result.to_dict()) if json else print_tables(evaluation_tables(result, most_classes=MOST_CLASSES))
+    print_json(result.to_dict()) if json else print_tables(
+        evaluation_tables(result, most_classes=MOST_CLASSES, metrics=metrics)
+    )
 
 
 def audit(
