@@ -23,6 +23,8 @@ CONFIDENCE = 0.95
 """Two-sided level of every interval."""
 ALPHA = 0.05
 """Chance of any false alarm in a family of tests."""
+RESOLVED_DIFFERENCE = 0.02
+"""Difference of two models for which a comparison says how many images would show it."""
 TOLERANCE = 0.05
 """Largest tolerated difference between a group and its complement."""
 ENGINE_TOLERANCE = 0.9999

@@ -144,7 +144,14 @@ def audit(
 def compare(
     first: RunOrFile,
     second: RunOrFile,
+    others: Annotated[list[Path] | None, typer.Argument(metavar="[MORE]...", help="More of them.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy."),
+    ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
+    cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights; default: the recipe's.")] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
@@ -153,13 +160,31 @@ def compare(
     verbatim: Verbatim = False,
     json: AsJson = False,
 ) -> None:
-    """Compare a second model with a first, image by image: overall, by class and by group."""
+    """Compare models image by image: two by accuracy, class and group; several, or by another metric, pair by pair."""
     from tlkit.audit.redaction import redacted_comparison
-    from tlkit.runs.compare_runs import compare_with, display_names
+    from tlkit.runs.compare_runs import compare_models_by, compare_with, display_names
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    one, two = (open_run_or_file(given, split=split, groups=groups, **columns) for given in (first, second))
-    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
+    paths = (first, second, *(others or []))
+    models = [open_run_or_file(given, split=split, groups=groups, **columns) for given in paths]
+    names = display_names(*paths)
+    if metric is not None or len(models) > 2:
+        if by:
+            raise PredictionsError(
+                "--by is for two models compared by accuracy. Leave it out, or --metric and a third."
+            )
+        compared = compare_models_by(
+            dict(zip(names, models, strict=True)),
+            metric or "accuracy",
+            split=split,
+            cluster_by=cluster_by,
+            weights=weights,
+        )
+        print_json(compared.to_dict()) if json else print_tables(compared.tables())
+        return
+    result = compare_with(
+        *models, by=by, split=split, names=(names[0], names[1]), cluster_by=cluster_by, weights=weights
+    )
     if json:
         print_json(redacted_comparison(result))
         return

@@ -127,17 +127,25 @@ class Evaluation:
         return sum(result.support > 0 for result in self.per_class)
 
     def score(self, name: str) -> Estimate:
-        """Return a metric over all classes by its name, such as "mcc" or "log_loss".
+        """Return a metric by its name, such as "mcc", "log_loss", "top_5" or "recall:cat"; see `score_names`.
 
         Raises:
-            PredictionsError: there is no such metric, or it needs probabilities that are not there, or the full set.
+            PredictionsError: there is no such metric, or it was not computed.
         """
-        found = getattr(self, name) if name in HEADLINE else self.scores.get(name)
+        kind, _, label = name.partition(":")
+        found: object = None
+        if label and label in self.classes:
+            found = getattr(self.per_class[self.classes.index(label)], kind, None)
+        elif name in HEADLINE:
+            found = getattr(self, name)
+        else:
+            found = {**self.scores, **{f"top_{k}": one for k, one in self.top_k.items()}}.get(name)
         if isinstance(found, Estimate):
             return found
         facts = facts_of(name, self.classes)
-        lacks = "probabilities, which the predictions lack" if facts.needs_proba else "evaluate with metrics='all'"
-        raise PredictionsError(f"{facts.title} needs {lacks}.")
+        if facts.needs_proba and self.log_loss is None:
+            raise PredictionsError(f"{facts.title} needs probabilities, which the predictions lack.")
+        raise PredictionsError(f"{facts.title} was not computed: evaluate with metrics='all', and with its top_k.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back.
