@@ -146,6 +146,7 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
     dfs: tuple[list[float], list[float]] = ([], [])
     values: tuple[list[float], list[float]] = ([], [])
     least: tuple[list[int], list[int]] = ([], [])
+    biases = [0.0, 0.0]
     per_class: list[tuple[Estimate, Estimate]] = []
     for code in range(size):
         positive = labelled.y_true == code
@@ -166,7 +167,12 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
             dfs[kind].append(spread.df)
             values[kind].append(area.value)
             least[kind].append(fewest)
-            both.append(_area_estimate(area.value, spread, n=n, least=fewest, confidence=confidence, unknown=unknown))
+            biases[kind] += area.bias
+            both.append(
+                _area_estimate(
+                    area.value, spread, n=n, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
+                )
+            )
         per_class.append((both[0], both[1]))
     macro = []
     note = "" if len(values[0]) == size else f"{len(values[0])} of {size} classes"
@@ -185,6 +191,7 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
                 spread,
                 n=n,
                 least=harmonic,
+                bias=biases[kind] / count,
                 confidence=confidence,
                 unknown=unknown,
                 note=note,
@@ -194,11 +201,11 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
 
 
 def _area_estimate(
-    value: float, spread: Spread, *, n: int, least: float, confidence: float, unknown: str, note: str = ""
+    value: float, spread: Spread, *, n: int, least: float, bias: float, confidence: float, unknown: str, note: str = ""
 ) -> Estimate:
     if unknown:
         return Estimate(value, None, None, n=n, note=f"no interval: {unknown}")
-    return bounded_estimate(value, spread, n=n, least=least, confidence=confidence, note=note)
+    return bounded_estimate(value, spread, n=n, least=least, bias=bias, confidence=confidence, note=note)
 
 
 def brier_estimates(

@@ -64,6 +64,7 @@ def bounded_estimate(
     n: int,
     least: float,
     lowest: float = 0.0,
+    bias: float = 0.0,
     confidence: float = CONFIDENCE,
     note: str = "",
 ) -> Estimate:
@@ -79,11 +80,13 @@ def bounded_estimate(
         n: images.
         least: images that the score rests on at least.
         lowest: the smallest value possible; the largest is 1.
+        bias: by how much the value is too large on average: the interval is around the value without it, and reaches
+            to the value at least.
         confidence: two-sided level, in (0, 1).
         note: of the estimate.
     """
     scale = 1.0 - lowest
-    share = min(max((value - lowest) / scale, 0.0), 1.0)
+    share = min(max((value - bias - lowest) / scale, 0.0), 1.0)
     if not (spread.variance > NO_VARIANCE and 1e-12 < share < 1 - 1e-12):
         low, high = wilson_bounds(share * least, least, confidence)
     else:
