@@ -115,6 +115,7 @@ def test_seeds_of_one_recipe_are_a_spread_which_widens_the_difference() -> None:
     assert only.tables()
 
 
+@pytest.mark.series
 def test_the_number_of_images_gives_the_stated_power() -> None:
     def pair(seed: int, n: int) -> dict[str, Predictions]:
         return models(seed, n, (1.0, 1.7))

@@ -10,9 +10,8 @@ from tlkit.runs.compare_runs import seeds_of_recipes
 
 def test_runs_whose_recipes_differ_in_name_and_seed_only_are_one_recipe() -> None:
     def run(**values: object) -> SimpleNamespace:
-        return SimpleNamespace(
-            recipe=Recipe.model_validate({"recipe_version": 1, "data": {"root": "photos"}, "model": {"backbone": "resnet18"}, **values})
-        )
+        plain = {"recipe_version": 1, "data": {"root": "photos"}, "model": {"name": "resnet18"}}
+        return SimpleNamespace(recipe=Recipe.model_validate({**plain, **values}))
 
     runs = {
         "one": run(name="one", seed=0),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tlkit.stats.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints
 from tlkit.stats.bootstrap import REPLICATES, percentile_estimate
 from tlkit.stats.confusion_scores import CONFUSION_SCORES, score_replicates
 from tlkit.stats.estimate import Estimate

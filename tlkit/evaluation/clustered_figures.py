@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units, kurtosis_df
 from tlkit.stats.confusion_scores import margins_of_rows
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, SEED, MetricSet
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
@@ -23,7 +24,6 @@ from tlkit.evaluation.full_scores import AREAS, brier_estimates, confusion_estim
 from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import REPLICATES
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import score_replicates

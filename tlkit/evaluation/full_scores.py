@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints
 from tlkit.evaluation.class_intervals import f1_bounds
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.bootstrap import percentile_estimate
 from tlkit.stats.brier import brier_losses, brier_parts
 from tlkit.stats.cluster_sampling import Units

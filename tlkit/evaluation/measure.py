@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlkit.arrays import Floats
 from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
 from tlkit.evaluation.score_names import SAME_AS, facts_of
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats
 from tlkit.stats.brier import brier_losses
 from tlkit.stats.confusion_scores import (
     CONFUSION_SCORES,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from tlkit.arrays import Mask
 from tlkit.choices import ALPHA, CONFIDENCE, RESOLVED_DIFFERENCE
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.evaluation.clustered_figures import units_of
@@ -20,7 +21,6 @@ from tlkit.evaluation.metric_comparison_tables import metric_comparison_tables
 from tlkit.evaluation.score_names import HEADLINE, ScoreFacts, facts_of
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate

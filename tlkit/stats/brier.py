@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, SEED
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.bootstrap import REPLICATES
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.stats.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints
 from tlkit.stats.bootstrap import REPLICATES, bootstrap_replicates
 
 CONFUSION_SCORES = (

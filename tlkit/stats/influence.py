@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
+from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds

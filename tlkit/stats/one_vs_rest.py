@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlkit.stats.arrays import Floats, Mask
+from tlkit.arrays import Floats, Mask
 
 
 @dataclass(frozen=True)
