@@ -18,11 +18,17 @@ from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
+from tlkit.runs.run_tables import kept_epochs
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
+
+LARGE = 240
+"""Pixels per side of the images that a report is about; their nearest images have 96."""
+BYTES = 2_400_000
+"""Bytes, as text, after which no further large thumbnail is drawn: a report stays below 5 MB."""
 
 
 def contents_for_card(run: Run, split: str | None = None) -> RunContents:
@@ -49,6 +55,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
         group_columns=run.predictions(split).group_columns,
         excluded=run.excluded,
         leaks=run.leaks.query("split == @split"),
+        kept_epochs=kept_epochs(directory, run.history, monitor=recipe.train.monitor),
         notes=notes,
         attribution=read_attribution(directory.attribution),
         chose_epoch=chose_epoch(split, run.history),
@@ -77,7 +84,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
 def report_images(
     predictions: Predictions, groups: tuple[GroupImages, ...], slices: SliceReport | None, *, root: Path, most: int
 ) -> ReportImages:
-    """Return the images of a report with their thumbnails; the worst images of all where there are no others.
+    """Return the images of a report with their thumbnails: of failing groups, of slices, and the worst of all.
 
     Args:
         predictions: of the assessed split.
@@ -87,14 +94,20 @@ def report_images(
         most: at most so many thumbnails.
     """
     shown = (*groups, *((one.images for one in slices.confirmed if one.images) if slices else ()))
-    worst = None if shown else worst_images(predictions)  # otherwise most of them are among the others
-    paths = list(dict.fromkeys(path for one in ((worst,) if worst else shown) for path in one.paths))
+    worst = worst_images(predictions)
+    shown = (*shown, worst)
+    paths = list(dict.fromkeys(path for one in shown for path in one.paths))
     thumbnails: dict[str, str] = {}
     without = ""
     if paths and most == 0:
         without = "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
     elif paths:
-        thumbnails = draw_thumbnails(root, paths, most=most)
+        near = {near.path for one in shown for image in (*one.wrong, *one.close) for near in image.near}
+        thumbnails = draw_thumbnails(root, (p for p in paths if p not in near), side=LARGE, most=most, most_bytes=BYTES)
+        small = draw_thumbnails(
+            root, (p for p in paths if p in near), most=most - len(thumbnails), most_bytes=BYTES // 2
+        )
+        thumbnails |= small
         if not thumbnails:
             logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
             without = f"The images are no longer at {root}, so paths are shown instead of thumbnails."

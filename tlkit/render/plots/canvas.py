@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 # Palette of Okabe & Ito ("Color Universal Design", 2008), which is safe for all kinds of color vision.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676"
+PURPLE = "#AA4A98"  # their reddish purple, darker, for contrast on white
+
+NARROW = 3.6
+"""Width in inches of a figure for a telephone: its letters keep the size of the text around it."""
+_LONGEST_NARROW = 15  # letters of a name in such a figure
+_FONTS = "Inter, system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
 
 _offscreen: ContextVar[bool] = ContextVar("tlkit_plots_offscreen", default=False)
+_narrow: ContextVar[bool] = ContextVar("tlkit_plots_narrow", default=False)
 
 # In dark mode the near-black ink becomes light; in print it stays dark.
 _DARK_PAGE = (
@@ -30,10 +38,12 @@ _DARK_PAGE = (
 )
 _STYLE = {
     "text.color": "#1f2328",
-    "axes.edgecolor": "#1f2328",
+    "axes.edgecolor": "#8b949e",
     "axes.labelcolor": "#1f2328",
-    "xtick.color": "#1f2328",
-    "ytick.color": "#1f2328",
+    "xtick.color": "#8b949e",
+    "ytick.color": "#8b949e",
+    "xtick.labelcolor": "#1f2328",
+    "ytick.labelcolor": "#1f2328",
     "grid.color": "#d0d7de",
     "svg.fonttype": "none",  # text stays text, drawn with the fonts of the reader's browser
     "svg.hashsalt": "tlkit",  # the same values give the same bytes
@@ -48,6 +58,8 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
     """
     if ax is not None:
         return ax
+    if is_narrow():
+        width = min(width, NARROW)
     if _offscreen.get():
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
@@ -60,11 +72,17 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def to_svg(plot: Callable[[], Axes]) -> str:
+def is_narrow() -> bool:
+    """Return whether the figure is drawn for a narrow page, such as a telephone's."""
+    return _narrow.get()
+
+
+def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
     """Return a plot as one SVG element with a transparent background, drawn without pyplot.
 
     Args:
         plot: draws on new axes and returns them, such as `lambda: plot_confusion(evaluation)`.
+        narrow: draw for a page as narrow as a telephone's.
 
     Example:
         >>> import pandas as pd
@@ -74,7 +92,7 @@ def to_svg(plot: Callable[[], Axes]) -> str:
     """
     import matplotlib
 
-    token = _offscreen.set(True)
+    tokens = _offscreen.set(True), _narrow.set(narrow)
     try:
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
             warnings.filterwarnings("ignore", r"Glyph \d+")  # the fonts of the reader's browser draw it
@@ -90,10 +108,16 @@ def to_svg(plot: Callable[[], Axes]) -> str:
                 metadata={"Date": None, "Creator": None},
             )
     finally:
-        _offscreen.reset(token)
-    svg = buffer.getvalue()
+        _offscreen.reset(tokens[0])
+        _narrow.reset(tokens[1])
+    svg = _with_fonts(buffer.getvalue())
     svg = svg[svg.index("<svg") :]
     return svg.replace("<defs>", _DARK_PAGE + "<defs>", 1)
+
+
+def _with_fonts(svg: str) -> str:
+    """Return an SVG whose text is drawn with the fonts of the page around it."""
+    return re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", f"font-family: {_FONTS}", svg)
 
 
 def shortened(name: str, most: int = 28) -> str:
@@ -104,6 +128,7 @@ def shortened(name: str, most: int = 28) -> str:
         'tailed fro…aphus trui'
     """
     name = " ".join(name.split())
+    most = min(most, _LONGEST_NARROW) if is_narrow() else most
     if len(name) <= most:
         return name
     head = most // 2
@@ -127,6 +152,7 @@ def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None
 
 def legend_above(ax: Axes, *, columns: int = 1) -> None:
     """Draw the legend of an axes above its left corner."""
+    columns = 1 if is_narrow() else columns
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
 
 

@@ -13,6 +13,21 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
+    from tlkit.render.report.run_contents import RunContents
+
+
+def limits_of(run: RunContents, *, failures: bool = True) -> list[str]:
+    """Return the sentences of `limits` about a run."""
+    return limits(
+        run.evaluation,
+        run.audit,
+        run.slices,
+        split=run.split,
+        group_columns=run.group_columns,
+        excluded=len(run.excluded),
+        leaks=0 if run.leaks is None else int((run.leaks["dropped"] == "").sum()),
+        failures=failures,
+    )
 
 
 def limits(
@@ -24,6 +39,7 @@ def limits(
     group_columns: Sequence[str] = (),
     excluded: int = 0,
     leaks: int = 0,
+    failures: bool = True,
 ) -> list[str]:
     """Return sentences on the limits of the figures and on what was not assessed.
 
@@ -35,6 +51,7 @@ def limits(
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
         leaks: number of assessed images with duplicates in an earlier split.
+        failures: name the groups that fail; the report does so elsewhere.
     """
     found = [
         f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
@@ -57,7 +74,7 @@ def limits(
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
         found.append(f"Differences between groups of images were not assessed.{there}")
     else:
-        found += _audit_limits(audit, group_columns)
+        found += _audit_limits(audit, group_columns, failures=failures)
     if slices is None:
         found.append("Dark, blurred, small or otherwise unusual images were not assessed separately.")
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
@@ -69,7 +86,7 @@ def limits(
     return found
 
 
-def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
+def _audit_limits(audit: Audit, group_columns: Sequence[str], *, failures: bool) -> list[str]:
     settings = audit.settings
     found = []
     failed = [
@@ -78,12 +95,12 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
         for row in table.rows
         if row.verdict == "FAIL"
     ]
-    if failed:
+    if failed and failures:
         found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")
     undecided = undecided_table(audit)
     if undecided.rows:
         known = sum(count is not None for count in undecided.column("images_needed"))
-        more = f" For {known} of them the table above says how many more images are needed." if known else ""
+        more = f" For {known} of them the audit says how many more images are needed." if known else ""
         found.append(
             f"{len(undecided.rows)} comparisons could not be decided; this does not show that groups are alike.{more}"
         )

@@ -1,0 +1,23 @@
+"""The figures over all images, with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.evaluation.evaluation_tables import TRAINED_ON, summary_table
+from tlkit.render.report.section import Grid, Section
+
+if TYPE_CHECKING:
+    from tlkit.render.report.run_contents import RunContents
+
+
+def figures_section(run: RunContents) -> Section:
+    """Return the figures of the evaluation."""
+    evaluation = run.evaluation
+    claim = (
+        TRAINED_ON
+        if evaluation.trained_on
+        else f"All figures are of {evaluation.n:,} images of the {run.split} split; the brackets hold what another"
+        " sample of such images could well have given."
+    )
+    return Section("result", "Figures", claim, (Grid(summary_table(evaluation)),))
