@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from test_report import EVIL, LIGHT, QUOTE, images_of, options
+from test_report import EVIL, QUOTE, images_of, options
 
 from tlkit.audit.error_examples import failing_group_images, worst_images
 from tlkit.audit.explain import explain_gaps

@@ -189,6 +189,8 @@ def draw_matrix(
     ax.tick_params(which="minor", length=0)
     figure = ax.get_figure()
     assert figure is not None
+    if is_narrow():  # no room for the bar; the cells hold numbers
+        return
     bar = figure.colorbar(image, ax=ax, shrink=bar_size, label=label)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1])

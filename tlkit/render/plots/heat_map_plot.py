@@ -77,7 +77,11 @@ def plot_heat(
     ax.set_xlabel(f"class{some}")
     plain(ax.set_ylabel(shortened(column.by, 40)))
     for direction in framed:
-        differs = f"differs from its complement (Holm, p < {alpha:g}):\n{direction}"
+        differs = (
+            f"differs: {direction}"
+            if is_narrow()
+            else f"differs from its complement (Holm, p < {alpha:g}):\n{direction}"
+        )
         ax.plot([], [], "s", color=FRAMES[direction][0], fillstyle="none", ms=9, mew=2, label=differs)
     if framed:
         legend_above(ax)

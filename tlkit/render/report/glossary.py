@@ -10,7 +10,6 @@ GLOSSARY: Mapping[str, str] = {
     "backbone": "The pretrained network without its classifier: it turns an image into a list of numbers.",
     "balanced accuracy": "The mean recall over the classes: a rare class counts as much as a frequent one.",
     "complement": "What a group is compared with: all other images whose group is known. Also “the rest”.",
-    "confidence": "The probability that the model gives to the class that it names.",
     "epoch": "One pass of training over all training images.",
     "F1": "The harmonic mean of precision and recall of a class; macro F1 is its mean over the classes.",
     "FAIL": "A group differs from the rest by more than the tolerance, and by more than chance.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tlkit.audit.audit_tables import undecided_table
 from tlkit.errors import first_few
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
+from tlkit.render.report.section import Claim
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
 
 
-def limits_of(run: RunContents, *, failures: bool = True) -> list[str]:
-    """Return the sentences of `limits` about a run."""
+def limits_of(run: RunContents, *, failures: bool = True) -> list[Claim]:
+    """Return the claims of `limits` about a run."""
     return limits(
         run.evaluation,
         run.audit,
@@ -40,8 +41,8 @@ def limits(
     excluded: int = 0,
     leaks: int = 0,
     failures: bool = True,
-) -> list[str]:
-    """Return sentences on the limits of the figures and on what was not assessed.
+) -> list[Claim]:
+    """Return claims on the limits of the figures and on what was not assessed, each with the sections that show it.
 
     Args:
         evaluation: the evaluation of the model.
@@ -53,35 +54,41 @@ def limits(
         leaks: number of assessed images with duplicates in an earlier split.
         failures: name the groups that fail; the report does so elsewhere.
     """
-    found = [
-        f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
-        "not assessed."
-    ]
-    if evaluation.trained_on:
-        found.insert(0, TRAINED_ON)
+    found = [Claim(TRAINED_ON, ("result",))] if evaluation.trained_on else []
+    found.append(
+        Claim(
+            f"All metrics apply to images like those of the {split} split. Images of another source, camera or time "
+            "were not assessed.",
+            ("result",),
+        )
+    )
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
-        found.append(f"Classes without a test image: {first_few(absent)}.")
+        found.append(Claim(f"Classes without a test image: {first_few(absent)}.", ("classes",)))
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(
-            f"{leaks:,} of the assessed images {were} also in an earlier split, so the figures are optimistic."
-        )
+        text = f"{leaks:,} of the assessed images {were} also in an earlier split, so the figures are optimistic."
+        found.append(Claim(text, ("data",)))
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
-        found.append(f"{files} in no metric.")
+        found.append(Claim(f"{files} in no metric.", ("data",)))
     if audit is None:
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
-        found.append(f"Differences between groups of images were not assessed.{there}")
+        found.append(Claim(f"Differences between groups of images were not assessed.{there}", ("repeat",)))
     else:
-        found += _audit_limits(audit, group_columns, failures=failures)
+        found += [Claim(text, ("audit",)) for text in _audit_limits(audit, group_columns, failures=failures)]
     if slices is None:
-        found.append("Dark, blurred, small or otherwise unusual images were not assessed separately.")
+        text = "Dark, blurred, small or otherwise unusual images were not assessed separately."
+        found.append(Claim(text, ("repeat",)))
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
-        found.append(f"Slices with a high error rate and too few images to test: {first_few(candidates)}.")
+        text = f"Slices with a high error rate and too few images to test: {first_few(candidates)}."
+        found.append(Claim(text, ("slices",)))
     found.append(
-        "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
-        "correct as these are."
+        Claim(
+            "No attribute was inferred from any image: groups are those of the columns that came with the data, and "
+            "are as correct as these are.",
+            ("repeat",),
+        )
     )
     return found
 

@@ -52,7 +52,7 @@ def summary_of(run: RunContents) -> Summary:
             else ()
         ),
         ("What you can conclude", _can(run)),
-        ("What you cannot conclude", tuple(Claim(text) for text in limits_of(run, failures=False))),
+        ("What you cannot conclude", tuple(limits_of(run, failures=False))),
         ("What to do next", _next(run)),
     )
     return Summary(

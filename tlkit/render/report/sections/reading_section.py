@@ -17,13 +17,19 @@ Notes = tuple[tuple[str, str], ...]
 
 def reading_section(run: RunContents) -> Section:
     """Return the methods, a fold each; the words are in the glossary."""
-    notes = _of_evaluation(run.evaluation)
-    if run.audit is not None:
-        notes += _of_audit(run.audit)
-    if run.explanation is not None:
-        notes += _of_explanation(run.explanation)
+    notes = reading(run.evaluation, run.audit, run.explanation)
     claim = "Which interval, test and correction each number comes from. The glossary at the end explains the words."
     return Section("reading", "Methods", claim, tuple(Fold(name, notes=(text,)) for name, text in notes))
+
+
+def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:
+    """Return (term, definition) for what the page shows."""
+    notes = _of_evaluation(evaluation)
+    if audit is not None:
+        notes += _of_audit(audit)
+    if explanation is not None:
+        notes += _of_explanation(explanation)
+    return notes
 
 
 def _of_evaluation(evaluation: Evaluation) -> Notes:
