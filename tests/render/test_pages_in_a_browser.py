@@ -15,7 +15,7 @@ from test_report import EVIL, QUOTE, images_of, options
 
 from tlkit.audit.error_examples import failing_group_images, worst_images
 from tlkit.audit.explain import explain_gaps
-from tlkit.render.report import ReportImages, RunContents, write_report
+from tlkit.render.report import ReportImages, RunContents, SideBySide, write_report, write_side_by_side
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
@@ -58,6 +58,15 @@ def report(tmp_path_factory):
         "kept_epochs": (1,),
     }
     return write_report(tmp_path_factory.mktemp("report") / "report.html", RunContents(**{**values, **more}))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two runs side by side, whose names are markup."""
+    groups = pd.DataFrame({EVIL: np.repeat([QUOTE, "day", "night"], 40)})
+    runs = {name: RunContents(**options((EVIL, "bees"), groups=groups)) for name in (EVIL, QUOTE)}
+    path = tmp_path_factory.mktemp("both") / "both.html"
+    return write_side_by_side(path, SideBySide(runs, (None,)))
 
 
 @pytest.fixture
@@ -130,6 +139,16 @@ def test_the_report_can_be_read_without_scripts_and_with_the_keyboard(opened, re
     fold.locator("summary").press("Enter")
     assert fold.locator(".inside").is_visible()
     assert page.locator(".term").first.get_attribute("title")
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_runs_side_by_side_fit_and_their_names_are_text(opened, both, width):
+    page = opened(both, width=width)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h1").inner_text() == f"{EVIL}, {QUOTE}"
+    assert page.locator("script").count() == 0
+    assert width == 375 or faults(page) == []
 
 
 def test_a_printed_report_has_its_folds_open(opened, report):

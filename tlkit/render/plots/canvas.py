@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676"
 PURPLE = "#AA4A98"  # their reddish purple, darker, for contrast on white
 
-NARROW = 3.6
+NARROW = 3.4
 """Width in inches of a figure for a telephone: its letters keep the size of the text around it."""
 _LONGEST_NARROW = 15  # letters of a name in such a figure
 _FONTS = "Inter, system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
@@ -98,6 +99,8 @@ def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
             warnings.filterwarnings("ignore", r"Glyph \d+")  # the fonts of the reader's browser draw it
             figure = plot().get_figure(root=True)
             assert figure is not None
+            for axes in figure.axes if narrow else ():
+                axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 34))
             buffer = io.StringIO()
             figure.savefig(
                 buffer,

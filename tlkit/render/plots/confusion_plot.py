@@ -90,7 +90,7 @@ def _plot_pairs(evaluation: Evaluation, ax: Axes | None) -> Axes:
     ax.margins(x=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     among = f"n = {evaluation.n} images in {len(evaluation.classes)} classes"
-    ax.set_xlabel(f"images mistaken, of{chr(10) if is_narrow() else ' '}{among}")
+    ax.set_xlabel(f"images mistaken, of {among}")
     ax.set_ylabel("true → predicted class (most images first)")
     shown = int(pairs["images"].sum())
     if not is_narrow():

@@ -169,7 +169,7 @@ def _next(run: RunContents) -> tuple[Claim, ...]:
         worse = [row for table, row, _ in audit.failures if not table.is_better(row)]
         if worse and run.repair is None:
             text = "Look at the images of the groups that are worse off, then try `tlkit repair`: another head for the"
-            found.append(Claim(f"{text} same backbone, in seconds.", ("examples", "explanation")))
+            found.append(Claim(f"{text} same backbone, in seconds.", ("examples", "explanation", "audit")))
         elif run.repair is not None:
             found.append(Claim("See what the repair of the head changes for the worst group.", ("repair",)))
         needed = [row.images_needed for table in audit.group_tables for row in table.rows if row.images_needed]
