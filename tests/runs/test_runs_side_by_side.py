@@ -1,18 +1,24 @@
-"""Several runs on one page, and which epoch a run kept."""
+"""What pages of runs hold: several runs on one page, the kept epoch, thumbnails within a size."""
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import saying, says
+from PIL import Image
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 from test_run_questions import RECIPE, make_run
 
+from tlkit.audit.error_examples import worst_images
 from tlkit.errors import RunError
+from tlkit.runs import run_pages
+from tlkit.runs.run_pages import report_images
 from tlkit.runs.run_tables import kept_epochs
 from tlkit.runs.runs_side_by_side import report_side_by_side
 
@@ -74,3 +80,17 @@ def test_without_validation_the_last_epoch_is_kept_and_a_soup_keeps_several(runs
     soup = make_run(tmp_path / "soup", wrong_at_night=1).directory
     soup.soup.write_text(json.dumps({"epochs": [3, 1]}))
     assert kept_epochs(soup, history, monitor="val_loss") == (1, 3)
+
+
+def test_thumbnails_stay_within_the_size_of_a_page_however_often_an_image_is_shown(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for place in range(8):
+        Image.fromarray(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8)).save(tmp_path / f"{place}.png")
+    predictions = predictions_of([0] * 8, proba=np.tile([0.2, 0.8], (8, 1)))
+    groups = (worst_images(predictions),) * 2  # each image is shown three times
+    whole = report_images(predictions, groups, None, root=tmp_path, most=120).thumbnails
+    assert len(whole) == 8
+    assert Image.open(io.BytesIO(base64.b64decode(whole["0.png"]))).size == (240, 240)
+    monkeypatch.setattr(run_pages, "BYTES", 3 * sum(map(len, whole.values())) - 1)
+    assert len(report_images(predictions, groups, None, root=tmp_path, most=120).thumbnails) == 7
+    assert len(report_images(predictions, groups, None, root=tmp_path, most=3).thumbnails) == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 LARGE = 240
 """Pixels per side of the images that a report is about; their nearest images have 96."""
-BYTES = 2_400_000
-"""Bytes, as text, after which no further large thumbnail is drawn: a report stays below 5 MB."""
+BYTES = 3_200_000
+"""Most bytes of all thumbnails of a page, as text: with figures and tables of 1,000 classes it stays below 5 MB."""
 
 
 def contents_for_card(run: Run, split: str | None = None) -> RunContents:
@@ -103,15 +104,32 @@ def report_images(
         without = "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
     elif paths:
         near = {near.path for one in shown for image in (*one.wrong, *one.close) for near in image.near}
-        thumbnails = draw_thumbnails(root, (p for p in paths if p not in near), side=LARGE, most=most, most_bytes=BYTES)
-        small = draw_thumbnails(
-            root, (p for p in paths if p in near), most=most - len(thumbnails), most_bytes=BYTES // 2
-        )
-        thumbnails |= small
+        large = draw_thumbnails(root, (p for p in paths if p not in near), side=LARGE, most=most, most_bytes=BYTES)
+        small = draw_thumbnails(root, (p for p in paths if p in near), most=most - len(large), most_bytes=BYTES)
+        thumbnails = _within(large | small, Counter(_shown_paths(shown)))
         if not thumbnails:
             logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
             without = f"The images are no longer at {root}, so paths are shown instead of thumbnails."
     return ReportImages(groups, worst, thumbnails, without)
+
+
+def _shown_paths(shown: Iterable[GroupImages]) -> Iterator[str]:
+    """Yield the path of each picture of a report, as often as it is shown."""
+    for one in shown:
+        for image in (*one.wrong, *one.close):
+            yield image.path
+            yield from (near.path for near in image.near)
+
+
+def _within(thumbnails: Mapping[str, str], uses: Mapping[str, int]) -> dict[str, str]:
+    """Return the first thumbnails that take no more than `BYTES` in the page, which holds one for each use."""
+    kept, size = {}, 0
+    for path, data in thumbnails.items():
+        size += len(data) * uses.get(path, 1)
+        if size > BYTES:
+            break
+        kept[path] = data
+    return kept
 
 
 def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interrupted: bool) -> list[str]:

@@ -60,7 +60,7 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
     if ax is not None:
         return ax
     if is_narrow():
-        width = min(width, NARROW)
+        width, height = min(width, NARROW), height + 0.7  # the legend has a row for each entry
     if _offscreen.get():
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
             figure = plot().get_figure(root=True)
             assert figure is not None
             for axes in figure.axes if narrow else ():
-                axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 34))
+                axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 28))
             buffer = io.StringIO()
             figure.savefig(
                 buffer,
@@ -155,7 +155,10 @@ def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None
 
 def legend_above(ax: Axes, *, columns: int = 1) -> None:
     """Draw the legend of an axes above its left corner."""
-    columns = 1 if is_narrow() else columns
+    figure = ax.get_figure(root=True)
+    if is_narrow() and figure is not None:  # above the whole figure: above the axes it would make them narrower
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", frameon=False)
+        return
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
 
 

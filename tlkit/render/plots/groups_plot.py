@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, axes_of_size, legend_above, plain, shortened
+from tlkit.render.plots.canvas import GREY, axes_of_size, is_narrow, legend_above, plain, shortened
 from tlkit.render.plots.rates_plot import STYLES, draw_rates
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def plot_groups(
         ax,
         [row.rate for row in rows],
         [f"{shortened(row.name, 36)} (n = {row.rate.n})" for row in rows],
-        notes=[f"n = {row.rate.n}: too few images for a rate" for row in rows],
+        notes=["too few images" if is_narrow() else f"n = {row.rate.n}: too few images for a rate" for row in rows],
         standings=[_standing(table, row) for row in rows],
         wide=[row.wide for row in rows],
     )

@@ -50,6 +50,7 @@ def draw_rates(
         if rate.value is None:
             text = ax.text(0.01, position, note, transform=ax.get_yaxis_transform(), va="center", size=8.5)
             plain(text).set_fontstyle("italic")
+            text.set_in_layout(False)  # a long note must not make the axes narrower
             continue
         color, shape, filled = STYLES[standing]
         if rate.low is not None and rate.high is not None:
