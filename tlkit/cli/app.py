@@ -15,6 +15,7 @@ from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
+from tlkit.cli.export_commands import export, verify
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
@@ -30,7 +31,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(context_settings=PASS_ON)(fit)
-for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+for command in (
+    predict,
+    evaluate,
+    audit,
+    compare,
+    advise,
+    slices,
+    repair,
+    learning_curve,
+    report,
+    card,
+    models,
+    export,
+    verify,
+):
     app.command()(command)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
