@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tlkit.features.features import Features
     from tlkit.inference.embed import embed
     from tlkit.inference.embed_options import EmbedOptions
+    from tlkit.inference.export.export_run import export_run
+    from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
@@ -62,6 +64,7 @@ _MODULES = {
     "data_doctor": "tlkit.analysis.data_doctor",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "export_run": "tlkit.inference.export.export_run",
     "find_slices": "tlkit.analysis.find_slices",
     "fit": "tlkit.training.fit",
     "gate": "tlkit.runs.gate_run",
@@ -71,6 +74,7 @@ _MODULES = {
     "open_run": "tlkit.runs.run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
+    "verify_run": "tlkit.inference.export.verify_run",
 }
 
 __all__ = [
@@ -98,6 +102,7 @@ __all__ = [
     "data_doctor",
     "embed",
     "evaluate",
+    "export_run",
     "find_slices",
     "fit",
     "gate",
@@ -107,6 +112,7 @@ __all__ = [
     "open_run",
     "read_predictions",
     "repair",
+    "verify_run",
 ]
 
 

@@ -28,6 +28,9 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Export a run's model with preprocessing and classes inside, and verify it; exit 1 if it does not agree."""
+    from tlkit.runs import find_model
+
+    find_model(run)  # before torch is loaded
     from tlkit.inference.export.export_run import export_run
 
     written = export_run(run, format=format, fast=fast, decode=decode, images=images)
@@ -42,6 +45,10 @@ def export(
 
 def verify(run: RunPath, images: VerifiedImages = 200, json: AsJson = False) -> None:
     """Compare stored predictions, model and exported files on the same images; exit 1 if they differ."""
+    from tlkit.exported import EXPORT_FOLDER, ExportFolder
+    from tlkit.runs import RunDirectory
+
+    ExportFolder(RunDirectory.open(run).path / EXPORT_FOLDER).files()  # damaged files, before torch is loaded
     from tlkit.inference.export.verify_run import verify_run
 
     result = verify_run(run, images=images)

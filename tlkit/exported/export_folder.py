@@ -46,6 +46,10 @@ class ExportFolder:
         values = {"format_version": FORMAT_VERSION, "written": written, "sha256": dict(sorted(files.items()))}
         write_text(self.path / MANIFEST, json.dumps(values, indent=2) + "\n")
 
+    def recorded(self) -> tuple[Path, ...]:
+        """Return the paths of the exported models that were written, whatever has become of them."""
+        return tuple(self.path / name for name in self._recorded() if not name.endswith(".bin"))
+
     def files(self) -> tuple[Path, ...]:
         """Return the exported models, after their digests have been checked.
 
@@ -67,7 +71,7 @@ class ExportFolder:
                 )
         if problems:
             raise ModelError(*problems)
-        return tuple(self.path / name for name in recorded if not name.endswith(".bin"))
+        return self.recorded()
 
     def _recorded(self) -> Mapping[str, str]:
         path = self.path / MANIFEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
-from tlkit.errors import ModelError, RunError, did_you_mean
+from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean
 from tlkit.exported.export_folder import (
     EXPORT_FOLDER,
     FAST_MODEL_ONNX,
@@ -25,6 +25,7 @@ from tlkit.exported.export_folder import (
     ExportFolder,
 )
 from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.model import open_exported
 from tlkit.exported.verification import Verification
 from tlkit.inference.export.export_ladder import NetworkGraph, export_network
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
@@ -109,6 +110,7 @@ def export_run(
         planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
         folder = ExportFolder(directory.path / EXPORT_FOLDER)
         folder.path.mkdir(exist_ok=True)
+        _remove_outdated(folder, planned[0].facts.source)
         _write(folder, planned)
         verification = verify_run(directory.path, images=images)
         verdicts = {parity.subject: parity.summary for parity in verification.parities}
@@ -185,6 +187,19 @@ def _write(folder: ExportFolder, planned: Sequence[_Planned]) -> None:
         one.write(path, one.facts)
         names += [one.name] if path.suffix == ".onnx" else [one.name, path.with_suffix(".bin").name]
     folder.record(names)
+
+
+def _remove_outdated(folder: ExportFolder, source: Mapping[str, str]) -> None:
+    """Delete earlier exported files that are damaged or were made from another model than the run has now."""
+    for path in folder.recorded():
+        try:
+            if open_exported(path).facts.source == source:
+                continue
+        except TlkitError:
+            logger.debug("%s cannot be opened.", path, exc_info=True)
+        logger.info("Removed %s, which is damaged or was made from an earlier model of the run.", path)
+        for part in (path, path.with_suffix(".bin")):
+            part.unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:
