@@ -35,7 +35,7 @@ def write_photos(root: Path, count: int = 6) -> list[str]:
     return names
 
 
-def write_model(folder: Path, *, scale: float = 2.0, **preprocess) -> None:
+def write_model(folder: Path, *, scale: float = 1.0, **preprocess) -> None:
     """Write a stored model with random weights; logits have the standard deviation `scale`; 0 = a dead network."""
     torch.manual_seed(0)
     backbone = create_backbone("test_resnet", weights="none", image_size=SIZE)

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_IMAGES = 200
 """Images of the run that are compared at most, evenly spaced."""
 EXACT_IMAGES = 16
-"""Images that also go through torch in float64."""
+"""Images of the run, and as many made ones, that also go through torch in float64."""
 BATCH = 7
 """Size of the larger batches; the smaller ones have one image."""
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
@@ -207,7 +207,8 @@ class _Judge:
         outputs = [file.run(pixels[None]) for pixels in given]
         logits, found = (np.concatenate(part) for part in zip(*outputs, strict=True))
         tolerance = CLOSE_TOLERANCE if file.facts.resize == "close" else TOLERANCE
-        few = list(range(min(len(self._real), EXACT_IMAGES))) or list(range(min(len(cases), EXACT_IMAGES)))
+        made = range(len(self._real), min(len(cases), len(self._real) + EXACT_IMAGES))
+        few = [*range(min(len(self._real), EXACT_IMAGES)), *made]
         distances = None
         if file.facts.resize != "close":
             distances = _distances(network, [scaled[row] for row in few], logits[few], file.facts.preprocess)
@@ -348,7 +349,8 @@ def _distances(
 ) -> tuple[float, float] | None:
     """Return the root mean square distance of logits, and of torch's in float32, from torch's in float64.
 
-    Where torch's is smaller than the rounding of the largest logit, that rounding stands for it.
+    Float32 torch is two computations, one for each memory format, whose sums run in different orders; the larger
+    distance counts. Where it is smaller than the rounding of the largest logit, that rounding stands for it.
 
     Returns:
         None where the network does not run in float64.
@@ -357,13 +359,16 @@ def _distances(
     try:
         with torch.inference_mode():
             exact = copy.deepcopy(network).double()(images.double()).numpy()
-            single = network(images).float().numpy()
+            single = [
+                copy.deepcopy(network).to(memory_format=order)(images.to(memory_format=order)).float().numpy()  # type: ignore[call-overload]
+                for order in (torch.channels_last, torch.contiguous_format)
+            ]
     except RuntimeError:  # a layer that makes float32 tensors of its own
         logger.info("The network does not run in float64; the rule about rounding is not applied.")
         return None
     floor = ROUNDING * float(np.abs(exact).max())
-    distance, own = (float(np.sqrt(np.mean((values - exact) ** 2))) for values in (logits, single))
-    return distance, max(own, floor)
+    distance, *own = (float(np.sqrt(np.mean((values - exact) ** 2))) for values in (logits, *single))
+    return distance, max(*own, floor)
 
 
 def _decode_effect(real: Sequence[_Case], anew: Floats, anew_full: Floats) -> DecodeEffect | None:
