@@ -20,6 +20,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -47,6 +48,8 @@ for command in (
     verify,
 ):
     app.command()(command)
+for question in (errors, unknown, drift, label_next):
+    app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")
