@@ -43,7 +43,7 @@ def write_model(folder: Path, *, scale: float = 1.0, **preprocess) -> None:
     with torch.no_grad():
         for name, tensor in network.named_parameters():
             if "head" not in name and tensor.ndim == 1:
-                tensor += torch.randn_like(tensor) * 0.2  # else whole branches are silent: zero-initialised gammas
+                tensor.add_(torch.randn_like(tensor) * 0.2)  # else whole branches are silent: zero-initialised gammas
         waves = torch.nn.functional.interpolate(torch.randn(32, 3, 3, 3), SIZE, mode="bilinear")
         logits = network.eval()(waves)
         network.head.weight *= scale / logits.std(0, keepdim=True).T
