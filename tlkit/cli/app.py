@@ -16,6 +16,7 @@ from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
+from tlkit.cli.export_commands import export, verify
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
@@ -49,6 +50,8 @@ for command in (
     card,
     models,
     completion,
+    export,
+    verify,
 ):
     app.command()(command)
 for question in (errors, unknown, drift, label_next):
