@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Annotations = Literal["one", "majority"]
+Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
@@ -14,6 +15,7 @@ HeadKind = Literal[
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 OnLeak = Literal["warn", "drop", "error"]
+SetMethod = Literal["lac", "aps", "raps"]
 TrackerKind = Literal["none", "wandb"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]

@@ -19,6 +19,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 app.command(context_settings=PASS_ON)(fit)
 for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+    app.command()(command)
+for command in (calibration, abstain, conformal):
     app.command()(command)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")

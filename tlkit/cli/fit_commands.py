@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Views
+from tlkit.choices import SetMethod, Views
 from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
 from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
 
@@ -48,16 +48,28 @@ def predict(
         Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="Add the column answered: no where the model is too unsure for this share of wrong answers."),
+    ] = None,
+    sets: Annotated[
+        float | None, typer.Option(help="Add the column set: classes that hold the true one in this share of images.")
+    ] = None,
+    sets_method: Annotated[SetMethod, typer.Option(help="How --sets are made; tlkit conformal compares them.")] = "lac",
 ) -> None:
     """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
+    from tlkit.runs.answer_rules import AnswerRules
 
     require_suffix(out)
     require_run_first(run, paths)
     find_model(run)
+    rules = None
+    if abstain_at_risk is not None or sets is not None:
+        rules = AnswerRules.of(run, risk=abstain_at_risk, coverage=sets, method=sets_method, tta=tta)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
@@ -70,4 +82,6 @@ def predict(
         model = load_model(run, device=device)
         predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
+    if rules is not None:
+        predictions = rules.apply(predictions)
     write_predictions(predictions, out, unreadable=unreadable)

@@ -12,6 +12,7 @@ from tlkit.render.plots.history_plot import plot_history
 from tlkit.render.plots.learning_curve_plot import plot_curve
 from tlkit.render.plots.per_class_plot import plot_per_class
 from tlkit.render.plots.tuning_plot import plot_batch_sizes, plot_rates
+from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_coverage
 
 __all__ = [
     "plot_advice",
@@ -24,5 +25,7 @@ __all__ = [
     "plot_history",
     "plot_per_class",
     "plot_rates",
+    "plot_reliability",
+    "plot_risk_coverage",
     "to_svg",
 ]
