@@ -60,8 +60,8 @@ def val_scores_of(path: Path) -> ValScores:
         return found
     if not (path / MARKER).is_file() or "val" not in RunDirectory.open(path).predicted_splits:
         raise RunError(
-            f"{path} holds no scores of validation images ({FILE}), from which thresholds and sets are made. Fit with a "
-            "val split (data.val)."
+            f"{path} holds no scores of validation images ({FILE}), from which thresholds and sets are made. Fit with "
+            "a val split (data.val)."
         )
     run = open_run(path)
     return ValScores.of(run.predictions("val"), chose_epoch=chose_epoch("val", run.history))

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, stdtrit
+from scipy.special import betainc, stdtrit
 
 from tlkit.choices import ALPHA, CONFIDENCE
 from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of, wilson_bounds
 
-SECOND_START = 2
-"""Errors that the first answer set of the second start may hold."""
-LONG_SEQUENCE = 10
-"""Sizes from which a sequence has a second start."""
+STARTS = ((0.0, 1 / 2), (1 / 4, 1 / 6), (1 / 2, 1 / 6), (3 / 4, 1 / 6))
+"""Where a long sequence of answer sets is entered, as shares of the images, each with its share of delta."""
+LONG_SEQUENCE = 20
+"""Number of sizes from which a sequence is entered at several places; a shorter one has a single start."""
 MOST_SIZES = 500
 NEIGHBORS = 0.5
 """Exponent of n: about so many images around a threshold tell how often the model errs there."""
@@ -200,8 +200,8 @@ def threshold_for_risk(
     the exact binomial tail of selective classification (Geifman & El-Yaniv 2017, Selective classification for deep
     neural networks, NeurIPS, lemma 3.1). Answer sets of growing size k are tested in a fixed sequence; the first that
     cannot be rejected ends it. The sizes depend on n, `risk` and `delta` alone: each is the smallest at which one more
-    error may be allowed. A long sequence has a second start, at 2 allowed errors, which shares `delta`, so that one
-    confident error does not end everything. Below the threshold at which the risk is exceeded every further image errs
+    error may be allowed. A long sequence is also entered at a quarter, half and three quarters of the images, with a
+    share of `delta` each (Bonferroni), so that a few confident errors do not end everything. Below the threshold at which the risk is exceeded every further image errs
     with a probability of at least `risk`. So the first wrong hypothesis is rejected with a chance of at most `delta`.
 
     Args:
@@ -219,16 +219,14 @@ def threshold_for_risk(
     ranking = rank_by_confidence(confidence, correct)
     n, sequence = ranking.n, _sizes(ranking.n, risk, delta)
     needed = math.ceil(math.log(delta) / math.log1p(-risk) - 1e-9)
-    starts = (0,) if len(sequence) < LONG_SEQUENCE else (0, SECOND_START)
-    level = delta / len(starts)
-    sequence = _sizes(n, risk, level)
     best = -1  # block up to which images are answered
-    for start in starts:
-        for k in sequence[start:]:
+    for begin, share in STARTS if len(sequence) >= LONG_SEQUENCE else ((0.0, 1.0),):
+        level = delta * share
+        for k in _sizes(n, risk, level) if share < 1 else sequence:
             block = len(ranking.images) - 1 if k == n else _block_above(ranking, k)
-            if block < 0:
-                continue  # all images down to this size are equally confident: no answer set, nothing to reject
-            if bdtr(int(ranking.errors[block]), int(ranking.images[block]), risk) > level:
+            if k < begin * n or block < 0:
+                continue  # before the start; or all images down to this size are equally confident: nothing to reject
+            if binomial_tail(ranking.errors[block], ranking.images[block], risk) > level:
                 break
             best = max(best, block)
     if best < 0:
@@ -243,6 +241,14 @@ def threshold_for_risk(
         errors=int(ranking.errors[best]),
         needed=needed,
     )
+
+
+def binomial_tail(k: npt.ArrayLike, n: npt.ArrayLike, p: float) -> Floats:
+    """Return P(X ≤ k) of a binomial X with n trials of probability p in (0, 1), as an incomplete beta function."""
+    successes, trials = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    below = successes < trials
+    failures = np.where(below, trials - successes, 1.0)
+    return np.asarray(np.where(below, betainc(failures, successes + 1, 1 - p), 1.0))
 
 
 def _block_above(ranking: Ranking, k: int) -> int:
@@ -260,7 +266,7 @@ def _sizes(n: int, risk: float, level: float) -> Sequence[int]:
     low, high = allowed.copy(), np.full(len(allowed), n + 1.0)  # the tail is above the level at `low`, not so at `high`
     while (high - low > 1).any():
         middle = np.floor((low + high) / 2)
-        fits = bdtr(allowed, np.maximum(middle, allowed + 1), risk) <= level
+        fits = binomial_tail(allowed, np.maximum(middle, allowed + 1), risk) <= level
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     found = [int(size) for size in high[high <= n]]
     return found + [n] * (bool(found) and found[-1] != n)

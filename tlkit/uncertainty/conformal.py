@@ -17,6 +17,7 @@ from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate
+from tlkit.stats.selective_risk import binomial_tail
 from tlkit.uncertainty.conformal_result import CONDITIONS, Condition, ConformalSets, SetCoverage
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
 from tlkit.uncertainty.val_scores import ValScores
@@ -127,11 +128,9 @@ def _group_limits(
 
 def _too_low(covered: Mask, wanted: float, least: int, name: str) -> float | None:
     """Return the p-value of the exact binomial test that the coverage is at least the wanted one."""
-    from scipy.special import bdtr
-
     if len(covered) < least or name == MISSING:
         return None
-    return float(bdtr(int(covered.sum()), len(covered), wanted))
+    return float(binomial_tail(covered.sum(), len(covered), wanted))
 
 
 def _coverage_of(
