@@ -67,7 +67,11 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
     assert run.status == "finished" and run.evaluate("test").accuracy.value > 0.5
     card = json.loads((run.path / "model" / "model.json").read_text())
     assert (card["format_version"], card["head"]["kind"]) == (3, "logistic")
-    assert sorted(path.name for path in (run.path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in (run.path / "model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "val_scores.parquet",
+    ]
     features = embed_run(run, splits=("train",))
     samples = run.samples.split("train")
     y = samples.targets[[samples.paths.tolist().index(path) for path in features.path]]

@@ -21,7 +21,7 @@ from tlkit.stats.intervals import tail_of, wilson_bounds
 
 STARTS = ((0.0, 1 / 2), (1 / 4, 1 / 6), (1 / 2, 1 / 6), (3 / 4, 1 / 6))
 """Where a long sequence of answer sets is entered, as shares of the images, each with its share of delta."""
-LONG_SEQUENCE = 20
+LONG_SEQUENCE = 40
 """Number of sizes from which a sequence is entered at several places; a shorter one has a single start."""
 MOST_SIZES = 500
 NEIGHBORS = 0.5
@@ -201,8 +201,9 @@ def threshold_for_risk(
     neural networks, NeurIPS, lemma 3.1). Answer sets of growing size k are tested in a fixed sequence; the first that
     cannot be rejected ends it. The sizes depend on n, `risk` and `delta` alone: each is the smallest at which one more
     error may be allowed. A long sequence is also entered at a quarter, half and three quarters of the images, with a
-    share of `delta` each (Bonferroni), so that a few confident errors do not end everything. Below the threshold at which the risk is exceeded every further image errs
-    with a probability of at least `risk`. So the first wrong hypothesis is rejected with a chance of at most `delta`.
+    share of `delta` each (Bonferroni), so that a few confident errors do not end everything. Below the threshold at
+    which the risk is exceeded every further image errs with a probability of at least `risk`. So the first wrong
+    hypothesis is rejected with a chance of at most `delta`.
 
     Args:
         confidence: of validation images, shape (N,), which did not train the model.
