@@ -1,6 +1,6 @@
 """Coverage of conformal sets, of the risk's interval and of its thresholds, by simulation; abstention on real images.
 
-`python benchmarks/uncertainty.py [--draws 2000]` simulates. `python benchmarks/uncertainty.py --run RUN --by COLUMN` prints
+`python benchmarks/uncertainty.py [--draws 2000]` simulates; `--run RUN --by COLUMN` prints
 what abstention and conformal sets do to each group of a run with a val and a test split.
 """
 

@@ -132,8 +132,8 @@ def test_abstention_that_widens_a_gap_fails():
     val = ValScores.of(one)
     found = assess_abstention(one, val, risks=[0.12], by="g")
     few, many = found.groups
-    assert (few.change_verdict, many.change_verdict) == ("FAIL", "PASS")
-    assert few.gap_change.value == pytest.approx(-many.gap_change.value) and few.gap_change.value > 0.1
+    assert few.change_verdict == "FAIL" and few.gap_change.value > 0.1
+    assert many.change_verdict != "FAIL" and many.gap_change.value <= 0  # its gain is the other's loss
 
 
 def test_sets_within_groups_cover_each_group_where_one_limit_does_not(results):

@@ -33,8 +33,8 @@ app = typer.Typer(
 app.command(context_settings=PASS_ON)(fit)
 for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
     app.command()(command)
-for command in (calibration, abstain, conformal):
-    app.command()(command)
+for judging in (calibration, abstain, conformal):
+    app.command()(judging)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")

@@ -200,7 +200,7 @@ def _audited(predictions: Predictions, options: AuditOptions) -> dict[tuple[str,
 def _gap_change(
     labelled: Predictions, answered: Mask, one: GroupRows, options: AuditOptions, *, tests: int
 ) -> tuple[float | None, float | None, Estimate, Verdict | None]:
-    """Return the group's risk minus the complement's without and with abstention, and the change with its verdict.
+    """Return the group's risk minus the complement's without and with abstention, and how its disadvantage grows.
 
     The interval is the percentile bootstrap of the counts by group, answered and right, in which the two gaps are
     paired. The verdict rests on an interval at the level 1 − alpha / tests (Bonferroni): FAIL = the disadvantage grows;
@@ -217,10 +217,11 @@ def _gap_change(
         return None, None, Estimate(None, None, None, n=n, note=few), None
     value = _gaps(counts[None])[0]
     drawn = bootstrap_replicates(counts, _gaps, rng=np.random.default_rng(options.seed), replicates=REPLICATES)
-    change = drawn[:, 1] - drawn[:, 0]
+    change = _growth(drawn)
+    grown = float(_growth(value[None])[0])
     kept = change[np.isfinite(change)]
     if len(kept) < 0.95 * len(change) or kept.std() == 0:
-        nothing = Estimate(float(value[1] - value[0]), None, None, n=n, note="not enough data for an interval")
+        nothing = Estimate(grown, None, None, n=n, note="not enough data for an interval")
         return float(value[0]), float(value[1]), nothing, "NOT ENOUGH DATA"
     tail = (1 - options.confidence) / 2
     low, high, strict_low, strict_high = np.quantile(
@@ -231,8 +232,7 @@ def _gap_change(
         verdict = "FAIL"
     elif strict_high < options.tolerance:
         verdict = "PASS"
-    estimate = Estimate(float(value[1] - value[0]), float(low), float(high), n=n)
-    return float(value[0]), float(value[1]), estimate, verdict
+    return float(value[0]), float(value[1]), Estimate(grown, float(low), float(high), n=n), verdict
 
 
 def _complement(labelled: Predictions, one: GroupRows) -> Mask:
@@ -247,6 +247,12 @@ def _gaps(counts: Ints) -> Floats:
         every = table[..., 1].sum(axis=2) / table.sum(axis=(2, 3))
         kept = table[:, :, 1, 1] / table[:, :, 1].sum(axis=2)
     return np.stack([every[:, 0] - every[:, 1], kept[:, 0] - kept[:, 1]], axis=1)
+
+
+def _growth(gaps: Floats) -> Floats:
+    """Return the growth of the disadvantage, the part of a gap above 0, shape (B,), of gaps without and with (B, 2)."""
+    disadvantage = np.maximum(gaps, 0.0)  # NaN stays NaN
+    return np.asarray(disadvantage[:, 1] - disadvantage[:, 0])
 
 
 def _rate_of(row: GroupRow | None, n: int) -> Estimate:

@@ -69,7 +69,7 @@ class GroupAbstention:
         risk_verdict: the verdict for `risk_gap`.
         gap_before: risk minus the complement's where everything is answered; None with too few answered images.
         gap_after: the same among the answered images.
-        gap_change: `gap_after` − `gap_before`; above 0 = abstention widens the group's disadvantage.
+        gap_change: by how much the group's disadvantage (a gap above 0; else 0) grows with abstention, in [-1, 1].
         change_verdict: FAIL = it grows; PASS = it grows by less than the tolerance; None = not compared.
     """
 

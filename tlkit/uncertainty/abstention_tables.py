@@ -123,7 +123,7 @@ def risk_by_group_table(abstention: Abstention) -> Table:
             Column("risk", f"among the answered [{level}]", "estimate"),
             Column("gap", f"minus the complement [{level}]", "estimate", signed=True),
             Column("verdict", "verdict", "verdict"),
-            Column("change", f"change of the gap [{level}]", "estimate", signed=True),
+            Column("change", f"growth of its disadvantage [{level}]", "estimate", signed=True),
             Column("widens", "does the gap widen?", "verdict"),
         ),
         rows=tuple(
@@ -131,8 +131,8 @@ def risk_by_group_table(abstention: Abstention) -> Table:
             for one in abstention.groups
         ),
         notes=(
-            "Change of the gap: risk minus the complement's among the answered, less the same with all answered. "
-            "FAIL: abstention widens it (Bonferroni over the groups); PASS: it grows by less than the tolerance.",
+            "Disadvantage: risk minus the complement's where that is above 0. Its growth: among the answered, less "
+            "with all answered. FAIL: abstention widens it (Bonferroni over the groups); PASS: it grows by less than the tolerance.",
         ),
     )
 
