@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats
 from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.features.folds import Folds, assign_folds, warn_rare_classes
 from tlkit.features.heads.fit_head import (
@@ -22,7 +23,6 @@ from tlkit.features.heads.fit_head import (
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats
 from tlkit.stats.temperature import fit_temperature, probabilities
 
 

@@ -12,8 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import SetMethod
-from tlkit.stats.arrays import Floats, Ints, Mask
 
 SET_METHODS: tuple[SetMethod, ...] = ("lac", "aps", "raps")
 PENALTY = 0.05

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from tlkit.arrays import Floats, Ints
 from tlkit.plain_values import to_plain
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.temperature import fit_temperature
 
 ScalingMethod = Literal["temperature", "vector"]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, SEED
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.calibration import BINS, assign_bins
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile, tail_of, wilson

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, stdtrit
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import ALPHA, CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of, wilson_bounds
 

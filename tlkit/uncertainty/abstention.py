@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.audit import audit_predictions
 from tlkit.audit.group_tables import GroupRow, Verdict
 from tlkit.audit.groups.group_columns import By
@@ -15,7 +16,6 @@ from tlkit.audit.options import AuditOptions
 from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, SEED, TOLERANCE
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import bootstrap_replicates
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson

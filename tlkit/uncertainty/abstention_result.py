@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats
 from tlkit.audit.group_tables import Verdict
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.selective_risk import RiskThreshold
 from tlkit.tables import Table, to_html

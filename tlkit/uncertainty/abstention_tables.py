@@ -132,7 +132,8 @@ def risk_by_group_table(abstention: Abstention) -> Table:
         ),
         notes=(
             "Disadvantage: risk minus the complement's where that is above 0. Its growth: among the answered, less "
-            "with all answered. FAIL: abstention widens it (Bonferroni over the groups); PASS: it grows by less than the tolerance.",
+            "with all answered. FAIL: abstention widens it (Bonferroni over the groups); "
+            "PASS: it grows by less than the tolerance.",
         ),
     )
 

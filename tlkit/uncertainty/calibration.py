@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.calibration import log_losses
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.stats.means import mean_estimate

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.group_tables import MISSING, Verdict
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, TOLERANCE, SetMethod
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.conformal import conformal_quantile, fewest_images, nonconformity, sets_of
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate

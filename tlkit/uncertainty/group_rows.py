@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from tlkit.arrays import Floats, Mask
 from tlkit.audit.group_tables import CROSS, MISSING
 from tlkit.audit.groups.group_columns import By, GroupColumn, columns_of, discretize
 from tlkit.audit.groups.intersections import membership_of, validate_columns
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.arrays import Floats, Mask
 
 NO_PROBA = (
     "{source} hold no probabilities (columns proba_<class>), on which calibration, abstention and sets rest. "

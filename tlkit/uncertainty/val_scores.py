@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, SetMethod
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import read_parquet_table, write_parquet_table
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.conformal import SET_METHODS, conditional_quantiles, conformal_quantile, nonconformity, sets_of
 from tlkit.stats.selective_risk import RiskThreshold, threshold_for_risk
 from tlkit.uncertainty.group_rows import probabilities_of, require_judgeable
