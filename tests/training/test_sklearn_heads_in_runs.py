@@ -103,7 +103,13 @@ def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(he
     run = tlkit.fit(head_recipe("svm"))
     stored = run.path / "model"
     assert json.loads((stored / "model.json").read_text())["format_version"] == 3
-    assert {path.name for path in stored.iterdir()} == {"head.json", "head.skops", "model.json", "model.safetensors"}
+    assert {path.name for path in stored.iterdir()} == {
+        "head.json",
+        "head.skops",
+        "model.json",
+        "model.safetensors",
+        "val_scores.parquet",
+    }
     predictor = tlkit.load_model(run)
     files = [run.samples.root / path for path in run.samples.split("test").paths]
     assert same(predictor.predict(files), run.predictions("test"))
