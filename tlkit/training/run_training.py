@@ -60,6 +60,7 @@ from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
+from tlkit.uncertainty.confidence_report import assess_confidence
 from tlkit.uncertainty.val_scores import store_val_scores
 
 logger = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ def _run_steps(
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
-            contents = _report_contents(prepared, inputs, trained, reported)
+            contents = _report_contents(prepared, inputs, trained, reported, val=predictions.get("val"))
             kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
             contents = replace(contents, kept_epochs=kept)
             write_report(directory.report, contents)
@@ -402,7 +403,9 @@ def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
             logger.warning("%s", note)
 
 
-def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:
+def _report_contents(
+    prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged, *, val: Predictions | None
+) -> RunContents:
     """Return what the report shows of one split; `Run.report` gathers the same from the run's files."""
     recipe, samples, predictions, audit = prepared.recipe, prepared.data.samples, judged.predictions, judged.audit
     examples = failing_group_images(predictions, audit) if audit else ()
@@ -416,6 +419,13 @@ def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, 
         audit=audit,
         history=trained.history,
         explanation=judged.explanation,
+        confidence=assess_confidence(
+            predictions,
+            val=val if judged.split != "val" else None,
+            scaling=trained.card.calibration,
+            confidence=recipe.evaluate.confidence,
+            chose_epoch=chose_epoch("val", trained.history),
+        ),
         images=report_images(predictions, examples, None, root=samples.root, most=recipe.report.thumbnails),
         group_columns=predictions.group_columns,
         excluded=prepared.data.dataset.excluded,
