@@ -10,6 +10,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.batch_output import is_batch, predict_parts
 from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 
@@ -42,8 +43,10 @@ def fit(
 
 def predict(
     run: RunPath,
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders or tar shards of them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file; with --shard or --ray, a folder.")
+    ] = None,
     device: DeviceOption = "auto",
     tta: Annotated[
         Views,
@@ -52,6 +55,14 @@ def predict(
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: predict the i-th of n shares, from 0, as Parquet parts in --out; goes on if killed."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Predict as parts on the Ray cluster of this address; local = this machine.")
+    ] = None,
+    part_size: Annotated[int | None, typer.Option(help="Images of a part, with --shard or --ray.")] = None,
 ) -> None:
     """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
@@ -59,8 +70,12 @@ def predict(
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 
-    require_suffix(out)
     require_run_first(run, paths)
+    if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, unknown=unknown):
+        assert out is not None, "checked above"
+        predict_parts(run, paths, out, device=device, tta=tta, shard=shard, ray=ray, part_size=part_size)
+        return
+    require_suffix(out)
     folder = find_model(run)
     if unknown:
         require_threshold(folder, tta=tta)

@@ -1,0 +1,73 @@
+"""`tlkit predict --shard` and `--ray`: predictions as the parts of a folder."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from tlkit.choices import Views
+from tlkit.cli.output import check_progress, print_tables
+from tlkit.errors import DataError
+
+
+def is_batch(*, shard: str | None, ray: str | None, part_size: int | None, out: Path | None, unknown: bool) -> bool:
+    """Return whether predictions are to be written as parts.
+
+    Raises:
+        DataError: the options contradict each other.
+    """
+    if shard is None and ray is None:
+        if part_size is not None:
+            raise DataError("--part-size is for --shard i/n and --ray ADDRESS, which write parts. Add one of them.")
+        return False
+    name = "--shard" if ray is None else "--ray"
+    problems = []
+    if shard is not None and ray is not None:
+        problems.append("--shard and --ray are two ways to share the work. Use one of them.")
+    if out is None or out.suffix or out.is_file():
+        problems.append(f"{name} writes parts into a folder, but --out is {out}. Name a folder, such as --out scores.")
+    if unknown:
+        problems.append(f"--unknown does not go with {name}. Predict without it.")
+    if problems:
+        raise DataError(*problems)
+    return True
+
+
+def predict_parts(
+    run: Path,
+    paths: list[Path],
+    out: Path,
+    *,
+    device: str,
+    tta: Views,
+    shard: str | None,
+    ray: str | None,
+    part_size: int | None,
+) -> None:
+    """Predict images as parts, and print what is done."""
+    from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.inference.batch.manifest import PART_IMAGES
+    from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, parse_shard, predict_shard
+    from tlkit.runs import find_model
+
+    place = parse_shard(shard) if shard is not None else (0, 1)
+    folder = find_model(run)
+    keep_freed_memory()
+    from tlkit.inference.predictor import load_model
+    from tlkit.models.model_files import read_facts
+
+    classes = read_facts(folder).classes
+    settings = batch_settings(
+        model_files_digest(folder), classes, tta=tta, part_images=PART_IMAGES if part_size is None else part_size
+    )
+    load = partial(load_model, folder.absolute(), device=device)
+    with check_progress("predicting images") as progress:
+        if ray is not None:
+            from tlkit.inference.batch.ray_engine import predict_on_ray
+
+            result = predict_on_ray(
+                load, paths, out, address=ray, settings=settings, classes=classes, progress=progress
+            )
+        else:
+            result = predict_shard(load, paths, out, settings=settings, classes=classes, shard=place, progress=progress)
+    print_tables(result.tables())
