@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from tlkit.choices import Views
+from tlkit.cli.model_source import ModelSource
 from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
 
@@ -34,11 +34,10 @@ def is_batch(*, shard: str | None, ray: str | None, part_size: int | None, out: 
 
 
 def predict_parts(
-    run: Path,
+    model: ModelSource,
     paths: list[Path],
     out: Path,
     *,
-    device: str,
     tta: Views,
     shard: str | None,
     ray: str | None,
@@ -47,20 +46,14 @@ def predict_parts(
     """Predict images as parts, and print what is done."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.inference.batch.manifest import PART_IMAGES
-    from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, parse_shard, predict_shard
-    from tlkit.runs import find_model
+    from tlkit.inference.batch.predict_shard import batch_settings, parse_shard, predict_shard
 
     place = parse_shard(shard) if shard is not None else (0, 1)
-    folder = find_model(run)
     keep_freed_memory()
-    from tlkit.inference.predictor import load_model
-    from tlkit.models.model_files import read_facts
-
-    classes = read_facts(folder).classes
-    settings = batch_settings(
-        model_files_digest(folder), classes, tta=tta, part_images=PART_IMAGES if part_size is None else part_size
-    )
-    load = partial(load_model, folder.absolute(), device=device)
+    digest, classes = model.identity()
+    size = PART_IMAGES if part_size is None else part_size
+    settings = batch_settings(digest, classes, tta=tta, part_images=size)
+    load = model.load
     with check_progress("predicting images") as progress:
         if ray is not None:
             from tlkit.inference.batch.ray_engine import predict_on_ray

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
+from tlkit.cli.arguments import (
+    AsJson,
+    GroupsFile,
+    LabelClasses,
+    LabelledData,
+    ModelWeightsOption,
+    PathColumn,
+    PredColumn,
+    RunOrFile,
+    SplitOption,
+    TrueColumn,
+    Verbatim,
+    WeightsOption,
+)
+from tlkit.cli.model_source import predict_source
 from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
@@ -27,15 +41,21 @@ def evaluate(
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
+    weights: WeightsOption = None,
+    data: LabelledData = None,
+    label_class: LabelClasses = None,
     json: AsJson = False,
 ) -> None:
-    """Evaluate a run, or any table of predictions: every figure with its interval."""
+    """Evaluate a run, any table of predictions, or pretrained weights: every figure with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
     from tlkit.evaluation.evaluation_tables import evaluation_tables
     from tlkit.predictions import Predictions
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
+    of_weights = predict_source(
+        run_or_file, weights=weights, data=data, classes=label_class, split=split, groups=groups
+    )
+    judged = of_weights or open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
         result = evaluate_predictions(judged, cluster_by=cluster_by)
     elif cluster_by is None:
@@ -89,6 +109,9 @@ def audit(
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    model_weights: ModelWeightsOption = None,
+    data: LabelledData = None,
+    label_class: LabelClasses = None,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
@@ -110,7 +133,10 @@ def audit(
         "weights": weights,
     }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
+    of_weights = predict_source(
+        run_or_file, weights=model_weights, data=data, classes=label_class, split=split, by=by or (), groups=groups
+    )
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, table=of_weights, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import Views
-from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath, WeightsOption
 from tlkit.cli.batch_output import is_batch, predict_parts
+from tlkit.cli.model_source import require_stored, source_of
 from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 
@@ -63,33 +64,32 @@ def predict(
         str | None, typer.Option(help="Predict as parts on the Ray cluster of this address; local = this machine.")
     ] = None,
     part_size: Annotated[int | None, typer.Option(help="Images of a part, with --shard or --ray.")] = None,
+    weights: WeightsOption = None,
 ) -> None:
-    """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
+    """Predict images with a run's model, or with pretrained weights; an unreadable file has a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
-    from tlkit.runs import find_model
 
+    model_source = source_of(run, weights, device=device)
     require_run_first(run, paths)
     if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, unknown=unknown):
         assert out is not None, "checked above"
-        predict_parts(run, paths, out, device=device, tta=tta, shard=shard, ray=ray, part_size=part_size)
+        predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size)
         return
     require_suffix(out)
-    folder = find_model(run)
     if unknown:
-        require_threshold(folder, tta=tta)
+        require_threshold(require_stored(model_source), tta=tta)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
-    from tlkit.inference.predictor import load_model
     from tlkit.inference.unknown_images import predict_unknown
     from tlkit.predictions import Unreadable
 
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        model = load_model(run, device=device)
+        model = model_source.load()
         if unknown:
             found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
         else:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import bare_backbone
 from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.timm_modules import bare_backbone
 
 HEAD_INIT_STD = 0.01
 

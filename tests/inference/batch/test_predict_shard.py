@@ -166,7 +166,7 @@ def test_a_folder_with_other_files_is_left_alone(shard, image_folder):
     image_folder("photos", **{"": 3})
     Path("parts").mkdir()
     Path("parts/notes.md").write_text("mine")
-    with pytest.raises(DataError, match="notes.md"):
+    with pytest.raises(DataError, match=r"notes\.md"):
         shard("photos")
     assert [file.name for file in Path("parts").iterdir()] == ["notes.md"]
 

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import PurePosixPath
 
 from tlkit.errors import ModelError, did_you_mean
-from tlkit.models.backbone import default_weights, hub_names, list_models, split_name
+from tlkit.models.backbone import default_weights, hub_names, list_models
 from tlkit.models.model_names import as_wildcard
+from tlkit.models.timm_modules import split_name
 from tlkit.models.weights.hub import cached_architecture, cached_repositories, is_cached
 from tlkit.models.weights.weight_sources import WEIGHT_SUFFIXES, parse_source
 
