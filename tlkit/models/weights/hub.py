@@ -50,6 +50,12 @@ def is_cached(repository: str) -> bool:
     return any(isinstance(_cached_file(repository, name), str) for name in WEIGHT_FILES)
 
 
+def cached_file(repository: str) -> Path | None:
+    """Return the file of weights of a repository in the hub's cache; None where there is none."""
+    files = (_cached_file(repository, name) for name in WEIGHT_FILES)
+    return next((Path(file) for file in files if isinstance(file, str)), None)
+
+
 def cached_repositories() -> list[str]:
     """Return the repositories ("ORG/REPO") whose weights are in the hub's cache, sorted."""
     folder = Path(constants.HF_HUB_CACHE)
