@@ -18,6 +18,7 @@ from tlkit.cli.evaluation_commands import audit, compare, evaluate
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
+from tlkit.cli.push_commands import push
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(context_settings=PASS_ON)(fit)
-for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, push, models):
     app.command()(command)
 for question in (errors, unknown, drift, label_next):
     app.command()(question)

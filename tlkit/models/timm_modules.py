@@ -17,7 +17,7 @@ from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few, reason_of
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
+from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, ModelFacts, read_facts, read_tensors
 from tlkit.models.model_names import unknown_name
 from tlkit.models.model_options import check_options, check_repository
 from tlkit.models.timm_facts import build_within, read_preprocess, shapes_of
@@ -148,6 +148,28 @@ def bare_backbone(
             f"timm cannot build {architecture} with the stored options {given} ({type(error).__name__}: {error}). "
             "Restore the file that holds them, or train again."
         ) from error
+
+
+def module_with_head(
+    facts: ModelFacts, backbone: Mapping[str, torch.Tensor], head: Mapping[str, torch.Tensor]
+) -> nn.Module:
+    """Return timm's network of an architecture with the tensors of a backbone and of a linear head.
+
+    Raises:
+        ModelError: the architecture has no linear layer in the place of the head, or other tensors than these.
+    """
+    size = {"img_size": facts.preprocess.image_size} if _has_fixed_size(facts.architecture) else {}
+    arguments = {**facts.options, **size, "num_classes": len(facts.classes)}
+    with torch.random.fork_rng(devices=()):
+        module = _create(facts.architecture, pretrained=False, **arguments)
+    layer = module.get_classifier()  # type: ignore[operator]
+    fits = isinstance(layer, nn.Linear) and layer.weight.shape == head["weight"].shape
+    found = module.load_state_dict(dict(backbone), strict=False)
+    own = {name for name, value in module.named_parameters() if any(value is one for one in layer.parameters())}
+    if not fits or found.unexpected_keys or set(found.missing_keys) - own:
+        raise ModelError(f"timm's {facts.architecture} has no linear layer in the place of this head.")
+    layer.load_state_dict(dict(head))
+    return module
 
 
 def _has_fixed_size(name: str) -> bool:

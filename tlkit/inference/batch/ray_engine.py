@@ -86,7 +86,7 @@ def predict_on_ray(
     options: dict[str, Any] = {"num_cpus": workers} if address == LOCAL and workers else {}
     try:
         ray.init(address=None if address == LOCAL else address, log_to_driver=False, include_dashboard=False, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises plain exceptions where a node does not start in time
         raise DataError(
             f"--ray {address}: the cluster cannot be reached ({error}). Use its address, or local."
         ) from error
