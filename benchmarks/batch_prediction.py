@@ -2,7 +2,7 @@
 
     python benchmarks/batch_prediction.py --images 5000 --kills 10
 
-Tiny images (32 px, in tar shards of 2,000) go through `tlkit predict --shard` with a small network. Processes are ended
+Tiny images (32 px, in tar shards of 500) go through `tlkit predict --shard` with a small network. Processes are ended
 by SIGKILL at random moments and started again until they end by themselves. The rows are compared with those of one
 plain `tlkit predict`. Peak memory is that of the process, by the kernel (`ru_maxrss`).
 """
@@ -45,10 +45,10 @@ def write_shards(folder: Path, count: int) -> list[Path]:
         buffer = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
         pictures.append(buffer.getvalue())
-    for first in range(0, count, 2000):
-        shards.append(folder / f"shard-{first // 2000:04d}.tar")
+    for first in range(0, count, 500):
+        shards.append(folder / f"shard-{first // 500:04d}.tar")
         with tarfile.open(shards[-1], "w") as tar:
-            for number in range(first, min(first + 2000, count)):
+            for number in range(first, min(first + 500, count)):
                 info = tarfile.TarInfo(f"{number:07d}.jpg")
                 info.size = len(pictures[number % 200])
                 tar.addfile(info, io.BytesIO(pictures[number % 200]))
@@ -99,7 +99,7 @@ def main() -> None:
         rng, kills = random.Random(0), 0
         begun = time.perf_counter()
         while True:
-            process = start(folder, 0, *model, *shards, "--out", "parts", "--shard", "0/1", "--part-size", "256")
+            process = start(folder, 0, *model, *shards, "--out", "parts", "--shard", "0/1", "--part-size", "128")
             if kills < options.kills:
                 before = len(list((folder / "parts").glob("part-*")))
                 while process.poll() is None and len(list((folder / "parts").glob("part-*"))) < before + 1:
@@ -122,7 +122,9 @@ def main() -> None:
             np.abs(plain[proba].to_numpy() - rows[proba].to_numpy()).max()
         )
 
+        print(json.dumps(figures, indent=2), flush=True)
         few = shards[: max(1, len(shards) // 20)]
+        figures = {}
         figures["shard of a 20th: peak MB"] = finish(start(folder, 0, *model, *few, "--out", "few", "--shard", "0/1"))
         for count in (1, 2):
             begun = time.perf_counter()

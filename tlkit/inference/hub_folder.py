@@ -71,6 +71,8 @@ def write_hub_folder(
         write_timm_folder(partial, network, facts)
         card = write_card(partial / CARD, contents, intended_use=run.recipe.report.intended_use)
         write_text(card, card.read_text(encoding="utf-8") + _usage(repository, facts.architecture))
+        for file in partial.iterdir():
+            file.chmod(card.stat().st_mode)  # safetensors writes with 0600
         _copy_exported(run.path / "export", partial / "export")
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)

@@ -11,7 +11,7 @@ from typing import Any
 import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
 
 import torch
-from timm.data import ImageNetInfo, infer_imagenet_subset
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
@@ -160,7 +160,7 @@ def _with_linear_head(module: nn.Module, image_size: tuple[int, int], name: str)
             module.reset_classifier(0)  # type: ignore[operator]
             width = feature_width(module, image_size, name)
             network = Network(module, num_features=width, num_classes=len(weight)).eval()
-            if network.head.weight.shape == weight.shape:  # type: ignore[union-attr]
+            if network.head.weight.shape == weight.shape:
                 network.head.load_state_dict(
                     {"weight": weight, "bias": torch.zeros(len(weight)) if bias is None else bias}
                 )

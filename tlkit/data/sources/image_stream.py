@@ -43,7 +43,7 @@ def stream_images(sources: Sequence[str | Path], *, quiet: bool = False) -> Iter
     Raises:
         DataError: a source does not exist, is damaged, or holds no image.
     """
-    _require_sources(sources)
+    require_sources(sources)
     left_out: list[Entry] = []
     for source in map(Path, sources):
         count, skipped = 0, []  # type: tuple[int, list[Entry]]
@@ -64,7 +64,12 @@ def is_image_list(path: Path) -> bool:
     return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
 
 
-def _require_sources(sources: Sequence[str | Path]) -> None:
+def require_sources(sources: Sequence[str | Path]) -> None:
+    """Check that sources exist.
+
+    Raises:
+        DataError: some do not, or none is named; all problems at once.
+    """
     problems = [] if sources else [NO_IMAGE]
     problems += [
         f"{source} {'is no file' if source.exists() else 'does not exist'}."

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlkit.choices import Views
-from tlkit.data.sources.image_stream import StreamedImage, stream_images
+from tlkit.data.sources.image_stream import StreamedImage, require_sources, stream_images
 from tlkit.disk import PARTIAL, writing
 from tlkit.errors import DataError, first_few, refuse_newer
 from tlkit.stored_values import parse_json
@@ -105,6 +105,7 @@ def make_manifest(out: Path, sources: Sequence[str | Path], settings: BatchSetti
         DataError: the folder is that of other images, another model or other options, or holds other files; a name
             occurs twice; or a source cannot be read.
     """
+    require_sources(sources)
     out.mkdir(parents=True, exist_ok=True)
     target = out / MANIFEST
     if not target.exists():
