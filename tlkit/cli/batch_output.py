@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tlkit.choices import Views
@@ -10,8 +11,10 @@ from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
 
 
-def is_batch(*, shard: str | None, ray: str | None, part_size: int | None, out: Path | None, unknown: bool) -> bool:
-    """Return whether predictions are to be written as parts.
+def is_batch(
+    *, shard: str | None, ray: str | None, part_size: int | None, out: Path | None, other: Sequence[str]
+) -> bool:
+    """Return whether predictions are to be written as parts; `other` names options that do not go with it.
 
     Raises:
         DataError: the options contradict each other.
@@ -26,8 +29,10 @@ def is_batch(*, shard: str | None, ray: str | None, part_size: int | None, out: 
         problems.append("--shard and --ray are two ways to share the work. Use one of them.")
     if out is None or out.suffix or out.is_file():
         problems.append(f"{name} writes parts into a folder, but --out is {out}. Name a folder, such as --out scores.")
-    if unknown:
-        problems.append(f"--unknown does not go with {name}. Predict without it.")
+    if other:
+        problems.append(
+            f"{', '.join(other)} cannot be used with {name}. Predict without, or judge the folder after it."
+        )
     if problems:
         raise DataError(*problems)
     return True

@@ -8,12 +8,30 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Views
-from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath, WeightsOption
+from tlkit.choices import SetMethod, Views
+from tlkit.cli.arguments import (
+    Details,
+    DeviceOption,
+    OverrideArguments,
+    OverwriteRun,
+    RecipePath,
+    RunPath,
+    WeightsOption,
+)
 from tlkit.cli.batch_output import is_batch, predict_parts
 from tlkit.cli.model_source import require_stored, source_of
-from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
+from tlkit.cli.output import (
+    check_progress,
+    draws_progress,
+    named_progress,
+    print_run,
+    require_predictions_file,
+    require_run_first,
+    wants_details,
+    write_predictions,
+)
 from tlkit.cli.unknown_output import require_threshold, write_unknown
+from tlkit.errors import PredictionsError
 
 
 def fit(
@@ -21,8 +39,10 @@ def fit(
     overrides: OverrideArguments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     overwrite: OverwriteRun = False,
+    details: Details = False,
 ) -> None:
     """Fine-tune by a recipe, then predict, evaluate, audit and report."""
+    shown = wants_details(details)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.recipe import load_recipe
     from tlkit.training.fit import fit as fit_recipe
@@ -35,9 +55,9 @@ def fit(
     if processes > 1:
         raise typer.Exit(launch(sys.argv[1:], processes=processes))
     keep_freed_memory()
-    with check_progress() as on_check:
-        run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)
-    print_run(run)
+    with named_progress() as on_step:
+        run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=draws_progress(), on_step=on_step)
+    print_run(run, details=shown)
     if run.status == "interrupted":
         raise typer.Exit(130)
 
@@ -53,6 +73,14 @@ def predict(
         Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="Add the column answered: no where the model is too unsure for this share of wrong answers."),
+    ] = None,
+    sets: Annotated[
+        float | None, typer.Option(help="Add the column set: classes that hold the true one in this share of images.")
+    ] = None,
+    sets_method: Annotated[SetMethod, typer.Option(help="How --sets are made; tlkit conformal compares them.")] = "lac",
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
     ] = False,
@@ -70,16 +98,26 @@ def predict(
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
+    from tlkit.runs.answer_rules import AnswerRules
 
     model_source = source_of(run, weights, device=device)
     require_run_first(run, paths)
-    if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, unknown=unknown):
+    rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
+    other = [name for name, given in rules_given.items() if given]
+    if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other):
         assert out is not None, "checked above"
         predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size)
         return
-    require_suffix(out)
+    require_predictions_file(out)
     if unknown:
         require_threshold(require_stored(model_source), tta=tta)
+    rules = None
+    if abstain_at_risk is not None or sets is not None:
+        if unknown:
+            raise PredictionsError(
+                "--unknown, and --abstain-at-risk or --sets, are two questions. Run predict for each."
+            )
+        rules = AnswerRules.of(run, risk=abstain_at_risk, coverage=sets, method=sets_method, tta=tta)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
@@ -98,4 +136,4 @@ def predict(
     if unknown:
         write_unknown(found, out, unreadable=unreadable)
     else:
-        write_predictions(predictions, out, unreadable=unreadable)
+        write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)

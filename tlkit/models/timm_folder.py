@@ -35,7 +35,7 @@ def write_timm_folder(folder: Path, network: Network, facts: ModelFacts) -> None
             f"The head is of kind {facts.head.get('kind')}, which timm's format does not hold. Fit the run with "
             "strategy.head: linear, or share the folder model/ of the run itself."
         )
-    module = module_with_head(facts, network.backbone.state_dict(), network.head.state_dict())
+    module = module_with_head(facts, network.backbone.state_dict(), _calibrated_head(network.head, facts))
     images = torch.rand(2, 3, *facts.preprocess.image_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected, given = network.eval()(images), module.eval()(images)
@@ -52,6 +52,25 @@ def write_timm_folder(folder: Path, network: Network, facts: ModelFacts) -> None
     }
     options = {**facts.options, "num_classes": len(facts.classes)}
     save_for_hf(module, str(folder), model_config=config, model_args=options, safe_serialization=True)
+
+
+def _calibrated_head(head: nn.Linear, facts: ModelFacts) -> dict[str, torch.Tensor]:
+    """Return the tensors of a head that gives the rescaled logits: scale (Wx + b) + offset is a linear layer, too.
+
+    Raises:
+        ModelError: the logits are rescaled by vector scaling, which works on log probabilities.
+    """
+    weight, bias, scaling = head.weight.detach(), head.bias.detach(), facts.calibration
+    if scaling is None:
+        return {"weight": weight, "bias": bias}
+    if scaling.method == "vector":
+        raise ModelError(
+            "The model is calibrated by vector scaling, which timm's format does not hold. Calibrate it by "
+            "temperature, or share the folder model/ of the run itself."
+        )
+    scale = torch.tensor(scaling.scale, dtype=torch.float32)
+    offset = torch.tensor(scaling.offset or (0.0,), dtype=torch.float32)
+    return {"weight": weight * scale.reshape(-1, 1), "bias": bias * scale + offset}
 
 
 def _timm_cfg(preprocess: Preprocess, terms: str, num_classes: int) -> dict[str, Any]:
