@@ -21,6 +21,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
+from tlkit.cli.push_commands import push
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
@@ -49,6 +50,7 @@ for command in (
     learning_curve,
     report,
     card,
+    push,
     models,
     completion,
     export,

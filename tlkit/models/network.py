@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import bare_backbone
 from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
 
 HEAD_INIT_STD = 0.01
