@@ -123,6 +123,9 @@ def audit(
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    sarif: Annotated[
+        Path | None, typer.Option(help="Write gates that do not pass as SARIF, for code scanning.")
+    ] = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -138,7 +141,7 @@ def audit(
     from tlkit.runs.gate_run import gate as judge
 
     require_export(export, min_cell_size=min_cell_size)
-    gates = open_gate_file(gate, junit=junit, summary=summary)
+    gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
     stated = {
         "by": by or None,
         "max_intersection_order": max_intersection_order,
@@ -177,7 +180,7 @@ def audit(
             print_tables(brief_tables(result))
             print_lines(["", "Tests, other rates, what lies behind the gaps, and images: --details"])
     if verdicts is not None:
-        finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
+        finish_gate(verdicts, junit=junit, summary=summary, sarif=sarif, quiet=json)
 
 
 def compare(
