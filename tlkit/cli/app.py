@@ -20,7 +20,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
-from tlkit.cli.report_commands import card, report
+from tlkit.cli.report_commands import card, evidence, report
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -47,6 +47,7 @@ for command in (
     learning_curve,
     report,
     card,
+    evidence,
     models,
     completion,
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,7 @@ class Figure:
         difference: the rate minus that of the complement; None = not compared, or not published.
         verdict: of a group, FAIL, PASS or NOT ENOUGH DATA; None = no verdict.
         direction: on which side of the complement a group that fails lies.
+        group: whether it is about a group of an audit.
     """
 
     metric: str
@@ -51,6 +52,7 @@ class Figure:
     difference: Estimate | None = None
     verdict: Verdict | None = None
     direction: Direction | None = None
+    group: bool = False
 
     @property
     def text(self) -> str:
@@ -99,9 +101,9 @@ def published_figures(
 
     A cell of 1 to k − 1 images has no figure, and neither have the next smallest cells of its table from which it would
     follow (complementary suppression, see `hidden_cells`), since a rate with its interval tells how many images it is
-    over. An intersection is shown as a whole, or, where one of its cells or of its columns' cells is hidden, not at all.
-    Groups below the audit's `min_group_size` have no rate. A rate whose interval is wide (`max_half_width`) is published
-    as that interval alone. Differences from a complement below k images are left out.
+    over. An intersection is shown as a whole, or, where one of its cells or of its columns' cells is hidden, not at
+    all. Groups below the audit's `min_group_size` have no rate. A rate whose interval is wide (`max_half_width`) is
+    published as that interval alone. Differences from a complement below k images are left out.
 
     Args:
         evaluation: the figures of all images and of the classes.
@@ -127,12 +129,9 @@ def published_figures(
         shown += [figure] if figure else []
     if mask.any():
         hidden.append(HiddenFigures("recall", "class", int(mask.sum()), int((supports > 0).sum())))
-    small = _small_columns(audit.group_tables, min_cell_size) if audit else set()
-    for table in audit.group_tables if audit else ():
+    masks = small_cells(audit, min_cell_size) if audit else ()
+    for table, covered in zip(audit.group_tables if audit else (), masks, strict=True):
         assert audit is not None
-        covered = _hidden_rows(table.rows, min_cell_size)
-        if len(table.columns) > 1 and any(columns <= set(table.columns) for columns in small):
-            covered[:] = True
         without = 0
         for row, is_covered in zip(table.rows, covered, strict=True):
             figure = None if is_covered else _of_group(audit, table, row, min_cell_size)
@@ -144,9 +143,26 @@ def published_figures(
     return PublishedFigures(min_cell_size, tuple(shown), tuple(hidden))
 
 
-def _small_columns(tables: Sequence[GroupTable], k: int) -> set[frozenset[str]]:
-    """Return the combinations of columns of which a table has hidden rows."""
-    return {frozenset(table.columns) for table in tables if _hidden_rows(table.rows, k).any()}
+def small_cells(audit: Audit, k: int) -> tuple[Mask, ...]:
+    """Return for each table of an audit which rows `published_figures` hides because of small cells, shape (rows,)."""
+    masks = [_hidden_rows(table.rows, k) for table in audit.group_tables]
+    tables = list(zip(audit.group_tables, masks, strict=True))
+    small = {frozenset(table.columns) for table, mask in tables if mask.any()}
+    return tuple(
+        np.ones_like(mask) if len(table.columns) > 1 and any(one <= set(table.columns) for one in small) else mask
+        for table, mask in tables
+    )
+
+
+def without_small_cells(audit: Audit, *, min_cell_size: int = MIN_CELL_SIZE) -> Audit:
+    """Return an audit for tables, without the rows that `published_figures` hides because of small cells."""
+    tables = tuple(
+        replace(table, rows=tuple(row for row, hidden in zip(table.rows, mask, strict=True) if not hidden), gap=None)
+        if mask.any()
+        else table
+        for table, mask in zip(audit.group_tables, small_cells(audit, min_cell_size), strict=True)
+    )
+    return replace(audit, group_tables=tables)
 
 
 def _hidden_rows(rows: Sequence[GroupRow], k: int) -> Mask:
@@ -174,6 +190,7 @@ def _of_group(audit: Audit, table: GroupTable, row: GroupRow, k: int) -> Figure 
         difference=None if difference is None else _rounded(redact(difference, most)),
         verdict=row.verdict,
         direction=row.direction,
+        group=True,
     )
 
 
@@ -186,12 +203,13 @@ def _figure(
     difference: Estimate | None = None,
     verdict: Verdict | None = None,
     direction: Direction | None = None,
+    group: bool = False,
 ) -> Figure | None:
     """Return an estimate as a figure; None where it has neither value nor interval."""
     if estimate.value is None:
         return None
     found = _rounded(redact(estimate, most))
-    return Figure(metric, images, found.low, found.high, found.value, found.n, difference, verdict, direction)
+    return Figure(metric, images, found.low, found.high, found.value, found.n, difference, verdict, direction, group)
 
 
 def _rounded(estimate: Estimate) -> Estimate:

@@ -46,10 +46,10 @@ def _items(finding: Finding) -> list[SarifFinding]:
         )
         for item in finding.items[:MOST_ITEMS]
     ]
-    if more := len(finding.items) - MOST_ITEMS:
-        if more > 0:
-            text = f"{counted(more, 'more item')} of this kind, of {finding.count:,} in all: {kind.what}."
-            found.append(SarifFinding(finding.kind, text, level, (".",), base=IMAGES))
+    more = len(finding.items) - MOST_ITEMS
+    if more > 0:
+        text = f"{counted(more, 'more item')} of this kind, of {finding.count:,} in all: {kind.what}."
+        found.append(SarifFinding(finding.kind, text, level, (".",), base=IMAGES))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
 from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
+from tlkit.render.published_figures import published_figures, without_small_cells
+from tlkit.render.published_tables import figure_table
 from tlkit.render.report.card_metadata import card_metadata
 from tlkit.render.report.limitations import limits
 from tlkit.render.report.provenance_part import data_sentence, lead
@@ -21,6 +24,7 @@ from tlkit.tables import to_markdown
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
+    from tlkit.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
         *_audit_blocks(audit),
+        *_group_blocks(evaluation, audit),
         "## Slices",
         *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
@@ -102,13 +107,26 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]
-    tables = [table.head(MOST_ROWS) for table in (failed_table(audit), undecided_table(audit)) if table.rows]
+    shown = without_small_cells(audit)
+    tables = [table.head(MOST_ROWS) for table in (failed_table(shown), undecided_table(shown)) if table.rows]
     blocks.append(to_markdown(tables))
     rows = [(table, row) for table in audit.group_tables for row in table.rows]
     passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
     if passed:
         blocks.append(f"Within the tolerance, with the whole interval: {_plain(first_few(passed, most=20))}.")
     return blocks
+
+
+def _group_blocks(evaluation: Evaluation, audit: Audit | None) -> list[str]:
+    """Return the published rates of the groups, each with its interval."""
+    if audit is None:
+        return []
+    figures = published_figures(evaluation, audit)
+    groups = tuple(one for one in figures.shown if one.group)
+    hidden = tuple(one for one in figures.hidden if one.verdict is not None)
+    shown = replace(figures, shown=groups, hidden=hidden)
+    table = figure_table(shown, confidence=evaluation.confidence).head(MOST_ROWS)
+    return ["### Rates by group", to_markdown([table])] if groups or hidden else []
 
 
 def _slice_blocks(slices: SliceReport | None) -> list[str]:
