@@ -33,7 +33,7 @@ SECRET = "dusk-of-three"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Return a run of 403 images: day (300, .97 right), night (100, half of them), and three at dusk, one of them wrong."""
+    """Return a run of 403 images: day (300, 9 wrong), night (100, 50 wrong), and three at dusk (1 wrong)."""
     monkeypatch.chdir(tmp_path)
     light = ["day"] * 300 + ["night"] * 100 + [SECRET] * 3
     place = ["in", "out"] * 201 + ["in"]
@@ -98,6 +98,7 @@ def test_the_bill_of_materials_has_slices_intervals_weights_and_packages(run):
     assert components["dataset"]["data"][0]["type"] == "dataset"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # rdflib 7.6 warns of its own ConjunctiveGraph
 def test_mlcroissant_reads_the_images_from_the_description(run):
     mlcroissant = pytest.importorskip("mlcroissant")
     write_evidence(run)
@@ -108,7 +109,7 @@ def test_mlcroissant_reads_the_images_from_the_description(run):
     assert len(rows) == len(table) == 403
     assert [row["path"] for row in rows] == table["path"].tolist()
     assert [row["light"] for row in rows] == run.samples.groups["light"].tolist()
-    classes = [one["classes/name"].decode() for one in dataset.records("classes")]
+    classes = [one["classes/name"] for one in dataset.records("classes")]
     assert classes == ["cat", "dog"]
 
 
@@ -126,9 +127,10 @@ def test_a_small_cell_and_those_it_follows_from_are_in_no_file(run):
     write_evidence(run)
     for name in FILES:
         text = (run.path / name).read_text(encoding="utf-8")
-        assert SECRET not in text.replace(f"{SECRET}\\n", ""), name
+        assert SECRET not in text, name
         assert "light = night" not in text, name  # the next smallest: all but it would give the three
-        assert "night" not in text or name == "MODEL_CARD.md", name
+        assert not any("night" in line and "0.5" in line for line in text.splitlines()), name
+    assert "night (below the rest)" in (run.path / "evidence.json").read_text()  # the finding stays, without a number
     evidence = read(run.path, "evidence.json")
     hidden = {(one["metric"], one["slice"]): (one["rows"], one["of"]) for one in evidence["figures"]["hidden"]}
     assert hidden["accuracy", "light"] == (2, 3)

@@ -253,7 +253,7 @@ def _audit(facts: RunFacts) -> tuple[str, str]:
 
 
 def _failing(audit: Audit) -> str:
-    failed = [f"{table.name} = {row.name} ({row.direction})" for table, row, _ in audit.failures]
+    failed = [f"{table.name}: {row.name} ({row.direction})" for table, row, _ in audit.failures]
     return f"Beyond it: {first_few(failed)}." if failed else "None is certainly beyond it."
 
 
