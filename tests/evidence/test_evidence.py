@@ -135,6 +135,8 @@ def test_a_small_cell_and_those_it_follows_from_are_in_no_file(run):
     hidden = {(one["metric"], one["slice"]): (one["rows"], one["of"]) for one in evidence["figures"]["hidden"]}
     assert hidden["accuracy", "light"] == (2, 3)
     assert hidden["accuracy", "light × place"][0] == hidden["accuracy", "light × place"][1]
+    write_evidence(run, run.path.parent / "strict", min_cell_size=250)
+    assert "place = in" not in (run.path.parent / "strict" / "MODEL_CARD.md").read_text()
     shown = {one["slice"] for one in evidence["figures"]["shown"]}
     assert "light = day" in shown and not any("×" in one for one in shown)
 

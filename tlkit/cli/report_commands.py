@@ -49,8 +49,10 @@ def evidence(
     shown = wants_details(details)
     from tlkit.evidence.evidence import write_evidence
     from tlkit.evidence.evidence_tables import evidence_sentence
+    from tlkit.output_files import require_writable
     from tlkit.runs.run import open_run
 
+    require_writable({"--out": None if out is None else out / "evidence.json"})
     opened = open_run(run)
     result = write_evidence(
         opened, out, split=split, min_cell_size=min_cell_size, bom_version=bom_version, overwrite=overwrite

@@ -107,7 +107,7 @@ def write_evidence(
     """Write the evidence of a run: MODEL_CARD.md, bom.cdx.json, croissant.json and evidence.json; return the latter.
 
     Equal runs give equal files: times and serial numbers come from the run. Cells of fewer than `min_cell_size` images
-    have no figure in any of the last three. A model card that was edited is kept.
+    have no figure in them. A model card with other content is kept, and may state other cells.
 
     Args:
         run: the run.
@@ -122,7 +122,7 @@ def write_evidence(
         TlkitError: a file cannot be written, or `min_cell_size` is below 2.
     """
     target = folder or run.path
-    require_writable({"--out": target / CLAUSES}, error=RunError)
+    require_writable({"The evidence": target / CLAUSES}, error=RunError)
     facts = read_facts(run, split, min_cell_size=min_cell_size)
     texts = {BOM: _json(cyclonedx(facts, version=bom_version)), DATA: _json(croissant(facts))}
     own = target.resolve() == run.path.resolve()
@@ -157,7 +157,13 @@ def _evidence(name: str, facts: RunFacts, written: list[Path]) -> Evidence:
 def _write_card(path: Path, facts: RunFacts, *, replace: bool) -> None:
     """Write the model card; one with other content, perhaps edited by hand, is kept unless it is to be replaced."""
     try:
-        write_card(path, facts.contents, intended_use=facts.intended_use, overwrite=replace)
+        write_card(
+            path,
+            facts.contents,
+            intended_use=facts.intended_use,
+            min_cell_size=facts.figures.min_cell_size,
+            overwrite=replace,
+        )
     except RunError:
         logger.info("Kept %s, which has other content; `tlkit card --overwrite` writes it anew.", path)
 

@@ -17,9 +17,7 @@ RULES = {
     "at most": "A rate is at most a limit.",
     "no worse": "A rate is no worse than the baseline's by more than a margin.",
 }
-HELP = (
-    "See the audit (tlkit audit --details); then repair the head (tlkit repair), collect images, or change the gate."
-)
+HELP = "See the audit (tlkit audit --details); then repair the head (tlkit repair), collect images, or change the gate."
 
 
 def gate_sarif(report: GateReport) -> str:

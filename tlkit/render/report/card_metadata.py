@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.render.published_figures import Figure, published_figures
 from tlkit.stats.estimate import Estimate
 
@@ -32,7 +33,7 @@ METRICS = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced_accuracy"),
 """The main figures of an evaluation, and the hub's word for each."""
 
 
-def card_metadata(run: RunContents) -> str:
+def card_metadata(run: RunContents, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     """Return the front matter of a run's model card, with the lines "---" around it.
 
     It states licence, library, task, tags, base model, data set and metrics as the hub's model card metadata does
@@ -49,12 +50,12 @@ def card_metadata(run: RunContents) -> str:
         **_base_model(weights),
         "datasets": [data],
         "metrics": [word for _, word in METRICS],
-        "model-index": [{"name": _slug(run.title), "results": [_result(run, data)]}],
+        "model-index": [{"name": _slug(run.title), "results": [_result(run, data, min_cell_size)]}],
     }
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---"
 
 
-def _result(run: RunContents, data: str) -> dict[str, Any]:
+def _result(run: RunContents, data: str, min_cell_size: int) -> dict[str, Any]:
     """Return the metrics of the assessed split as an entry of a model index."""
     evaluation = run.evaluation
     metrics = [_metric(getattr(evaluation, name), name.replace("_", " "), word) for name, word in METRICS]
@@ -64,7 +65,8 @@ def _result(run: RunContents, data: str) -> dict[str, Any]:
             for name, word in METRICS
         ]
     if run.audit is not None:
-        metrics += [_group_metric(one) for one in published_figures(evaluation, run.audit).shown if one.group]
+        published = published_figures(evaluation, run.audit, min_cell_size=min_cell_size)
+        metrics += [_group_metric(one) for one in published.shown if one.group]
     dataset: dict[str, Any] = {"name": data, "type": data, "split": run.split}
     fingerprint = run.environment.get("data", {}).get("fingerprint")
     if fingerprint:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.audit_tables import failed_table, undecided_table
 from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
@@ -32,7 +33,14 @@ MOST_ROWS = 40
 NOT_STATED = "Not stated. The publisher of this model states here what it is for, and what it is not for."
 
 
-def write_card(path: Path, run: RunContents, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+def write_card(
+    path: Path,
+    run: RunContents,
+    *,
+    intended_use: str | None = None,
+    min_cell_size: int = MIN_CELL_SIZE,
+    overwrite: bool = False,
+) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
     The limitations come from the audit: what fails, what is undecided and how many more images it needs, and what was
@@ -43,6 +51,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         path: the file to write.
         run: the run.
         intended_use: the owner's statement of what the model is for.
+        min_cell_size: groups of fewer images have no rate, at least 2.
         overwrite: replace a card with other content.
 
     Raises:
@@ -50,7 +59,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     """
     evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
-        card_metadata(run),
+        card_metadata(run, min_cell_size=min_cell_size),
         f"# Model card: {_plain(run.title)}",
         "\n".join(_plain(line) for line in lead(run)),
         "## Intended use",
@@ -59,8 +68,8 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         f"On {evaluation.n:,} images of the {run.split} split, with intervals of {evaluation.confidence:.0%}.",
         to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
-        *_audit_blocks(audit),
-        *_group_blocks(evaluation, audit),
+        *_audit_blocks(audit, min_cell_size),
+        *_group_blocks(evaluation, audit, min_cell_size),
         "## Slices",
         *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
@@ -96,7 +105,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     return path
 
 
-def _audit_blocks(audit: Audit | None) -> list[str]:
+def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     if audit is None:
         return ["Not assessed: no audit across groups was made."]
     settings = audit.settings
@@ -107,7 +116,7 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]
-    shown = without_small_cells(audit)
+    shown = without_small_cells(audit, min_cell_size=min_cell_size)
     tables = [table.head(MOST_ROWS) for table in (failed_table(shown), undecided_table(shown)) if table.rows]
     blocks.append(to_markdown(tables))
     rows = [(table, row) for table in audit.group_tables for row in table.rows]
@@ -117,11 +126,11 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
     return blocks
 
 
-def _group_blocks(evaluation: Evaluation, audit: Audit | None) -> list[str]:
+def _group_blocks(evaluation: Evaluation, audit: Audit | None, min_cell_size: int) -> list[str]:
     """Return the published rates of the groups, each with its interval."""
     if audit is None:
         return []
-    figures = published_figures(evaluation, audit)
+    figures = published_figures(evaluation, audit, min_cell_size=min_cell_size)
     groups = tuple(one for one in figures.shown if one.group)
     hidden = tuple(one for one in figures.hidden if one.verdict is not None)
     shown = replace(figures, shown=groups, hidden=hidden)
