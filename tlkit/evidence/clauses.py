@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tlkit.errors import first_few
 from tlkit.evidence.run_facts import RunFacts
 from tlkit.render.published_figures import ALL_IMAGES
-from tlkit.render.report.provenance_part import data_sentence
+from tlkit.render.report.sections.data_section import data_sentence
 from tlkit.tables import counted
 
 if TYPE_CHECKING:
