@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.published_figures import PublishedFigures, published_figures
 from tlkit.render.report import RunContents
-from tlkit.render.report.limitations import limits
+from tlkit.render.report.limitations import limits_of
 from tlkit.runs.directory import MARKER
 from tlkit.runs.run_pages import contents_for_card
 
@@ -114,17 +114,7 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
         contents=replace(contents, repair=run.repair),
         figures=published_figures(evaluation, audit, min_cell_size=min_cell_size),
         intended_use=run.recipe.report.intended_use,
-        limits=tuple(
-            limits(
-                evaluation,
-                audit,
-                contents.slices,
-                split=contents.split,
-                group_columns=contents.group_columns,
-                excluded=len(contents.excluded),
-                leaks=0 if contents.leaks is None else int((contents.leaks["dropped"] == "").sum()),
-            )
-        ),
+        limits=tuple(claim.text for claim in limits_of(contents)),
         group_columns=tuple(run.samples.groups.columns),
         repair=run.repair,
         created=str(run.directory.read_json(run.path / MARKER).get("updated", "")),
