@@ -22,7 +22,7 @@ from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.push_commands import push
-from tlkit.cli.report_commands import card, report
+from tlkit.cli.report_commands import card, evidence, report
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
@@ -51,6 +51,7 @@ for command in (
     report,
     card,
     push,
+    evidence,
     models,
     completion,
     export,

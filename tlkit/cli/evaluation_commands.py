@@ -145,6 +145,9 @@ def audit(
     model_weights: ModelWeightsOption = None,
     data: LabelledData = None,
     label_class: LabelClasses = None,
+    sarif: Annotated[
+        Path | None, typer.Option(help="Write gates that do not pass as SARIF, for code scanning.")
+    ] = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -160,7 +163,7 @@ def audit(
     from tlkit.runs.gate_run import gate as judge
 
     require_export(export, min_cell_size=min_cell_size)
-    gates = open_gate_file(gate, junit=junit, summary=summary)
+    gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
     stated = {
         "by": by or None,
         "max_intersection_order": max_intersection_order,
@@ -202,7 +205,7 @@ def audit(
             print_tables(brief_tables(result))
             print_lines(["", "Tests, other rates, what lies behind the gaps, and images: --details"])
     if verdicts is not None:
-        finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
+        finish_gate(verdicts, junit=junit, summary=summary, sarif=sarif, quiet=json)
 
 
 def compare(
