@@ -44,6 +44,8 @@ LABEL_COUNT = 20
 """Images to label next."""
 SELECTION: SelectionMethod = "margin"
 """How images to label next are chosen."""
+GROUP_SEVERITY = 3
+"""Severity of corruptions, 1 to 5, at which the worst group is searched."""
 SEED = 0
 """Seed of random numbers."""
 DRAWS = 10_000
