@@ -119,7 +119,7 @@ def test_the_blind_backbone_comes_last_and_the_two_others_are_tied(hub, folder):
 @pytest.mark.slow
 def test_a_second_call_and_a_fit_use_cached_features(hub, folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     tlkit.advise(folder, backbones=["test_resnet"])
     assert len(computed(caplog)) == 1
     caplog.clear()

@@ -20,7 +20,7 @@ def two_files(tmp_path):
 
 
 def test_two_files_of_predictions_are_compared_image_by_image(run, two_files):
-    done = run("compare", "old.csv", "new.csv")
+    done = run("compare", "old.csv", "new.csv", "--details")
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.MULTILINE
@@ -34,10 +34,12 @@ def test_columns_of_files_with_one_name_get_different_names(run, two_files):
     for folder in ("a", "b"):
         (two_files / folder).mkdir()
         shutil.copy(two_files / "old.csv", two_files / folder)
-    done = run("compare", "a/old.csv", "b/old.csv")
-    assert done.stdout.splitlines()[1].split()[4:6] == ["a/old.csv", "b/old.csv"]
-    done = run("compare", "old.csv", two_files / "old.csv")
-    assert re.search(r" old +old \(again\) .* only old right +only old \(again\) right ", done.stdout.splitlines()[1])
+    done = run("compare", "a/old.csv", "b/old.csv", "--details")
+    assert re.search(r"^by .* a/old.csv +b/old.csv ", done.stdout, re.MULTILINE)
+    done = run("compare", "old.csv", two_files / "old.csv", "--details")
+    assert re.search(
+        r"^by .* old +old \(again\) .* only old right +only old \(again\) right ", done.stdout, re.MULTILINE
+    )
     assert done.stderr == saying("old.csv", "itself")
 
 

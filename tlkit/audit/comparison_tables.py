@@ -51,6 +51,22 @@ def changes_table(comparison: Comparison) -> Table:
     )
 
 
+def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Return which model is better, by how much, and which classes and groups changed."""
+    parts = [row for row in comparison.rows if row.by != ALL]
+    changed = [row for row in parts if row.change in ("better", "worse")]
+    named = [
+        f"{row.by if row.by != CLASS else 'class'} {row.name} {row.change} ({row.difference.format(signed=True)})"
+        for row in sorted(changed, key=lambda row: row.difference.value or 0.0)
+    ]
+    found = [_basis(comparison), _overall(comparison.overall, comparison), *_leaks(comparison)]
+    if named:
+        found.append(f"With {comparison.second}, changed by more than chance may have moved them: {first_few(named)}.")
+    elif parts:
+        found.append(f"{_kinds(parts)} changed by more than chance may have moved it.")
+    return tuple(found)
+
+
 def _shown(comparison: Comparison) -> list[ChangeRow]:
     differing = [row for row in comparison.rows if row.by == CLASS and row.pairs.discordant]
     kept = sorted(differing, key=lambda row: 1.0 if row.p is None else row.p)[:MOST_CLASSES]

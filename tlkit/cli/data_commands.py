@@ -15,6 +15,7 @@ from tlkit.cli.arguments import (
     MOST_REPEATS,
     MOST_SEED,
     AsJson,
+    Details,
     FoldsOption,
     FrozenRunPath,
     ListAnnotations,
@@ -23,7 +24,16 @@ from tlkit.cli.arguments import (
     RunPath,
 )
 from tlkit.cli.list_source import list_source
-from tlkit.cli.output import check_progress, named_progress, print_json, print_lines, print_result, print_tables
+from tlkit.cli.output import (
+    check_progress,
+    named_progress,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_result,
+    print_tables,
+    wants_details,
+)
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -232,15 +242,18 @@ def doctor(
     faces: Annotated[
         bool, typer.Option("--faces", help="Look for faces too (slow, neither complete nor exact).")
     ] = False,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Decode every image and report what would spoil training or scores; no file is changed."""
     from tlkit.analysis.data_doctor import finder_by_features
     from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.data.checks.diagnosis_tables import diagnosis_sentence, finding_paragraphs
     from tlkit.data.checks.doctor import diagnose, thumbnails
     from tlkit.data.checks.quarantine import require_new, write_quarantine
     from tlkit.render.report.dataset_pages import require_own_page
 
+    shown = wants_details(details)
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
     with named_progress() as on_step:
@@ -260,6 +273,11 @@ def doctor(
         from tlkit.render.report.dataset_pages import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
-    print_result(diagnosis, as_json=json)
+    if json or shown:
+        print_result(diagnosis, as_json=json)
+    else:
+        print_paragraphs([f"{diagnosis.source}: {diagnosis_sentence(diagnosis)}", *finding_paragraphs(diagnosis)])
+        if diagnosis.findings:
+            print_lines(["", "All of each kind: --details, or with pictures: --html doctor.html"])
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)

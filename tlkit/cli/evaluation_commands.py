@@ -11,6 +11,7 @@ from tlkit.choices import MIN_CELL_SIZE
 from tlkit.cli.arguments import (
     MOST,
     AsJson,
+    Details,
     GroupsFile,
     PathColumn,
     PredColumn,
@@ -19,7 +20,15 @@ from tlkit.cli.arguments import (
     TrueColumn,
     Verbatim,
 )
-from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
+from tlkit.cli.output import (
+    judged_on,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_tables,
+    print_verdicts,
+    wants_details,
+)
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
 
@@ -37,11 +46,14 @@ def evaluate(
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
+    shown = wants_details(details)
     from tlkit.evaluation import evaluate as evaluate_predictions
-    from tlkit.evaluation.evaluation_tables import evaluation_tables
+    from tlkit.evaluation.evaluation_tables import evaluation_tables, summary_table
+    from tlkit.evaluation.plain_evaluation import evaluation_sentences
     from tlkit.predictions import Predictions
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
@@ -55,9 +67,16 @@ def evaluate(
             f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
             "recipe's audit.cluster_by."
         )
-    if not isinstance(judged, Predictions) and not json:
-        print_lines([judged_on(judged, judged.judged_split(split)), ""])
-    print_json(result.to_dict()) if json else print_tables(evaluation_tables(result, most_classes=MOST_CLASSES))
+    if json:
+        print_json(result.to_dict())
+        return
+    name = "" if isinstance(judged, Predictions) else judged.judged_split(split)
+    head = [] if isinstance(judged, Predictions) else [judged_on(judged, name)]
+    print_paragraphs([*head, *evaluation_sentences(result, split=name)])
+    print_lines([""])
+    print_tables(evaluation_tables(result, most_classes=MOST_CLASSES) if shown else [summary_table(result)])
+    if not shown:
+        print_lines(["", "Each class, and what is confused with what: --details"])
 
 
 def audit(
@@ -104,10 +123,14 @@ def audit(
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
+    shown = wants_details(details)
+    from tlkit.audit.brief_tables import audit_sentence, brief_tables
     from tlkit.audit.cell_suppression import require_export
+    from tlkit.audit.plain_verdicts import plain_verdicts
     from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
@@ -143,10 +166,16 @@ def audit(
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
         print_json(result.to_redacted() | more)
     else:
-        print_tables(result.tables())
+        print_paragraphs([audit_sentence(result)])
         print_lines([""])
-        print_tables(behind.tables())
-        print_evidence(judged, result, split=split, groups=joined)
+        print_verdicts(plain_verdicts(result))
+        print_lines([""])
+        if shown:
+            print_tables([*result.tables(), *behind.tables()])
+            print_evidence(judged, result, split=split, groups=joined)
+        else:
+            print_tables(brief_tables(result))
+            print_lines(["", "Tests, other rates, what lies behind the gaps, and images: --details"])
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -161,9 +190,12 @@ def compare(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
+    shown = wants_details(details)
+    from tlkit.audit.comparison_tables import comparison_sentences
     from tlkit.audit.redaction import redacted_comparison
     from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.compare_runs import compare_with, display_names
@@ -175,4 +207,9 @@ def compare(
     if json:
         print_json(redacted_comparison(result))
         return
-    print_tables(result.tables())
+    print_paragraphs(comparison_sentences(result))
+    print_lines([""])
+    if shown:
+        print_tables(result.tables())
+    else:
+        print_lines(["Every class and group, with intervals and tests: --details"])

@@ -9,8 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import MOST, PASS_ON, AsJson, OverrideArguments, RecipePath
-from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
+from tlkit.cli.arguments import MOST, PASS_ON, AsJson, Details, OverrideArguments, RecipePath
+from tlkit.cli.output import (
+    check_progress,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_result,
+    print_tables,
+    require_svg,
+    wants_details,
+    write_svg,
+)
 from tlkit.errors import RecipeError
 from tlkit.tables import to_json
 
@@ -41,13 +51,14 @@ def plan(
     recipe: RecipePath,
     overrides: OverrideArguments = None,
     time: Annotated[bool, typer.Option(help="Estimate the time of a fit; a large model takes a while to time.")] = True,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps, time.
 
     The time is an estimate for this machine, from a few batches of the images.
     """
-    begun = monotonic()
+    begun, shown = monotonic(), wants_details(details)
     from tlkit.recipe import load_recipe
     from tlkit.training.load_with_model import load_with_model
 
@@ -55,7 +66,7 @@ def plan(
     with check_progress() as on_check:
         dataset, model = load_with_model(read, progress=on_check)
     # after all checks of the recipe and the images, since torch takes seconds to load
-    from tlkit.training.plan import plan_tables
+    from tlkit.training.plan import plan_sentence, plan_tables
     from tlkit.training.prepare import prepare
     from tlkit.training.time_estimate import estimate_time
 
@@ -66,15 +77,22 @@ def plan(
     if json:
         print_json({"tables": to_json(tables)})
         return
-    print_tables(tables)
+    print_paragraphs([plan_sentence(prepared)])
+    print_lines([""])
+    print_tables(one for one in tables if shown or one.name in ("settings", "time"))
+    if not shown:
+        print_lines(["", "Images of each class, and what trains block by block: --details"])
 
 
 @app.command(context_settings=PASS_ON)
 def show(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
-    """Print the resolved recipe: every key, with its value or default."""
-    from tlkit.recipe import dump_recipe, load_recipe
+    """Print the resolved recipe: every key, with its value or default.
 
-    print_lines([dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
+    Editors complete and check it with `recipe.schema.json` beside it: tlkit recipe schema > recipe.schema.json
+    """
+    from tlkit.recipe import SCHEMA_LINE, dump_recipe, load_recipe
+
+    print_lines([SCHEMA_LINE, dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
 
 
 @app.command(context_settings=PASS_ON)

@@ -222,6 +222,11 @@ class RunDirectory:
         """The report, one HTML file."""
         return self.path / "report.html"
 
+    @property
+    def log(self) -> Path:
+        """Every line that the fit logged, with the tables of its results, text."""
+        return self.path / "run.log"
+
     def predictions(self, split: str) -> Path:
         """The table of predictions for one split, Parquet."""
         return self.path / "predictions" / f"{split}.parquet"

@@ -160,7 +160,7 @@ def prepare(
             section.batch_size,
         )
     if head_kind(recipe) == "linear":
-        logger.info("Training on %s in precision %s.", device, precision)
+        logger.debug("Training on %s in precision %s (train.device, train.precision).", device, precision)
     return Prepared(recipe, data, classifier, device, precision, steps, world)
 
 

@@ -156,7 +156,7 @@ def _require_every_class_and_split(samples: Samples, kept: Samples, excluded: tu
 
 
 def _log(checked: CheckedImages, *, total: int) -> None:
-    logger.info("Checked %d images: %d can be read.", total, len(checked.samples))
+    logger.debug("Checked %d images: %d can be read.", total, len(checked.samples))
     if checked.excluded:
         named = [f"{path} ({reason})" for path, reason in checked.excluded]
         logger.warning("Excluded %d of %d images that cannot be read: %s.", len(named), total, first_few(named))

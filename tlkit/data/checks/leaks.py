@@ -77,15 +77,17 @@ def log_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: pd.Da
                 like[splits[row]].setdefault(paths[row], paths[other])
     for split, found in like.items():
         if found:
+            named = [f"{path} as {other}" for path, other in sorted(found.items())]
             logger.log(
                 logging.WARNING if len(found) > MOST_ALIKE * counts[split] else logging.INFO,
                 "Different pictures that look alike (no leaks): %d of %d %s images resemble an image of an earlier "
-                "split: %s. Where they show one scene, state data.group_by; tlkit data doctor --html shows them.",
+                "split, such as %s. If they show one scene, state data.group_by. See them: tlkit data doctor --html.",
                 len(found),
                 counts[split],
                 split,
-                first_few([f"{path} as {other}" for path, other in sorted(found.items())]),
+                named[0],
             )
+            logger.debug("Near duplicates of %s: %s.", split, "; ".join(named))
 
 
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:

@@ -76,7 +76,8 @@ def join_metadata(
         **{name: pd.Series(values, index=samples.table.index, dtype="str") for name, values in columns.items()}
     )
     what = ", ".join(groups) or "no column"
-    logger.info("Read %s from %s, which has rows of %d of %d images.", what, file, matched, len(keys))
+    level = logging.DEBUG if matched == len(keys) else logging.INFO
+    logger.log(level, "Read %s from %s, which has rows of %d of %d images.", what, file, matched, len(keys))
     if without := [key for key in keys if key not in known]:
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
     if unused := sorted(known - set(keys)):

@@ -60,5 +60,5 @@ def write_report(path: Path, run: RunContents) -> Path:
         attribution=run.attribution.strip() if run.attribution else None,
     )
     render_to(path, "report.html.j2", page=page)
-    logger.info("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
+    logger.debug("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path
