@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from tlkit.analysis.audit_labels import audit_labels
     from tlkit.analysis.data_doctor import data_doctor
     from tlkit.analysis.drift import drift
+    from tlkit.analysis.explain_images import explain_images
     from tlkit.analysis.find_errors import find_errors
     from tlkit.analysis.find_slices import find_slices
     from tlkit.analysis.find_unknown import find_unknown
     from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.label_next import label_next
     from tlkit.analysis.repair import repair
+    from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.dataset_source import Source
@@ -67,6 +69,7 @@ _MODULES = {
     "drift": "tlkit.analysis.drift",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "explain_images": "tlkit.analysis.explain_images",
     "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
     "find_unknown": "tlkit.analysis.find_unknown",
@@ -79,6 +82,7 @@ _MODULES = {
     "open_run": "tlkit.runs.run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
+    "robustness": "tlkit.analysis.robustness",
 }
 
 __all__ = [
@@ -107,6 +111,7 @@ __all__ = [
     "drift",
     "embed",
     "evaluate",
+    "explain_images",
     "find_errors",
     "find_slices",
     "find_unknown",
@@ -119,6 +124,7 @@ __all__ = [
     "open_run",
     "read_predictions",
     "repair",
+    "robustness",
 ]
 
 

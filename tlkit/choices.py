@@ -9,6 +9,7 @@ Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
+ExplainMethod = Literal["auto", "grad_cam", "attention", "rollout", "occlusion"]
 HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex

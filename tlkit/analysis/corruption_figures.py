@@ -8,12 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlkit.analysis.robustness_report import (
-    CorruptionResult,
-    RobustnessVerdict,
-    SeverityFigures,
-    WorstCorruptedGroup,
-)
+from tlkit.analysis.robustness_report import CorruptionResult, RobustnessVerdict, SeverityFigures, WorstCorruptedGroup
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.group_columns import GroupColumn
 from tlkit.audit.groups.intersections import intersections, membership_of
@@ -48,7 +43,9 @@ class PairedImages:
 
     def take(self, inside: Mask) -> PairedImages:
         """Return the same of some images."""
-        return PairedImages(self.right[inside], None if self.units is None else self.units.take(inside), self.confidence)
+        return PairedImages(
+            self.right[inside], None if self.units is None else self.units.take(inside), self.confidence
+        )
 
     def rate(self, counted: Mask) -> Estimate:
         """Return the share of images that are counted, with Wilson's interval, allowing for clusters."""

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tlkit.analysis.corruption_figures import PairedImages, corruption_results
 from tlkit.analysis.robustness_report import RobustnessReport
 from tlkit.audit.groups.group_columns import By
@@ -83,7 +81,7 @@ def robustness(
     warn_trained_on(split, run.directory.name)
     seed = run.recipe.seed if seed is None else seed
     predictor = load_model(run, device=device)
-    decode = DecodeOptions(max_pixels=run.recipe.data.max_pixels)
+    decode = DecodeOptions.of(run.recipe.data)
     found = predict_corrupted(
         predictor, samples, names, seed=seed, batch_size=batch_size, decode_options=decode, progress=progress
     )
@@ -99,9 +97,7 @@ def robustness(
         )
     column = run.recipe.audit.pair_by or run.recipe.audit.cluster_by
     units = units_of(clean.groups, column) if column in clean.group_columns else None
-    results = corruption_results(
-        clean, found.corrupted, units=units, options=options, group_severity=group_severity
-    )
+    results = corruption_results(clean, found.corrupted, units=units, options=options, group_severity=group_severity)
     return RobustnessReport(
         run=run.directory.name,
         split=split,

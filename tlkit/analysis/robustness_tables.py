@@ -19,10 +19,7 @@ def robustness_tables(report: RobustnessReport) -> tuple[Table, ...]:
 def _summary(report: RobustnessReport) -> Table:
     def row(one: CorruptionResult) -> tuple[str, object, object, str, object, object]:
         middle, last = one.severities[2], one.severities[-1]
-        if one.verdict == "LOSS":
-            verdict = f"LOSS from severity {one.first_loss}"
-        else:
-            verdict = one.verdict
+        verdict = f"LOSS from severity {one.first_loss}" if one.verdict == "LOSS" else one.verdict
         return one.name, middle.change, last.change, verdict, one.mean_change, last.consistency
 
     return Table(
@@ -55,7 +52,9 @@ def _notes(report: RobustnessReport) -> list[str]:
     if report.trained_on:
         notes.append("WARNING: the model was trained on these images.")
     if not report.columns:
-        notes.append("No group columns: the worst group is not known. Name them in data.groups, or join them (--groups).")
+        notes.append(
+            "No group columns: the worst group is not known. Name them in data.groups, or join them (--groups)."
+        )
     return [note.strip() for note in notes]
 
 
@@ -115,9 +114,7 @@ def _worst(report: RobustnessReport) -> Table:
             Column("change", "change", "estimate", signed=True),
             Column("extra", "change beyond that of the rest", "estimate", signed=True),
         ),
-        rows=tuple(
-            (name, worst.by, worst.group, worst.accuracy, worst.change, worst.extra) for name, worst in found
-        ),
+        rows=tuple((name, worst.by, worst.group, worst.accuracy, worst.change, worst.extra) for name, worst in found),
         notes=(
             f"The lowest accuracy among the groups of {', '.join(report.columns)} with at least "
             f"{report.min_group_size} images. The worst of many is partly so by chance, which its intervals do not "

@@ -21,6 +21,7 @@ from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.robustness_commands import explain, robustness
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -51,7 +52,7 @@ for command in (
     completion,
 ):
     app.command()(command)
-for question in (errors, unknown, drift, label_next):
+for question in (errors, unknown, drift, label_next, robustness, explain):
     app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")

@@ -36,7 +36,7 @@ class CorruptedPredictions:
 
     Attributes:
         clean: of the images as they are, with labels and groups; M readable images.
-        corrupted: predicted classes by corruption, shape (5, M): one row per severity, 1 to 5; codes in `clean.classes`.
+        corrupted: predicted classes by corruption, shape (5, M), one row per severity; codes in `clean.classes`.
     """
 
     clean: Predictions
@@ -75,7 +75,7 @@ def predict_corrupted(
     predictor.require_known(samples)
     preprocess = predictor.card.preprocess
     dataset = ImageDataset(samples, transform=build_transform(preprocess), decode_options=decode_options)
-    workers = choose_num_workers(num_workers, images=len(samples), level=logging.DEBUG)
+    workers = choose_num_workers(num_workers, images=len(samples))
     loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
     corruptor = Corruptor(corruptions, side=min(preprocess.image_size), seed=seed)
     ids = [sample_id_of(path) for path in samples.paths.tolist()]
