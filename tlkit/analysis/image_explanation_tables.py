@@ -8,6 +8,7 @@ from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:
     from tlkit.analysis.image_explanations import ImageExplanations
+    from tlkit.stats.estimate import Estimate
 
 TITLES = {
     "grad_cam": "Grad-CAM",
@@ -53,13 +54,16 @@ def _notes(found: ImageExplanations) -> list[str]:
     similarity = found.random_similarity
     if similarity is None:
         notes.append("Not checked against random weights (--check).")
-    elif similarity.value is None or similarity.low is None:
-        notes.append("NOT ENOUGH DATA to compare with the maps of random weights: take more images.")
     else:
-        judged = (
-            "WARNING: the maps show the picture rather than the model; do not rely on them."
-            if similarity.high is not None and similarity.high > HALF
-            else "What the maps show comes from what the model has learned."
+        notes.append(
+            f"Rank correlation with the maps of random weights: {similarity.format(signed=True)}. {_judged(similarity)}"
         )
-        notes.append(f"Rank correlation with the maps of random weights: {similarity.format(signed=True)}. {judged}")
     return notes
+
+
+def _judged(similarity: Estimate) -> str:
+    if similarity.is_above(HALF):
+        return "WARNING: the maps show the picture rather than the model; do not rely on them."
+    if similarity.is_below(HALF):
+        return "What the maps show comes from what the model has learned."
+    return "NOT ENOUGH DATA to say whether the maps show more than the picture: take more images."

@@ -92,8 +92,8 @@ def robustness(
     missing = [spec.column for spec in options.columns if spec.column not in clean.group_columns]
     if missing:
         raise RunError(
-            f"{run.path}: there is no group column {missing[0]!r}. There are {', '.join(clean.group_columns) or 'none'}; "
-            "join others with --groups FILE."
+            f"{run.path}: there is no group column {missing[0]!r}. There are "
+            f"{', '.join(clean.group_columns) or 'none'}; join others with --groups FILE."
         )
     column = run.recipe.audit.pair_by or run.recipe.audit.cluster_by
     units = units_of(clean.groups, column) if column in clean.group_columns else None

@@ -48,7 +48,7 @@ def pointing_game(heats: Sequence[Floats], masks: Sequence[Mask], *, confidence:
     Raises:
         DataError: there are no images, or not as many masks as maps.
     """
-    if not heats or len(heats) != len(masks):
+    if not len(heats) or len(heats) != len(masks):
         raise DataError(f"There are {len(heats)} maps and {len(masks)} masks. Give one mask for each map.")
     hit = np.array([_on(mask, peak_of(heat, mask.shape)) for heat, mask in zip(heats, masks, strict=True)])
     centre = np.array([_on(mask, (0.5, 0.5)) for mask in masks])
