@@ -13,7 +13,7 @@ from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.group_columns import GroupColumn
 from tlkit.audit.groups.intersections import intersections, membership_of
 from tlkit.audit.options import AuditOptions
-from tlkit.data.augment.corruptions import CORRUPTIONS, SEVERITIES
+from tlkit.data.augment.corruption_kinds import CORRUPTIONS, SEVERITIES
 from tlkit.evaluation.clustered_figures import clustered_rate
 from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units

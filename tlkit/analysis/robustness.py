@@ -10,7 +10,7 @@ from tlkit.analysis.corruption_figures import PairedImages, corruption_results
 from tlkit.analysis.robustness_report import RobustnessReport
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import GROUP_SEVERITY
-from tlkit.data.augment.corruptions import SEVERITIES, corruption_names
+from tlkit.data.augment.corruption_kinds import SEVERITIES, corruption_names
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import units_of

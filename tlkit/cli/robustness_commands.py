@@ -32,16 +32,17 @@ def robustness(
     json: AsJson = False,
 ) -> None:
     """Measure what light, blur, noise, compression, geometry and weather do to accuracy, in five severities."""
+    from tlkit.data.augment.corruption_kinds import corruption_names
     from tlkit.runs.run import open_run
 
     require_svg(plot)
-    opened = open_run(run)
+    names, opened = corruption_names(corruptions), open_run(run)
     from tlkit.analysis.robustness import robustness as measure
 
     with check_progress("predicting corrupted images") as progress:
         result = measure(
             opened,
-            corruptions,
+            names,
             split=split,
             by=by,
             groups=groups,

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from tlkit.arrays import Ints
-from tlkit.data.augment.corruptions import SEVERITIES, Corruptor
+from tlkit.data.augment.corruption_kinds import SEVERITIES
+from tlkit.data.augment.corruptions import Corruptor
 from tlkit.data.augment.transforms import build_transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize

@@ -9,7 +9,8 @@ from messages import saying
 from PIL import Image
 from scenes import scene
 
-from tlkit.data.augment.corruptions import CORRUPTIONS, SEVERITIES, Corruptor, corruption_names
+from tlkit.data.augment.corruption_kinds import CORRUPTIONS, SEVERITIES, corruption_names
+from tlkit.data.augment.corruptions import Corruptor
 from tlkit.errors import DataError
 
 SIDE = 64

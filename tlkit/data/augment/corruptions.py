@@ -1,10 +1,4 @@
-"""Corruptions of five severities for robustness checks: light, blur, noise, compression, geometry, occlusion, weather.
-
-Each severity is one Albumentations transform, so that a figure names exactly what was done to the pixels. The values of
-ImageNet-C (Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", and their `make_imagenet_c.py`) are taken wherever Albumentations has the same operation. They are meant
-for images of 224 pixels; lengths in pixels scale with the shorter side.
-"""
+"""Corruptions as Albumentations transforms: one for each severity of each kind in `corruption_kinds`."""
 
 from __future__ import annotations
 
@@ -12,46 +6,20 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.data.augment.corruption_kinds import CORRUPTIONS, SEVERITIES
 
 if TYPE_CHECKING:
     import albumentations as A
 
-SEVERITIES = (1, 2, 3, 4, 5)
 REFERENCE_SIDE = 224
-"""Side of the images, in pixels, that lengths in pixels are stated for."""
-
-HENDRYCKS = "Hendrycks & Dietterich 2019"
-OWN = "values of tlkit"
+"""Shorter side, in pixels, of the images that lengths in pixels are stated for; others scale them."""
 
 Build = Callable[[float, float], "A.BasicTransform | A.BaseCompose"]
-
-
-@dataclass(frozen=True)
-class Corruption:
-    """One kind of corruption.
-
-    Attributes:
-        name: its name in commands and results.
-        parameter: what the values of the severities mean.
-        values: one for each severity, 1 to 5.
-        source: where the values are from.
-        build: returns the transform, from the value and the ratio of the image's shorter side to 224 pixels.
-        slow: whether it takes longer than a forward pass of a small network, and is left out unless it is named.
-    """
-
-    name: str
-    parameter: str
-    values: tuple[float, float, float, float, float]
-    source: str
-    build: Build
-    slow: bool = False
 
 
 class Corruptor:
@@ -73,7 +41,7 @@ class Corruptor:
 
         self._seed = seed
         self._transforms = {
-            (name, severity): A.Compose([CORRUPTIONS[name].build(value, side / REFERENCE_SIDE)])
+            (name, severity): A.Compose([BUILDERS[name](value, side / REFERENCE_SIDE)])
             for name in names
             for severity, value in zip(SEVERITIES, CORRUPTIONS[name].values, strict=True)
         }
@@ -87,25 +55,6 @@ class Corruptor:
         transform.set_random_state(generator, random.Random(int(generator.integers(2**63))))  # noqa: S311
         corrupted: npt.NDArray[np.uint8] = transform(image=pixels.copy())["image"]
         return corrupted
-
-
-def corruption_names(names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the names of corruptions after checking them; by default those that are not slow.
-
-    Raises:
-        DataError: there is no corruption of a name, or no name at all.
-    """
-    if names is None:
-        return tuple(name for name, one in CORRUPTIONS.items() if not one.slow)
-    unknown = [name for name in names if name not in CORRUPTIONS]
-    if unknown:
-        raise DataError(
-            f"There is no corruption {first_few([repr(name) for name in unknown])}."
-            f"{did_you_mean(unknown[0], CORRUPTIONS)} There are {', '.join(CORRUPTIONS)}."
-        )
-    if not names:
-        raise DataError(f"No corruption is named. There are {', '.join(CORRUPTIONS)}.")
-    return tuple(dict.fromkeys(names))
 
 
 def _value_shift(amount: float, _: float) -> A.BasicTransform:
@@ -213,37 +162,20 @@ def _snow(point: float, _: float) -> A.BasicTransform:
     return A.RandomSnow(snow_point_range=(point, point), brightness_coeff=2.5, method="bleach", p=1)
 
 
-CORRUPTIONS: dict[str, Corruption] = {
-    one.name: one
-    for one in (
-        Corruption("brightness", "added to the value channel", (0.1, 0.2, 0.3, 0.4, 0.5), HENDRYCKS, _value_shift),
-        Corruption("darkness", "factor of every pixel", (0.8, 0.6, 0.45, 0.3, 0.2), OWN, _factors("brightness")),
-        Corruption(
-            "contrast",
-            "factor of the distance from the mean gray",
-            (0.4, 0.3, 0.2, 0.1, 0.05),
-            f"{HENDRYCKS}, whose mean is that of each channel",
-            _factors("contrast"),
-        ),
-        Corruption("defocus_blur", "radius of the disk in pixels", (3, 4, 6, 8, 10), HENDRYCKS, _defocus),
-        Corruption("motion_blur", "length in pixels", (7, 11, 15, 19, 23), OWN, _motion_blur),
-        Corruption("gaussian_noise", "standard deviation", (0.08, 0.12, 0.18, 0.26, 0.38), HENDRYCKS, _gaussian_noise),
-        Corruption("impulse_noise", "share of pixels", (0.03, 0.06, 0.09, 0.17, 0.27), HENDRYCKS, _impulse_noise),
-        Corruption("jpeg", "JPEG quality", (25, 18, 15, 10, 7), HENDRYCKS, _jpeg),
-        Corruption("pixelate", "factor of the sides", (0.6, 0.5, 0.4, 0.3, 0.25), HENDRYCKS, _pixelate),
-        Corruption(
-            "rotation",
-            "degrees, to either side",
-            (6, 12, 18, 24, 30),
-            "up to the 30° of Engstrom et al. 2019, in equal steps",
-            _rotation,
-        ),
-        Corruption("occlusion", "area of a gray square", (0.05, 0.1, 0.2, 0.3, 0.4), OWN, _occlusion),
-        Corruption("snow", "threshold of bleached pixels", (0.1, 0.2, 0.3, 0.4, 0.5), OWN, _snow),
-        Corruption("fog", "density", (0.2, 0.35, 0.5, 0.7, 0.9), OWN, _fog, slow=True),
-        Corruption(
-            "glass_blur", "ImageNet-C's triple of this severity", (1, 2, 3, 4, 5), HENDRYCKS, _glass_blur, slow=True
-        ),
-    )
+BUILDERS: dict[str, Build] = {
+    "brightness": _value_shift,
+    "darkness": _factors("brightness"),
+    "contrast": _factors("contrast"),
+    "defocus_blur": _defocus,
+    "motion_blur": _motion_blur,
+    "gaussian_noise": _gaussian_noise,
+    "impulse_noise": _impulse_noise,
+    "jpeg": _jpeg,
+    "pixelate": _pixelate,
+    "rotation": _rotation,
+    "occlusion": _occlusion,
+    "snow": _snow,
+    "fog": _fog,
+    "glass_blur": _glass_blur,
 }
-"""The corruptions by name."""
+"""For each kind the transform of a value and of the ratio of the image's shorter side to 224 pixels."""
