@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tlkit.features.features import Features
     from tlkit.inference.embed import embed
     from tlkit.inference.embed_options import EmbedOptions
+    from tlkit.inference.export.export_run import export_run
+    from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
@@ -70,6 +72,7 @@ _MODULES = {
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
     "explain_images": "tlkit.analysis.explain_images",
+    "export_run": "tlkit.inference.export.export_run",
     "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
     "find_unknown": "tlkit.analysis.find_unknown",
@@ -83,6 +86,7 @@ _MODULES = {
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
     "robustness": "tlkit.analysis.robustness",
+    "verify_run": "tlkit.inference.export.verify_run",
 }
 
 __all__ = [
@@ -112,6 +116,7 @@ __all__ = [
     "embed",
     "evaluate",
     "explain_images",
+    "export_run",
     "find_errors",
     "find_slices",
     "find_unknown",
@@ -125,6 +130,7 @@ __all__ = [
     "read_predictions",
     "repair",
     "robustness",
+    "verify_run",
 ]
 
 
