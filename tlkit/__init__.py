@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from tlkit.analysis.audit_labels import audit_labels
     from tlkit.analysis.data_doctor import data_doctor
     from tlkit.analysis.drift import drift
+    from tlkit.analysis.explain_images import explain_images
     from tlkit.analysis.find_errors import find_errors
     from tlkit.analysis.find_slices import find_slices
     from tlkit.analysis.find_unknown import find_unknown
     from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.label_next import label_next
     from tlkit.analysis.repair import repair
+    from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.dataset_source import Source
@@ -69,6 +71,7 @@ _MODULES = {
     "drift": "tlkit.analysis.drift",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "explain_images": "tlkit.analysis.explain_images",
     "export_run": "tlkit.inference.export.export_run",
     "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
@@ -82,6 +85,7 @@ _MODULES = {
     "open_run": "tlkit.runs.run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
+    "robustness": "tlkit.analysis.robustness",
     "verify_run": "tlkit.inference.export.verify_run",
 }
 
@@ -111,6 +115,7 @@ __all__ = [
     "drift",
     "embed",
     "evaluate",
+    "explain_images",
     "export_run",
     "find_errors",
     "find_slices",
@@ -124,6 +129,7 @@ __all__ = [
     "open_run",
     "read_predictions",
     "repair",
+    "robustness",
     "verify_run",
 ]
 

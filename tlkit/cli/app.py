@@ -23,6 +23,7 @@ from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.push_commands import push
 from tlkit.cli.report_commands import card, evidence, report
+from tlkit.cli.robustness_commands import explain, robustness
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
@@ -60,7 +61,7 @@ for command in (
     app.command()(command)
 for judging in (calibration, abstain, conformal):
     app.command()(judging)
-for question in (errors, unknown, drift, label_next):
+for question in (errors, unknown, drift, label_next, robustness, explain):
     app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")

@@ -122,7 +122,7 @@ class Predictor:
         Raises:
             DataError: a class of the samples is unknown to the model.
         """
-        self._require_known(samples)
+        self.require_known(samples)
         proba, index = self._probabilities(
             samples,
             batch_size=batch_size,
@@ -131,7 +131,7 @@ class Predictor:
             tta=tta,
             on_changed=on_changed,
         )
-        return self._labelled(samples, proba, index, tta=tta)
+        return self.labelled(samples, proba, index, tta=tta)
 
     def predict_features(self, features: Features, samples: Samples) -> Predictions:
         """Return predictions of labelled samples from features of this model's backbone; those without are left out.
@@ -139,7 +139,7 @@ class Predictor:
         Raises:
             DataError: a class of the samples is unknown to the model, or none of them has features.
         """
-        self._require_known(samples)
+        self.require_known(samples)
         index = features.rows_in(samples.paths)
         if not len(index):
             raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
@@ -150,9 +150,14 @@ class Predictor:
             for at in range(0, len(part), ROWS):
                 logits = self.network(torch.from_numpy(np.array(part.x[at : at + ROWS])).to(self.device))
                 proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
-        return self._labelled(samples, np.concatenate(proba), index)
+        return self.labelled(samples, np.concatenate(proba), index)
 
-    def _require_known(self, samples: Samples) -> None:
+    def require_known(self, samples: Samples) -> None:
+        """Check that the model knows every class of the samples.
+
+        Raises:
+            DataError: it does not; the message names the classes.
+        """
         unknown = [name for name in samples.classes if name not in self.card.classes]
         if unknown:
             raise DataError(
@@ -160,9 +165,10 @@ class Predictor:
                 f"It knows {first_few(self.card.classes)}."
             )
 
-    def _labelled(
+    def labelled(
         self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, tta: Views = "none"
     ) -> Predictions:
+        """Return the predictions of some rows (M,) of labelled samples, from their probabilities (M, C)."""
         return Predictions.build(
             classes=self.card.classes,
             path=samples.paths[index],
