@@ -16,7 +16,7 @@ HeadWord = Literal["linear", HeadKind, "auto"]
 OnLeak = Literal["warn", "drop", "error"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
-TrackerKind = Literal["none", "wandb"]
+TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]
 

@@ -32,8 +32,8 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
 
 
 def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
-    """Return the table of the metrics of each epoch."""
-    return pd.DataFrame(list(rows) or {"epoch": []})
+    """Return the table of the metrics of each epoch; those of a tracker alone, whose names hold a "/", are left out."""
+    return pd.DataFrame([{k: v for k, v in row.items() if "/" not in k} for row in rows] or {"epoch": []})
 
 
 def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:
