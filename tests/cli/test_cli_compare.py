@@ -57,3 +57,30 @@ def test_wrong_input_ends_with_exit_code_2(run, arguments, message, two_files):
     assert done.returncode == 2, done.stderr
     assert says(done.stderr, message)
     assert "Traceback" not in done.stderr
+
+
+def test_several_models_and_any_metric_are_compared_pair_by_pair(run, two_files):
+    shutil.copy(two_files / "new.csv", two_files / "third.csv")
+    done = run("compare", "old.csv", "new.csv", "third.csv", "--metric", "recall:cat")
+    assert done.returncode == 0, done.stderr
+    assert says(done.stdout, "new", "better", "old", "Holm")
+    values = json.loads(run("compare", "old.csv", "new.csv", "--metric", "recall:cat", "--json").stdout)
+    assert [one["name"] for one in values["contenders"]] == ["old", "new"]
+    assert values["changes"][0]["difference"]["value"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("old.csv", "new.csv", "--metric", "acuracy"), saying("acuracy", "accuracy")),
+        (("old.csv", "new.csv", "--metric", "brier"), saying("probabilities", "old")),
+        (("old.csv", "new.csv", "--metric", "mcc", "--by", "light"), saying("--by", "accuracy")),
+        (("old.csv", "new.csv", "--metric", "accuracy", "--cluster-by", "lihgt"), saying("cluster_by", "light")),
+        (("old.csv", "new.csv", "missing.csv"), saying("missing.csv")),
+    ],
+)
+def test_what_cannot_be_compared_by_a_metric_ends_with_exit_code_2(run, arguments, message, two_files):
+    done = run("compare", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert says(done.stderr, message)
+    assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.audit.group_tables import ALL, CLASS
+from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 
@@ -165,7 +166,15 @@ def _overall(row: ChangeRow, comparison: Comparison) -> str:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
     need = "" if row.needed is None else f"; one as small as this would need n = {two_figures(row.needed):,}"
-    return f"{undecided} ({tested}). {could}{need}."
+    return f"{undecided} ({tested}). {could}{need}{_resolving(row)}."
+
+
+def _resolving(row: ChangeRow) -> str:
+    """Return how many more images would show two points, as the end of a sentence."""
+    if row.resolving is None or row.resolving <= row.pairs.n:
+        return ""
+    more = two_figures(row.resolving - row.pairs.n)
+    return f"; about {more:,} more images would resolve {RESOLVED_DIFFERENCE * 100:g} points"
 
 
 def _kinds(parts: list[ChangeRow]) -> str:

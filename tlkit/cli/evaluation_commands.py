@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import MIN_CELL_SIZE, MetricSet
 from tlkit.cli.arguments import (
     MOST,
     AsJson,
@@ -46,6 +46,10 @@ def evaluate(
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights, in a file.")] = None,
+    metrics: Annotated[
+        MetricSet, typer.Option(help="headline, or all: also MCC, kappa, AUROC, average precision, Brier score …")
+    ] = "headline",
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -59,13 +63,16 @@ def evaluate(
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        result = evaluate_predictions(judged, cluster_by=cluster_by)
-    elif cluster_by is None:
+        # JSON always holds all metrics.
+        computed: MetricSet = "all" if json else metrics
+        result = evaluate_predictions(judged, cluster_by=cluster_by, weights=weights, metrics=computed)
+    elif cluster_by is None and weights is None:
         result = judged.evaluate(split)
     else:
+        given = f"--weights {weights}" if cluster_by is None else f"--cluster-by {cluster_by}"
         raise PredictionsError(
-            f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
-            "recipe's audit.cluster_by."
+            f"{given} is for a file of predictions. The figures of {run_or_file} allow for its recipe's "
+            "audit.cluster_by; they are not weighted."
         )
     if json:
         print_json(result.to_dict())
@@ -74,9 +81,11 @@ def evaluate(
     head = [] if isinstance(judged, Predictions) else [judged_on(judged, name)]
     print_paragraphs([*head, *evaluation_sentences(result, split=name)])
     print_lines([""])
-    print_tables(evaluation_tables(result, most_classes=MOST_CLASSES) if shown else [summary_table(result)])
-    if not shown:
-        print_lines(["", "Each class, and what is confused with what: --details"])
+    if shown or metrics == "all":
+        print_tables(evaluation_tables(result, most_classes=MOST_CLASSES, metrics=metrics))
+    else:
+        print_tables([summary_table(result)])
+        print_lines(["", "Each class, and what is confused with what: --details; every metric: --metrics all"])
 
 
 def audit(
@@ -183,7 +192,14 @@ def audit(
 def compare(
     first: RunOrFile,
     second: RunOrFile,
+    others: Annotated[list[Path] | None, typer.Argument(metavar="[MORE]...", help="More of them.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy."),
+    ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
+    cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights; default: the recipe's.")] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
@@ -193,17 +209,35 @@ def compare(
     details: Details = False,
     json: AsJson = False,
 ) -> None:
-    """Compare a second model with a first, image by image: overall, by class and by group."""
+    """Compare models image by image: two by accuracy, class and group; several, or by another metric, pair by pair."""
     shown = wants_details(details)
     from tlkit.audit.comparison_tables import comparison_sentences
     from tlkit.audit.redaction import redacted_comparison
     from tlkit.predictions.joined_tables import read_joined
-    from tlkit.runs.compare_runs import compare_with, display_names
+    from tlkit.runs.compare_runs import compare_models_by, compare_with, display_names
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     joined = None if groups is None else read_joined(groups)
-    one, two = (open_run_or_file(given, split=split, groups=joined, **columns) for given in (first, second))
-    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
+    paths = (first, second, *(others or []))
+    models = [open_run_or_file(given, split=split, groups=joined, **columns) for given in paths]
+    names = display_names(*paths)
+    if metric is not None or len(models) > 2:
+        if by:
+            raise PredictionsError(
+                "--by is for two models compared by accuracy. Leave it out, or --metric and a third."
+            )
+        compared = compare_models_by(
+            dict(zip(names, models, strict=True)),
+            metric or "accuracy",
+            split=split,
+            cluster_by=cluster_by,
+            weights=weights,
+        )
+        print_json(compared.to_dict()) if json else print_tables(compared.tables())
+        return
+    result = compare_with(
+        *models, by=by, split=split, names=(names[0], names[1]), cluster_by=cluster_by, weights=weights
+    )
     if json:
         print_json(redacted_comparison(result))
         return

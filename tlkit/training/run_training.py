@@ -45,11 +45,12 @@ from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
-from tlkit.runs.run_tables import history_of
+from tlkit.runs.run_tables import history_of, kept_epochs
 from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
+from tlkit.training.calibration import fit_run_scaling
 from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
@@ -59,6 +60,7 @@ from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
+from tlkit.uncertainty.val_scores import store_val_scores
 
 logger = logging.getLogger(__name__)
 
@@ -148,12 +150,14 @@ def _run_steps(
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
+        trained = _calibrated(trained, prepared, features)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         _replace_predictions(directory, predictions)
+        store_val_scores(directory.model, predictions.get("val"), chose_epoch=chose_epoch("val", trained.history))
 
         judged = [
             _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
@@ -172,6 +176,8 @@ def _run_steps(
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
             contents = _report_contents(prepared, inputs, trained, reported)
+            kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
+            contents = replace(contents, kept_epochs=kept)
             write_report(directory.report, contents)
             track_report(tracker, directory.path, contents)
         chosen = "val" in predictions or trained.head is not None
@@ -299,6 +305,29 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
     except Exception as error:  # the error that ends the run is the one to report
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
+
+
+def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> TrainedModel:
+    """Return the model with its logits rescaled as the recipe wants it; the scaling is fitted on val."""
+    method = prepared.recipe.evaluate.calibrate
+    if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
+        return trained
+    predictor = Predictor(trained.network, trained.card, device=prepared.device)
+    samples = prepared.data.samples.split("val")
+    if features is not None:
+        val = predictor.predict_features(features.plain, samples)
+    else:
+        section = prepared.recipe.data
+        val = predictor.predict_samples(
+            samples,
+            batch_size=section.batch_size,
+            num_workers=section.num_workers,
+            decode_options=DecodeOptions.of(section),
+            on_changed=prepared.data.add_changed,
+        )
+    scaling = fit_run_scaling(val, method=method)
+    trained.network.calibrate(scaling)
+    return replace(trained, card=replace(trained.card, calibration=scaling))
 
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
