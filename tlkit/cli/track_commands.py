@@ -28,12 +28,9 @@ def push(
     project: Annotated[str | None, typer.Option(help="Default: the recipe's.", show_default=False)] = None,
 ) -> None:
     """Record a run on disk in a tracker: metrics, figures, predictions, report, model."""
-    from tlkit.recipe import TrackingSection
     from tlkit.runs.run import open_run
     from tlkit.training.push_run import push_run
 
     opened = open_run(run)
-    given = {"kind": to, "mode": mode, "project": project}
-    stated = {name: value for name, value in given.items() if value is not None}
-    section = TrackingSection.model_validate({**opened.recipe.tracking.model_dump(), **stated})
-    print_lines([f"recorded in {section.kind}: {push_run(opened, section)}"])
+    location = push_run(opened, kind=to, mode=mode, project=project)
+    print_lines([f"recorded in {to or opened.recipe.tracking.kind}: {location}"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from tlkit.choices import TrackerKind, TrackerMode
 from tlkit.errors import RunError
-from tlkit.recipe import TrackingSection
+from tlkit.recipe import load_recipe
 from tlkit.runs.run import Run
 from tlkit.runs.run_pages import contents_for_report
 from tlkit.tracking import create_tracker
@@ -14,7 +15,9 @@ from tlkit.training.tracked_results import grouped, track, track_data, track_mod
 logger = logging.getLogger(__name__)
 
 
-def push_run(run: Run, section: TrackingSection) -> str:
+def push_run(
+    run: Run, *, kind: TrackerKind | None = None, mode: TrackerMode | None = None, project: str | None = None
+) -> str:
     """Record a finished or interrupted run in a tracker as a new record, and return where it is.
 
     It holds what `fit` would have recorded, except for the learning rates by group and the phases, which a run does not
@@ -22,12 +25,17 @@ def push_run(run: Run, section: TrackingSection) -> str:
 
     Args:
         run: the run.
-        section: the tracker, its mode and names.
+        kind: wandb, mlflow or tensorboard; default: the recipe's.
+        mode: auto, offline or online; default: the recipe's.
+        project: W&B project or MLflow experiment; default: the recipe's.
 
     Raises:
-        RecipeError: the tracker is not installed, refuses a name, or `online` lacks a key.
-        RunError: the run ended before predicting, or the section asks for no tracker.
+        RecipeError: a value is not one of these, the tracker is not installed, refuses a name, or `online` lacks a key.
+        RunError: the run ended before predicting, or no tracker is named.
     """
+    given = {"tracking.kind": kind, "tracking.mode": mode, "tracking.project": project}
+    stated = {key: value for key, value in given.items() if value is not None}
+    section = load_recipe(run.directory.recipe, stated).tracking
     if section.kind == "none":
         raise RunError(f"{run.path}: its recipe has no tracker. Name one: --to wandb, mlflow or tensorboard.")
     run.judged_split()  # refuses a run without predictions before anything is recorded
