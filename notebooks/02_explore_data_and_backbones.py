@@ -94,15 +94,13 @@ ax = tlkit.show_batch(heavy, epoch=1, images=8)
 # distances between clusters, and their sizes, mean nothing.
 
 # %%
-model = tlkit.load_model(run)
-features = tlkit.embed(run.samples.split("val"), backbone=model.network.backbone)
-ax = tlkit.plot_map(run, features, split="val", images=100)
+ax = tlkit.plot_map(run, split="val", images=100)
 
 # %% [markdown]
 # PCA keeps the two directions of the largest variance. What dominates them here: the class, or the way of drawing?
 
 # %%
-ax = tlkit.plot_map(run, features, split="val", images=100, method="pca")
+ax = tlkit.plot_map(run, split="val", images=100, method="pca")
 
 # %% [markdown]
 # ## Where the run is wrong

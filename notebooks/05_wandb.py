@@ -91,5 +91,5 @@ sorted(events.Tags()["scalars"])
 # %% [markdown]
 # ## A sweep
 #
-# `recipes/sweep.wandb.yaml` lets W&B's agents drive `tlkit fit`: `wandb sweep` registers it, `wandb agent` runs trials.
+# `recipes/sweeps/wandb.yaml` lets W&B's agents drive `tlkit fit`: `wandb sweep` registers it, `wandb agent` runs trials.
 # Choose by val, and judge the chosen run on test once.

@@ -11,7 +11,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from tlkit.recipe import load_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-SWEEP = yaml.safe_load((RECIPES / "sweep.wandb.yaml").read_text(encoding="utf-8"))
+SWEEP = yaml.safe_load((RECIPES / "sweeps" / "wandb.yaml").read_text(encoding="utf-8"))
 
 
 def test_the_agents_command_is_a_fit_of_the_recipe_with_the_trials_keys(tmp_path):

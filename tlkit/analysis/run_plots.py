@@ -155,7 +155,7 @@ def plot_suspects(run: Run, audit: LabelAudit, ax: Axes | None = None, *, images
 
 def plot_map(
     run: Run,
-    features: Features,
+    features: Features | None = None,
     ax: Axes | None = None,
     *,
     split: str = "val",
@@ -170,7 +170,7 @@ def plot_map(
 
     Args:
         run: the run whose images they are.
-        features: from `tlkit.embed`, with rows for the split's images.
+        features: from `tlkit.embed`, with rows for the split's images; default: those of the run's own backbone.
         ax: where to draw; default: a new figure.
         split: its name.
         images: at most so many, evenly spaced over the split's list.
@@ -185,6 +185,10 @@ def plot_map(
         raise DataError(f"A map needs at least 4 images; {split} has {len(samples)}, and images is {images}.")
     chosen = _spread(len(samples), images)
     paths = [str(samples.paths[place]) for place in chosen]
+    if features is None:
+        from tlkit.inference.embed_run import embed_run
+
+        features = embed_run(run, splits=split)
     points = map_points(features.of(paths).x, method=method, seed=seed)
     labels = [samples.classes[samples.targets[place]] for place in chosen]
     return plot_image_map(points, _pictures(run, paths, side=48), labels, ax, method=method)
