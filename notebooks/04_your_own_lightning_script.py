@@ -40,6 +40,8 @@ from pytorch_lightning.loggers import CSVLogger
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers")  # the drawings are tiny
+warnings.filterwarnings("ignore", message="Found .* in eval mode")  # that is what frozen means
+warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")  # Lightning 2.6.6 with torch 2.13
 
 # %% [markdown]
 # ## Data and classifier
