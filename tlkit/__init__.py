@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tlkit.analysis.repair import repair
     from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
+    from tlkit.analysis.run_plots import plot_confusion, plot_map, plot_suspects, plot_top_losses, show_batch
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tlkit.runs.run import Run, open_run
     from tlkit.samples import Samples
     from tlkit.training.fit import fit
+    from tlkit.training.push_run import push_run
 
 __version__ = "0.1.0"
 
@@ -83,9 +85,15 @@ _MODULES = {
     "load_model": "tlkit.inference.predictor",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",
+    "plot_confusion": "tlkit.analysis.run_plots",
+    "plot_map": "tlkit.analysis.run_plots",
+    "plot_suspects": "tlkit.analysis.run_plots",
+    "plot_top_losses": "tlkit.analysis.run_plots",
+    "push_run": "tlkit.training.push_run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
     "robustness": "tlkit.analysis.robustness",
+    "show_batch": "tlkit.analysis.run_plots",
     "verify_run": "tlkit.inference.export.verify_run",
 }
 
@@ -127,9 +135,15 @@ __all__ = [
     "load_model",
     "load_recipe",
     "open_run",
+    "plot_confusion",
+    "plot_map",
+    "plot_suspects",
+    "plot_top_losses",
+    "push_run",
     "read_predictions",
     "repair",
     "robustness",
+    "show_batch",
     "verify_run",
 ]
 

@@ -20,7 +20,7 @@ OnLeak = Literal["warn", "drop", "error"]
 SetMethod = Literal["lac", "aps", "raps"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
-TrackerKind = Literal["none", "wandb"]
+TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli import data_commands, feature_commands, recipe_commands
+from tlkit.cli import data_commands, feature_commands, recipe_commands, track_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.completion import PROGRAM, completion
@@ -67,6 +67,7 @@ app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(feature_commands.app, name="features")
+app.add_typer(track_commands.app, name="track")
 
 
 def show_version(context: typer.Context, requested: bool) -> None:

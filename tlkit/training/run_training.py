@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ from tlkit.training.environment import environment_of
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
-from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
+from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
 from tlkit.uncertainty.confidence_report import assess_confidence
 from tlkit.uncertainty.val_scores import store_val_scores
@@ -147,7 +147,7 @@ def _run_steps(
         _write_table(directory, directory.leaks, inputs.leaks)
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
-        track_data(tracker, inputs.environment)
+        track_data(tracker, inputs.environment, samples)
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
@@ -170,7 +170,8 @@ def _run_steps(
         shown.log.add_results(judged[0].evaluation, judged[0].audit)
         _warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
-            track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)
+            figures = one.predictions, one.evaluation, one.audit
+            track_split(tracker, one.split, *figures, section=recipe.tracking, root=samples.root)
 
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
@@ -255,16 +256,10 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -
     _write_table(directory, directory.alike, data.dataset.alike)
 
 
-def _open_tracker(
-    directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]
-) -> AbstractContextManager[Tracker]:
-    """Return the recipe's tracker as a context."""
-    return create_tracker(
-        recipe.tracking,
-        name=recipe.name,
-        run_dir=directory.path,
-        config={**recipe.model_dump(mode="json"), "environment": environment},
-    )
+def _open_tracker(directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]) -> Tracker:
+    """Return the recipe's tracker, which is a context."""
+    config = {**recipe.model_dump(mode="json"), "environment": environment}
+    return create_tracker(grouped(recipe.tracking, recipe), name=recipe.name, run_dir=directory.path, config=config)
 
 
 def _train(
