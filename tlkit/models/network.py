@@ -12,6 +12,7 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.backbone import bare_backbone
+from tlkit.models.cuts import Parts
 from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
 
 HEAD_INIT_STD = 0.01
@@ -38,6 +39,22 @@ class ScoredHead(nn.Module):
         return torch.from_numpy(proba).log().float().to(features.device)
 
 
+class _Suffixes:
+    """The suffixes of a network's backbone, built when first used; a copy of the network builds its own."""
+
+    def __init__(self) -> None:
+        self._by_cut: dict[str, nn.Module] = {}
+
+    def __deepcopy__(self, memo: dict[int, object]) -> _Suffixes:
+        return _Suffixes()
+
+    def of(self, backbone: nn.Module, after: str) -> nn.Module:
+        """Return the modules above a cut, shared with the backbone."""
+        if after not in self._by_cut:
+            self._by_cut[after] = Parts(backbone).suffix(after)
+        return self._by_cut[after]
+
+
 class Network(nn.Module):
     """A backbone with a head: normalized images (B, 3, H, W), or their features (B, D), to logits (B, C).
 
@@ -56,6 +73,7 @@ class Network(nn.Module):
         self.backbone = backbone
         self.dropout = nn.Dropout(drop_rate)
         self.head = nn.Linear(num_features, num_classes)
+        self._suffixes = _Suffixes()
 
     def init_head(self, seed: int) -> None:
         """Initialize the head: weights from N(0, 0.01²) by a generator of this seed, zero biases."""
@@ -64,9 +82,17 @@ class Network(nn.Module):
         nn.init.normal_(self.head.weight, std=HEAD_INIT_STD, generator=generator)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of images (B, 3, H, W) or of their features (B, D)."""
-        features = images if images.ndim == 2 else self.backbone(images)
+    def forward(self, images: torch.Tensor, after: str = "") -> torch.Tensor:
+        """Return logits, shape (B, C).
+
+        Args:
+            images: normalized images (B, 3, H, W), their features (B, D), or activations of a frozen prefix.
+            after: name of the module whose output the activations are; "" for images and features.
+        """
+        if after:
+            features = self._suffixes.of(self.backbone, after)(images)
+        else:
+            features = images if images.ndim == 2 else self.backbone(images)
         logits: torch.Tensor = self.head(self.dropout(features))
         return logits
 
