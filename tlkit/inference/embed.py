@@ -112,7 +112,8 @@ def embed_views(
     images: Samples | GivenImages,
     *,
     backbone: Backbone,
-    views: int,
+    views: int = 0,
+    numbers: Sequence[int] | None = None,
     augment: str | Sequence[Mapping[str, Any]],
     seed: int = 0,
     options: EmbedOptions | None = None,
@@ -125,7 +126,8 @@ def embed_views(
     Args:
         images: samples, or one image or several, of the kinds that `Predictor.predict` takes.
         backbone: what computes the features; it is put into evaluation mode.
-        views: how many, at least 1.
+        views: how many, at least 1, from view 0 on.
+        numbers: which views, in place of how many.
         augment: a preset or a list of transforms, as in a recipe.
         seed: of the augmentation.
         options: engine, device, cache and decoding; default: `EmbedOptions()`.
@@ -138,7 +140,7 @@ def embed_views(
     options = options or EmbedOptions()
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
     found: list[Features] = []
-    for number in range(views):
+    for number in range(views) if numbers is None else numbers:
         view = View(stated, seed, number, augmentation_version())
         features = _embed(images, backbone, options, view=view, augment=augment, progress=progress)
         found.append(features)
@@ -248,10 +250,11 @@ def choose_maker(
 
     def folded() -> nn.Module:
         if not folds:
-            return copy.deepcopy(module).cpu()  # an engine moves its module, which may be in training
+            return copy.deepcopy(module).cpu()
         stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
         example = torch.randn(1, 3, *backbone.preprocess.image_size, generator=stream)
-        return PixelBackbone(fold_batch_norm(backbone.module.cpu(), example), backbone.preprocess)
+        whole = copy.deepcopy(backbone.module).cpu()  # the backbone may be in training on another device
+        return PixelBackbone(fold_batch_norm(whole, example), backbone.preprocess)
 
     def build(name: EngineName) -> Engine:
         return create_engine(name, folded(), pixels.black_batch(), device=device)

@@ -82,22 +82,22 @@ def embed_activation_views(
     *,
     backbone: Backbone,
     cut: Cut,
-    views: int,
+    numbers: Sequence[int],
     augment: str | Sequence[Mapping[str, Any]],
     seed: int,
     half: bool = False,
     options: EmbedOptions,
 ) -> tuple[Activations, ...]:
-    """Return the activations of several augmented views of every image; view k is what epoch k of a training sees.
+    """Return the activations of some augmented views of every image; view k is what epoch k of a training sees.
 
-    The arguments are those of `embed_activations` and of `embed_views`. All views use the engine of the first.
+    `numbers` are the views. The other arguments are those of `embed_activations` and of `embed_views`. All views use the engine of the first.
 
     Raises:
         DataError: none of the images can be read, or the augmentation cannot be used.
     """
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
     found: list[Activations] = []
-    for number in range(views):
+    for number in numbers:
         view = View(stated, seed, number, augmentation_version())
         one = _embed(samples, backbone, cut, half=half, options=options, view=view, augment=augment)
         options = replace(options, engine=engine_name_of(one.made_by.engine, one.made_by.dtype))

@@ -39,13 +39,15 @@ class Cut:
         after: name of the last module of the prefix, such as "blocks.5"; `POOLED` for the whole backbone.
         shape: of one image's activations, as the suffix takes them: (C, H, W), (H, W, C), (N, C) or (D,).
         channels_last: whether activations (C, H, W) are stored as (H, W, C), in which order convolutions compute.
-        saved: share of the backbone's multiply-accumulates that the prefix holds, in [0, 1]; NaN where unknown.
+        macs: multiply-accumulates of the prefix for one image; 0 where they cannot be counted.
+        share: share of the backbone's multiply-accumulates that they are, in [0, 1]; NaN where unknown.
     """
 
     after: str
     shape: tuple[int, ...]
     channels_last: bool
-    saved: float
+    macs: int
+    share: float
 
     @property
     def width(self) -> int:
@@ -140,15 +142,14 @@ class Parts:
                 copied[node] = graph.node_copy(node, lambda one: copied[one])
         return fx.GraphModule(self._whole, graph)
 
-    def share_of_work(self, after: str, image_size: tuple[int, int]) -> float:
-        """Return the share of the multiply-accumulates that the modules up to a cut hold; NaN where unknown."""
+    def work(self, after: str, image_size: tuple[int, int]) -> tuple[int, float]:
+        """Return the multiply-accumulates up to a cut and their share of all; 0 and NaN where they are unknown."""
         if image_size not in self._work:
             self._work[image_size] = macs_by_module(self._whole, image_size)
         work = self._work[image_size]
-        calls = [
-            str(node.target) for node in self._nodes[: self._place(after) + 1] if node.op == "call_module"
-        ]
-        return sum(work.get(name, 0) for name in calls) / work[""] if work.get("") else math.nan
+        below = self._nodes[: self._place(after) + 1]
+        macs = sum(work.get(str(node.target), 0) for node in below if node.op == "call_module")
+        return macs, macs / work[""] if work.get("") else math.nan
 
     def _place(self, after: str) -> int:
         return next(
@@ -212,7 +213,7 @@ def find_cut(parts: Parts, learning: Collection[str], *, image_size: tuple[int, 
         and activations.is_contiguous(memory_format=torch.channels_last)
         and not activations.is_contiguous()
     )
-    return Cut(after, tuple(activations.shape[1:]), channels_last, parts.share_of_work(after, image_size))
+    return Cut(after, tuple(activations.shape[1:]), channels_last, *parts.work(after, image_size))
 
 
 class _Whole(nn.Module):

@@ -8,7 +8,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,12 +26,16 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
+from tlkit.features.activations import Activations
+from tlkit.features.features import Features
 from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
+from tlkit.lightning import pl
+from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
@@ -53,6 +57,7 @@ from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
+from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
@@ -72,6 +77,7 @@ class TrainedModel:
         card: its classes, preprocessing and origin.
         head: a scikit-learn head; None for the linear head trained by gradient descent.
         history: one row of metrics per epoch; empty where no epoch has ended.
+        activations: returns the cached activations of a split and their cut, or None; None where there are no cuts.
     """
 
     outcome: Outcome
@@ -79,6 +85,7 @@ class TrainedModel:
     card: ModelFacts
     head: Head | None
     history: pd.DataFrame
+    activations: Callable[[Samples], tuple[Features | Activations, Cut] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -275,19 +282,29 @@ def _train(
     outcome: Outcome
     try:
         if head_kind(prepared.recipe) == "linear":
-            batches = prepared.data if features is None else FeatureBatches(prepared, features)
+            batches = _batches(directory, prepared, features, resume=resume)
             with threads_for(prepared, features):
                 outcome, history = train(
                     directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
                 )
-            head = None
+            head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:
             assert features is not None, "the recipe's checks refuse such a head on pixels"
             outcome, head, history = "finished", fit_recipe_head(prepared, features.plain), history_of(())
+            activations = None
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
-    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history)
+    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history, activations)
+
+
+def _batches(
+    directory: RunDirectory, prepared: Prepared, features: CachedFeatures | None, *, resume: bool
+) -> pl.LightningDataModule:
+    """Return the training data: features of a frozen backbone, activations of a frozen prefix, or images."""
+    if features is not None:
+        return FeatureBatches(prepared, features)
+    return prefix_batches(directory, prepared, resume=resume) or prepared.data
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
@@ -313,8 +330,11 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     only_split = {section.group_by or ""} - {*section.groups}
     for split in predicted_splits(prepared.data.samples):
         samples = prepared.data.samples.split(split).without_columns(only_split)
-        if features is not None and tta == "none":
-            predictions[split] = predictor.predict_features(features.plain, samples)
+        cached = (features.plain, None) if features is not None else None
+        if cached is None and tta == "none" and trained.activations is not None:
+            cached = trained.activations(samples)
+        if cached is not None and tta == "none":
+            predictions[split] = predictor.predict_features(cached[0], samples, cut=cached[1])
         else:
             predictions[split] = predictor.predict_samples(
                 samples,
