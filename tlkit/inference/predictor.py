@@ -162,7 +162,7 @@ class Predictor:
         self.network.eval()
         with torch.inference_mode():
             for at in range(0, len(rows), size):
-                x = torch.from_numpy(features.values(rows[at : at + size])).to(self.device)
+                x = torch.from_numpy(features.values(rows[at : at + size])).clone().to(self.device)
                 logits = self.network(cut.restore(x), cut.after) if cut is not None and inside else self.network(x)
                 proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
         return self._labelled(samples, np.concatenate(proba), index)

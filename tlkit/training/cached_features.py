@@ -102,7 +102,8 @@ class FeatureDataset(Dataset[Batch | CutBatch]):
         """Return the batch of some (epoch, index) pairs of one epoch, with features in place of images."""
         number = keys[0][0] % len(self._views)
         chosen = np.array([index for _, index in keys], dtype=np.int64)
-        x = torch.from_numpy(self._views[number].values(self._row[number][chosen]))
+        # a copy in torch's own memory, which is aligned: the bits of a matrix product may depend on the alignment
+        x = torch.from_numpy(self._views[number].values(self._row[number][chosen])).clone()
         batch = Batch(x, torch.from_numpy(self._targets[chosen]), torch.from_numpy(self.index[chosen]))
         if self._cut is None:
             return batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,7 @@ from tlkit.preflight.recipe_queries import augmentation
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
 from tlkit.training.cached_features import FeatureBatches
-from tlkit.training.prefix_plan import PhaseInput, log_inputs, plan_inputs, view_numbers
+from tlkit.training.prefix_plan import PhaseInput, PhaseRecord, log_inputs, plan_inputs, view_numbers
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,13 @@ def prefix_batches(directory: RunDirectory, prepared: Prepared, *, resume: bool)
     What each phase trains on is logged with its bytes, and stored in the run, before anything is computed. A resumed
     run continues as the record says.
     """
-    record: dict[int, dict[str, Any]] = {}
+    record: dict[int, PhaseRecord] = {}
     if resume and directory.inputs.is_file():
         stored = directory.read_json(directory.inputs)
-        record = directory.read_result(
-            directory.inputs, lambda one: {int(phase["first_epoch"]): dict(phase) for phase in one["phases"]}, stored
+        phases = directory.read_result(
+            directory.inputs, lambda one: [PhaseRecord(**phase) for phase in one["phases"]], stored
         )
+        record = {phase.first_epoch: phase for phase in phases}
     inputs = plan_inputs(prepared, record=record)
     log_inputs(inputs)
     if all(one.cut is None for one in inputs) and not record:
@@ -73,14 +74,12 @@ class PrefixBatches(pl.LightningDataModule):
         directory: RunDirectory,
         prepared: Prepared,
         inputs: list[PhaseInput],
-        record: Mapping[int, Mapping[str, Any]],
+        record: Mapping[int, PhaseRecord],
     ) -> None:
         super().__init__()
         self._directory, self._prepared = directory, prepared
         self._inputs = inputs
-        self._record = {
-            one.phase.first_epoch + 1: {**one.to_dict(), **record.get(one.phase.first_epoch + 1, {})} for one in inputs
-        }
+        self._record = {one.record.first_epoch: record.get(one.record.first_epoch, one.record) for one in inputs}
         self._current: tuple[PhaseInput, FeatureBatches | None] | None = None
         self._write()
 
@@ -159,8 +158,8 @@ class PrefixBatches(pl.LightningDataModule):
             batches: FeatureBatches | None = FeatureBatches(self._prepared, cached, None if one.is_pooled else one.cut)
             if not self._is_whole(cached):
                 logger.warning("Some images have no activations, so the phase trains on images.")
-                self._record[one.phase.first_epoch + 1]["after"] = batches = None
-                self._write()
+                batches = None
+                self._write(PhaseRecord(one.record.first_epoch, None))
             self._current = one, batches
         return self._current[1]
 
@@ -194,7 +193,7 @@ class PrefixBatches(pl.LightningDataModule):
         if one.is_pooled:
             found = embed(samples, backbone=backbone, options=self._options(one))
         else:
-            half = self._storage(one) == "float16"
+            half = self._takes_half(one)
             found = embed_activations(samples, backbone=backbone, cut=one.cut, half=half, options=self._options(one))
         self._note(one, found)
         return found
@@ -209,7 +208,7 @@ class PrefixBatches(pl.LightningDataModule):
         if one.is_pooled:
             found = embed_views(samples, backbone=backbone, options=self._options(one), **given)
         else:
-            half = self._storage(one) == "float16"
+            half = self._takes_half(one)
             found = embed_activation_views(
                 samples, backbone=backbone, cut=one.cut, half=half, options=self._options(one), **given
             )
@@ -219,31 +218,31 @@ class PrefixBatches(pl.LightningDataModule):
 
     def _options(self, one: PhaseInput) -> EmbedOptions:
         """Return how a phase's activations are computed: as the recipe states, or as the record of the run does."""
-        recipe, before = self._prepared.recipe, self._record[one.phase.first_epoch + 1]
+        recipe, before = self._prepared.recipe, self._record[one.record.first_epoch]
         options = replace(
             EmbedOptions.of_recipe(recipe),
             device=self._prepared.device,
             fold_batch_norm=not recipe.features.engine.startswith("torch"),
         )
-        if options.engine == "auto" and "engine" in before:
-            return replace(options, engine=engine_name_of(before["engine"], before["dtype"]))
+        if options.engine == "auto" and before.engine is not None and before.dtype is not None:
+            return replace(options, engine=engine_name_of(before.engine, before.dtype))
         return options
 
-    def _storage(self, one: PhaseInput) -> str:
-        return str(self._record[one.phase.first_epoch + 1]["storage"])
+    def _takes_half(self, one: PhaseInput) -> bool:
+        return self._record[one.record.first_epoch].storage == "float16"
 
     def _note(self, one: PhaseInput, found: Features | Activations) -> None:
         """Record the engine and the storage of a phase's activations, which a resumed run keeps."""
-        record = self._record[one.phase.first_epoch + 1]
-        made_by = found.made_by
-        stored = "float16" if isinstance(found, Activations) and is_half(found) else "float32"
-        noted = {**record, "storage": stored, "engine": made_by.engine, "dtype": made_by.dtype}
-        if noted != record:
-            self._record[one.phase.first_epoch + 1] = noted
-            self._write()
+        by, stored = found.made_by, "float16" if isinstance(found, Activations) and is_half(found) else "float32"
+        noted = replace(one.record, storage=stored, engine=by.engine, dtype=by.dtype)
+        if noted != self._record[noted.first_epoch]:
+            self._write(noted)
 
-    def _write(self) -> None:
-        phases = list(self._record.values())
+    def _write(self, changed: PhaseRecord | None = None) -> None:
+        """Write the record of the run, of which one phase may have changed."""
+        if changed is not None:
+            self._record[changed.first_epoch] = changed
+        phases = [asdict(phase) for phase in self._record.values()]
         self._directory.write_json(self._directory.inputs, {"format_version": FORMAT_VERSION, "phases": phases})
 
 

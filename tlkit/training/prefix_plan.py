@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -56,21 +56,39 @@ class PhaseInput:
         """Whether the whole backbone is frozen, so that its features are the activations."""
         return self.cut is not None and self.cut.after == POOLED
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, for the record of a run."""
-        return {
-            "first_epoch": self.phase.first_epoch + 1,
-            "after": None if self.cut is None else self.cut.after,
-            "storage": self.storage if self.cut is not None else None,
-        }
+    @property
+    def record(self) -> PhaseRecord:
+        """What a run records of it before anything is computed."""
+        if self.cut is None:
+            return PhaseRecord(self.phase.first_epoch + 1, None)
+        return PhaseRecord(self.phase.first_epoch + 1, self.cut.after, self.storage)
 
 
-def plan_inputs(prepared: Prepared, *, record: Mapping[int, Mapping[str, Any]] | None = None) -> list[PhaseInput]:
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What a phase of a run trains on, as the run stores it; a resumed run continues alike.
+
+    Attributes:
+        first_epoch: the first epoch of the phase, from 1.
+        after: name of the module whose output is cached; None = the phase trains on images.
+        storage: "float32" or "float16"; None for images.
+        engine: what computed the activations, such as "onnxruntime/cpu"; None before the phase has begun.
+        dtype: arithmetic of the engine.
+    """
+
+    first_epoch: int
+    after: str | None
+    storage: str | None = None
+    engine: str | None = None
+    dtype: str | None = None
+
+
+def plan_inputs(prepared: Prepared, *, record: Mapping[int, PhaseRecord] | None = None) -> list[PhaseInput]:
     """Return what each phase of a recipe's strategy trains on.
 
     Args:
         prepared: the prepared recipe; its classifier is as it was when this returns.
-        record: of a resumed run, what its phases trained on, by the first epoch from 1; see `PhaseInput.to_dict`.
+        record: of a resumed run, what its phases train on, by the first epoch from 1.
     """
     phases = prepared.classifier.phases
     reason = why_no_prefix(prepared.recipe)
@@ -101,18 +119,17 @@ class _Planner:
         self._learned: set[str] = set()
         self._parts: Parts | None = None
 
-    def plan(self, phase: Phase, before: Mapping[str, Any] | None) -> PhaseInput:
+    def plan(self, phase: Phase, before: PhaseRecord | None) -> PhaseInput:
         """Return the input of the next phase; `before` is the record of a run that is resumed."""
         own = {name.removeprefix(BACKBONE) for name in phase.rates if name.startswith(BACKBONE)}
         self._learned |= own
-        if before is not None and before["after"] is None:
+        if before is not None and before.after is None:
             return PhaseInput(phase, None, reason="so does the run that is resumed")
         try:
             cut = self._cut(phase)
         except NoCutError as error:
             return PhaseInput(phase, None, reason=str(error))
-        stored: Storage | None = None if before is None else before["storage"]
-        return self._afforded(phase, cut, stored)
+        return self._afforded(phase, cut, None if before is None else before.storage)
 
     def _cut(self, phase: Phase) -> Cut:
         classifier = self._prepared.classifier
@@ -128,15 +145,13 @@ class _Planner:
             classifier.train(mode)
             classifier.enter_phase(entered)
 
-    def _afforded(self, phase: Phase, cut: Cut, stored: Storage | None) -> PhaseInput:
+    def _afforded(self, phase: Phase, cut: Cut, stored: str | None) -> PhaseInput:
         """Return the input in the storage that the cache can hold; float16 needs a check that follows."""
         section = self._prepared.recipe.features
         values, limit = self._images(phase) * cut.width, section.cache_limit_gb * 1e9
-        storage = stored or ("float32" if section.storage == "auto" else section.storage)
-        if cut.after == POOLED:
-            storage = "float32"
-        elif stored is None and section.storage == "auto" and 4 * values > limit >= 2 * values:
-            storage = "float16"
+        only_half_fits = section.storage == "auto" and 4 * values > limit >= 2 * values
+        wanted = stored or ("float16" if only_half_fits or section.storage == "float16" else "float32")
+        storage: Storage = "float16" if wanted == "float16" and cut.after != POOLED else "float32"
         size_bytes = values * np.dtype(storage).itemsize
         reason = ""
         if size_bytes > limit:
