@@ -48,7 +48,13 @@ def every_cut_pays(monkeypatch):
 
 def on_images(settings):
     """Return the settings of the same training on images."""
-    return {**settings, "name": "live", "features.cache": "never", "features.engine": "auto", "features.storage": "auto"}
+    return {
+        **settings,
+        "name": "live",
+        "features.cache": "never",
+        "features.engine": "auto",
+        "features.storage": "auto",
+    }
 
 
 def record(run):
@@ -170,8 +176,16 @@ def test_float16_is_stored_where_only_that_fits_and_the_check_allows(tiny_recipe
     assert says(caplog.messages, "stored as float16", "cosine")
     live = fit(recipe, on_images(SETTINGS))
     np.testing.assert_allclose(half.predictions("test").proba, live.predictions("test").proba, atol=2e-2)
-    refused = fit(recipe, {**SETTINGS, "features.engine": "auto", "features.storage": "float16",
-                           "features.tolerance": 1.0, "name": "refused"})  # no rounded vector reaches a cosine of 1
+    refused = fit(
+        recipe,
+        {
+            **SETTINGS,
+            "features.engine": "auto",
+            "features.storage": "float16",
+            "features.tolerance": 1.0,
+            "name": "refused",
+        },
+    )  # no rounded vector reaches a cosine of 1
     assert record(refused)[0]["storage"] == "float32"
 
 

@@ -62,7 +62,7 @@ class PrefixPart:
     module: nn.Module
     finish: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
     layer: str
-    dtype: type[np.float32] | type[np.float16]
+    dtype: type[np.float32 | np.float16]
     rows_per_block: int
 
 

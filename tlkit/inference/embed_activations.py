@@ -90,7 +90,8 @@ def embed_activation_views(
 ) -> tuple[Activations, ...]:
     """Return the activations of some augmented views of every image; view k is what epoch k of a training sees.
 
-    `numbers` are the views. The other arguments are those of `embed_activations` and of `embed_views`. All views use the engine of the first.
+    `numbers` are the views, all of which use the engine of the first. The other arguments are those of
+    `embed_activations` and of `embed_views`.
 
     Raises:
         DataError: none of the images can be read, or the augmentation cannot be used.

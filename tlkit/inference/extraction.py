@@ -90,7 +90,7 @@ class Maker:
 
     made_by: Provenance
     build: Callable[[], Engine]
-    dtype: type[np.float32] | type[np.float16] = np.float32
+    dtype: type[np.float32 | np.float16] = np.float32
     rows_per_block: int = ROWS_PER_BLOCK
 
 

@@ -1,8 +1,8 @@
 """Cuts of a backbone between a frozen prefix, which runs once per image, and the suffix that trains.
 
-The forward pass of a backbone is traced by torch.fx down to modules whose parameters all belong to one stage. A cut lies
-after such a module, where its output is the only value that later modules read. So a residual or multi-branch network
-is cut only where its branches have joined.
+The forward pass of a backbone is traced by torch.fx down to modules whose parameters all belong to one stage. A cut
+lies after such a module, where its output is the only value that later modules read. So a residual or multi-branch
+network is cut only where its branches have joined.
 """
 
 from __future__ import annotations

@@ -119,9 +119,7 @@ class FeatureBatches(pl.LightningDataModule):
         cut: where the activations come from; None for features.
     """
 
-    def __init__(
-        self, prepared: Prepared, cached: CachedFeatures | CachedActivations, cut: Cut | None = None
-    ) -> None:
+    def __init__(self, prepared: Prepared, cached: CachedFeatures | CachedActivations, cut: Cut | None = None) -> None:
         super().__init__()
         self._data, self._cached, self._cut = prepared.data, cached, cut
         self._batch_size, self._seed = prepared.recipe.data.batch_size, prepared.recipe.seed

@@ -14,12 +14,7 @@ from tlkit.features.activations import Activations
 from tlkit.features.engines.engine_choice import engine_name_of
 from tlkit.features.features import Features
 from tlkit.inference.embed import embed, embed_views
-from tlkit.inference.embed_activations import (
-    CachedActivations,
-    embed_activation_views,
-    embed_activations,
-    is_half,
-)
+from tlkit.inference.embed_activations import CachedActivations, embed_activation_views, embed_activations, is_half
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.recipe_features import CachedFeatures
 from tlkit.lightning import pl
@@ -70,11 +65,7 @@ class PrefixBatches(pl.LightningDataModule):
     """
 
     def __init__(
-        self,
-        directory: RunDirectory,
-        prepared: Prepared,
-        inputs: list[PhaseInput],
-        record: Mapping[int, PhaseRecord],
+        self, directory: RunDirectory, prepared: Prepared, inputs: list[PhaseInput], record: Mapping[int, PhaseRecord]
     ) -> None:
         super().__init__()
         self._directory, self._prepared = directory, prepared

@@ -58,7 +58,7 @@ def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
 
 
 def add_adapters_of_strategy(network: Network, strategy: Strategy, *, seed: int) -> None:
-    """Add LoRA adapters to the layers of a network's backbone for strategy `lora`: its last stages, or all but the stem.
+    """Add LoRA adapters to a network's backbone for strategy `lora`: to its last stages, or to all but the stem.
 
     Raises:
         ModelError: the backbone has fewer stages than the strategy names.

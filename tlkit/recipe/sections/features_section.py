@@ -17,7 +17,7 @@ class FeaturesSection(Section):
 
     cache: Annotated[Literal["auto", "never"], Expected("auto or never")] = Field(
         "auto",
-        description="auto = train on cached features of a frozen backbone, or on cached activations of its frozen part, "
+        description="auto = train on cached features of a frozen backbone, or cached activations of its frozen part, "
         "unless augmentation changes the pixels every epoch; never = run the backbone every epoch.",
     )
     engine: Literal["auto", EngineName] = Field(
