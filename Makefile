@@ -9,7 +9,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c c
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install install-dev quickstart bench test test-all check lint types contract pytest constraints clean
+.PHONY: help install install-dev quickstart bench dist test test-all check lint types contract pytest constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ constraints: $(VENV)/.dev ## write the versions now installed to constraints.txt
 bench: $(VENV)/.dev ## measure the audit: false alarms, power, coverage, speed (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/audit_false_alarms.py
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/audit_speed.py
+
+dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	@rm -rf build dist
+	@$(BIN)/python -m build --no-isolation
+	@rm -rf build
 
 clean: ## remove .venv and caches, never runs/ or data/
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

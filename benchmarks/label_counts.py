@@ -20,13 +20,13 @@ import numpy as np
 
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
+from tlkit.arrays import Floats, Ints
 from tlkit.data.sources.folder import scan_folder
 from tlkit.datasets import make_digits, make_occupations
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.models.backbone import create_backbone
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.intervals import wilson
 
 CLEAREST, SMALLEST, MOST_IMAGES = 0.1, 50, 1000

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
+from tlkit.arrays import Floats, Ints
 from tlkit.evaluation.class_intervals import _resample_macro, f1_bounds, macro_estimates
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import mover_distances
 

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from tlkit.analysis.advise import advise
     from tlkit.analysis.audit_labels import audit_labels
     from tlkit.analysis.data_doctor import data_doctor
+    from tlkit.analysis.drift import drift
+    from tlkit.analysis.find_errors import find_errors
     from tlkit.analysis.find_slices import find_slices
+    from tlkit.analysis.find_unknown import find_unknown
     from tlkit.analysis.label_audit import LabelAudit
+    from tlkit.analysis.label_next import label_next
     from tlkit.analysis.repair import repair
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
@@ -60,11 +64,15 @@ _MODULES = {
     "audit_groups": "tlkit.audit.audit",
     "audit_labels": "tlkit.analysis.audit_labels",
     "data_doctor": "tlkit.analysis.data_doctor",
+    "drift": "tlkit.analysis.drift",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
+    "find_unknown": "tlkit.analysis.find_unknown",
     "fit": "tlkit.training.fit",
     "gate": "tlkit.runs.gate_run",
+    "label_next": "tlkit.analysis.label_next",
     "learning_curve": "tlkit.analysis.run_analyses",
     "load_model": "tlkit.inference.predictor",
     "load_recipe": "tlkit.recipe",
@@ -96,11 +104,15 @@ __all__ = [
     "audit_groups",
     "audit_labels",
     "data_doctor",
+    "drift",
     "embed",
     "evaluate",
+    "find_errors",
     "find_slices",
+    "find_unknown",
     "fit",
     "gate",
+    "label_next",
     "learning_curve",
     "load_model",
     "load_recipe",

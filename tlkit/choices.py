@@ -14,6 +14,8 @@ HeadKind = Literal[
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 OnLeak = Literal["warn", "drop", "error"]
+OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
+SelectionMethod = Literal["margin", "coverage", "typicality"]
 TrackerKind = Literal["none", "wandb"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]
@@ -34,6 +36,14 @@ REPEATS = 1
 """Repetitions of a cross-validation, each with other folds."""
 CURVE_REPEATS = 3
 """Repetitions of the cross-validation behind a learning curve, each with other folds and subsets."""
+OOD_SCORE: OodScoreName = "knn"
+"""Score whose threshold says which images are unknown."""
+FALSE_ALARMS = 0.05
+"""Share of known images that may be called unknown."""
+LABEL_COUNT = 20
+"""Images to label next."""
+SELECTION: SelectionMethod = "margin"
+"""How images to label next are chosen."""
 SEED = 0
 """Seed of random numbers."""
 DRAWS = 10_000

@@ -9,7 +9,11 @@ from typer.main import get_command
 
 from tlkit.analysis.advise import advise
 from tlkit.analysis.audit_labels import audit_labels
+from tlkit.analysis.drift import drift
+from tlkit.analysis.find_errors import find_errors
 from tlkit.analysis.find_slices import find_slices
+from tlkit.analysis.find_unknown import find_unknown
+from tlkit.analysis.label_next import label_next
 from tlkit.analysis.repair import repair
 from tlkit.analysis.run_analyses import learning_curve
 from tlkit.audit import Audit
@@ -26,6 +30,10 @@ COMMANDS = [
     ("slices", find_slices, {"clusters"}),
     ("repair", repair, {"margin", "overwrite", "allow_attribute"}),
     ("learning-curve", learning_curve, {"head", "folds", "repeats"}),
+    ("errors", find_errors, set()),
+    ("unknown", find_unknown, {"score", "false_alarms", "store"}),
+    ("drift", drift, {"alpha"}),
+    ("label-next", label_next, {"count", "by", "forecast"}),
     ("predict", load_model, {"device"}),
     ("predict", Predictor.predict, {"tta"}),
     ("data labels", audit_labels, {"head", "folds"}),

@@ -8,10 +8,10 @@ from itertools import combinations
 from typing import Any, Literal
 
 from tlkit.analysis.advice_tables import advice_tables
+from tlkit.arrays import Mask
 from tlkit.choices import ALPHA
 from tlkit.errors import DataError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar

@@ -17,6 +17,7 @@ import pandas as pd
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
+from tlkit.arrays import Mask
 from tlkit.choices import FOLDS, SEED
 from tlkit.data.checks.alike_table import alike_table
 from tlkit.data.checks.copies import find_copies
@@ -38,7 +39,6 @@ from tlkit.runs.directory import MARKER
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import split_groups
 from tlkit.samples import Samples
-from tlkit.stats.arrays import Mask
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import FOLDS, SEED
 from tlkit.features.heads.fit_head import ClassWeight, cross_validate, resolve_folds, validate_features
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Ints
 from tlkit.audit.error_examples import Neighbors
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
@@ -30,7 +31,6 @@ from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_run, split_groups
 from tlkit.samples import DIGEST, PATH
-from tlkit.stats.arrays import Ints
 
 logger = logging.getLogger(__name__)
 

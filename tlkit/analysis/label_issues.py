@@ -12,12 +12,12 @@ import numpy.typing as npt
 from tlkit.analysis.label_audit import LabelAudit, Suspect
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, FOLDS, REPEATS, SEED
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, CURVE_REPEATS, FOLDS, SEED
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds, bound_images, hash_rows, max_folds
@@ -25,7 +26,6 @@ from tlkit.features.heads.fit_head import (
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 

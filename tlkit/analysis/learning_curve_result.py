@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from tlkit.analysis.learning_curve_tables import curve_tables
 from tlkit.analysis.power_law import power_law
+from tlkit.arrays import Floats
 from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.head_kinds import HeadKind, Settings
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate, signed_number
 from tlkit.tables import Table, to_html
 

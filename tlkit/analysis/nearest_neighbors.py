@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.head import Features
-from tlkit.stats.arrays import Floats, Ints
 
 ROWS_AT_ONCE, OTHERS_AT_ONCE = 512, 4096
 MIN_NEIGHBORS, MAX_NEIGHBORS = 5, 50

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats
 from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.features.folds import Folds, assign_folds, warn_rare_classes
 from tlkit.features.heads.fit_head import (
@@ -23,7 +24,6 @@ from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
 from tlkit.features.heads.temperature import fit_temperature, probabilities
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

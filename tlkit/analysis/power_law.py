@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.stats.arrays import Floats
+from tlkit.arrays import Floats
 
 EXPONENTS = np.geomspace(0.05, 2.0, 150)  # below 0.05 the curve is practically a straight line
 

@@ -10,12 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.write_repaired_run import (
-    repaired_predictor,
-    require_free,
-    stored_linear_weights,
-    write_repaired_run,
-)
+from tlkit.analysis.repaired_run import create_repaired_run, repaired_predictor, require_free, stored_linear_weights
+from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.model_comparison import compare_models
@@ -36,7 +32,6 @@ from tlkit.runs.repair_groups import GroupedImages, Grouping
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import PATH, SPLIT, Samples
-from tlkit.stats.arrays import Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.worst_group import worst_rates
 
@@ -107,7 +102,7 @@ def repair(
     if candidate is None or candidate.linear is None or result.verdict == "FAIL":
         return _stored(run, result)
     result = replace(result, run=recipe.name)
-    write_repaired_run(
+    create_repaired_run(
         run,
         result,
         recipe=recipe,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Floats, Mask
 from tlkit.audit.audit_result import Audit, ColumnFacts
 from tlkit.audit.audit_tables import grouping
 from tlkit.audit.criteria import metrics_of
@@ -26,7 +27,6 @@ from tlkit.choices import Criterion
 from tlkit.errors import first_few
 from tlkit.predictions import Predictions
 from tlkit.spelling import lookalikes
-from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.hypothesis_tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]

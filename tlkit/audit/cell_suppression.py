@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Ints, Mask
 from tlkit.csv_files import write_csv
 from tlkit.errors import TlkitError
-from tlkit.stats.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.arrays import Floats, Mask
 from tlkit.audit.audit_result import Audit
 from tlkit.audit.error_example_tables import group_images_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
 from tlkit.audit.groups.intersections import GroupMembership, membership_of
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import (
     Moments,

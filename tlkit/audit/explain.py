@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Ints
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.explanation import (
     AdjustedGap,
@@ -32,7 +33,6 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.sampling_design import design_of, require_valid
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Ints
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.strata import SPLIT_REPLICATES

@@ -12,12 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.estimators import RateEstimates, SamplingDesign
 from tlkit.audit.explanation import HeatCell
 from tlkit.audit.grouped_predictions import GroupedPredictions
 from tlkit.audit.rates import Rate
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.association import Association, adjusted_gap, clustered_gap, clustered_v, cramers_v
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.ordered_trend import OrderedRates, clustered_ordered_rates, ordered_rates

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.estimators import RateEstimates
 from tlkit.audit.group_tables import CROSS, MISSING, Group
 from tlkit.audit.grouped_predictions import GroupedPredictions
 from tlkit.audit.rates import Rate
 from tlkit.audit.row_intervals import rate_estimate
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.calibration import (
     calibration_design_effect,
     calibration_error,

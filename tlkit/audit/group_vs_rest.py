@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.estimators import RateEstimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.hypothesis_tests import GapTest
 
 

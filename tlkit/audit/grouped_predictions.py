@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tlkit.arrays import Ints
 from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates, independent_estimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import GroupCounts, Rate
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Ints
 from tlkit.stats.cluster_sampling import Units
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Mask
 from tlkit.audit.comparison_tables import comparison_tables
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.group_tables import ALL, CLASS
@@ -24,7 +25,6 @@ from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
 from tlkit.spelling import warn_of_lookalikes
-from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Ints, Mask
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.group_tables import MISSING
 from tlkit.audit.groups.group_columns import MAX_VALUES, GroupColumn
@@ -16,7 +17,6 @@ from tlkit.audit.groups.intersections import membership_of
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.spelling import match_names, match_paths
-from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.paired import Pairs, clustered_difference, paired_difference

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from tlkit.stats.arrays import Ints, Mask
+from tlkit.arrays import Ints, Mask
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlkit.arrays import Ints, Mask
 from tlkit.audit.repair_result import RepairTrial, RepairVerdict, WorstGroupChange
-from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.intervals import wilson
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.stats.worst_group import worst_change, worst_rates

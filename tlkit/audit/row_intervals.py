@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Mask
 from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
-from tlkit.stats.arrays import Mask
 from tlkit.stats.dependent_samples import at_least_t
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, ratio_log, wilson_bounds

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Mask
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
@@ -14,7 +15,6 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import NO_GROUPS, no_label
 from tlkit.spelling import warn_of_lookalikes
-from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ app = typer.Typer(
 app.command(context_settings=PASS_ON)(fit)
 for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
     app.command()(command)
+for question in (errors, unknown, drift, label_next):
+    app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")

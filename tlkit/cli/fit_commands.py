@@ -11,6 +11,7 @@ import typer
 from tlkit.choices import Views
 from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
 from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
+from tlkit.cli.unknown_output import require_threshold, write_unknown
 
 
 def fit(
@@ -48,6 +49,9 @@ def predict(
         Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
+    ] = False,
 ) -> None:
     """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
@@ -57,17 +61,26 @@ def predict(
 
     require_suffix(out)
     require_run_first(run, paths)
-    find_model(run)
+    folder = find_model(run)
+    if unknown:
+        require_threshold(folder, tta=tta)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
     from tlkit.inference.predictor import load_model
+    from tlkit.inference.unknown_images import predict_unknown
     from tlkit.predictions import Unreadable
 
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
         model = load_model(run, device=device)
-        predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
+        if unknown:
+            found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
+        else:
+            predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
-    write_predictions(predictions, out, unreadable=unreadable)
+    if unknown:
+        write_unknown(found, out, unreadable=unreadable)
+    else:
+        write_predictions(predictions, out, unreadable=unreadable)

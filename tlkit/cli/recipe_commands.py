@@ -1,4 +1,4 @@
-"""`tlkit recipe`: check, plan, show, tune, schema."""
+"""`tlkit recipe`: check, plan, show, tune, example, schema."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import typer
 
 from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
 from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
+from tlkit.errors import RecipeError
 from tlkit.tables import to_json
 
 app = typer.Typer(
-    help="Check a recipe, plan it, show it whole, tune it, or print its JSON Schema.", no_args_is_help=True
+    help="Check, plan, show or tune a recipe; print an example, or the JSON Schema.", no_args_is_help=True
 )
 
 
@@ -124,3 +125,28 @@ def schema(
     from tlkit.recipe.gates_file import gates_schema
 
     print_json(gates_schema() if gates else json_schema())
+
+
+@app.command()
+def example(
+    name: Annotated[str, typer.Argument(help="Which one; without a name all are listed.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write it to this file, which must not exist.")] = None,
+) -> None:
+    """List the example recipes, or print one; its leading comment says what it attains, on what."""
+    from tlkit.disk import write_text
+    from tlkit.recipe.example_recipes import example_recipes, read_example, summary_of_example
+    from tlkit.tables import Column, Table
+
+    if not name:
+        rows = [(each, summary_of_example(read_example(each))) for each in example_recipes()]
+        columns = Column("name", "name", "word"), Column("summary", "what it shows")
+        print_tables([Table("examples", "Example recipes", columns, tuple(rows))])
+        return
+    text = read_example(name)
+    if out is None:
+        print_lines([text.rstrip()])
+        return
+    if out.exists():
+        raise RecipeError(f"{out} exists. State another --out, or delete it.")
+    write_text(out, text)
+    print_lines([f"Wrote {out}. Check it: tlkit recipe check {out}"])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tlkit.stats.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints
 from tlkit.stats.bootstrap import REPLICATES, bootstrap_replicates, percentile_estimate
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds

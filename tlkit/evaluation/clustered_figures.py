@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units, kurtosis_df
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate

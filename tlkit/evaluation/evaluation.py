@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlkit.arrays import Ints, Mask
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
@@ -21,7 +22,6 @@ from tlkit.evaluation.clustered_figures import (
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Ints
 from tlkit.evaluation.evaluation_tables import evaluation_tables
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.arrays import Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, counted, to_html
 

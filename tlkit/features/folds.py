@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Ints
 from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.errors import DataError, first_few
 from tlkit.stats.connected_components import connected_components
@@ -19,7 +20,6 @@ from tlkit.stats.estimate import Estimate
 
 logger = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.int64]
 MOST_ALIKE = 0.1
 """Near duplicates that join a larger share of the images into one unit do not bind folds."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tlkit.data.sources.given_images import GivenImages
 from tlkit.features.features import Features
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
@@ -42,6 +43,29 @@ def embed_run(
     splits = [splits] if isinstance(splits, str) else splits
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
     return embed(samples.split(*splits), backbone=_stored_backbone(directory.model), options=options, progress=progress)
+
+
+def embed_with_run(
+    run: str | Path | object,
+    images: GivenImages,
+    *,
+    options: EmbedOptions | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """Return the features of other images by the backbone of a run's stored model.
+
+    Args:
+        run: a run or its directory.
+        images: what `tlkit.embed` takes.
+        options: as for `embed_run`.
+        progress: as for `embed_run`.
+
+    Raises:
+        TlkitError: there is no such run, it has no stored model, or none of the images can be read.
+    """
+    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
+    return embed(images, backbone=_stored_backbone(directory.model), options=options, progress=progress)
 
 
 def _stored_backbone(folder: Path) -> Backbone:

@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from tlkit.arrays import Floats
 from tlkit.errors import refuse_newer
 from tlkit.models.tuning_tables import batch_sizes_tables, rate_sweep_tables
 from tlkit.tables import Table, to_html
-
-Floats = npt.NDArray[np.float64]
 
 FORMAT_VERSION = 1
 BETA = 0.9

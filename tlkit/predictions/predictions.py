@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.prediction_files import write_parquet_table
@@ -23,8 +24,6 @@ from tlkit.predictions.validation import (
     PROBA_PREFIX,
     Y_PRED,
     Y_TRUE,
-    Floats,
-    Ints,
     Strings,
     class_codes,
     group_table,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.predictions.validation import SUM_TOLERANCE, Floats
+from tlkit.arrays import Floats
+from tlkit.predictions.validation import SUM_TOLERANCE
 
 logger = logging.getLogger(__name__)
 

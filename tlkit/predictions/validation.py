@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import did_you_mean, first_few
 from tlkit.spelling import match_names, text_of, unify
 
@@ -25,9 +26,6 @@ NO_GROUPS = (
 )
 
 Strings = npt.NDArray[np.str_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 def is_reserved(column: str) -> bool:

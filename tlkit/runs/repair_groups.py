@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS, MISSING
 from tlkit.audit.groups.group_columns import MAX_VALUES, By, columns_of
 from tlkit.audit.groups.intersections import membership_of, validate_columns
@@ -21,8 +21,6 @@ from tlkit.runs.run_options import split_groups
 from tlkit.samples import SPLIT, Samples
 
 logger = logging.getLogger(__name__)
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

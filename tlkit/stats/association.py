@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, expit, fdtrc
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.cluster_sampling import Units, combined_df, difference_df, student_estimate
 from tlkit.stats.estimate import Estimate

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.stats.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.hypothesis_tests import log_choose

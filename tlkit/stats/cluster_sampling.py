@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.estimate import Estimate
 

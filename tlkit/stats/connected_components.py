@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.sparse import coo_array, csgraph
 
-from tlkit.stats.arrays import Ints
+from tlkit.arrays import Ints
 
 
 def connected_components(n: int, groups: Iterable[Sequence[int]]) -> Ints:

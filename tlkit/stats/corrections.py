@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tlkit.stats.arrays import Floats
+from tlkit.arrays import Floats
 
 
 def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:

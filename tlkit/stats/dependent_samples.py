@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtr, stdtrit
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, DRAWS, SEED
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.hypothesis_tests import GapTest, hypergeometric_pmf
 
 EXACT_IMAGES = 2_000  # matched images up to which the stratified test is exact

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, betaln, chdtrc, ndtr
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import DRAWS, SEED
-from tlkit.stats.arrays import Floats, Ints, Mask
 
 EXACT_LIMIT = 20_000  # number of tables up to which all are enumerated
 

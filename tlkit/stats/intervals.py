@@ -13,8 +13,8 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri
 
+from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate
 
 Bounds = tuple[Floats, Floats]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate

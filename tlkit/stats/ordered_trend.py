@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, fdtrc, stdtr
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import SEED
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units, combined_df, kurtosis_df
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest, cochran_armitage, omnibus

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from tlkit.arrays import Mask
 from tlkit.choices import ALPHA, CONFIDENCE
-from tlkit.stats.arrays import Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size
 from tlkit.stats.estimate import Estimate

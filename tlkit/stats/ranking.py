@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats
 from tlkit.stats.cluster_sampling import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.estimate import Estimate

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 
+from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats
 
 MOST_STRENGTH = 1e6  # upper bound of the prior's strength a + b; above half of it, the groups show no heterogeneity
 

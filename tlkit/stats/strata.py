@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import Counts, bootstrap_replicates, percentile_estimate
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
 from tlkit.stats.dependent_samples import cluster_test

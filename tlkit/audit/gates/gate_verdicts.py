@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from scipy.special import betainc
 
+from tlkit.arrays import Mask
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
@@ -26,7 +27,6 @@ from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import pairs_needed

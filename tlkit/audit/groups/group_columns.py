@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.column_cuts import CUTS, parse_cut
 from tlkit.errors import PredictionsError, first_few
 from tlkit.spelling import match_names, spellings
-from tlkit.stats.arrays import Floats, Ints, Mask
 
 Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
 MAX_VALUES = 50  # a column with more different values looks like an identifier, or is binned where it holds numbers

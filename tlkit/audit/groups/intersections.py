@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Ints, Mask
 from tlkit.audit.groups.group_columns import (
     MAX_VALUES,
     By,
@@ -25,7 +26,6 @@ from tlkit.audit.groups.group_columns import (
 from tlkit.column_cuts import CUTS
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.validation import NO_GROUPS
-from tlkit.stats.arrays import Ints, Mask
 
 logger = logging.getLogger(__name__)
 

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32, Mask
 from tlkit.audit.error_examples import NearestImage
 from tlkit.choices import SEED
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Mask
 
 MAX_NEIGHBORS = 3
 BATCH_SIZE = 256
 
-Floats = npt.NDArray[np.float32]
 
-
-def cluster_features(x: Floats, *, learn: Mask, clusters: int, seed: int = SEED) -> npt.NDArray[np.str_]:
+def cluster_features(x: Floats32, *, learn: Mask, clusters: int, seed: int = SEED) -> npt.NDArray[np.str_]:
     """Return the cluster of each image, shape (N,), "1" to "k": k-means on features scaled to length 1.
 
     Args:
@@ -36,9 +34,9 @@ def cluster_features(x: Floats, *, learn: Mask, clusters: int, seed: int = SEED)
 
 def nearest_images(
     predictions: Predictions,
-    x: Floats,
+    x: Floats32,
     *,
-    trained: Floats,
+    trained: Floats32,
     trained_paths: Sequence[str],
     trained_labels: Sequence[str],
     split: str,
@@ -80,7 +78,7 @@ def nearest_images(
     return found
 
 
-def _unit(x: Floats) -> Floats:
+def _unit(x: Floats32) -> Floats32:
     values = np.asarray(x, dtype=np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.maximum(length, 1e-12), dtype=np.float32)

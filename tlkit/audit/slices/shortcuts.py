@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints
 from tlkit.audit.group_tables import MISSING
 from tlkit.audit.slices.slice_conditions import MOST_VALUES, measured_numbers
 from tlkit.audit.slices.slice_report import Shortcut
 from tlkit.audit.slices.split_half import unit_ranks
 from tlkit.choices import FOLDS
 from tlkit.predictions import Predictions
-from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.corrections import holm
 from tlkit.stats.intervals import wilson
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tlkit.arrays import Floats, Mask
 from tlkit.audit.group_tables import MISSING
-from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
 

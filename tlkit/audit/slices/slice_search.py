@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.error_examples import Neighbors, group_images
 from tlkit.audit.estimators import SamplingDesign, designed_estimates
 from tlkit.audit.groups.intersections import GroupMembership
@@ -27,7 +28,6 @@ from tlkit.audit.slices.split_half import search_half
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.dependent_samples import cluster_test, score_test
 from tlkit.stats.estimate import Estimate

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tlkit.stats.arrays import Ints, Mask
+from tlkit.arrays import Ints, Mask
 from tlkit.stats.connected_components import connected_components
 
 

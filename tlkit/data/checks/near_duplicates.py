@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.data.checks.copies import pixel_reader
 from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateKind, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import Gray, GrayThumbnails, read_gray_thumbnail
@@ -29,7 +30,6 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 logger = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float32]
 
 NEAREST = 3
 """Number of nearest neighbors that are verified; in benchmarks, copies of photos were always among them."""
@@ -40,8 +40,8 @@ NUMBERS_AT_ONCE = 16_000_000
 LEAST_SCORE = 0.9
 """Smallest correlation of the edges of copies."""
 PROBED = 100
-CACHED_EDGE_IMAGES = 2048
-"""Number of edge images held in memory, 20 kB each."""
+CACHED_EDGE_IMAGES = 1024
+"""Number of edge images held in memory, 90 kB each with their frames."""
 
 
 class _Nearest(NamedTuple):
@@ -58,7 +58,7 @@ class _Nearest(NamedTuple):
 
 def find_near_duplicates(
     samples: Samples,
-    x: Floats,
+    x: Floats32,
     rows: Rows,
     *,
     known: DuplicateSet,
@@ -155,7 +155,7 @@ def _sides(samples: Samples, rows: Rows, known: DuplicateSet, *, across: bool) -
             yield queries, others
 
 
-def _nearest(unit: Floats, queries: Rows, others: Rows) -> _Nearest:
+def _nearest(unit: Floats32, queries: Rows, others: Rows) -> _Nearest:
     """Return the nearest neighbors of the queries among the others, computed in blocks."""
     itself = int(len(queries) > 0 and np.array_equal(queries, others))
     rank = min(max((len(others) - itself) // 3, 1), MOST_COPIES)

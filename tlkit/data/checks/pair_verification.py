@@ -17,9 +17,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Placement, flipped, register, scaled_down
-
-Floats = npt.NDArray[np.float32]
+from tlkit.arrays import Floats32
+from tlkit.data.checks.registration import (
+    COARSE,
+    LEAST_SIDE,
+    SCALES,
+    CoarseImage,
+    Placement,
+    flipped,
+    register,
+    scaled_down,
+)
 
 LEAST_DETAIL = 1.5
 """Pictures with a smaller standard deviation of their edges, of 255, are plain and are not compared."""
@@ -74,12 +82,12 @@ class EdgeImage:
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
-    def coarse(self) -> Floats:
-        """The edges at 32 pixels, (H, W)."""
+    def coarse(self) -> CoarseImage:
+        """The edges at 32 pixels."""
         small = scaled_down(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
         spread = np.sqrt(cv2.GaussianBlur(edges**2, (0, 0), 4.0))  # local contrast, else bright writing dominates
-        return np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32)
+        return CoarseImage(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
 
 
 def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
@@ -102,7 +110,7 @@ def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
 
 def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> tuple[float, npt.NDArray[np.float64]]:
     """Return the agreement of the part with the picture around it after an affine alignment, and its matrix."""
-    scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
+    scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.pixels.shape[::-1])
     width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
     upright = flipped(part.gray, best.turn)
     shrinks = width * height < upright.size
@@ -141,7 +149,7 @@ def in_pixels(
     return np.column_stack([linear, shift]).astype(np.float32)
 
 
-def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:
+def _agreement(ground: Floats32, template: Floats32, warp: Floats32) -> float:
     """Return the higher of the whole's correlation and the median block's; 0 where either is low."""
     size = (template.shape[1], template.shape[0])
     warped = np.asarray(cv2.warpAffine(ground, warp, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
@@ -167,12 +175,12 @@ def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:
     return max(whole, median) if whole >= LEAST_WHOLE and median >= LEAST_MEDIAN else 0.0
 
 
-def _correlation(a: Floats, b: Floats) -> float:
+def _correlation(a: Floats32, b: Floats32) -> float:
     a, b = a - a.mean(), b - b.mean()
     length = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / length if length > 1e-6 else 0.0
 
 
-def _edges(gray: Floats) -> Floats:
+def _edges(gray: Floats32) -> Floats32:
     """Return a difference of Gaussians, without noise and lighting."""
     return np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.8) - cv2.GaussianBlur(gray, (0, 0), 3.3))

@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.data.checks.duplicates import MOST_APART
 from tlkit.data.checks.pair_verification import Alignment, in_pixels, in_shares
 from tlkit.data.checks.registration import flipped
 
-Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 LEAST_SIDE = 8
@@ -98,7 +98,9 @@ def turned_pixels(pixels: Pixels, turn: int) -> Pixels:
     return np.ascontiguousarray(pixels.swapaxes(0, 1) if turn & 4 else pixels)
 
 
-def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool_] | None = None) -> PixelDifference:
+def pixel_difference(
+    first: Floats32, second: Floats32, covered: npt.NDArray[np.bool_] | None = None
+) -> PixelDifference:
     """Return how far two aligned pictures (H, W, 3) lie apart, where `covered` (H, W) is true; default: everywhere."""
     one, other = _brightness_and_color(first), _brightness_and_color(second)
     inside = np.ones(first.shape[:2], np.bool_) if covered is None else covered
@@ -122,24 +124,24 @@ def pixel_difference(first: Floats, second: Floats, covered: npt.NDArray[np.bool
     return PixelDifference(brightness, color, detail, float(np.sqrt((apart[inside] ** 2).mean())))
 
 
-def _largest(apart: Floats, window: int, inside: npt.NDArray[np.bool_]) -> float:
+def _largest(apart: Floats32, window: int, inside: npt.NDArray[np.bool_]) -> float:
     """Return the largest local mean of a difference (H, W, C), by amount."""
     return float(_local_means(apart, window)[inside].max())
 
 
-def _local_means(apart: Floats, window: int) -> Floats:
+def _local_means(apart: Floats32, window: int) -> Floats32:
     """Return the amounts of the local means of a difference (H, W, C), of all channels the largest, shape (H, W)."""
     means = np.abs(cv2.blur(apart, (window, window), borderType=cv2.BORDER_REFLECT_101))
     return np.asarray(means.reshape(*apart.shape[:2], -1).max(axis=-1), np.float32)
 
 
-def _scaled(pixels: Pixels, height: int, width: int) -> Floats:
+def _scaled(pixels: Pixels, height: int, width: int) -> Floats32:
     if pixels.shape[:2] != (height, width):
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     return pixels.astype(np.float32)
 
 
-def _brightness_and_color(pixels: Floats) -> Floats:
+def _brightness_and_color(pixels: Floats32) -> Floats32:
     """Return Y, Cb and Cr of ITU-R BT.601 (without offset), as JPEG stores them, of RGB pixels (H, W, 3)."""
     y = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.stack([y, 0.564 * (pixels[..., 2] - y), 0.713 * (pixels[..., 0] - y)], axis=-1)
@@ -176,7 +178,7 @@ def same_where_aligned(first: Pixels, second: Pixels, alignment: Alignment) -> b
     return pixel_difference(template.astype(np.float32), warped, covered).is_copy
 
 
-def _refined(ground: Pixels, template: Pixels, warp: Floats) -> Floats | None:
+def _refined(ground: Pixels, template: Pixels, warp: Floats32) -> Floats32 | None:
     """Return the matrix that aligns the template with the ground, begun at `warp`; None where there is none."""
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
     gray, around = (np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) for pixels in (template, ground))

@@ -10,6 +10,7 @@ from typing import Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.choices import FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, SEED
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
@@ -22,8 +23,6 @@ from tlkit.stats.intervals import wilson
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 ClassWeight = Literal["balanced"] | Mapping[str, float] | None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats
 from tlkit.errors import ModelError
 from tlkit.features.heads.head_kinds import FACTS, HeadKind, Settings, format_settings
 from tlkit.features.heads.head_tables import head_tables
@@ -16,7 +17,6 @@ from tlkit.features.heads.temperature import probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
-Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating]
 
 ABSENT_BIAS = -1e4  # of a class without images in a linear head; its exponential is 0 in every precision

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Ints
 from tlkit.choices import CONFIDENCE, FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, SEED
 from tlkit.errors import ModelError
 from tlkit.features.heads.fit_head import (
@@ -27,8 +28,6 @@ from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.tables import Table, to_html
 
 logger = logging.getLogger(__name__)
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

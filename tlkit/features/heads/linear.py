@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tlkit.arrays import Floats, Ints
+
 Settings = Mapping[str, float | int]
 
 NO_VARIANCE = 1e-12  # of standardized features

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.linear import Settings
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TREES = 200
 BOOSTING_ROUNDS = 60

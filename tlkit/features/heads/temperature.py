@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tlkit.arrays import Floats, Ints
 
 COLDEST, HOTTEST = 1e-4, 1e4
 SMALLEST_PROBABILITY = 1e-15

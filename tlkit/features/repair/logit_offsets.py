@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.temperature import fit_temperature
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def class_offsets(scores: Floats, y: Ints, weights: Floats) -> Floats:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.fit_head import feature_mean_and_scale
 from tlkit.features.heads.linear import LinearWeights
 from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
@@ -25,8 +26,6 @@ from tlkit.features.repair.weighted_softmax import average_heads, fit_group_dro,
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.floating]
 
 DRAWS = 10  # Kirichenko et al. (2023) average over ten

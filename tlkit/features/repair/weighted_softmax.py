@@ -7,12 +7,11 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.head import ABSENT_BIAS
 from tlkit.features.heads.linear import LinearWeights
 
-Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.int64]
 
 LASSO_STEPS = 300
 DRO_ROUNDS = 20

@@ -1,4 +1,4 @@
-"""Writes the run of a repaired head: the parent's backbone and images, the new head, and its origin."""
+"""Creates the run of a repaired head: the parent's backbone and images, the new head, its judgement and its origin."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     return Predictor(network, replace(card, head={}), device=predictor.device)
 
 
-def write_repaired_run(
+def create_repaired_run(
     parent: Run,
     result: Repair,
     *,
