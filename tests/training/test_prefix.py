@@ -81,6 +81,7 @@ def test_training_on_activations_equals_training_on_images_to_the_bit(tiny_recip
         np.testing.assert_array_equal(ours.proba, theirs.proba)
 
 
+@pytest.mark.series
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_convnext"])
 def test_other_families_are_cut_between_their_stages(tiny_recipe, name):
     recipe = tiny_recipe(**LAST)
@@ -90,6 +91,7 @@ def test_other_families_are_cut_between_their_stages(tiny_recipe, name):
     assert digest(cached) == digest(live)
 
 
+@pytest.mark.series
 def test_activations_by_another_engine_lead_to_the_same_model_within_rounding(tiny_recipe):
     recipe = tiny_recipe(**LAST)
     chosen = {**SETTINGS, "features.engine": "auto"}
@@ -99,7 +101,14 @@ def test_activations_by_another_engine_lead_to_the_same_model_within_rounding(ti
     pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-3, rtol=1e-2)
 
 
-@pytest.mark.parametrize(("kind", "batches"), [("last_n", 3), ("gradual", 4), ("lp_ft", 3)])
+@pytest.mark.parametrize(
+    ("kind", "batches"),
+    [
+        ("last_n", 3),
+        pytest.param("gradual", 4, marks=pytest.mark.series),
+        pytest.param("lp_ft", 3, marks=pytest.mark.series),
+    ],
+)
 def test_a_stopped_run_resumes_at_its_cut_to_the_same_bits(tiny_recipe, monkeypatch, kind, batches):
     recipe = tiny_recipe(strategy=STAGED[kind][0])
     whole = fit(recipe, {**SETTINGS, "name": "whole"})
@@ -144,6 +153,7 @@ def test_the_stored_model_predicts_what_the_suffix_predicted(tiny_recipe):
     np.testing.assert_allclose(again.proba, stored.proba, atol=1e-5)
 
 
+@pytest.mark.series
 def test_a_soup_of_epochs_is_validated_at_the_last_cut(tiny_recipe):
     recipe = tiny_recipe(strategy=STAGED["gradual"][0])
     chosen = {**SETTINGS, "train.model_soup_size": 3, "train.epochs": 4}
@@ -152,6 +162,7 @@ def test_a_soup_of_epochs_is_validated_at_the_last_cut(tiny_recipe):
     assert digest(cached) == digest(live)
 
 
+@pytest.mark.series
 def test_a_second_run_computes_no_activations_and_a_damaged_block_is_computed_again(tiny_recipe, caplog):
     recipe = tiny_recipe(**LAST)
     first = fit(recipe, {**SETTINGS, "name": "first"})
@@ -167,6 +178,7 @@ def test_a_second_run_computes_no_activations_and_a_damaged_block_is_computed_ag
     assert digest(again) == digest(first)
 
 
+@pytest.mark.series
 def test_float16_is_stored_where_only_that_fits_and_the_check_allows(tiny_recipe, caplog):
     recipe = tiny_recipe(**LAST)
     row_bytes = 192 * 2 * 2 * 4
