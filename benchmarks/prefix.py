@@ -93,7 +93,7 @@ def few_images(folder: Path, scratch: Path, count: int) -> Path:
     return scratch
 
 
-def cost_by_stage(size: int, images: int = 32, times: int = 5) -> list[tuple[str, float, float]]:
+def cost_by_stage(size: int, images: int = 32, times: int = 3) -> list[tuple[str, float, float]]:
     """Return name, and ms per image forward and forward with backward, of each stage: medians in eager torch."""
     import torch
 
@@ -165,9 +165,9 @@ def main() -> None:
         fit_here(options.fit)
         return
     costs = cost_by_stage(options.size)
-    print("above     forward ms   with backward ms   (per image, batches of 32)")
+    print("above     forward ms   with backward ms   (per image, batches of 32)", flush=True)
     for name, forward, both in costs:
-        print(f"{name:9} {forward:10.2f} {both:18.2f}")
+        print(f"{name:9} {forward:10.2f} {both:18.2f}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = few_images(options.folder, Path(scratch), options.images)
         for name, strategy in strategies(options.epochs).items():
