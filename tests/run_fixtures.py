@@ -81,7 +81,7 @@ def tiny_recipe(tmp_path):
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.INFO, logger="tlkit")
+    caplog.set_level(logging.DEBUG, logger="tlkit")
 
 
 def write_run(path: Path, recipe: str, table: pd.DataFrame, predictions: Predictions, *, root: Path = Path("photos")):

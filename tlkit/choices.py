@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Annotations = Literal["one", "majority"]
+Annotations = Literal["one", "majority", "soft"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
@@ -13,6 +13,7 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
@@ -24,6 +25,8 @@ CONFIDENCE = 0.95
 """Two-sided level of every interval."""
 ALPHA = 0.05
 """Chance of any false alarm in a family of tests."""
+RESOLVED_DIFFERENCE = 0.02
+"""Difference of two models for which a comparison says how many images would show it."""
 TOLERANCE = 0.05
 """Largest tolerated difference between a group and its complement."""
 ENGINE_TOLERANCE = 0.9999

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from tlkit.errors import DataError
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
 RESERVED_COLUMNS = (PATH, LABEL, SPLIT, DIGEST)
+VOTES = "label_votes"
+"""A column of the number of annotators by class, JSON, where training uses their shares; no group column."""
 SPLITS = ("train", "val", "test")
 
 
@@ -30,7 +33,7 @@ class Samples:
         classes: class names, sorted as torchvision sorts them (by code point); index = integer target.
         table: one row per image, index 0…N-1, columns `path` (relative to `root`, "/"-separated), `label` (class
             name), `split` (train, val or test), `digest` (sha256 of the file, hex; "" where unknown), then the group
-            columns (strings, missing = NA). Treat it as read-only.
+            columns (strings, missing = NA), and where there are soft labels `label_votes`. Treat it as read-only.
     """
 
     root: Path
@@ -49,7 +52,7 @@ class Samples:
     @property
     def group_columns(self) -> tuple[str, ...]:
         """Names of the group columns, in table order."""
-        return tuple(name for name in self.table.columns if name not in RESERVED_COLUMNS)
+        return tuple(name for name in self.table.columns if name not in (*RESERVED_COLUMNS, VOTES))
 
     @property
     def paths(self) -> npt.NDArray[np.str_]:
@@ -60,6 +63,24 @@ class Samples:
     def targets(self) -> npt.NDArray[np.int64]:
         """Integer targets, shape (N,), in 0…C-1: positions in `classes`."""
         return np.asarray(pd.Categorical(self.table[LABEL], categories=list(self.classes)).codes, dtype=np.int64)
+
+    @property
+    def label_shares(self) -> npt.NDArray[np.float32] | None:
+        """The share of each image's annotators for each class, shape (N, C), rows sum to 1; None without soft labels.
+
+        Where the label is not the one that most annotators gave, a person has decided since: its share is 1.
+        """
+        if VOTES not in self.table.columns:
+            return None
+        place = {name: column for column, name in enumerate(self.classes)}
+        shares = np.zeros((len(self), len(self.classes)), dtype=np.float32)
+        for row, (label, text) in enumerate(zip(self.table[LABEL], self.table[VOTES], strict=True)):
+            votes: dict[str, int] = json.loads(text)
+            decided = votes.get(label, 0) < max(votes.values()) or not votes.keys() <= place.keys()
+            for name, count in ({label: 1} if decided else votes).items():
+                shares[row, place[name]] = count
+        normalized: npt.NDArray[np.float32] = shares / shares.sum(axis=1, keepdims=True)
+        return normalized
 
     @property
     def groups(self) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,7 +119,7 @@ def test_the_blind_backbone_comes_last_and_the_two_others_are_tied(hub, folder):
 @pytest.mark.slow
 def test_a_second_call_and_a_fit_use_cached_features(hub, folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     tlkit.advise(folder, backbones=["test_resnet"])
     assert len(computed(caplog)) == 1
     caplog.clear()
@@ -147,15 +146,29 @@ def test_limits_exclude_backbones_with_a_reason(hub, folder):
     assert left.seen == sum(one.numel() for one in timm.create_model("test_resnet", num_classes=0).parameters())
     assert left_out_reason(left) == saying("0.373 million", "0.35 million")
     with pytest.raises(ModelError) as caught:
-        tlkit.advise(folder, max_latency_ms=0.5, backbones=["test_vit", "test_resnet"])
-    assert caught.value.problems == (
-        saying(VIT, "hub", "1 ms", "0.5 ms"),
-        saying(RESNET, "hub", "5 ms", "0.5 ms"),
-        saying("2", "limits"),
-    )
-    with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_params=0, max_latency_ms=-1)
     assert caught.value.problems == (saying("max_params is 0", "25e6"), saying("max_latency_ms is -1", "above 0"))
+
+
+def test_backbones_over_the_budget_are_ranked_after_those_within_it_and_marked(hub, folder):
+    found = tlkit.advise(folder, max_latency_ms=2)
+    assert (found.backbones[0].name, found.backbones[0].over_budget) == (VIT, False)
+    assert {one.name for one in found.over_budget} == {RESNET, EFFICIENTNET} and found.left_out == ()
+    assert found.best.name == found.suggested.name == VIT and found.tied == ()
+    assert found.best.probe.value < found.backbones[1].probe.value  # a more accurate one is over the budget
+    ranking = found.tables()[0]
+    assert ranking.column("budget") == ("within", "OVER", "OVER")
+    assert saying("budget of 2 ms", RESNET, EFFICIENTNET) in ranking.notes
+    assert Advice.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_where_all_are_over_the_budget_the_command_ranks_them_says_so_and_succeeds(hub, folder, tmp_path):
+    names = ["--backbones", "test_vit", "--backbones", "test_resnet", "--max-latency-ms", "0.5"]
+    result = CliRunner().invoke(app, ["advise", str(folder), *names, "--plot", str(tmp_path / "a.svg")])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count(" OVER ") == 2 and says(result.stdout, "No backbone", "0.5 ms", f"{VIT} (1 ms)")
+    stated = json.loads(CliRunner().invoke(app, ["-q", "advise", str(folder), *names, "--json"]).stdout)
+    assert stated["max_latency_ms"] == 0.5 and [one["over_budget"] for one in stated["backbones"]] == [True, True]
 
 
 @pytest.mark.parametrize("named", ["Apache License 2.0", "The Apache Software Licence, version 2.0"])
@@ -254,7 +267,6 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
 
 
 def test_a_backbone_is_too_slow_only_by_its_whole_interval():
-    one = SimpleNamespace(name="n", weights="hub")
     limits = room.Limits(None, 50.0, ())
-    assert limits.too_slow(one, Latency(Estimate(57.8, 44.0, 70.0, n=9), 1.0)) is None
-    assert limits.too_slow(one, Latency(Estimate(57.8, 51.0, 70.0, n=9), 1.0)).reason == "latency"
+    assert not limits.too_slow(Latency(Estimate(57.8, 44.0, 70.0, n=9), 1.0))
+    assert limits.too_slow(Latency(Estimate(57.8, 51.0, 70.0, n=9), 1.0))

@@ -201,7 +201,7 @@ def test_missing_values_in_clusters_are_tested_as_clusters():
 def test_the_log_says_how_a_column_was_taken(caplog):
     generator = np.random.default_rng(0)
     ages = [str(age) for age in generator.integers(0, 90, 400)]
-    with caplog.at_level("INFO", logger="tlkit"):
+    with caplog.at_level("DEBUG", logger="tlkit"):
         audit = audited([0] * 400, by="age", age=ages)
     assert any(says(line, "age", "continuous", "4 groups") for line in caplog.messages)
     assert all(row.name.startswith("[") for row in audit.group_table("age").rows)

@@ -70,7 +70,7 @@ def test_four_fifths_is_off_by_default_and_has_no_verdict(many):
 
 def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplog):
     predictions = predictions_of("0101", "0111", g="xxyy")
-    with caplog.at_level("INFO", logger="tlkit"):
+    with caplog.at_level("DEBUG", logger="tlkit"):
         audit = audit_groups(predictions, by="g", metrics="recall", min_group_size=1)
     assert says(caplog.text, "positive class", "'yes'", "positive=")
     assert [table.class_name for table in audit.group_tables] == ["yes"]

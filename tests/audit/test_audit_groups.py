@@ -160,7 +160,7 @@ def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_togethe
 
 def test_a_column_with_one_group_has_a_table_with_a_note_and_is_not_crossed(caplog):
     predictions = predictions_of([0] * 60, [0] * 50 + [1] * 10, only=["x"] * 60, g=list("AB") * 30)
-    with caplog.at_level("INFO", logger="tlkit"):
+    with caplog.at_level("DEBUG", logger="tlkit"):
         audit = audit_groups(predictions, by=["only", "g"])
     assert [table.by for table in audit.group_tables] == ["only", "g"]
     table = audit.group_table("only")

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gl
 
 def resident_memory(before: str, **environment: str) -> tuple[list[str], str]:
     """Return whether 256 MB were resident while they were held, and whether they still are; and what was logged."""
-    code = f"import logging\nlogging.basicConfig(level=logging.INFO, format='%(message)s')\n{before}\n{LARGE_BLOCK}"
+    code = f"import logging\nlogging.basicConfig(level=logging.DEBUG, format='%(message)s')\n{before}\n{LARGE_BLOCK}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

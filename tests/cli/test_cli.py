@@ -144,7 +144,7 @@ def test_help_lists_every_command(run):
 
 @pytest.mark.slow
 def test_the_main_job_from_recipe_to_prediction(run, recipe, tmp_path):
-    plan = run("recipe", "plan", recipe)
+    plan = run("recipe", "plan", recipe, "--details")
     assert plan.returncode == 0, plan.stderr
     assert re.search(r"^all +12 +4 +0 +16$", plan.stdout, re.MULTILINE)
     stated = json.loads(run("recipe", "plan", recipe, "--json").stdout)["tables"]
@@ -152,7 +152,9 @@ def test_the_main_job_from_recipe_to_prediction(run, recipe, tmp_path):
     done = run("fit", recipe, "train.epochs=2", "--data.batch_size=4")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert re.search(r"^accuracy +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] +4 images$", done.stdout, re.MULTILINE)
+    assert re.search(r"^Accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] on 4 val images", done.stdout, re.MULTILINE)
+    assert len(done.stdout.splitlines()) <= 25
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "runs/tiny/report.html" in done.stdout
     assert "Epoch 2 of 2" in done.stderr
     assert "Epoch" not in done.stdout

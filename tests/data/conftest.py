@@ -52,5 +52,5 @@ def make_samples(tmp_path: Path) -> Callable[..., Samples]:
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What tlkit has written to the log so far."""
-    caplog.set_level("INFO", "tlkit")
+    caplog.set_level("DEBUG", "tlkit")
     return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("tlkit")]

@@ -150,7 +150,7 @@ def test_same_call_twice_makes_the_same_bytes_and_reuses_the_folder(samples, tmp
     assert contents(make_occupations(tmp_path / "other", seed=1, image_size=16).root) != contents(made.root)
 
     before = {path: path.stat().st_mtime_ns for path in made.root.rglob("*")}
-    with caplog.at_level(logging.INFO, logger="tlkit"):
+    with caplog.at_level(logging.DEBUG, logger="tlkit"):
         assert make_occupations(made.root, skew="none", image_size=16) == made
     assert caplog.messages == [saying(made.root, "already holds", "occupations", "skew none")]
     assert {path: path.stat().st_mtime_ns for path in made.root.rglob("*")} == before

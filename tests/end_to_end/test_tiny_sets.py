@@ -50,7 +50,7 @@ def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, c
     warned = saying("train split", "trained on these images", "data.test")
     assert any(message == warned for message in caplog.messages)
     assert run.evaluation().trained_on and run.judged_split() == "train"
-    print_run(run)
+    print_run(run, details=True)
     assert says(capsys.readouterr().out, "judged on the train split", "WARNING", "trained on these images", "data.test")
     page = run.directory.report.read_text()
     assert page.count("trained on these images") == 2 and "Accuracy on training images" in page

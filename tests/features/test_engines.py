@@ -77,7 +77,7 @@ def test_a_network_that_cannot_be_folded_is_returned_unchanged(caplog):
             return self.norm(y) + y
 
     module = with_lively_statistics(Twice())
-    caplog.set_level("INFO", logger="tlkit")
+    caplog.set_level("DEBUG", logger="tlkit")
     assert fold_batch_norm(module, torch.randn(2, 3, 8, 8)) is module
     assert says(caplog.messages, "Batch normalization", "not folded")
 
@@ -239,7 +239,7 @@ def test_the_float32_matmul_precision_is_part_of_the_identity():
 @pytest.fixture
 def choose(caplog):
     """Let `auto` choose on real arithmetic; returns the engine and what the log says of it."""
-    caplog.set_level("INFO", logger="tlkit")
+    caplog.set_level("DEBUG", logger="tlkit")
     backbone = backbone_of("test_resnet")
     module = PixelBackbone(with_lively_statistics(backbone.module), backbone.preprocess)
 

@@ -51,7 +51,7 @@ def live(backbone, samples, *, augment=None, seed=0, epoch=0):
 
 def computed(caplog):
     """Return how many images have passed through the backbone since the last call."""
-    counts = [int(m.split(" are cached, ")[1].split()[0]) for m in caplog.messages if " are cached, " in m]
+    counts = [int(m.split("backbone runs on ")[1].split()[0]) for m in caplog.messages if "backbone runs on " in m]
     caplog.clear()
     return sum(counts)
 

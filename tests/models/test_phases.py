@@ -43,7 +43,7 @@ class _Watch(pl.Callback):
 
 
 def test_probe_then_tune_trains_the_head_first_and_everything_from_there(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="tlkit")
+    caplog.set_level(logging.DEBUG, logger="tlkit")
     strategy = {"kind": "lp_ft", "probe_epochs": 1, "finetune_lr_factor": 0.1}
     classifier = small_classifier(strategy=strategy, epochs=3, learning_rate=0.01, schedule="constant")
     watch = _Watch()
@@ -68,7 +68,7 @@ def test_gradual_unfreezes_one_stage_after_another_from_the_top(caplog):
         there = {name for name, stage in stage_of.items() if stage >= lowest}
         assert {name.removeprefix("backbone.") for name in phase.rates if name.startswith("backbone.")} == there
     assert [(phase.first_epoch, phase.epochs) for phase in classifier.phases] == [(0, 2), (2, 2), (4, 2), (6, 1)]
-    with caplog.at_level(logging.INFO, logger="tlkit"):
+    with caplog.at_level(logging.DEBUG, logger="tlkit"):
         small_classifier("test_vit", "gradual", epochs=5)
     assert says(caplog.messages, "train.epochs", "5", "last 4", "7 stages")
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from huggingface_hub import constants
-from messages import saying
+from messages import saying, says
 from safetensors.torch import save_file
 
 from tlkit import advise, fit, load_model
 from tlkit.cli.recipe_commands import plan, tune
 from tlkit.data import dataset_source
 from tlkit.errors import TlkitError
+from tlkit.recipe import load_recipe
+from tlkit.training.load_with_model import may_refuse
 
 
 @pytest.fixture
@@ -37,12 +41,13 @@ def decoding(monkeypatch):
             ["model.weights=file:own.safetensors", "strategy={kind: last_n, stages: 9}"],
             saying("strategy.stages", "9", "5"),
         ),
+        (["augment.transforms=[{name: Blurr}]"], saying("Blurr", "'Blur'")),
         (
             ["model.name=test_vit", "model.weights=file:other.safetensors", "data.image_size=33"],
             saying("33x33", "image_size"),
         ),
     ],
-    ids=["hub", "repository", "file", "run", "device", "strategy", "size"],
+    ids=["hub", "repository", "file", "run", "device", "strategy", "augmentation", "size"],
 )
 def test_what_is_wrong_with_the_model_comes_before_the_images(overrides, said, tiny_recipe, decoding, monkeypatch):
     if "train.device=cuda" in overrides and torch.cuda.is_available():
@@ -75,3 +80,47 @@ def test_an_unknown_backbone_of_advise_comes_before_the_images(tiny_recipe, deco
     with pytest.raises(TlkitError, match=saying("resnett18").pattern):
         advise("colours", backbones="resnett18")
     assert decoding == []
+
+
+IMPOSSIBLE = """
+import sys
+from tlkit import fit
+from tlkit.data import dataset_source
+
+def refuse(*_, **__):
+    raise SystemExit("an image was decoded")
+
+dataset_source.check_images = refuse
+for what in sys.argv[2:]:
+    assert "timm" not in sys.modules
+    fit(sys.argv[1], ["model.weights=none", *what.split(";")])
+"""
+
+
+@pytest.mark.slow
+def test_without_weights_what_the_model_cannot_do_comes_before_the_images_too(tiny_recipe):
+    """In a process of its own, where timm is not loaded yet."""
+    wrong = "model.name=test_vit;data.image_size=33"
+    done = subprocess.run(
+        [sys.executable, "-c", IMPOSSIBLE, str(tiny_recipe()), wrong], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert says(done.stderr, "33x33", "image_size") and "was decoded" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refusable"),
+    [
+        ([], True),  # its image_size
+        (["data.image_size=null"], False),
+        (["data.image_size=null", "strategy=frozen"], False),
+        (["data.image_size=null", "strategy={kind: last_n, stages: 9}"], True),
+        (["data.image_size=null", "strategy={kind: lora}"], True),
+        (["data.image_size=null", "strategy={kind: full, layer_decay: 0.5}"], True),
+        (["data.image_size=null", "augment.transforms=[{name: HorizontalFlip}]"], True),
+        (["data.image_size=null", "train.precision=16"], True),
+        (["data.image_size=null", "model.weights=hub"], True),
+    ],
+)
+def test_the_model_waits_only_where_nothing_can_be_refused(overrides, refusable, tiny_recipe):
+    assert may_refuse(load_recipe(tiny_recipe(), overrides)) == refusable

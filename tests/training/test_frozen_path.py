@@ -41,7 +41,7 @@ def recipe(tiny_recipe):
 
 
 def backbone_passes(caplog):
-    counts = [int(m.split(" are cached, ")[1].split()[0]) for m in caplog.messages if " are cached, " in m]
+    counts = [int(m.split("backbone runs on ")[1].split()[0]) for m in caplog.messages if "backbone runs on " in m]
     caplog.clear()
     return sum(counts)
 

@@ -40,6 +40,7 @@ class AdvisedBackbone:
         probe: out-of-fold accuracy of a logistic head, with Wilson's interval.
         knn: leave-one-out accuracy of the 5 nearest neighbors, with Wilson's interval.
         log_me: LogME, the higher the better; comparable only between features of the same images.
+        over_budget: whether its latency exceeds the limit of the advice, by the whole interval of every measurement.
     """
 
     name: str
@@ -54,6 +55,7 @@ class AdvisedBackbone:
     probe: Estimate
     knn: Estimate
     log_me: float
+    over_budget: bool = False
 
     @property
     def label(self) -> str:
@@ -66,7 +68,7 @@ class AdvisedBackbone:
         return self.name.partition(".")[2].split("_")[0] in STRONGLY_REGULARISED
 
 
-LeftOutReason = Literal["unavailable", "license", "parameters", "latency", "not finite", "constant", "architecture"]
+LeftOutReason = Literal["unavailable", "license", "parameters", "not finite", "constant", "architecture"]
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ class LeftOut:
     Attributes:
         name: what `model.name` would take.
         weights: what `model.weights` would take.
-        reason: "unavailable" = its weights cannot be had or read; "license", "parameters" or "latency" = it exceeds
-            that limit; "not finite" or "constant" = its features; "architecture" = the weights fit another one better.
-        seen: the error's message, the license, the number of parameters, ms per image, or LogME; None for features.
-        limit: the licenses allowed, or the most parameters or ms per image; the LogME of `rival`; else None.
+        reason: "unavailable" = its weights cannot be had or read; "license" or "parameters" = it exceeds that limit;
+            "not finite" or "constant" = its features; "architecture" = the weights fit another one better.
+        seen: the error's message, the license, the number of parameters, or LogME; None for features.
+        limit: the licenses allowed, or the most parameters; the LogME of `rival`; else None.
         rival: name of the architecture that the weights fit better; else "".
     """
 
@@ -117,16 +119,18 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Advice:
-    """Backbones ranked on the same images, best probe first.
+    """Backbones ranked on the same images: those within the budget first, and of these the best probe first.
 
     Attributes:
         images: number of images.
         classes: number of classes.
         folds: of the cross-validation.
         machine: what latencies were measured on.
-        backbones: by descending accuracy of the probe, the faster one first where it is equal.
+        backbones: those within the budget, then those over it; each by descending accuracy of the probe, the faster one
+            first where it is equal.
         contrasts: every pair of them.
-        left_out: backbones without a rank: their weights are not available, or they exceed a limit.
+        left_out: backbones without a rank: their weights are not available, or they exceed another limit.
+        max_latency_ms: the budget, milliseconds for one image; None = no limit. Backbones over it are marked.
     """
 
     images: int
@@ -136,15 +140,26 @@ class Advice:
     backbones: tuple[AdvisedBackbone, ...]
     contrasts: tuple[Contrast, ...]
     left_out: tuple[LeftOut, ...] = ()
+    max_latency_ms: float | None = None
 
     @property
     def best(self) -> AdvisedBackbone:
-        """The backbone with the most accurate probe."""
+        """The backbone with the most accurate probe within the budget; of all where none is within it."""
         return self.backbones[0]
 
     @property
+    def candidates(self) -> tuple[AdvisedBackbone, ...]:
+        """The backbones within the budget; all of them where none is."""
+        return tuple(one for one in self.backbones if one.over_budget == self.best.over_budget)
+
+    @property
+    def over_budget(self) -> tuple[AdvisedBackbone, ...]:
+        """The backbones over the budget, in the order of the ranking."""
+        return tuple(one for one in self.backbones if one.over_budget)
+
+    @property
     def tied(self) -> tuple[AdvisedBackbone, ...]:
-        """The other backbones that are not distinguishable from the best, in the order of the ranking."""
+        """The other candidates that are not distinguishable from the best, in the order of the ranking."""
         unresolved = {
             label
             for pair in self.contrasts
@@ -152,7 +167,7 @@ class Advice:
             for label in (pair.first, pair.second)
             if self.best.label in (pair.first, pair.second)
         }
-        return tuple(one for one in self.backbones[1:] if one.label in unresolved)
+        return tuple(one for one in self.candidates[1:] if one.label in unresolved)
 
     @property
     def suggested(self) -> AdvisedBackbone:
@@ -209,8 +224,9 @@ def rank_backbones(
     folds: int,
     machine: str,
     left_out: Sequence[LeftOut] = (),
+    max_latency_ms: float | None = None,
 ) -> Advice:
-    """Return backbones ranked by their probes, with a paired comparison of every two of them.
+    """Return backbones ranked by budget and probe, with a paired comparison of every two of them.
 
     McNemar's test takes the images as the sample and the heads as fixed; it does not include the variation between
     training sets (Dietterich 1998, Neural Computation 10:1895, section 3).
@@ -218,16 +234,16 @@ def rank_backbones(
     Each backbone comes with whether its probe is right on each image, shape (N,), the images in one order.
     """
     assert backbones, "one backbone at least"
-    ordered = sorted(backbones, key=lambda one: (-_accuracy(one[0]), _ms(one[0]), one[0].label))
-    two = [(one.label, other.label, Pairs.from_correct(b, a)) for (one, a), (other, b) in combinations(ordered, 2)]
+    by_probe = sorted(backbones, key=lambda one: (-_accuracy(one[0]), _ms(one[0]), one[0].label))
+    two = [(one.label, other.label, Pairs.from_correct(b, a)) for (one, a), (other, b) in combinations(by_probe, 2)]
     tests = [mcnemar(pairs.first, pairs.second) for *_, pairs in two]
     p = [None if test is None else test.p for test in tests]
     contrasts = tuple(
         Contrast(first, second, paired_difference(pairs), plain, corrected)
         for (first, second, pairs), plain, corrected in zip(two, p, holm(p), strict=True)
     )
-    ranked = tuple(one for one, _ in ordered)
-    return Advice(len(ordered[0][1]), classes, folds, machine, ranked, contrasts, tuple(left_out))
+    ranked = tuple(sorted((one for one, _ in by_probe), key=lambda one: one.over_budget))
+    return Advice(len(by_probe[0][1]), classes, folds, machine, ranked, contrasts, tuple(left_out), max_latency_ms)
 
 
 def _accuracy(backbone: AdvisedBackbone) -> float:

@@ -32,18 +32,20 @@ def left_out_reason(one: LeftOut) -> str:
         return features if one.reason == "not finite" else "it gives the same features for every image"
     if one.reason == "parameters":
         return f"{one.seen / 1e6:.3g} million parameters, more than {one.limit / 1e6:.3g} million"
-    if one.reason == "latency":
-        return f"{one.seen:.3g} ms per image on this machine, more than {one.limit:.3g} ms"
     return f"the same weights fit {one.rival} better (LogME {one.limit:z.3f}, here {one.seen:z.3f})"
 
 
 def advice_sentences(advice: Advice) -> list[str]:
     """Return the ranking in sentences: the best backbone, those not distinguishable from it, caveats."""
     best, tied, cheapest = advice.best, advice.tied, advice.suggested
-    what = "is the most accurate" if len(advice.backbones) > 1 else "is the only one with a rank"
+    several = len(advice.candidates) > 1
+    what = "is the most accurate" if several else "is the only one with a rank"
+    if advice.over_budget and not best.over_budget:
+        what = f"{'is the most accurate' if several else 'is the only one'} within the budget"
     images = counted(advice.images, "image")
     sentences = [f"{best.label} {what}: {best.probe.format()} of {images}, out of {advice.folds} folds."]
-    behind = len(advice.backbones) - 1 - len(tied)
+    sentences += _budget_sentences(advice)
+    behind = len(advice.candidates) - 1 - len(tied)
     if behind:
         others = f"{behind} other{'s' if behind > 1 else ''}"
         others = others if tied else "the other" if behind == 1 else "each of the others"
@@ -64,7 +66,24 @@ def advice_sentences(advice: Advice) -> list[str]:
     return [*sentences, cost]
 
 
+def _budget_sentences(advice: Advice) -> list[str]:
+    """Return how many backbones are over the budget, and which one comes nearest where all are."""
+    over, limit = advice.over_budget, advice.max_latency_ms
+    if not over or limit is None:
+        return []
+    measured = "by the whole interval of each of several measurements"
+    if not advice.best.over_budget:
+        return [f"Over the budget of {limit:.3g} ms, {measured}: {', '.join(one.label for one in over)}."]
+    fastest = advice.pareto[0]
+    return [
+        f"No backbone is within the budget of {limit:.3g} ms on this machine, {measured}; the nearest is "
+        f"{fastest.label} ({fastest.latency_ms.value:.3g} ms). The ranking is of backbones over the budget."
+    ]
+
+
 def _ranking(advice: Advice) -> Table:
+    limit = advice.max_latency_ms
+    budget = [Column("budget", f"budget {limit:.3g} ms", "word")] if limit is not None else []
     return Table(
         name="backbones",
         title="Backbones",
@@ -77,6 +96,7 @@ def _ranking(advice: Advice) -> Table:
             Column("gmacs", "GMACs", "significant"),
             Column("image_size", "image size", "word", unit="px"),
             Column("latency_ms", "latency", "estimate", unit="ms per image", digits=1),
+            *budget,
             Column("images_per_s", "images/s", "significant"),
             Column("license", "license"),
         ),
@@ -90,6 +110,7 @@ def _ranking(advice: Advice) -> Table:
                 None if one.macs is None else one.macs / 1e9,
                 _size(one),
                 one.latency_ms,
+                *(["OVER" if one.over_budget else "within"] if budget else []),
                 one.images_per_s,
                 one.license,
             )

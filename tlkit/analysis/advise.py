@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
 from tlkit.arrays import Mask
 from tlkit.choices import FOLDS, SEED
 from tlkit.data.checks.alike_table import alike_table
+from tlkit.data.checks.bursts import find_bursts
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -54,7 +56,8 @@ class Limits:
 
     Attributes:
         params: largest number of parameters, without a classifier.
-        latency_ms: largest median of milliseconds for one image on this machine.
+        latency_ms: largest median of milliseconds for one image on this machine. A backbone beyond it is ranked and
+            marked, since a measurement depends on what else the machine does; beyond another limit it is left out.
         licenses: licenses, or shell patterns of them; a backbone's must match one. Case, punctuation and words such as
             "license" or "licence" do not count: apache-2.0 is "Apache Software License 2.0".
     """
@@ -70,10 +73,10 @@ class Limits:
             ModelError: a limit is not above 0, or so small that millions were meant; all problems at once.
         """
         wrong = []
-        if self.params is not None and not self.params >= MIN_PARAMS:
+        if self.params is not None and not MIN_PARAMS <= self.params < math.inf:
             wrong.append(f"max_params is {self.params:g}. Use a number of parameters, such as 25e6 for 25 million.")
-        if self.latency_ms is not None and not self.latency_ms > 0:
-            wrong.append(f"max_latency_ms is {self.latency_ms:g}. Use a number above 0.")
+        if self.latency_ms is not None and not 0 < self.latency_ms < math.inf:
+            wrong.append(f"max_latency_ms is {self.latency_ms:g}. Use a finite number above 0.")
         if wrong:
             raise ModelError(*wrong)
 
@@ -86,12 +89,10 @@ class Limits:
             return LeftOut(one.name, one.weights, "parameters", count, self.params)
         return None
 
-    def too_slow(self, one: FoundWeights, latency: Latency) -> LeftOut | None:
-        """Return a backbone as left out where it exceeds the limit on latency, by the whole interval."""
+    def too_slow(self, latency: Latency) -> bool:
+        """Return whether a measurement exceeds the limit on latency, by its whole interval."""
         value, low = latency.one_ms.value, latency.one_ms.low
-        if self.latency_ms is None or value is None or (value if low is None else low) <= self.latency_ms:
-            return None
-        return LeftOut(one.name, one.weights, "latency", value, self.latency_ms)
+        return self.latency_ms is not None and value is not None and (value if low is None else low) > self.latency_ms
 
 
 @preserved_process_state()
@@ -120,8 +121,8 @@ def advise(
             with a recipe's word for the weights ("resnet18@file:mine.safetensors"); none = all in the hub's cache and
             in installed packages.
         max_params: leave out backbones with more parameters, classifier not counted.
-        max_latency_ms: leave out backbones that take longer for one image on this machine, by the whole interval of
-            each of three measurements.
+        max_latency_ms: budget for one image on this machine. Backbones over it, by the whole interval of each of three
+            measurements, are marked and ranked after those within it; they are neither left out nor refused.
         licenses: leave out backbones under other licenses than this one or these; shell patterns such as "apache-*".
         folds: of the cross-validation; the same for all backbones.
         seed: of the folds.
@@ -168,6 +169,7 @@ def advise(
         folds=folds,
         machine=describe_machine(embedding.device),
         left_out=left_out,
+        max_latency_ms=max_latency_ms,
     )
 
 
@@ -184,7 +186,7 @@ class _BackboneTrial:
     embedding: EmbedOptions
 
     def run(self, one: FoundWeights, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
-        """Try one backbone: what it costs first, so that one beyond a limit makes no features."""
+        """Try one backbone: its license and size first, so that one beyond these limits makes no features."""
         if one.problem:
             return LeftOut(one.name, one.weights, "unavailable", one.problem)
         try:
@@ -196,11 +198,9 @@ class _BackboneTrial:
         size = backbone.preprocess.image_size
         for _ in range(LATENCY_TRIES):  # another program may have slowed one measurement
             latency = measure_latency(backbone.module, size, device=self.embedding.device)
-            beyond = self.limits.too_slow(one, latency)
-            if not beyond:
+            over_budget = self.limits.too_slow(latency)
+            if not over_budget:
                 break
-        if beyond:
-            return beyond
         macs, parameters = count_macs(backbone.module, size), count_parameters(backbone.module)
         features = embed(self.samples, backbone=backbone, options=self.embedding, progress=progress)
         finite = bool(np.isfinite(features.x).all())
@@ -218,6 +218,7 @@ class _BackboneTrial:
             macs=macs,
             latency_ms=latency.one_ms,
             images_per_s=latency.images_per_s,
+            over_budget=over_budget,
             **scores,
         ), correct
 
@@ -258,7 +259,8 @@ def _images(
         logger.info("%d images of val and test are not used.", len(samples) - len(train))
     checked = check_images(train, decode_options=decode_options)
     found = find_copies(checked.samples, checked.fingerprints, decode_options)
-    return train, None, alike_table(checked.samples, found)
+    bursts = find_bursts(checked.samples, checked.moments, checked.fingerprints)
+    return train, None, alike_table(checked.samples, found, bursts=bursts)
 
 
 def best_architecture(

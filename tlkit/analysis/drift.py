@@ -212,7 +212,8 @@ def _clusters(new: Features, cluster_by: str | None, groups: pd.DataFrame | Path
     if cluster_by == "folder":
         return [str(Path(path).parent) for path in new.path.tolist()]
     assert groups is not None, "checked before"
-    source, table = read_joined(groups)
+    joined = read_joined(groups)
+    source, table = joined.source, joined.columns
     if cluster_by not in table.columns:
         raise DataError(f"{source} has no column {cluster_by!r}. It has {first_few(list(table.columns))}.")
     table = with_known_paths(table, new.path, source=source)

@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 
 from tlkit.audit.repair_result import Repair
+from tlkit.errors import RunError
 from tlkit.features.features import Features
 from tlkit.features.heads import LinearWeights
 from tlkit.inference.predictor import Predictor
 from tlkit.models.model_files import TENSORS_FILE, save_artifact
 from tlkit.models.network import Network
+from tlkit.output_files import require_writable
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.lifecycle import replaced_run
@@ -26,11 +28,12 @@ def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
     """Return the parent's recipe under the new run's name, after checking that no such run exists.
 
     Raises:
-        TlkitError: the name is not valid, or the run exists.
+        TlkitError: the name is not valid, the run exists, or the result cannot be written.
     """
     name = name or f"{parent.directory.name}-repaired"
     recipe = load_recipe(parent.directory.recipe, {"name": name})
     RunDirectory.require_free(parent.path.parent / name, overwrite=overwrite)
+    require_writable({"The result": parent.directory.repair}, error=RunError)
     return recipe
 
 

@@ -13,6 +13,7 @@ from tlkit.errors import RunError
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.feature_leaks import add_feature_leaks
+from tlkit.output_files import require_writable
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS
 
@@ -33,11 +34,12 @@ def find_run_leaks(
         The new value of `Run.leaks`.
 
     Raises:
-        TlkitError: there is no such run, it has no stored model, or its images are missing.
+        TlkitError: there is no such run, it has no stored model, its images are missing, or it cannot be written.
     """
     run = run if isinstance(run, Run) else open_run(run)
     if not run.directory.predicted_splits:
         raise RunError(f"{run.path} has no predictions: it did not get that far ({run.status}). Fit it again.")
+    require_writable({"The list of leaks": run.directory.leaks}, error=RunError)
     there = set(run.samples.table["split"])
     features, samples, _ = load_run_features(
         run, [name for name in SPLITS if name in there], embedding=embedding, progress=progress

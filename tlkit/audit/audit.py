@@ -160,8 +160,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
         profiles.append(profile_table(grouped))
     tables, tests = assign_verdicts(untested, options)
     unlabelled = int((~labelled).sum())
-    logger.log(
-        level,
+    logger.debug(
         "Audit by %s: tables: %d, tests against the complement: %d, images: %d%s.",
         ", ".join(options.by),
         len(tables),
@@ -183,7 +182,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
 
 def _log_levels(found: Sequence[Levels], options: AuditOptions, level: int) -> None:
     for one, spec in zip(found, options.columns, strict=True):
-        logger.log(level, "Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
+        logger.debug("Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
         for alike in lookalikes(one.values):
             logger.log(
                 logging.WARNING if level >= logging.INFO else level,

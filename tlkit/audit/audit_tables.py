@@ -204,9 +204,7 @@ def _omitted(audit: Audit) -> str:
 
 def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
-    left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
-    accuracy = "accuracy" if settings.weights is None else f"accuracy weighted by {settings.weights}"
-    found = [f"{counted(audit.images, 'image')} assessed, {accuracy} {audit.overall.format()}.{left_out}"]
+    found = [assessed_sentence(audit)]
     failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
@@ -226,6 +224,14 @@ def _overview_notes(audit: Audit) -> list[str]:
     )
     tables = [rate_table(audit, table) for table in audit.group_tables]
     return [*found, *redaction_notes((*tables, *profile_tables(audit)), settings.max_half_width)]
+
+
+def assessed_sentence(audit: Audit) -> str:
+    """Return the number of images and the accuracy over them."""
+    weights = audit.settings.weights
+    left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
+    accuracy = "accuracy" if weights is None else f"accuracy weighted by {weights}"
+    return f"{counted(audit.images, 'image')} assessed, {accuracy} {audit.overall.format()}.{left_out}"
 
 
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:

@@ -13,11 +13,27 @@ import pandas as pd
 from tlkit.arrays import Ints, Mask
 from tlkit.csv_files import write_csv
 from tlkit.errors import TlkitError
+from tlkit.output_files import require_writable
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
 
 logger = logging.getLogger(__name__)
+
+
+def require_export(path: Path | None, *, min_cell_size: int) -> None:
+    """Check that `write_export` would succeed, before the audit; None = no export.
+
+    Raises:
+        TlkitError: the file exists or cannot be written, or `min_cell_size` is below 2.
+    """
+    if path is None:
+        return
+    if min_cell_size < 2:
+        raise TlkitError(f"min_cell_size is {min_cell_size}. Use at least 2.")
+    if path.exists():
+        raise TlkitError(f"{path} exists. Remove it, or name another file.")
+    require_writable({"The export": path})
 
 
 def write_export(audit: Audit, path: Path, *, min_cell_size: int) -> pd.DataFrame:
@@ -39,12 +55,9 @@ def write_export(audit: Audit, path: Path, *, min_cell_size: int) -> pd.DataFram
         What was written: `by`, `group`, `images`, `right`; NA = hidden.
 
     Raises:
-        TlkitError: the file exists, or `min_cell_size` is below 2.
+        TlkitError: the file exists or cannot be written, or `min_cell_size` is below 2.
     """
-    if min_cell_size < 2:
-        raise TlkitError(f"min_cell_size is {min_cell_size}. Use at least 2.")
-    if path.exists():
-        raise TlkitError(f"{path} exists. Remove it, or name another file.")
+    require_export(path, min_cell_size=min_cell_size)
     frame = pd.concat([_table(one, min_cell_size) for one in audit.columns], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, frame, missing="hidden")

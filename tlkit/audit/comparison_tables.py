@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.audit.group_tables import ALL, CLASS
+from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 
@@ -49,6 +50,22 @@ def changes_table(comparison: Comparison) -> Table:
         notes=tuple(_notes(comparison)),
         marks=marks,
     )
+
+
+def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Return which model is better, by how much, and which classes and groups changed."""
+    parts = [row for row in comparison.rows if row.by != ALL]
+    changed = [row for row in parts if row.change in ("better", "worse")]
+    named = [
+        f"{row.by if row.by != CLASS else 'class'} {row.name} {row.change} ({row.difference.format(signed=True)})"
+        for row in sorted(changed, key=lambda row: row.difference.value or 0.0)
+    ]
+    found = [_basis(comparison), _overall(comparison.overall, comparison), *_leaks(comparison)]
+    if named:
+        found.append(f"With {comparison.second}, changed by more than chance may have moved them: {first_few(named)}.")
+    elif parts:
+        found.append(f"{_kinds(parts)} changed by more than chance may have moved it.")
+    return tuple(found)
 
 
 def _shown(comparison: Comparison) -> list[ChangeRow]:
@@ -149,7 +166,15 @@ def _overall(row: ChangeRow, comparison: Comparison) -> str:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
     need = "" if row.needed is None else f"; one as small as this would need n = {two_figures(row.needed):,}"
-    return f"{undecided} ({tested}). {could}{need}."
+    return f"{undecided} ({tested}). {could}{need}{_resolving(row)}."
+
+
+def _resolving(row: ChangeRow) -> str:
+    """Return how many more images would show two points, as the end of a sentence."""
+    if row.resolving is None or row.resolving <= row.pairs.n:
+        return ""
+    more = two_figures(row.resolving - row.pairs.n)
+    return f"; about {more:,} more images would resolve {RESOLVED_DIFFERENCE * 100:g} points"
 
 
 def _kinds(parts: list[ChangeRow]) -> str:

@@ -21,6 +21,7 @@ from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of,
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
@@ -53,6 +54,8 @@ class ChangeRow:
             difference, or weighted or clustered images.
         needed: about how many independent pairs a difference as large as the one seen would need; None where the
             difference is 0 or significant, or for weighted or clustered images.
+        resolving: about how many independent pairs would show a difference of `RESOLVED_DIFFERENCE`; None where
+            `needed` would be, save for a difference of 0, and where no image differs.
         small: whether tables show only its size: a group of fewer images than `min_group_size`, or no difference is
             defined.
     """
@@ -69,6 +72,7 @@ class ChangeRow:
     detectable: float | None
     needed: int | None
     small: bool
+    resolving: int | None = None
 
 
 @dataclass(frozen=True)
@@ -316,11 +320,14 @@ def _row(
         overall_accuracy(right[inside], own, options) for right in (paired.first_right, paired.second_right)
     )
     share, detectable, needed = pairs.discordant / pairs.n, None, None
+    resolving = None
     if design is None:
         assert difference.value is not None, "a row has images"
         detectable = detectable_difference(pairs.n, share, alpha=options.alpha)
         if direction == "not distinguishable":
             needed = pairs_needed(difference.value, share, alpha=options.alpha)
+            if pairs.discordant:
+                resolving = pairs_needed(RESOLVED_DIFFERENCE, share, alpha=options.alpha)
     few = kind not in (ALL, CLASS) and pairs.n < options.min_group_size
     return ChangeRow(
         by=kind,
@@ -335,4 +342,5 @@ def _row(
         detectable=detectable,
         needed=needed,
         small=few or difference.value is None,
+        resolving=resolving,
     )

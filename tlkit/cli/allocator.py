@@ -31,5 +31,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     if kept:
-        logger.info("Freed memory stays with this process, for speed; %s=0 turns that off.", SWITCH)
+        logger.debug("Freed memory stays with this process, for speed; %s=0 turns that off.", SWITCH)
     return bool(kept)

@@ -9,6 +9,8 @@ import typer
 
 from tlkit.choices import CURVE_REPEATS, FOLDS, REPAIR_MARGIN, SLICE_CLUSTERS, HeadKind
 from tlkit.cli.arguments import (
+    MOST,
+    MOST_REPEATS,
     AsJson,
     DeviceOption,
     FoldsOption,
@@ -33,6 +35,8 @@ from tlkit.cli.output import (
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 
+MOST_PARAMETERS = 1e15
+
 
 def advise(
     data: Annotated[Path, typer.Argument(help="A folder of class folders, a list of images, a tar shard, or a run.")],
@@ -40,8 +44,17 @@ def advise(
         list[str] | None,
         typer.Option(help="timm name, part or pattern of one, or NAME@WEIGHTS; repeat it. Default: all installed."),
     ] = None,
-    max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 25e6.")] = None,
-    max_latency_ms: Annotated[float | None, typer.Option(help="Most milliseconds per image, on this machine.")] = None,
+    max_params: Annotated[
+        float | None, typer.Option(min=0, max=MOST_PARAMETERS, help="Most parameters, such as 25e6.")
+    ] = None,
+    max_latency_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=MOST,
+            help="Budget of milliseconds per image on this machine; slower ones are marked, not refused.",
+        ),
+    ] = None,
     licence: Annotated[
         list[str] | None,
         typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
@@ -91,8 +104,12 @@ def slices(
     ] = None,
     split: SplitOption = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
-    clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = SLICE_CLUSTERS,
-    min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice in each half of the data.")] = None,
+    clusters: Annotated[
+        int, typer.Option(min=0, max=MOST_REPEATS, help="Clusters of a run's features; 0 = none.")
+    ] = SLICE_CLUSTERS,
+    min_images: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Fewest images of a slice in each half of the data.")
+    ] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
@@ -115,8 +132,12 @@ def repair(
         list[str] | None, typer.Option(help="Group column; repeat it for their intersection. None: the worst class.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new run; default: the run's with -repaired.")] = None,
-    margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = REPAIR_MARGIN,
-    min_group_size: Annotated[int | None, typer.Option(help="Fewest validation images of a group.")] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest overall loss that counts as not inferior.")
+    ] = REPAIR_MARGIN,
+    min_group_size: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Fewest validation images of a group.")
+    ] = None,
     allow_attribute: Annotated[
         bool, typer.Option("--allow-attribute", help="Allow methods that need the group to predict.")
     ] = False,
@@ -148,9 +169,13 @@ def repair(
 def learning_curve(
     run: FrozenRunPath,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
-    more: Annotated[int | None, typer.Option(min=1, help="Number of additional images to forecast for.")] = None,
+    more: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Number of additional images to forecast for.")
+    ] = None,
     folds: FoldsOption = FOLDS,
-    repeats: Annotated[int, typer.Option(min=1, help="Repetitions with new folds and subsets.")] = CURVE_REPEATS,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=MOST_REPEATS, help="Repetitions with new folds and subsets.")
+    ] = CURVE_REPEATS,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
     json: AsJson = False,
 ) -> None:

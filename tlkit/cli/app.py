@@ -13,12 +13,15 @@ import typer
 from tlkit.cli import data_commands, feature_commands, recipe_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
+from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
 from tlkit.cli.fit_commands import fit, predict
+from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
+from tlkit.cli.run_commands import runs, show
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
@@ -26,12 +29,27 @@ app = typer.Typer(
     name="tlkit",
     help="Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(context_settings=PASS_ON)(fit)
-for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
+for command in (
+    init,
+    predict,
+    runs,
+    show,
+    evaluate,
+    audit,
+    compare,
+    advise,
+    slices,
+    repair,
+    learning_curve,
+    report,
+    card,
+    models,
+    completion,
+):
     app.command()(command)
 for question in (errors, unknown, drift, label_next):
     app.command()(question)
@@ -84,6 +102,7 @@ def message_of(error: OSError) -> str:
         (errno.EISDIR,): "Name a file in it.",
         (errno.ENOTDIR, errno.EEXIST): "A part of the path is a file, where a folder is needed. Name another place.",
         (errno.ENAMETOOLONG,): "Use a shorter name.",
+        (errno.ENOENT,): "Check the path, or name another place.",
         DISK_FULL_ERRNOS: "Free some space, or name another place.",
     }
     remedy = next((text for numbers, text in remedies.items() if error.errno in numbers), "")
@@ -97,7 +116,7 @@ def main() -> None:
 
     open_missing_streams()
     try:
-        app()
+        app(prog_name=PROGRAM)
     except SystemExit as end:  # every command ends so; click gives 1 to a broken pipe, which would mean a failed gate
         flush_stdout()
         sys.exit(READER_GONE if isinstance(end.__context__, BrokenPipeError) else end.code)

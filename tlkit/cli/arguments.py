@@ -8,16 +8,30 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import Annotations
+from tlkit.cli.completion import complete_override, complete_run
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Context settings of commands that take overrides: `--data.batch_size=64` is one."""
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.")]
-OverrideArguments = Annotated[list[str] | None, typer.Argument(help="Changes to the recipe, such as train.epochs=3.")]
-RunPath = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart.")]
-FrozenRunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, preferably of a frozen backbone.")]
+OverrideArguments = Annotated[
+    list[str] | None,
+    typer.Argument(help="Changes to the recipe, such as train.epochs=3.", autocompletion=complete_override),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart.", autocompletion=complete_run)]
+FrozenRunPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run directory, preferably of a frozen backbone.", autocompletion=complete_run
+    ),
+]
 RunOrFile = Annotated[
-    Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or a CSV or Parquet file of predictions.")
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_FILE",
+        help="A run directory, or a CSV or Parquet file of predictions.",
+        autocompletion=complete_run,
+    ),
 ]
 SplitOption = Annotated[str | None, typer.Option(help="Split to judge; default: test, or val where there is no test.")]
 GroupsFile = Annotated[
@@ -40,9 +54,17 @@ ListColumns = Annotated[
     typer.Option("--column", help="Another name of a list's column, such as path=image or label=emotion; repeat it."),
 ]
 ListAnnotations = Annotated[
-    Annotations, typer.Option(help="majority = a list's rows are labels of several annotators, of which most count.")
+    Annotations, typer.Option(help="majority or soft = a list's rows are labels of several annotators.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]
+MOST = 1_000_000_000
+"""Largest count that an option takes, as in recipes."""
+MOST_SEED = 2**32 - 1
+MOST_REPEATS = 1000
+"""Most folds, repetitions and clusters, each of which takes a fit."""
+FoldsOption = Annotated[int, typer.Option(min=2, max=MOST_REPEATS, help="Folds of the cross-validation.")]
 OverwriteRun = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Details = Annotated[
+    bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")
+]

@@ -10,9 +10,30 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import FOLDS, HeadKind
-from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, ListAnnotations, ListColumns, ListFolder, RunPath
+from tlkit.cli.arguments import (
+    MOST,
+    MOST_REPEATS,
+    MOST_SEED,
+    AsJson,
+    Details,
+    FoldsOption,
+    FrozenRunPath,
+    ListAnnotations,
+    ListColumns,
+    ListFolder,
+    RunPath,
+)
 from tlkit.cli.list_source import list_source
-from tlkit.cli.output import check_progress, named_progress, print_json, print_lines, print_result, print_tables
+from tlkit.cli.output import (
+    check_progress,
+    named_progress,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_result,
+    print_tables,
+    wants_details,
+)
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -36,7 +57,7 @@ def sample(
     name: Annotated[str, typer.Argument(help="occupations or digits.")],
     dest: Annotated[Path, typer.Argument(help="Folder to make.")],
     skew: Annotated[str | None, typer.Option(help="occupations only: the group that the training images lack.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the split.")] = 0,
 ) -> None:
     """Make a sample dataset from installed packages; no network is needed."""
     from tlkit.data.sources.folder import SAMPLES
@@ -70,12 +91,16 @@ def split(
     ] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
     metadata: Annotated[Path | None, typer.Option(help=f"CSV file with the column, keyed by path; {FOUND_IN}.")] = None,
-    val: Annotated[float, typer.Option(help="Share for validation, where there is no val split.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share for test, where there is no test split.")] = 0.0,
-    folds: Annotated[int | None, typer.Option(help="Number of folds; one of them is the test split.")] = None,
-    fold: Annotated[int, typer.Option(help="Which of the folds is the test split, from 0.")] = 0,
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share for validation, where there is no val split.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share for test, where there is no test split.")] = 0.0,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=MOST_REPEATS, help="Number of folds; one of them is the test split.")
+    ] = None,
+    fold: Annotated[
+        int, typer.Option(min=0, max=MOST_REPEATS, help="Which of the folds is the test split, from 0.")
+    ] = 0,
     stratify: Annotated[bool, typer.Option(help="Keep the class proportions in every split.")] = True,
-    seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
     from tlkit.data.checks.summary_tables import class_count_table
@@ -132,7 +157,7 @@ def labels(
     out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
-    top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
+    top: Annotated[int, typer.Option(min=1, max=MOST, help="How many to print.")] = 20,
     json: AsJson = False,
 ) -> None:
     """Rank suspect labels of a run; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
@@ -142,7 +167,7 @@ def labels(
     from tlkit.render.report.dataset_pages import require_own_page
     from tlkit.runs.run import open_run
 
-    require_new(out)
+    require_new(out, what="list of labels")
     require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
     from tlkit.analysis.audit_labels import audit_labels
@@ -217,15 +242,18 @@ def doctor(
     faces: Annotated[
         bool, typer.Option("--faces", help="Look for faces too (slow, neither complete nor exact).")
     ] = False,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Decode every image and report what would spoil training or scores; no file is changed."""
     from tlkit.analysis.data_doctor import finder_by_features
     from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.data.checks.diagnosis_tables import diagnosis_sentence, finding_paragraphs
     from tlkit.data.checks.doctor import diagnose, thumbnails
     from tlkit.data.checks.quarantine import require_new, write_quarantine
     from tlkit.render.report.dataset_pages import require_own_page
 
+    shown = wants_details(details)
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
     with named_progress() as on_step:
@@ -245,6 +273,11 @@ def doctor(
         from tlkit.render.report.dataset_pages import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
-    print_result(diagnosis, as_json=json)
+    if json or shown:
+        print_result(diagnosis, as_json=json)
+    else:
+        print_paragraphs([f"{diagnosis.source}: {diagnosis_sentence(diagnosis)}", *finding_paragraphs(diagnosis)])
+        if diagnosis.findings:
+            print_lines(["", "All of each kind: --details, or with pictures: --html doctor.html"])
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)

@@ -7,9 +7,28 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
-from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
+from tlkit.choices import MIN_CELL_SIZE, MetricSet
+from tlkit.cli.arguments import (
+    MOST,
+    AsJson,
+    Details,
+    GroupsFile,
+    PathColumn,
+    PredColumn,
+    RunOrFile,
+    SplitOption,
+    TrueColumn,
+    Verbatim,
+)
+from tlkit.cli.output import (
+    judged_on,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_tables,
+    print_verdicts,
+    wants_details,
+)
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.errors import PredictionsError
 
@@ -27,27 +46,46 @@ def evaluate(
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
     ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights, in a file.")] = None,
+    metrics: Annotated[
+        MetricSet, typer.Option(help="headline, or all: also MCC, kappa, AUROC, average precision, Brier score …")
+    ] = "headline",
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
+    shown = wants_details(details)
     from tlkit.evaluation import evaluate as evaluate_predictions
-    from tlkit.evaluation.evaluation_tables import evaluation_tables
+    from tlkit.evaluation.evaluation_tables import evaluation_tables, summary_table
+    from tlkit.evaluation.plain_evaluation import evaluation_sentences
     from tlkit.predictions import Predictions
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        result = evaluate_predictions(judged, cluster_by=cluster_by)
-    elif cluster_by is None:
+        # JSON always holds all metrics.
+        computed: MetricSet = "all" if json else metrics
+        result = evaluate_predictions(judged, cluster_by=cluster_by, weights=weights, metrics=computed)
+    elif cluster_by is None and weights is None:
         result = judged.evaluate(split)
     else:
+        given = f"--weights {weights}" if cluster_by is None else f"--cluster-by {cluster_by}"
         raise PredictionsError(
-            f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
-            "recipe's audit.cluster_by."
+            f"{given} is for a file of predictions. The figures of {run_or_file} allow for its recipe's "
+            "audit.cluster_by; they are not weighted."
         )
-    if not isinstance(judged, Predictions) and not json:
-        print_lines([judged_on(judged, judged.judged_split(split)), ""])
-    print_json(result.to_dict()) if json else print_tables(evaluation_tables(result, most_classes=MOST_CLASSES))
+    if json:
+        print_json(result.to_dict())
+        return
+    name = "" if isinstance(judged, Predictions) else judged.judged_split(split)
+    head = [] if isinstance(judged, Predictions) else [judged_on(judged, name)]
+    print_paragraphs([*head, *evaluation_sentences(result, split=name)])
+    print_lines([""])
+    if shown or metrics == "all":
+        print_tables(evaluation_tables(result, most_classes=MOST_CLASSES, metrics=metrics))
+    else:
+        print_tables([summary_table(result)])
+        print_lines(["", "Each class, and what is confused with what: --details; every metric: --metrics all"])
 
 
 def audit(
@@ -61,8 +99,10 @@ def audit(
     ] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
-    min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    max_intersection_order: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Most columns crossed with each other.")
+    ] = None,
+    min_group_size: Annotated[int | None, typer.Option(min=1, max=MOST, help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +113,8 @@ def audit(
     ] = None,
     positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Largest tolerated difference between a group and its complement.")
+        float | None,
+        typer.Option(min=0, max=1, help="Largest tolerated difference between a group and its complement."),
     ] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
     pair_by: Annotated[
@@ -81,7 +122,9 @@ def audit(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
-    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
+    min_cell_size: Annotated[
+        int, typer.Option(min=2, max=MOST, help="Cells of --export with fewer images are hidden.")
+    ] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
@@ -89,14 +132,21 @@ def audit(
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
+    shown = wants_details(details)
+    from tlkit.audit.brief_tables import audit_sentence, brief_tables
+    from tlkit.audit.cell_suppression import require_export
+    from tlkit.audit.plain_verdicts import plain_verdicts
     from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.gate_run import gate as judge
 
+    require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary)
     stated = {
         "by": by or None,
@@ -110,24 +160,31 @@ def audit(
         "weights": weights,
     }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, **columns)
+    joined = None if groups is None else read_joined(groups)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
     if gates is not None:
-        joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
+        more_groups = None if isinstance(judged, Predictions) else joined  # a file's table has them already
         verdicts = judge(
-            judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=result.settings
+            judged, gates, split=split, groups=more_groups, y_true=y_true, y_pred=y_pred, options=result.settings
         )
     if json:
         explained = redacted_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
         print_json(result.to_redacted() | more)
     else:
-        print_tables(result.tables())
+        print_paragraphs([audit_sentence(result)])
         print_lines([""])
-        print_tables(behind.tables())
-        print_evidence(judged, result, split=split, groups=groups)
+        print_verdicts(plain_verdicts(result))
+        print_lines([""])
+        if shown:
+            print_tables([*result.tables(), *behind.tables()])
+            print_evidence(judged, result, split=split, groups=joined)
+        else:
+            print_tables(brief_tables(result))
+            print_lines(["", "Tests, other rates, what lies behind the gaps, and images: --details"])
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -135,23 +192,58 @@ def audit(
 def compare(
     first: RunOrFile,
     second: RunOrFile,
+    others: Annotated[list[Path] | None, typer.Argument(metavar="[MORE]...", help="More of them.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy."),
+    ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
+    cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights; default: the recipe's.")] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
-    """Compare a second model with a first, image by image: overall, by class and by group."""
+    """Compare models image by image: two by accuracy, class and group; several, or by another metric, pair by pair."""
+    shown = wants_details(details)
+    from tlkit.audit.comparison_tables import comparison_sentences
     from tlkit.audit.redaction import redacted_comparison
-    from tlkit.runs.compare_runs import compare_with, display_names
+    from tlkit.predictions.joined_tables import read_joined
+    from tlkit.runs.compare_runs import compare_models_by, compare_with, display_names
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    one, two = (open_run_or_file(given, split=split, groups=groups, **columns) for given in (first, second))
-    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
+    joined = None if groups is None else read_joined(groups)
+    paths = (first, second, *(others or []))
+    models = [open_run_or_file(given, split=split, groups=joined, **columns) for given in paths]
+    names = display_names(*paths)
+    if metric is not None or len(models) > 2:
+        if by:
+            raise PredictionsError(
+                "--by is for two models compared by accuracy. Leave it out, or --metric and a third."
+            )
+        compared = compare_models_by(
+            dict(zip(names, models, strict=True)),
+            metric or "accuracy",
+            split=split,
+            cluster_by=cluster_by,
+            weights=weights,
+        )
+        print_json(compared.to_dict()) if json else print_tables(compared.tables())
+        return
+    result = compare_with(
+        *models, by=by, split=split, names=(names[0], names[1]), cluster_by=cluster_by, weights=weights
+    )
     if json:
         print_json(redacted_comparison(result))
         return
-    print_tables(result.tables())
+    print_paragraphs(comparison_sentences(result))
+    print_lines([""])
+    if shown:
+        print_tables(result.tables())
+    else:
+        print_lines(["Every class and group, with intervals and tests: --details"])

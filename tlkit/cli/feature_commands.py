@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli.arguments import AsJson
+from tlkit.cli.arguments import MOST, AsJson
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.tables import format_bytes
 
@@ -30,7 +30,9 @@ def info(json: AsJson = False) -> None:
 
 @app.command()
 def prune(
-    to_mb: Annotated[float | None, typer.Option("--to-mb", min=0, help="Keep at most this many megabytes.")] = None,
+    to_mb: Annotated[
+        float | None, typer.Option("--to-mb", min=0, max=MOST, help="Keep at most this many megabytes.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove all cached features.")] = False,
 ) -> None:
     """Remove the least recently used features, until the cache is within its limit."""

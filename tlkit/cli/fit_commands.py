@@ -9,8 +9,17 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import Views
-from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
-from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
+from tlkit.cli.arguments import Details, DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.output import (
+    check_progress,
+    draws_progress,
+    named_progress,
+    print_run,
+    require_predictions_file,
+    require_run_first,
+    wants_details,
+    write_predictions,
+)
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 
 
@@ -19,8 +28,10 @@ def fit(
     overrides: OverrideArguments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     overwrite: OverwriteRun = False,
+    details: Details = False,
 ) -> None:
     """Fine-tune by a recipe, then predict, evaluate, audit and report."""
+    shown = wants_details(details)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.recipe import load_recipe
     from tlkit.training.fit import fit as fit_recipe
@@ -33,9 +44,9 @@ def fit(
     if processes > 1:
         raise typer.Exit(launch(sys.argv[1:], processes=processes))
     keep_freed_memory()
-    with check_progress() as on_check:
-        run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)
-    print_run(run)
+    with named_progress() as on_step:
+        run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=draws_progress(), on_step=on_step)
+    print_run(run, details=shown)
     if run.status == "interrupted":
         raise typer.Exit(130)
 
@@ -59,7 +70,7 @@ def predict(
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 
-    require_suffix(out)
+    require_predictions_file(out)
     require_run_first(run, paths)
     folder = find_model(run)
     if unknown:

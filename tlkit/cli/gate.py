@@ -10,6 +10,7 @@ import typer
 from tlkit.cli.output import print_lines, print_tables
 from tlkit.disk import writing
 from tlkit.errors import PredictionsError
+from tlkit.output_files import require_writable
 
 if TYPE_CHECKING:
     from tlkit.audit.gates.gate_report import GateReport
@@ -20,7 +21,7 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
     """Return the gates of a file, or None where no file is given.
 
     Raises:
-        TlkitError: the file is wrong; --junit or --summary is given without --gate, or names a folder.
+        TlkitError: the file is wrong; --junit or --summary is given without --gate, or cannot be written.
     """
     from tlkit.audit.rates import METRICS
     from tlkit.recipe.gates_file import load_gates
@@ -29,10 +30,9 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
     for option, path in (("--junit", junit), ("--summary", summary)):
         if path is not None and gate is None:
             problems.append(f"{option} {path} is about gates. Name their file, too: --gate gates.yaml")
-        elif path is not None and path.is_dir():
-            problems.append(f"{option} {path} is a folder. Name a file.")
     if problems:
         raise PredictionsError(*problems)
+    require_writable({"--junit": junit, "--summary": summary}, in_place=True)
     return None if gate is None else load_gates(gate, metrics=METRICS)
 
 

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from tlkit.cli.completion import complete_model
 from tlkit.cli.output import print_lines, print_tables
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Part of a name, or a shell pattern such as 'vit_*'.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="Part of a name, or a shell pattern such as 'vit_*'.", autocompletion=complete_model)
+    ] = "*",
     pretrained: Annotated[bool, typer.Option("--pretrained", help="List sets of weights with their licences.")] = False,
 ) -> None:
     """List timm's models."""

@@ -9,18 +9,23 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from tlkit.disk import writing
+from tlkit.disk import write_text
 from tlkit.errors import DataError, PredictionsError, RunError
-from tlkit.tables import Column, Table, to_lines
-from tlkit.tables.text import printable
+from tlkit.output_files import require_writable
+from tlkit.tables import Column, Paragraph, Table, paragraph_lines, to_lines
+from tlkit.tables.paragraphs import WIDTH
+from tlkit.tables.text import printable, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from tlkit.audit.plain_verdicts import PlainVerdict
     from tlkit.predictions import Predictions, Unreadable
     from tlkit.runs.run import Run
 
@@ -37,15 +42,60 @@ class Result(Protocol):
         """Return the tables that show the result."""
 
 
+class StderrHandler(logging.Handler):
+    """Writes log lines to what `sys.stderr` is at that time, so that they appear above a progress bar of Rich.
+
+    On a terminal they are wrapped at words to its width.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            text = self.format(record)
+            if sys.stderr.isatty():
+                width = terminal_width(sys.stderr)
+                text = "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
+            sys.stderr.write(text + "\n")
+        except Exception:
+            self.handleError(record)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return the lines of a log line; one that starts with spaces is a row of a table and stays whole."""
+    return [line] if line.startswith(" ") or not line else wrap(line, width)
+
+
 def start_logging(*, quiet: bool, verbose: bool) -> None:
     """Send the log of tlkit to stderr, and the warnings of other libraries."""
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("tlkit").setLevel(level)
     for name in ("pytorch_lightning", "lightning", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def wants_details(stated: bool) -> bool:
+    """Return whether a command prints every table: by its own option, or by `tlkit -v`; logs details then, too."""
+    if stated:
+        start_logging(quiet=False, verbose=True)
+    return logging.getLogger("tlkit").isEnabledFor(logging.DEBUG)
+
+
+def terminal_width(stream: TextIO) -> int:
+    """Return the columns of the terminal that a stream writes to; 80 where it writes to a file or a pipe."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns if stream.isatty() else WIDTH
+
+
+def uses_color(stream: TextIO) -> bool:
+    """Return whether text for a stream is colored: a terminal that can, and no `NO_COLOR` (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def draws_progress() -> bool:
+    """Return whether progress bars are drawn on stderr: a terminal that can move its cursor, outside CI."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and os.environ.get("CI", "") in ("", "false", "0")
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -71,28 +121,49 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         tables: the tables.
         most_rows: rows of each table at most; a note counts the others. None = all.
     """
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
-    colored = terminal and "NO_COLOR" not in os.environ
-    for line in to_lines(tables, width=width, most_rows=most_rows, colored=colored):
+    width = terminal_width(sys.stdout) if sys.stdout.isatty() else None
+    for line in to_lines(tables, width=width, most_rows=most_rows, colored=uses_color(sys.stdout)):
         print(line)
 
 
-def print_run(run: Run) -> None:
-    """Print the evaluation and the audit of a fitted run, and the paths of its files."""
-    from tlkit.evaluation.evaluation_tables import summary_table
+def print_paragraphs(texts: Iterable[str | Paragraph]) -> None:
+    """Print sentences and labelled paragraphs, each wrapped to the width of the terminal."""
+    for labelled, some in groupby(texts, key=lambda text: isinstance(text, Paragraph)):
+        shown = [text if isinstance(text, Paragraph) else Paragraph("", text) for text in some]
+        if labelled:
+            print()
+        for line in paragraph_lines(shown, width=terminal_width(sys.stdout), colored=uses_color(sys.stdout)):
+            print(line)
 
-    split = run.judged_split()
-    print_lines([judged_on(run, split), ""])
-    print_tables([summary_table(run.evaluation(split))])
-    audit = run.get_audit(split) if run.recipe.audit.by else None
-    if audit is not None:
+
+def print_verdicts(verdicts: tuple[PlainVerdict, ...]) -> None:
+    """Print the verdict on each column in words."""
+    from tlkit.runs.run_summary_tables import verdict_lines
+
+    for line in verdict_lines(verdicts, width=terminal_width(sys.stdout), colored=uses_color(sys.stdout)):
+        print(line)
+
+
+def print_run(run: Run, *, details: bool) -> None:
+    """Print a run in brief, at most 25 lines; with details also the tables of its evaluation and its audit."""
+    from tlkit.runs.run_summary import summarize_run
+    from tlkit.runs.run_summary_tables import summary_lines
+
+    summary = summarize_run(run)
+    if details and summary.split is not None:
+        print_tables(run_tables(run, summary.split))
         print_lines([""])
-        print_tables(audit.tables())
-    print_lines([""])
-    paths = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
-    rows = tuple((name, str(path)) for name, path in paths.items() if path.exists())
-    print_tables([Table("paths", "", (Column("name", ""), Column("path", "")), rows)])
+    for line in summary_lines(summary, width=terminal_width(sys.stdout), colored=uses_color(sys.stdout)):
+        print(line)
+
+
+def run_tables(run: Run, split: str) -> Iterator[Table]:
+    """Yield the tables of a run's evaluation and, where its recipe has group columns, of its audit."""
+    from tlkit.evaluation.evaluation_tables import evaluation_tables
+
+    yield from evaluation_tables(run.evaluation(split))
+    audit = run.get_audit(split) if run.recipe.audit.by else None
+    yield from audit.tables() if audit is not None else ()
 
 
 def judged_on(run: Run, split: str) -> str:
@@ -104,16 +175,18 @@ def judged_on(run: Run, split: str) -> str:
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}{trained}"
 
 
-def require_suffix(out: Path | None) -> None:
-    """Check the suffix of an output file of predictions.
+def require_predictions_file(out: Path | None) -> None:
+    """Check the suffix of an output file of predictions, and that it can be written.
 
     Raises:
         PredictionsError: the suffix is unknown.
+        DataError: the file cannot be written.
     """
     if out is not None and out.suffix.lower() not in OUT_SUFFIXES:
         raise PredictionsError(
             f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
         )
+    require_writable({"--out": out})
 
 
 def require_run_first(run: Path, paths: Sequence[Path]) -> None:
@@ -129,14 +202,15 @@ def require_run_first(run: Path, paths: Sequence[Path]) -> None:
         raise RunError(f"{run} is not a run of tlkit, but {real} is. Name the run first: tlkit predict {real} {run}.")
 
 
-def require_svg(plot: Path | None) -> None:
-    """Check the suffix of a plot's file.
+def require_svg(plot: Path | None, *, option: str = "--plot") -> None:
+    """Check the suffix of a plot's file, and that it can be written.
 
     Raises:
-        DataError: it is not .svg.
+        DataError: it is not .svg, or cannot be written.
     """
     if plot is not None and plot.suffix.lower() != ".svg":
-        raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
+        raise DataError(f"{option} is {plot}. Use a file that ends in .svg.")
+    require_writable({option: plot})
 
 
 def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
@@ -144,8 +218,7 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
-    with writing(plot):
-        plot.write_text(to_svg(draw), encoding="utf-8")
+    write_text(plot, to_svg(draw))
 
 
 def write_predictions(predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable]) -> None:
@@ -166,8 +239,7 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
         write_csv(out, table, verbatim=["path"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
-        with writing(out):
-            out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))
     print_lines([str(out)])
 
 
@@ -201,22 +273,37 @@ def check_progress(what: str = "checking images") -> Iterator[Callable[[int, int
 @contextmanager
 def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
     """Yield a callback (name, done, total) that draws a progress bar on stderr; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    if not draws_progress():
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task("", total=None)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+    task = bar.add_task("", total=None, rate="")
+    step, begun, before = "", 0.0, 0
 
     def on_step(what: str, done: int, total: int) -> None:
-        bar.update(task, description=what, completed=done, total=total)
+        nonlocal step, begun, before
+        now = monotonic()
+        if what != step:
+            bar.reset(task, description=what, total=total)
+            step, begun, before = what, now, done
+        passed = now - begun
+        rate = f"{(done - before) / passed:,.0f}/s" if passed > 0 and done > before else ""
+        bar.update(task, description=what, completed=done, total=total, rate=rate)
         if done < total:
             bar.start()
         else:
             bar.stop()
+            step = ""
 
     try:
         yield on_step

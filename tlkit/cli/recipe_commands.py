@@ -9,8 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
-from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
+from tlkit.cli.arguments import MOST, PASS_ON, AsJson, Details, OverrideArguments, RecipePath
+from tlkit.cli.output import (
+    check_progress,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_result,
+    print_tables,
+    require_svg,
+    wants_details,
+    write_svg,
+)
 from tlkit.errors import RecipeError
 from tlkit.tables import to_json
 
@@ -18,16 +28,20 @@ app = typer.Typer(
     help="Check, plan, show or tune a recipe; print an example, or the JSON Schema.", no_args_is_help=True
 )
 
+MOST_STEPS = 100_000
+
 
 @app.command(context_settings=PASS_ON)
 def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
     """Check a recipe, and report all its problems at once."""
     from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
+    from tlkit.recipe.table_paths import require_tables
     from tlkit.recipe.unusual_values import warn_of_unusual
 
     read = load_recipe(recipe, overrides or [])
     require_name(read.model.name)
+    require_tables(read)
     warn_of_unusual(read)
     print_lines([f"{recipe} is a valid recipe."])
 
@@ -37,13 +51,14 @@ def plan(
     recipe: RecipePath,
     overrides: OverrideArguments = None,
     time: Annotated[bool, typer.Option(help="Estimate the time of a fit; a large model takes a while to time.")] = True,
+    details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps, time.
 
     The time is an estimate for this machine, from a few batches of the images.
     """
-    begun = monotonic()
+    begun, shown = monotonic(), wants_details(details)
     from tlkit.recipe import load_recipe
     from tlkit.training.load_with_model import load_with_model
 
@@ -51,7 +66,7 @@ def plan(
     with check_progress() as on_check:
         dataset, model = load_with_model(read, progress=on_check)
     # after all checks of the recipe and the images, since torch takes seconds to load
-    from tlkit.training.plan import plan_tables
+    from tlkit.training.plan import plan_sentence, plan_tables
     from tlkit.training.prepare import prepare
     from tlkit.training.time_estimate import estimate_time
 
@@ -62,15 +77,22 @@ def plan(
     if json:
         print_json({"tables": to_json(tables)})
         return
-    print_tables(tables)
+    print_paragraphs([plan_sentence(prepared)])
+    print_lines([""])
+    print_tables(one for one in tables if shown or one.name in ("settings", "time"))
+    if not shown:
+        print_lines(["", "Images of each class, and what trains block by block: --details"])
 
 
 @app.command(context_settings=PASS_ON)
 def show(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
-    """Print the resolved recipe: every key, with its value or default."""
-    from tlkit.recipe import dump_recipe, load_recipe
+    """Print the resolved recipe: every key, with its value or default.
 
-    print_lines([dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
+    Editors complete and check it with `recipe.schema.json` beside it: tlkit recipe schema > recipe.schema.json
+    """
+    from tlkit.recipe import SCHEMA_LINE, dump_recipe, load_recipe
+
+    print_lines([SCHEMA_LINE, dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
 
 
 @app.command(context_settings=PASS_ON)
@@ -78,9 +100,12 @@ def tune(
     recipe: RecipePath,
     overrides: OverrideArguments = None,
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
-    steps: Annotated[int, typer.Option(min=10, help="Training steps over which the learning rate rises.")] = 100,
+    steps: Annotated[
+        int, typer.Option(min=10, max=MOST_STEPS, help="Training steps over which the learning rate rises.")
+    ] = 100,
     memory_mb: Annotated[
-        float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
+        float | None,
+        typer.Option("--memory-mb", min=1, max=MOST, help="Memory for --what batch on a CPU; default: 80 % of it."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the trials into this .svg file.")] = None,
     json: AsJson = False,
@@ -134,6 +159,7 @@ def example(
 ) -> None:
     """List the example recipes, or print one; its leading comment says what it attains, on what."""
     from tlkit.disk import write_text
+    from tlkit.output_files import require_writable
     from tlkit.recipe.example_recipes import example_recipes, read_example, summary_of_example
     from tlkit.tables import Column, Table
 
@@ -148,5 +174,7 @@ def example(
         return
     if out.exists():
         raise RecipeError(f"{out} exists. State another --out, or delete it.")
+    require_writable({"--out": out})
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, text)
     print_lines([f"Wrote {out}. Check it: tlkit recipe check {out}"])

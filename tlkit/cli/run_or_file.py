@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.explanation import Explanation
     from tlkit.predictions import Predictions
+    from tlkit.predictions.joined_tables import Joinable
     from tlkit.runs.run import Run
 
 
@@ -41,10 +42,10 @@ class FileColumns(TypedDict):
     verbatim: bool
 
 
-def read_file(path: Path, *, groups: Path | None = None, **columns: Unpack[FileColumns]) -> Predictions:
-    """Return a table of predictions that any tool wrote, with the columns of the file `groups` joined.
+def read_file(path: Path, *, groups: Joinable | None = None, **columns: Unpack[FileColumns]) -> Predictions:
+    """Return a table of predictions that any tool wrote, with the columns of the table `groups` joined.
 
-    Where that file has the column `y_true`, it labels predictions that have no labels, such as those of `predict`.
+    Where that table has the column `y_true`, it labels predictions that have no labels, such as those of `predict`.
     """
     from tlkit.predictions import read_predictions
     from tlkit.predictions.joined_tables import read_joined
@@ -52,13 +53,14 @@ def read_file(path: Path, *, groups: Path | None = None, **columns: Unpack[FileC
     if groups is None:
         return read_predictions(path, **columns)
     y_true, verbatim = columns["y_true"], columns["verbatim"]
-    if y_true in read_joined(groups)[1].columns:
+    groups = read_joined(groups)
+    if y_true in groups.columns.columns:
         columns["y_true"] = "y_true"
     return read_predictions(path, **columns).with_groups(groups, y_true=y_true, verbatim=verbatim)
 
 
 def open_run_or_file(
-    path: Path, *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
+    path: Path, *, split: str | None, groups: Joinable | None, **columns: Unpack[FileColumns]
 ) -> Run | Predictions:
     """Return the run, or the predictions with columns joined.
 
@@ -68,13 +70,13 @@ def open_run_or_file(
     run = find_run(path, split=split)
     if run is None:
         return read_file(path, groups=groups, **columns)
-    if groups:
+    if groups is not None:
         raise PredictionsError("--groups is for a file of predictions; a run's columns come from its data.groups.")
     return run
 
 
 def run_audit(
-    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, **columns: Unpack[FileColumns]
+    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Joinable | None, **columns: Unpack[FileColumns]
 ) -> tuple[Run | Predictions, Audit, Explanation]:
     """Audit a run or a file of predictions, and explain the gaps.
 
@@ -82,7 +84,7 @@ def run_audit(
         path: the run or the file.
         stated: audit options of the command line by name; None = the recipe's, or the default for a file.
         split: split of a run.
-        groups: CSV file of columns to join.
+        groups: columns to join; what `read_joined` has read is not read again.
         columns: how a file is read.
 
     Returns:
@@ -109,7 +111,7 @@ def run_audit(
     return table, audit_predictions(table, options), explain_predictions(table, options)
 
 
-def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Path | None) -> None:
+def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Joinable | None) -> None:
     """Print example images for every failing row whose group is worse than its complement."""
     from tlkit.audit.error_examples import failing_group_images
     from tlkit.predictions import Predictions

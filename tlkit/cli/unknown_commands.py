@@ -13,6 +13,7 @@ from tlkit.cli.output import check_progress, print_result, require_svg, write_sv
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 from tlkit.cli.unknown_output import write_contact_sheet
 from tlkit.errors import DataError
+from tlkit.output_files import require_writable
 
 NewImages = Annotated[list[Path], typer.Argument(help="Images, or folders of them.")]
 SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Draw the images into this .svg file.")]
@@ -36,7 +37,7 @@ def errors(
     from tlkit.analysis.find_errors import find_errors
     from tlkit.predictions import Predictions
 
-    require_svg(sheet)
+    require_svg(sheet, option="--sheet")
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=False)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     result = find_errors(judged, split=split, cluster_by=cluster_by)
@@ -55,7 +56,9 @@ def errors(
 def unknown(
     run: RunPath,
     score: Annotated[OodScoreName, typer.Option(help="Whose threshold to store.")] = OOD_SCORE,
-    false_alarms: Annotated[float, typer.Option(help="Share of known images called unknown.")] = FALSE_ALARMS,
+    false_alarms: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="Share of known images called unknown.")
+    ] = FALSE_ALARMS,
     against: Annotated[
         list[Path] | None, typer.Option(help="Folder of foreign images, to measure detection; repeat it for more.")
     ] = None,
@@ -94,7 +97,9 @@ def drift(
         str | None, typer.Option(help="What belongs together: folder, or a column of --groups.")
     ] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV or Parquet file of columns, keyed by path.")] = None,
-    alpha: Annotated[float, typer.Option(help="Chance of finding drift where there is none.")] = ALPHA,
+    alpha: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="Chance of finding drift where there is none.")
+    ] = ALPHA,
     plot: PlotOption = None,
     sheet: SheetOption = None,
     json: AsJson = False,
@@ -103,8 +108,8 @@ def drift(
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs.run import open_run
 
-    for file in (plot, sheet):
-        require_svg(file)
+    require_svg(plot)
+    require_svg(sheet, option="--sheet")
     opened, files = open_run(run), find_images(images)
     from tlkit.analysis.drift import drift as compare_images
 
@@ -126,7 +131,9 @@ def drift(
 def label_next(
     run: RunPath,
     images: NewImages,
-    count: Annotated[int, typer.Option("--count", "-n", help="How many images to choose.")] = LABEL_COUNT,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=1_000_000, help="How many images to choose.")
+    ] = LABEL_COUNT,
     by: Annotated[SelectionMethod, typer.Option(help="How to choose.")] = SELECTION,
     forecast: Annotated[
         bool, typer.Option("--forecast/--no-forecast", help="Say what as many labels would bring.")
@@ -140,9 +147,10 @@ def label_next(
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs.run import open_run
 
-    require_svg(sheet)
+    require_svg(sheet, option="--sheet")
     if out is not None and out.suffix.lower() != ".csv":
         raise DataError(f"--out is {out}. Use a file that ends in .csv.")
+    require_writable({"--out": out})
     opened, files = open_run(run), find_images(images)
     from tlkit.analysis.label_next import label_next as choose_images
 

@@ -11,11 +11,12 @@ import pandas as pd
 
 from tlkit.choices import OnLeak
 from tlkit.data.checks.alike_table import ALIKE, alike_table
+from tlkit.data.checks.bursts import find_bursts
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
-from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, warn_of_label_conflicts, warn_of_near_duplicates
+from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, log_near_duplicates, warn_of_label_conflicts
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
@@ -149,10 +150,12 @@ class Source:
         if checked is not None:
             kept = before.table[PATH].isin(samples.table[PATH]).to_numpy()
             found = find_copies(samples, checked.fingerprints.take(kept), self.decode_options)
-            alike = alike_table(samples, found)
+            moments = [moment for moment, is_kept in zip(checked.moments, kept, strict=True) if is_kept]
+            bursts = find_bursts(samples, moments, checked.fingerprints.take(kept))
+            alike = alike_table(samples, found, bursts=bursts)
             warn_of_label_conflicts(samples, found)
             leaks = find_leaks(samples, found, group_by=self.plan.group_by)
-            warn_of_near_duplicates(samples, found, leaks.table)
+            log_near_duplicates(samples, found, leaks.table)
             samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
         counts = samples.counts().sum()
         logger.info(

@@ -22,16 +22,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def choose_num_workers(
-    num_workers: int | Literal["auto"], *, images: int, processes: int = 1, level: int = logging.INFO
-) -> int:
+def choose_num_workers(num_workers: int | Literal["auto"], *, images: int, processes: int = 1) -> int:
     """Return the number of worker processes for a loader.
 
     Args:
         num_workers: a number, or "auto": 0 for fewer than 512 images or on a single core, else one per core, 8 at most.
         images: number of images that one epoch loads.
         processes: training processes on this machine, which share its cores.
-        level: log level of the line that states the choice.
 
     Raises:
         DataError: `num_workers` is neither "auto" nor a number from 0.
@@ -45,7 +42,7 @@ def choose_num_workers(
             why = f"none for so few images ({images}), since worker processes take longer to start than they save"
         else:
             why = "none, since there is only one core for workers and training"
-        logger.log(level, "num_workers is auto: %s.", why)
+        logger.debug("%s (data.num_workers is auto; a number changes it).", why)
         return chosen
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise DataError(f"num_workers is {num_workers!r}. Use 'auto' or a number from 0.")

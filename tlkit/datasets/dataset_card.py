@@ -18,6 +18,7 @@ import pandas as pd
 from tlkit.csv_files import write_csv
 from tlkit.disk import writing
 from tlkit.errors import DataError
+from tlkit.output_files import require_folder
 from tlkit.samples import SPLITS
 from tlkit.stored_values import parse_json
 
@@ -110,6 +111,7 @@ def make_dataset(
     found = _find(dest, name=name, request=request)
     if found is not None:
         return found
+    require_folder(dest.absolute().parent, name=f"{dest}: its folder")
     dest.parent.mkdir(parents=True, exist_ok=True)
     with writing(dest), tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
         draft = Path(folder)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from tlkit.arrays import Floats, Ints
-from tlkit.stats.bootstrap import REPLICATES, bootstrap_replicates, percentile_estimate
+from tlkit.stats.bootstrap import REPLICATES, percentile_estimate
+from tlkit.stats.confusion_scores import CONFUSION_SCORES, score_replicates
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import mover_distances
@@ -32,7 +33,12 @@ def f1_bounds(confusion: Counts, confidence: float) -> tuple[Floats, Floats]:
 
 
 def macro_estimates(
-    confusion: Counts, *, rng: np.random.Generator, confidence: float, replicates: int = REPLICATES
+    confusion: Counts,
+    *,
+    rng: np.random.Generator,
+    confidence: float,
+    replicates: int = REPLICATES,
+    drawn: Floats | None = None,
 ) -> tuple[Estimate, Estimate]:
     """Return balanced accuracy and macro-F1, both means over the classes that have images, with their intervals.
 
@@ -56,6 +62,7 @@ def macro_estimates(
         rng: source of randomness for the bootstrap.
         confidence: two-sided level, in (0, 1).
         replicates: number of bootstrap resamples.
+        drawn: resampled scores, as `score_replicates` returns them; None = they are drawn here.
     """
     support = confusion.sum(axis=1)
     present = support > 0
@@ -66,13 +73,15 @@ def macro_estimates(
     recall_distances = mover_distances(recall, low, high)
     low, high = f1_bounds(confusion, confidence)
     f1_distances = mover_distances(f1, low[present], high[present])
-    drawn = _resample_macro(confusion, rng=rng, replicates=replicates)
+    if drawn is None:
+        drawn = score_replicates(confusion, rng=rng, replicates=replicates)
+    balanced_drawn, f1_drawn = (drawn[:, CONFUSION_SCORES.index(name)] for name in ("balanced_accuracy", "macro_f1"))
     n = int(support.sum())
     note = "" if present.all() else f"{present.sum()} of {len(present)} classes present"
     return (
-        _widen(percentile_estimate(recall.mean(), drawn[:, 0], n=n, confidence=confidence), recall_distances, note),
+        _widen(percentile_estimate(recall.mean(), balanced_drawn, n=n, confidence=confidence), recall_distances, note),
         _widen(
-            percentile_estimate(f1.mean(), drawn[:, 1], n=n, confidence=confidence),
+            percentile_estimate(f1.mean(), f1_drawn, n=n, confidence=confidence),
             (math.sqrt(2) * f1_distances[0], math.sqrt(2) * f1_distances[1]),
             note,
         ),
@@ -86,26 +95,3 @@ def _widen(estimate: Estimate, distances: tuple[float, float], note: str) -> Est
     return Estimate(
         value, max(0.0, min(low, value - distances[0])), min(1.0, max(high, value + distances[1])), estimate.n, note
     )
-
-
-def _resample_macro(confusion: Counts, *, rng: np.random.Generator, replicates: int) -> Floats:
-    """Return balanced accuracy and macro-F1 of bootstrap resamples, shape (replicates, 2)."""
-    from scipy.sparse import csr_array
-
-    classes = len(confusion)
-    true, predicted = np.nonzero(confusion)
-    cells = np.arange(len(true))
-    ones = np.ones(len(true), dtype=np.int64)
-    by_true = csr_array((ones, (cells, true)), shape=(len(true), classes))
-    by_predicted = csr_array((ones, (cells, predicted)), shape=(len(true), classes))
-    right = true == predicted
-    by_right = csr_array((ones[right], (cells[right], true[right])), shape=(len(true), classes))
-
-    def macro(counts: Counts) -> Floats:
-        support, hits = counts @ by_true, counts @ by_right
-        with np.errstate(invalid="ignore"):
-            recall = hits / support  # NaN where the resample has no image of the class
-            f1 = np.where(support > 0, 2 * hits / (support + counts @ by_predicted), np.nan)
-        return np.stack([np.nanmean(recall, axis=1), np.nanmean(f1, axis=1)], axis=1)
-
-    return bootstrap_replicates(confusion[true, predicted], macro, rng=rng, replicates=replicates)

@@ -11,26 +11,50 @@ import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Floats, Ints, Mask
+from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units, kurtosis_df
+from tlkit.stats.confusion_scores import margins_of_rows
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mover_distances
+from tlkit.tables import counted
 
 
-def units_of(groups: pd.DataFrame, column: str) -> Units:
-    """Return the clusters of images, all of equal weight; an image without a value is a cluster of its own.
+def units_of(groups: pd.DataFrame, cluster_by: str | None, weights: str | None = None) -> Units:
+    """Return clusters and weights of images; an image without a cluster is a cluster of its own.
 
     Args:
         groups: group columns of the images, shape (N, G).
-        column: that of the clusters.
+        cluster_by: that of the clusters; None = independent images.
+        weights: that of the weights, numbers of at least 0; None = 1 each.
+
+    Raises:
+        PredictionsError: a weight is no number of at least 0.
     """
-    unit, names = pd.factorize(groups[column])
-    unit = np.asarray(unit, dtype=np.int64)
-    alone = np.flatnonzero(unit < 0)
-    unit[alone] = len(names) + np.arange(len(alone))
-    return Units(np.ones(len(unit)), unit)
+    unit = np.arange(len(groups), dtype=np.int64)
+    if cluster_by is not None:
+        unit, names = pd.factorize(groups[cluster_by])
+        unit = np.asarray(unit, dtype=np.int64)
+        alone = np.flatnonzero(unit < 0)
+        unit[alone] = len(names) + np.arange(len(alone))
+    return Units(np.ones(len(unit)) if weights is None else _weights(groups[weights], weights), unit)
+
+
+def _weights(values: pd.Series[str], column: str) -> Floats:
+    """Return the weights of a column of text."""
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = ~(np.isfinite(numbers) & (numbers >= 0))
+    if wrong.any():
+        seen = ["missing" if pd.isna(value) else repr(str(value)) for value in values[wrong]]
+        raise PredictionsError(
+            f"The weights in {column} must be numbers of at least 0, but {counted(int(wrong.sum()), 'image')} "
+            f"{'has' if wrong.sum() == 1 else 'have'} another value: {first_few(seen)}."
+        )
+    if not numbers.any():
+        raise PredictionsError(f"Every weight in {column} is 0. Give at least one image a weight above 0.")
+    return np.asarray(numbers)
 
 
 def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
@@ -45,7 +69,7 @@ def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
     """
     place, n = np.zeros(len(right), dtype=np.int64), len(right)
     if why := units.why_unknown:
-        return Estimate(float(right.mean()), None, None, n=n, note=f"no interval: {why}")
+        return Estimate(float(np.average(right, weights=units.weight)), None, None, n=n, note=f"no interval: {why}")
     moments = cluster_moments(units.summed(place, 1, right), units.summed(place, 1))
     size = effective_size(
         moments.rate,
@@ -61,7 +85,7 @@ def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
 
 def clustered_loss(losses: Floats, units: Units, confidence: float) -> Estimate:
     """Return the mean loss with its interval; the mean alone where there are too few clusters for one."""
-    return _with_value(clustered_mean(losses, units, confidence), float(losses.mean()))
+    return _with_value(clustered_mean(losses, units, confidence), float(np.average(losses, weights=units.weight)))
 
 
 def clustered_classes(
@@ -91,17 +115,18 @@ def clustered_macro(
     `macro_estimates`, and is at least as wide as Student's t interval of its linearisation: an image of class i
     predicted as j changes the sum of F1s by [i = j] · 2/bᵢ − Fᵢ/bᵢ − Fⱼ/bⱼ, with bᵢ = 2·TPᵢ + FPᵢ + FNᵢ.
     """
-    support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
+    margins = margins_of_rows(labelled.y_true, labelled.y_pred, len(confusion), units.weight)
+    support, predicted, right = margins.support[0], margins.predicted[0], margins.right[0]
     present, n = support > 0, len(labelled)
     count = int(present.sum())
     recall = right[present] / support[present]
     balanced = clustered_mean_of_rates(
         units.summed(labelled.y_true, len(support), labelled.correct),
         units.summed(labelled.y_true, len(support)),
-        images=support,
+        images=confusion.sum(axis=1),
         confidence=confidence,
     )
-    both = np.maximum(support + predicted, 1)
+    both = np.where(support + predicted > 0, support + predicted, 1.0)
     f1 = np.where(present, 2 * right / both, 0.0)
     note = "" if present.all() else f"{count} of {len(present)} classes present"
     macro_f1 = Estimate(float(f1[present].mean()), None, None, n=n, note=f"no interval: {units.why_unknown}")
@@ -112,7 +137,7 @@ def clustered_macro(
         cost = np.where(present, f1 / both, 0.0)
         gain = np.where(labelled.correct, 2 * present[labelled.y_true] / both[labelled.y_true], 0.0)
         effect = (gain - cost[labelled.y_true] - cost[labelled.y_pred]) / count
-        residual = units.summed(np.zeros(n, dtype=np.int64), 1, effect)[:, 0]
+        residual = units.summed(np.zeros(n, dtype=np.int64), 1, effect)[:, 0]  # the weights are in it
         clusters, value = len(residual), float(f1[present].mean())
         variance = float((residual**2).sum()) * clusters / (clusters - 1)
         df = kurtosis_df(clusters - 1, residual)

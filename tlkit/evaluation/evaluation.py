@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tlkit.arrays import Ints, Mask
-from tlkit.choices import CONFIDENCE, SEED
+from tlkit.arrays import Floats, Ints, Mask
+from tlkit.choices import CONFIDENCE, SEED, MetricSet
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
 from tlkit.evaluation.clustered_figures import (
@@ -20,9 +20,13 @@ from tlkit.evaluation.clustered_figures import (
     units_of,
 )
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
+from tlkit.evaluation.full_scores import AREAS, brier_estimates, confusion_estimates, ranking_estimates
+from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
+from tlkit.stats.bootstrap import REPLICATES
 from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.confusion_scores import score_replicates
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate
@@ -44,11 +48,15 @@ def evaluate(
     seed: int = SEED,
     leaked: Collection[str] = (),
     cluster_by: str | None = None,
+    weights: str | None = None,
+    metrics: MetricSet = "all",
+    replicates: int = REPLICATES,
 ) -> Evaluation:
     """Return the evaluation of predictions: accuracy, averages over classes, per-class rates and confusions.
 
-    Rates have Wilson's interval; for the others see `tlkit.evaluation.class_intervals`. Values are scikit-learn's.
-    Images without a label are left out and counted. Averages over classes are over those that have images.
+    Rates have Wilson's interval; for the others see `tlkit.evaluation.class_intervals` and
+    `tlkit.evaluation.full_scores`. Values are scikit-learn's. Images without a label are left out and counted.
+    Averages over classes are over those that have images.
 
     Args:
         predictions: of a model, with labels.
@@ -60,9 +68,15 @@ def evaluate(
         leaked: paths of images that were also in the training set; the main figures are also given without them.
         cluster_by: group column of the clusters, such as the subject or the burst: every interval allows for the
             correlation of images within a cluster, as the audit's do.
+        weights: group column of numbers of at least 0 that weight the images in every figure; images of weight 0 are
+            left out. The confusion matrix counts images.
+        metrics: all = also the scores in `Evaluation.scores`, and AUROC and average precision of each class; headline =
+            without them.
+        replicates: number of bootstrap resamples.
 
     Raises:
-        PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1); there is no such column.
+        PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1); there is no such column;
+            a weight is negative or no number.
 
     Example:
         >>> predictions = Predictions.build(
@@ -74,16 +88,28 @@ def evaluate(
         >>> evaluation.confusion.tolist()
         [[1, 0], [1, 1]]
     """
-    _check(predictions, top_k=top_k, confidence=confidence, cluster_by=cluster_by)
+    _check(predictions, top_k=top_k, confidence=confidence, columns={"cluster_by": cluster_by, "weights": weights})
     labelled = predictions.labelled
     unlabelled = len(predictions) - len(labelled)
     if unlabelled:
         logger.info("%d of %d images have no label and are left out.", unlabelled, len(predictions))
+    units = None
+    if cluster_by is not None or weights is not None:
+        units = units_of(labelled.groups, cluster_by, weights)
+        if not (held := units.weight > 0).all():
+            logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(labelled))
+            labelled, units = labelled.take(held), units.take(held)
     confusion = _confusion(labelled)
-    units = None if cluster_by is None else units_of(labelled.groups, cluster_by)
-    accuracy, balanced_accuracy, macro_f1 = _main_figures(labelled, confusion, units, confidence=confidence, seed=seed)
+    drawn = (
+        None
+        if units is not None
+        else score_replicates(confusion, rng=np.random.default_rng(seed), replicates=replicates)
+    )
+    accuracy, balanced_accuracy, macro_f1 = _main_figures(
+        labelled, confusion, units, confidence=confidence, seed=seed, drawn=drawn
+    )
     off = 0 if labelled.proba is None else int((labelled.proba.argmax(axis=1) != labelled.y_pred).sum())
-    return Evaluation(
+    found = Evaluation(
         classes=labelled.classes,
         n=len(labelled),
         n_unlabelled=unlabelled,
@@ -98,8 +124,32 @@ def evaluate(
         without_leaks=_without_leaks(labelled, leaked, units, confidence=confidence, seed=seed),
         n_not_most_probable=off,
         cluster_by=cluster_by,
-        clusters=None if units is None else units.clusters,
+        clusters=None if units is None or cluster_by is None else units.clusters,
+        weights=weights,
     )
+    return (
+        found
+        if metrics == "headline"
+        else _with_scores(found, labelled, units, drawn=drawn, replicates=replicates, seed=seed)
+    )
+
+
+def _with_scores(
+    found: Evaluation, labelled: Predictions, units: Units | None, *, drawn: Floats | None, replicates: int, seed: int
+) -> Evaluation:
+    """Return the evaluation with the full set of scores, and with the areas of each class."""
+    confidence, per_class = found.confidence, found.per_class
+    scores = confusion_estimates(labelled, found.confusion, units, drawn=drawn, confidence=confidence)
+    scores |= {name: getattr(found, same) for name, same in SAME_AS.items()}
+    if labelled.proba is not None:
+        ranking = ranking_estimates(labelled, units, confidence)
+        scores |= dict(zip(AREAS, ranking.macro, strict=True))
+        scores |= brier_estimates(labelled, units, confidence=confidence, replicates=replicates, seed=seed)
+        per_class = tuple(
+            replace(one, auroc=auroc, average_precision=precision)
+            for one, (auroc, precision) in zip(per_class, ranking.per_class, strict=True)
+        )
+    return replace(found, scores={name: scores[name] for name in SCORE_ORDER if name in scores}, per_class=per_class)
 
 
 def _without_leaks(
@@ -128,11 +178,18 @@ def _confusion(labelled: Predictions) -> Ints:
 
 
 def _main_figures(
-    labelled: Predictions, confusion: Ints, units: Units | None, *, confidence: float, seed: int
+    labelled: Predictions,
+    confusion: Ints,
+    units: Units | None,
+    *,
+    confidence: float,
+    seed: int,
+    drawn: Floats | None = None,
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Return accuracy, balanced accuracy and macro F1."""
     if units is None:
-        balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
+        rng = np.random.default_rng(seed)
+        balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=rng, confidence=confidence, drawn=drawn)
     else:
         balanced_accuracy, macro_f1 = clustered_macro(labelled, confusion, units, confidence)
     return _rate(labelled.correct, units, confidence), balanced_accuracy, macro_f1
@@ -162,19 +219,23 @@ def true_class_rank(predictions: Predictions) -> Ints:
     return np.asarray(before.sum(axis=1), dtype=np.int64)
 
 
-def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float, cluster_by: str | None) -> None:
-    problems, columns = [], predictions.group_columns
+def _check(
+    predictions: Predictions, *, top_k: Sequence[int], confidence: float, columns: Mapping[str, str | None]
+) -> None:
+    problems, there_are = [], predictions.group_columns
     if not (predictions.y_true >= 0).any():
-        problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=columns))
+        problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=there_are))
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
     if not 0.0 < confidence < 1.0:
         problems.append(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
-    if cluster_by is not None and cluster_by not in columns:
-        there = f"The group columns are: {first_few(columns, most=20)}." if columns else "There is no group column."
-        problems.append(
-            f"cluster_by names {cluster_by!r}, which is no group column.{did_you_mean(cluster_by, columns)} {there}"
-        )
+    for option, column in columns.items():
+        if column is not None and column not in there_are:
+            known = f"The group columns are: {first_few(there_are, most=20)}."
+            there = known if there_are else "There is no group column."
+            problems.append(
+                f"{option} names {column!r}, which is no group column.{did_you_mean(column, there_are)} {there}"
+            )
     if problems:
         raise PredictionsError(*problems)
 
@@ -193,13 +254,23 @@ def _top_k(labelled: Predictions, top_k: Sequence[int], units: Units | None, con
     return {k: _rate(rank < k, units, confidence) for k in ks}
 
 
-def _log_loss(labelled: Predictions, units: Units | None, confidence: float) -> Estimate | None:
-    """Return the mean of scikit-learn's `log_loss`, which gives no loss by image; None without probabilities."""
-    if labelled.proba is None:
-        return None
+def log_losses_of(labelled: Predictions) -> Floats:
+    """Return the log loss of each image in nats, shape (N,): the terms of scikit-learn's `log_loss`.
+
+    Args:
+        labelled: images with labels and probabilities.
+    """
+    assert labelled.proba is not None, "a log loss needs probabilities"
     own = labelled.proba[np.arange(len(labelled)), labelled.y_true] / labelled.proba.sum(axis=1)
     smallest = np.finfo(np.float64).eps  # as scikit-learn clips: a probability of 0 costs 36 nats
-    losses = -np.log(np.clip(own, smallest, 1 - smallest))
+    return np.asarray(-np.log(np.clip(own, smallest, 1 - smallest)))
+
+
+def _log_loss(labelled: Predictions, units: Units | None, confidence: float) -> Estimate | None:
+    """Return the mean log loss; None without probabilities."""
+    if labelled.proba is None:
+        return None
+    losses = log_losses_of(labelled)
     return mean_estimate(losses, confidence) if units is None else clustered_loss(losses, units, confidence)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Ints
+from tlkit.errors import PredictionsError
 from tlkit.evaluation.evaluation_tables import evaluation_tables
+from tlkit.evaluation.score_names import HEADLINE, facts_of
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, counted, to_html
@@ -29,6 +31,9 @@ class ClassResult:
         recall: share of the images of this class that are predicted as it; undefined without images of it.
         f1: harmonic mean of precision and recall, 2·TP / (2·TP + FP + FN), 0 where TP is 0; undefined without images
             of this class. Its n is TP + FP + FN.
+        auroc: area under the ROC curve of this class against all others; None without probabilities, or where only
+            headline figures were requested.
+        average_precision: likewise.
     """
 
     name: str
@@ -36,6 +41,8 @@ class ClassResult:
     precision: Estimate
     recall: Estimate
     f1: Estimate
+    auroc: Estimate | None = None
+    average_precision: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,9 @@ class Evaluation:
             threshold chose it. Top-k accuracy and log loss are about the probabilities, all else is about `y_pred`.
         cluster_by: group column of the clusters that the intervals allow for; None = independent images.
         clusters: how many there are; None = independent images.
+        scores: all other metrics by name, in the order and with the titles of `tlkit.evaluation.score_names`; empty
+            where only headline figures were requested.
+        weights: group column of the images' weights; None = equal weights.
         trained_on: whether the model was trained on these images: no figure then holds for new ones.
     """
 
@@ -95,6 +105,8 @@ class Evaluation:
     cluster_by: str | None = None
     clusters: int | None = None
     trained_on: bool = False
+    scores: dict[str, Estimate] = field(default_factory=dict)
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         assert self.confusion.shape == (len(self.classes), len(self.classes)), "one row and one column per class"
@@ -103,7 +115,7 @@ class Evaluation:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Evaluation):
             return NotImplemented
-        names = [field.name for field in fields(self) if field.name != "confusion"]
+        names = [one.name for one in fields(self) if one.name != "confusion"]
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and np.array_equal(self.confusion, other.confusion)
 
@@ -113,6 +125,27 @@ class Evaluation:
     def n_present(self) -> int:
         """Number of classes that have images."""
         return sum(result.support > 0 for result in self.per_class)
+
+    def score(self, name: str) -> Estimate:
+        """Return a metric by its name, such as "mcc", "log_loss", "top_5" or "recall:cat"; see `score_names`.
+
+        Raises:
+            PredictionsError: there is no such metric, or it was not computed.
+        """
+        kind, _, label = name.partition(":")
+        found: object = None
+        if label and label in self.classes:
+            found = getattr(self.per_class[self.classes.index(label)], kind, None)
+        elif name in HEADLINE:
+            found = getattr(self, name)
+        else:
+            found = {**self.scores, **{f"top_{k}": one for k, one in self.top_k.items()}}.get(name)
+        if isinstance(found, Estimate):
+            return found
+        facts = facts_of(name, self.classes)
+        if facts.needs_proba and self.log_loss is None:
+            raise PredictionsError(f"{facts.title} needs probabilities, which the predictions lack.")
+        raise PredictionsError(f"{facts.title} was not computed: evaluate with metrics='all', and with its top_k.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back.

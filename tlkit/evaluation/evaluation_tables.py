@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tlkit.choices import MetricSet
+from tlkit.evaluation.score_names import BRIER_PARTS, SAME_AS, SCORES
 from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
@@ -16,16 +19,70 @@ TRAINED_ON = (
 )
 
 
-def evaluation_tables(evaluation: Evaluation, *, most_classes: int | None = None) -> tuple[Table, ...]:
+EQUAL_METRICS = (
+    "Micro precision, recall and F1 and weighted recall equal the accuracy; macro recall equals the balanced accuracy."
+)
+MEANINGS = {
+    "macro_precision": "mean over the classes that have images and are predicted",
+    "weighted_precision": "weighted by the images of each class",
+    "weighted_f1": "weighted by the images of each class",
+    "mcc": "correlation of true and predicted classes; 0 = by chance",
+    "cohen_kappa": "agreement beyond chance; 0 = by chance",
+    "cohen_kappa_quadratic": "for ordered classes only, in class order",
+    "auroc": "a class's image ranks above another's; 0.5 = by chance",
+    "average_precision": "area under precision and recall; by chance the share of the class",
+    "brier": "mean squared error of the probabilities; 0 is best",
+    "brier_reliability": "miscalibration, in ten bins; 0 is best",
+    "brier_resolution": "how well the bins separate the classes; the more the better",
+    "brier_uncertainty": "of the classes' shares; no property of the model",
+    "brier_within_bins": "variation within bins",
+}
+
+
+def evaluation_tables(
+    evaluation: Evaluation, *, most_classes: int | None = None, metrics: MetricSet = "headline"
+) -> tuple[Table, ...]:
     """Return the figures, the classes, and, where there are errors, the most frequent confusions.
 
     Args:
         evaluation: the figures.
         most_classes: of more classes, only so many, those with the lowest recall; None = all.
+        metrics: all = also the table of all other metrics, and AUROC and average precision in that of the classes.
     """
     confused = confused_table(evaluation, most=MOST_PAIRS_SHOWN)
-    classes = class_table(evaluation, most=most_classes)
-    return (summary_table(evaluation), classes, *([confused] if confused.rows else []))
+    full = metrics == "all" and bool(evaluation.scores)
+    classes = class_table(evaluation, most=most_classes, with_areas=full)
+    return (
+        summary_table(evaluation),
+        *([score_table(evaluation)] if full else []),
+        classes,
+        *([confused] if confused.rows else []),
+    )
+
+
+def score_table(evaluation: Evaluation) -> Table:
+    """Return all metrics that are not in the summary: metric, value with its interval, what it is."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, estimate in evaluation.scores.items():
+        if name in SAME_AS:
+            continue
+        title = BRIER_PARTS.get(name) or SCORES[name].title
+        of_classes = f"; {estimate.note}" if estimate.note and estimate.low is not None else ""
+        rows.append(
+            (title, replace(estimate, note="") if of_classes else estimate, MEANINGS.get(name, "") + of_classes)
+        )
+    level, notes = f"{evaluation.confidence:.0%}", [EQUAL_METRICS]
+    if evaluation.log_loss is None:
+        notes.append("AUROC, average precision and the Brier score need probabilities, which the predictions lack.")
+    else:
+        notes.append("Brier score = reliability − resolution + uncertainty + within bins.")
+    return Table(
+        name="scores",
+        title=f"All other metrics; intervals at {level}",
+        columns=(Column("metric", "metric"), Column("value", "value", "estimate"), Column("meaning", "what it is")),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
 
 
 def summary_table(evaluation: Evaluation) -> Table:
@@ -53,6 +110,8 @@ def summary_table(evaluation: Evaluation) -> Table:
         )
     if evaluation.clusters is not None:
         notes.append(f"Intervals allow for {evaluation.clusters:,} clusters of {evaluation.cluster_by}.")
+    if evaluation.weights is not None:
+        notes.append(f"Figures and intervals are weighted by {evaluation.weights}; confusions count images.")
     return Table(
         name="summary",
         title=f"{images}, {len(evaluation.classes)} classes; intervals at {evaluation.confidence:.0%}",
@@ -71,11 +130,14 @@ def accuracy_table(evaluation: Evaluation, *, title: str) -> Table:
     return Table("accuracy", title, columns, tuple(rows))
 
 
-def class_table(evaluation: Evaluation, *, most: int | None = None) -> Table:
+def class_table(evaluation: Evaluation, *, most: int | None = None, with_areas: bool = False) -> Table:
     """Return the classes: images, recall, precision and F1, each with its interval.
 
-    With `most`, only that many classes, those with the lowest recall; else all in their own order.
+    With `most`, only that many classes, those with the lowest recall; else all in their own order. With areas, also
+    AUROC and average precision of each class against all others, where there are probabilities.
     """
+    with_areas = with_areas and evaluation.log_loss is not None
+    areas = (("auroc", "AUROC"), ("average_precision", "average precision")) if with_areas else ()
     level = f"{evaluation.confidence:.0%}"
     shown, notes = evaluation.per_class, tuple[str, ...]()
     if most is not None and len(shown) > most:
@@ -90,8 +152,12 @@ def class_table(evaluation: Evaluation, *, most: int | None = None) -> Table:
             Column("recall", f"recall [{level}]", "estimate"),
             Column("precision", f"precision [{level}]", "estimate"),
             Column("f1", f"F1 [{level}]", "estimate"),
+            *(Column(name, f"{title} [{level}]", "estimate") for name, title in areas),
         ),
-        rows=tuple((one.name, one.support, one.recall, one.precision, one.f1) for one in shown),
+        rows=tuple(
+            (one.name, one.support, one.recall, one.precision, one.f1, *(getattr(one, name) for name, _ in areas))
+            for one in shown
+        ),
         notes=notes,
     )
 

@@ -21,7 +21,7 @@ from tlkit.stats.estimate import Estimate
 logger = logging.getLogger(__name__)
 
 MOST_ALIKE = 0.1
-"""Near duplicates that join a larger share of the images into one unit do not bind folds."""
+"""Near duplicates and bursts that join a larger share of the images into one unit do not bind folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,9 @@ def bound_images(
 ) -> list[int]:
     """Return which images must share a fold, as `groups` of `assign_folds`: a number per image.
 
-    Images of one group, copies of a picture and near duplicates are bound to each other, also through others. Where
-    near duplicates join more than a tenth of the images into one unit, as in a dataset of frames of one scene, they do
-    not bind any, and the log says so.
+    Images of one group, copies of a picture, near duplicates and bursts are bound to each other, also through others.
+    Where near duplicates and bursts join more than a tenth of the images into one unit, as in a dataset of frames of
+    one scene, they do not bind any, and the log says so.
 
     Args:
         keys: paths of the images, N different texts.
@@ -80,8 +80,9 @@ def bound_images(
     largest = int(np.bincount(with_near)[with_near[[one for one, _ in near]]].max())
     if largest > MOST_ALIKE * n:
         logger.warning(
-            "Near duplicates join %d of %d images into one chain, more than a tenth: they do not bind images to one "
-            "fold, so out-of-fold figures may be too high. State data.group_by for images of one scene or burst.",
+            "Near duplicates and bursts join %d of %d images into one chain, more than a tenth: they do not bind "
+            "images to one fold, so out-of-fold figures may be too high. State data.group_by for images of one scene "
+            "or burst.",
             largest,
             n,
         )

@@ -202,7 +202,7 @@ def computed(
                 files = make(files, entry, maker, pixels, progress=progress)
             missing = entry.missing(files.keys(maker.made_by))
         else:
-            logger.info("All %d images have cached features (%s, %s).", len(files), name, entry.made_by.engine)
+            logger.debug("All %d images have cached features (%s, %s).", len(files), name, entry.made_by.engine)
         if len(missing) == len(files):
             raise DataError(f"None of the {len(files)} images can be read; the log names them with the reasons.")
         if missing:
@@ -271,7 +271,7 @@ def choose_maker(
     maker = maker_of(preferred)
     cached = options.cache.entry(maker.made_by).count(files.keys(maker.made_by))
     if 2 * cached >= len(files):
-        logger.info("features.engine auto chose %s: %d images already have its features.", preferred, cached)
+        logger.debug("features.engine auto chose %s: %d images already have its features.", preferred, cached)
         return maker
     batch = pixels.comparison_batch(files)
     compared = None if part is None else part.finish

@@ -142,11 +142,12 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
     keys = files.keys(entry.made_by)
     first = {keys[row]: row for row in reversed(entry.missing(keys))}  # identical files are computed once
     missing = sorted(first.values())
-    logger.info(
-        "Features: %d of %d images are cached, %d pass through the backbone (%s, %s).",
-        len(files) - len(missing),
-        len(files),
+    logger.log(
+        logging.INFO if missing else logging.DEBUG,
+        "The backbone runs on %d of the %d images; %d have kept features (engine %s, %s; features.engine changes it).",
         len(missing),
+        len(files),
+        len(files) - len(missing),
         entry.made_by.engine,
         entry.made_by.dtype,
     )

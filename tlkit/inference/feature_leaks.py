@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit.choices import OnLeak
 from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
-from tlkit.data.checks.leaks import describe_leaks, find_leaks, warn_of_near_duplicates
+from tlkit.data.checks.leaks import describe_leaks, find_leaks, log_near_duplicates
 from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError
@@ -77,7 +77,7 @@ def add_feature_leaks(
     found = DuplicateSet((), 1.0).joined(pairs)
     table = find_leaks(samples, found).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
-    warn_of_near_duplicates(samples, found, pd.concat([leaks, table]))
+    log_near_duplicates(samples, found, pd.concat([leaks, table]))
     if table.empty:
         return leaks
     counts = {str(name): int(count) for name, count in samples.counts().sum().items()}

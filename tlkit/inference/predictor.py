@@ -210,9 +210,7 @@ class Predictor:
         picture = tta_preprocess(preprocess, tta)
         dataset = ImageDataset(images, transform=build_transform(picture), decode_options=decode_options)
         loader = create_loader(
-            dataset,
-            batch_size=batch_size,
-            num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),
+            dataset, batch_size=batch_size, num_workers=choose_num_workers(num_workers, images=len(images))
         )
         proba, index = [], []
         self.network.eval()

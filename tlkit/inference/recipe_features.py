@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tlkit.features.engines.engine_choice import engine_name_of
@@ -54,7 +55,14 @@ def predicted_splits(samples: Samples) -> tuple[str, ...]:
     return tuple(name for name in ("test", "val") if name in present) or ("train",)
 
 
-def features_for(recipe: Recipe, samples: Samples, *, backbone: Backbone, options: EmbedOptions) -> CachedFeatures:
+def features_for(
+    recipe: Recipe,
+    samples: Samples,
+    *,
+    backbone: Backbone,
+    options: EmbedOptions,
+    progress: Callable[[int, int], None] | None = None,
+) -> CachedFeatures:
     """Return the features that a recipe's head trains on and is evaluated on; those that are not cached are computed.
 
     One engine computes all of them: with `features.views`, the engine that computed the views.
@@ -73,7 +81,8 @@ def features_for(recipe: Recipe, samples: Samples, *, backbone: Backbone, option
             augment=augmentation(recipe),
             seed=recipe.seed,
             options=options,
+            progress=progress,
         )
         options = replace(options, engine=engine_name_of(views[0].made_by.engine, views[0].made_by.dtype))
         samples = samples.split(*predicted_splits(samples))
-    return CachedFeatures(embed(samples, backbone=backbone, options=options), views)
+    return CachedFeatures(embed(samples, backbone=backbone, options=options, progress=progress), views)

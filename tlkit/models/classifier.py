@@ -15,7 +15,7 @@ from tlkit.models import classifier_arguments as arguments
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
 from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
-from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, weight_in_loss
+from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
 from tlkit.models.mixup import mix_batch_of_epoch
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -108,6 +108,7 @@ class Classifier(pl.LightningModule):
         self.epoch_loss = WeightedMean()  # a checkpoint within an epoch holds it
         self._step_weight = StepWeight()
         self._waiting: list[tuple[Batch, int]] = []
+        self.soft: torch.Tensor | None = None  # shares of the classes of the training images (N, C); not stored
         self.means = nn.ModuleDict({"val": EvaluationMeans(), "test": EvaluationMeans()})
         self.frozen_modules: tuple[nn.Module, ...] = ()
         if classes is not None:
@@ -212,9 +213,8 @@ class Classifier(pl.LightningModule):
         self.train()
         if self.trainer.is_global_zero:
             arguments.warn_of_preprocessing(self.preprocess, self.trainer)
-            self.numbers.warn(
-                self.trainer, each=self.steps_per_epoch, has_class_weights=self._class_weights is not None
-            )
+            has_weights = self._class_weights is not None
+            self.numbers.warn(self.trainer, each=self.steps_per_epoch, has_class_weights=has_weights)
 
     def on_train_start(self) -> None:
         """Apply a learning rate that was set since the optimizer was made, as LearningRateFinder does."""
@@ -253,7 +253,7 @@ class Classifier(pl.LightningModule):
             NotFiniteError: the loss is not a finite number; the batch has not changed the weights.
         """
         starts, processes = batch_idx % self.trainer.accumulate_grad_batches == 0, self.trainer.world_size
-        weight = basis = weight_in_loss(self.loss, batch[1])
+        weight = basis = weight_in_loss(self.loss, targets_of(batch, self.soft))
         if isinstance(self.loss, GroupDROLoss):  # the batches of a step wait for the last of them
             self._waiting = [*([] if starts else self._waiting), (batch, batch_idx)]
             if not ends_step(self.trainer, batch_idx):
@@ -274,8 +274,9 @@ class Classifier(pl.LightningModule):
         if isinstance(self.loss, GroupDROLoss):
             return self.group_dro_loss([(batch, batch_idx)], epoch=epoch)
         seed = batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank)
-        mixed = mix_batch_of_epoch(batch[0], batch[1], self.settings, epoch=epoch, seed=seed)
-        return mixed.loss(self.loss, self(mixed.images, cut_of(batch)).float() + self.adjustment)
+        mixed = mix_batch_of_epoch(batch[0], targets_of(batch, self.soft), self.settings, epoch=epoch, seed=seed)
+        logits = self(mixed.images, cut_of(batch)).float() + self.adjustment
+        return mixed.loss(lambda *given: loss_of(self.loss, *given), logits)
 
     def group_dro_loss(self, batches: Sequence[tuple[Batch, int]], *, epoch: int, processes: int = 1) -> torch.Tensor:
         """Return the loss of a step's batches, each with its number; all processes must call with their parts."""
@@ -283,7 +284,9 @@ class Classifier(pl.LightningModule):
 
         def sums_of(batch: Batch, batch_idx: int) -> torch.Tensor:
             seed_device(batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank), self.device)
-            return loss.sums(self(batch[0], cut_of(batch)).float() + self.adjustment, batch[1], loss.groups_in(batch))
+            targets = targets_of(batch, self.soft)
+            logits = self(batch[0], cut_of(batch)).float() + self.adjustment
+            return loss.sums(logits, targets, loss.groups_in(batch))
 
         return group_dro_loss(loss, sums_of, batches, network=self.network, processes=processes)
 

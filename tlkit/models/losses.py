@@ -112,6 +112,8 @@ class GroupDROLoss(nn.Module):
     def sums(self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
         """Return the sum of the cross-entropy of each group, and its number of images, shape (2, G).
 
+        Targets are classes (B,), or shares of the classes (B, C).
+
         Sums of several batches add up to those of one batch of their images.
         """
         each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
@@ -175,10 +177,44 @@ def loss_and_adjustment(
     return loss, logit_adjustment(train.logit_adjustment, [counts[name] if counts else 1 for name in classes])
 
 
-def weight_in_loss(loss: nn.Module, targets: torch.Tensor) -> torch.Tensor | float:
-    """Return the weight of a batch's images in the loss of a step: their number, or the sum of their class weights."""
+def targets_of(batch: Sequence[torch.Tensor], shares: torch.Tensor | None) -> torch.Tensor:
+    """Return the targets (B,) of a batch of images, targets, rows; with soft labels its shares of the classes (B, C).
+
+    Args:
+        batch: the batch.
+        shares: of all training images, shape (N, C); None without soft labels.
+    """
+    return batch[1] if shares is None else shares[batch[2].cpu()].to(batch[1].device)
+
+
+def loss_of(loss: nn.Module, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the loss of logits (B, C) and targets, in nats: classes (B,) int64, or shares of the classes (B, C).
+
+    With shares y it is Σ w_c y'_c l_c / Σ w_c y_c over images and classes, with l_c the loss if c were the class, w the
+    class weights and y' the shares after label smoothing, which equals the loss of classes where a share is 1. torch's
+    own cross-entropy divides by the number of images instead, so that class weights would change the step's size.
+    """
+    if not targets.is_floating_point():
+        return cast(torch.Tensor, loss(logits, targets))
+    log_p = functional.log_softmax(logits, dim=1)
+    each, shares = -log_p, targets
+    if isinstance(loss, FocalLoss):
+        each = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny) ** loss.gamma * each
+    elif smoothing := cast(float, getattr(loss, "label_smoothing", 0.0)):
+        shares = (1 - smoothing) * targets + smoothing / targets.shape[1]
     weight = cast(torch.Tensor | None, getattr(loss, "weight", None))
-    return len(targets) if weight is None else weight[targets].sum()
+    return (shares * each * (1.0 if weight is None else weight)).sum() / weight_in_loss(loss, targets)
+
+
+def weight_in_loss(loss: nn.Module, targets: torch.Tensor) -> torch.Tensor | float:
+    """Return the weight of a batch's images in the loss of a step: their number, or the sum of their class weights.
+
+    `targets` are classes (B,), or shares of the classes (B, C), whose weights are averaged by their shares.
+    """
+    weight = cast(torch.Tensor | None, getattr(loss, "weight", None))
+    if weight is None:
+        return len(targets)
+    return (targets @ weight).sum() if targets.is_floating_point() else weight[targets].sum()
 
 
 def logit_adjustment(strength: float, counts: Sequence[int]) -> torch.Tensor:

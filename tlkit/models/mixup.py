@@ -17,8 +17,8 @@ class MixedBatch:
 
     Attributes:
         images: (B, 3, H, W).
-        first: (B,) targets of the original images.
-        second: (B,) targets of the images that are mixed in.
+        first: (B,) targets of the original images, or shares of the classes (B, C).
+        second: the targets of the images that are mixed in.
         share: share of the original image, 0 to 1; the loss is share · L(first) + (1 − share) · L(second).
     """
 
@@ -52,7 +52,7 @@ def mix_batch(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutm
 
     Args:
         images: (B, 3, H, W), normalized or not.
-        targets: (B,).
+        targets: (B,), or shares of the classes (B, C).
         mixup: its α; 0 = no mixup.
         cutmix: its α; 0 = no cutmix. If both are above 0, each batch takes one of them at random.
         seed: of this batch.

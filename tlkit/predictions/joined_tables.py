@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,15 +19,34 @@ from tlkit.spelling import match_paths, path_key
 logger = logging.getLogger(__name__)
 
 
-def read_joined(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
-    """Return the name of a table of groups, for messages, and its columns indexed by path.
+@dataclass(frozen=True)
+class JoinedTable:
+    """A table of groups that was read.
+
+    Attributes:
+        source: its name, for messages.
+        columns: its columns, indexed by path. Treat it as read-only.
+    """
+
+    source: str
+    columns: pd.DataFrame
+
+
+Joinable: TypeAlias = pd.DataFrame | Path | str | JoinedTable
+"""A table of groups: a CSV or Parquet file, a DataFrame with `path`, or one that `read_joined` has read."""
+
+
+def read_joined(table: Joinable) -> JoinedTable:
+    """Return a table of groups; one that was read already stays as it is.
 
     Args:
-        table: a CSV or Parquet file, or a DataFrame.
+        table: a CSV or Parquet file, a DataFrame, or the result of an earlier call.
 
     Raises:
         PredictionsError: the table cannot be read, lacks `path` or any other column, or repeats a path.
     """
+    if isinstance(table, JoinedTable):
+        return table
     if isinstance(table, pd.DataFrame):
         source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
     else:
@@ -45,7 +66,7 @@ def read_joined(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
         problems.append(f"{source} has no column except 'path', so there is no group to join.")
     if problems:
         raise PredictionsError(*problems)
-    return source, frame
+    return JoinedTable(source, frame)
 
 
 def with_known_paths(table: pd.DataFrame, paths: Strings, *, source: str) -> pd.DataFrame:

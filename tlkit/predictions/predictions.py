@@ -15,7 +15,7 @@ import pandas as pd
 
 from tlkit.arrays import Floats, Ints
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
+from tlkit.predictions.joined_tables import Joinable, paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.predictions.stored_probabilities import as_matrix, renormalized
 from tlkit.predictions.unreadable import Unreadable, with_unreadable
@@ -211,9 +211,7 @@ class Predictions:
             groups=self.groups.loc[rows].reset_index(drop=True),
         )
 
-    def with_groups(
-        self, table: pd.DataFrame | Path | str, *, y_true: str = Y_TRUE, verbatim: bool = False
-    ) -> Predictions:
+    def with_groups(self, table: Joinable, *, y_true: str = Y_TRUE, verbatim: bool = False) -> Predictions:
         """Return the predictions with group columns, and labels, joined by path.
 
         Images that are not in the table get missing values; their number is logged. Columns of equal names are
@@ -229,8 +227,9 @@ class Predictions:
             PredictionsError: the table cannot be read, lacks `path`, repeats a path, has none of the paths, or labels
                 images with unknown classes.
         """
-        source, columns = read_joined(table)
-        columns = with_known_paths(columns, self.path, source=source)
+        joined_table = read_joined(table)
+        source = joined_table.source
+        columns = with_known_paths(joined_table.columns, self.path, source=source)
         paths = paths_in_table(self.path, columns, source=source)
         matched = np.isin(paths, columns.index.to_numpy(dtype=str))
         if not matched.all():

@@ -11,6 +11,10 @@ from pydantic import BaseModel
 from tlkit.recipe.schema import Recipe
 from tlkit.recipe.sections.dependent_keys import NEEDS
 
+SCHEMA_FILE = "recipe.schema.json"
+SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
+"""First line of a recipe, by which editors find its schema: the file beside it, so that no network is needed."""
+
 # Text in PyYAML, but another type in YAML 1.2, in full YAML 1.1, or to a human reader.
 _NEEDS_QUOTES = re.compile(
     r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.?(inf|nan)|[-+.]?[0-9][0-9a-fox_.:,eE+-]*", re.IGNORECASE

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions
+from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
 from tlkit.predictions import Predictions
 from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
@@ -29,6 +30,8 @@ def compare_with(
     by: By | Sequence[By] | None = None,
     split: str | None = None,
     names: tuple[str, str] | None = None,
+    cluster_by: str | None = None,
+    weights: str | None = None,
 ) -> Comparison:
     """Return the comparison of two models on the images that both predicted; see `Run.compare`.
 
@@ -40,6 +43,8 @@ def compare_with(
         by: group columns; default: the recipe's `audit.by`, else all that do not look like identifiers.
         split: for a run: test by default, or val where there is no test split.
         names: what to call the two; default: the directories of runs.
+        cluster_by: group column of the clusters; default: the recipe's `audit.cluster_by`.
+        weights: group column of the images' weights; default: the recipe's `audit.weights`.
 
     Raises:
         PredictionsError: the two have no image in common, or a column is missing.
@@ -47,7 +52,7 @@ def compare_with(
     runs = [model for model in (first, second) if not isinstance(model, Predictions)]
     run = runs[0] if runs else None
     options = AuditOptions() if run is None else options_of_run(run)
-    options = options.with_overrides(by=by or None)
+    options = options.with_overrides(by=by or None, cluster_by=cluster_by, weights=weights)
     if run is not None:
         split = run.judged_split(split)
         warn_trained_on(split, run.directory.name)
@@ -62,9 +67,78 @@ def compare_with(
     )
 
 
+def compare_models_by(
+    models: Mapping[str, Run | Predictions],
+    metric: str = "accuracy",
+    *,
+    split: str | None = None,
+    cluster_by: str | None = None,
+    weights: str | None = None,
+) -> MetricComparison:
+    """Return the comparison of any number of models by any metric; see `tlkit.evaluation.compare_metric`.
+
+    Runs whose recipes differ in name and seed only are seeds of one recipe. Clusters and weights are by default those
+    of the first run's recipe; so is the level of the intervals.
+
+    Args:
+        models: runs or predictions, by the name that they are to have.
+        metric: name of the metric.
+        split: for runs: test by default, or val where there is no test split.
+        cluster_by: group column of the clusters.
+        weights: group column of the images' weights.
+
+    Raises:
+        PredictionsError: what is given does not fit, as in `compare_metric`.
+    """
+    runs = {name: model for name, model in models.items() if not isinstance(model, Predictions)}
+    options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
+    tables: dict[str, Predictions] = {}
+    for name, model in models.items():
+        if isinstance(model, Predictions):
+            tables[name] = model
+            continue
+        judged = model.judged_split(split)
+        warn_trained_on(judged, model.directory.name)
+        if leaked := leaked_paths(model.leaks, judged):
+            logger.warning("%s: %d of the images are also in an earlier split; they count.", name, len(leaked))
+        tables[name] = model.predictions(split)
+    return compare_metric(
+        tables,
+        metric,
+        recipes=seeds_of_recipes(runs),
+        cluster_by=cluster_by or options.pair_by or options.cluster_by,
+        weights=weights or options.weights,
+        confidence=options.confidence,
+        alpha=options.alpha,
+    )
+
+
+def seeds_of_recipes(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return the name of the recipe of each run that has it in common with another, by the name of the run.
+
+    Two recipes are one where they differ in `name` and `seed` only. It is called after its first run.
+    """
+    families: list[tuple[dict[str, Any], list[str]]] = []
+    for name, run in runs.items():
+        content = run.recipe.model_dump(exclude={"name", "seed"})
+        for other, members in families:
+            if other == content:
+                members.append(name)
+                break
+        else:
+            families.append((content, [name]))
+    return {
+        name: f"{members[0]} and {len(members) - 1} more"
+        for _, members in families
+        if len(members) > 1
+        for name in members
+    }
+
+
 def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
     if not isinstance(first, Predictions) and not isinstance(second, Predictions):
-        return display_names(first.path, second.path)
+        named = display_names(first.path, second.path)
+        return named[0], named[1]
     one, two = (
         other if isinstance(one, Predictions) else one.directory.name
         for one, other in ((first, "the first"), (second, "the other"))
@@ -72,8 +146,8 @@ def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, st
     return one, two
 
 
-def display_names(first: Path, second: Path) -> tuple[str, str]:
-    """Return short, different names for two runs or files of predictions; warn if they are the same.
+def display_names(first: Path, second: Path, *others: Path) -> tuple[str, ...]:
+    """Return short, different names for runs or files of predictions; warn if two are the same.
 
     Parent folders are added until the names differ.
 
@@ -84,13 +158,17 @@ def display_names(first: Path, second: Path) -> tuple[str, str]:
         ('monday/runs/pets', 'friday/runs/pets')
     """
     # symbolic links keep their names
-    full = [path.resolve() if ".." in path.parts else path.absolute() for path in (first, second)]
-    one, two = (path.stem if path.suffix.lower() in FILES else path.name for path in full)
-    if first.resolve() == second.resolve():
-        logger.warning("%s is compared with itself, so nothing can differ.", first)
-        return one, two if two != one else f"{two} (again)"
+    paths = (first, second, *others)
+    full = [path.resolve() if ".." in path.parts else path.absolute() for path in paths]
+    names = [path.stem if path.suffix.lower() in FILES else path.name for path in full]
+    resolved = [path.resolve() for path in paths]
+    for place, path in enumerate(resolved):
+        if path in resolved[:place]:
+            logger.warning("%s is compared with itself, so nothing can differ.", paths[place])
+            names[place] += " (again)" if names[place] in names[:place] else ""
+            full[place] = full[place].with_name(names[place])
     depth = 0
-    while one == two:
+    while len(set(names)) < len(names) and depth < max(len(path.parts) for path in full):
         depth += 1
-        one, two = ("/".join(path.parts[-depth:]) for path in full)
-    return one, two
+        names = ["/".join(path.parts[-depth:]) for path in full]
+    return tuple(names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from tlkit.disk import write_text
 from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
+from tlkit.output_files import require_folder
 from tlkit.stored_values import build_stored, damaged, read_json
 
 Status = Literal["running", "finished", "interrupted", "failed"]
@@ -78,9 +78,7 @@ class RunDirectory:
         Raises:
             RunError: the directory holds a run, or something else.
         """
-        parent = next(folder for folder in path.absolute().parents if folder.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise RunError(f"{path} cannot be made: {parent} is not a folder that can be written to.")
+        require_folder(path.absolute().parent, name="The runs folder", error=RunError)
         if path.is_symlink():
             raise RunError(f"{path} is a symbolic link, so it is left alone. Choose another name.")
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
@@ -228,6 +226,11 @@ class RunDirectory:
     def report(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """Every line that the fit logged, with the tables of its results, text."""
+        return self.path / "run.log"
 
     def predictions(self, split: str) -> Path:
         """The table of predictions for one split, Parquet."""

@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.predictions import Predictions, read_predictions
+from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
@@ -29,7 +27,7 @@ def gate(
     gates: str | os.PathLike[str] | GatesFile,
     *,
     split: str | None = None,
-    groups: pd.DataFrame | Path | str | None = None,
+    groups: Joinable | None = None,
     y_true: str = "y_true",
     y_pred: str = "y_pred",
     options: AuditOptions | None = None,

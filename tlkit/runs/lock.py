@@ -40,6 +40,22 @@ def write_lock(path: Path) -> Iterator[None]:
         yield
 
 
+def is_being_written(path: Path) -> bool | None:
+    """Return whether a process writes the run at `path`; None where the system has no locks. Nothing is written."""
+    if fcntl is None:
+        return None
+    try:
+        with path.with_name(f".{path.name}.lock").open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
+
+
 @contextmanager
 def judgement_lock(path: Path) -> Iterator[None]:
     """Lock the stored results of the run at `path` while the block runs; waits for other processes."""

@@ -23,7 +23,7 @@ from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.choices import Criterion
 from tlkit.evaluation import Evaluation
-from tlkit.predictions import Predictions, read_predictions
+from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
@@ -106,7 +106,7 @@ class Run:
         directory = self.directory
         return directory.read_result(path, Repair.from_dict, directory.read_json(path)) if path.is_file() else None
 
-    def predictions(self, split: str | None = None, *, groups: pd.DataFrame | Path | str | None = None) -> Predictions:
+    def predictions(self, split: str | None = None, *, groups: Joinable | None = None) -> Predictions:
         """Return the predictions for a split: test by default, or val where there is no test split.
 
         Args:
@@ -166,7 +166,7 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
-        groups: pd.DataFrame | Path | str | None = None,
+        groups: Joinable | None = None,
         max_intersection_order: int | None = None,
         min_group_size: int | None = None,
         criteria: Sequence[Criterion] | None = None,
@@ -226,7 +226,7 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
-        groups: pd.DataFrame | Path | str | None = None,
+        groups: Joinable | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
         min_group_size: int | None = None,
         confidence: float | None = None,
@@ -281,7 +281,7 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
-        groups: pd.DataFrame | Path | str | None = None,
+        groups: Joinable | None = None,
         audit: Audit | None = None,
         most: int = MOST_EXAMPLES,
     ) -> tuple[GroupImages, ...]:

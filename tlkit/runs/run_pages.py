@@ -12,8 +12,9 @@ from tlkit.audit.error_examples import GroupImages, worst_images
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
-from tlkit.errors import first_few
+from tlkit.errors import RunError, first_few
 from tlkit.features.heads.head_tables import facts_sentence
+from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents
 from tlkit.runs.assess_split import chose_epoch
@@ -29,8 +30,9 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
     """Return what the model card of a stored run shows of a split, computing missing evaluations and audits.
 
     Raises:
-        RunError: the run has no predictions for it.
+        RunError: the run has no predictions for it, or the card cannot be written.
     """
+    require_writable({"The card": run.directory.card}, error=RunError)
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
     model = directory.model / MODEL_CARD
     head = directory.read_json(model).get("head", {}) if model.is_file() else {}
@@ -59,8 +61,9 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
     """Return what the report of a stored run shows of a split: that of its card, images, explanation and history.
 
     Raises:
-        RunError: the run has no predictions for it.
+        RunError: the run has no predictions for it, or the report cannot be written.
     """
+    require_writable({"The report": run.directory.report}, error=RunError)
     split = run.judged_split(split)
     card = contents_for_card(run, split)
     images = report_images(

@@ -89,6 +89,33 @@ def images_per_group(p1: float, p2: float, *, power: float = POWER, alpha: float
     return max(1, math.ceil(z**2 * (p1 * (1 - p1) + p2 * (1 - p2)) / (p1 - p2) ** 2))
 
 
+def images_to_resolve(
+    variance: float, difference: float, *, fixed: float = 0.0, power: float = POWER, alpha: float = ALPHA
+) -> int | None:
+    """Return how many images a test needs to detect a difference of two models' scores on the same images.
+
+    n = (z₁₋α/₂ + z_power)² σ²/δ²: Chow, Shao & Wang (2008), Sample Size Calculations in Clinical Research, section
+    3.1.1, for a mean of one number per image, here the difference of the images' influences on the two scores. A part
+    of the variance that images do not reduce, as that of seeds, is taken from δ²/(z + z)².
+
+    Args:
+        variance: σ², of one image.
+        difference: δ, the difference to detect, not 0.
+        fixed: variance of the difference that does not depend on the number of images.
+        power: power of the test, in (0, 1).
+        alpha: two-sided level of the test, in (0, 1).
+
+    Returns:
+        Number of images, or None where no number is enough.
+
+    Example:
+        >>> images_to_resolve(0.1, 0.02)
+        1963
+    """
+    left = (difference / float(ndtri(1 - alpha / 2) + ndtri(power))) ** 2 - fixed
+    return max(1, math.ceil(variance / left)) if left > 0 else None
+
+
 def normal_range(groups: int) -> float:
     """Return the expected range (largest minus smallest) of standard normal values: d₂ of control charts.
 

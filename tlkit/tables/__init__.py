@@ -25,6 +25,7 @@ from tlkit.tables.html import to_html
 from tlkit.tables.json import to_json
 from tlkit.tables.junit import to_junit
 from tlkit.tables.markdown import to_markdown
+from tlkit.tables.paragraphs import Paragraph, paragraph_lines
 from tlkit.tables.table import Cell, Column, ColumnKind, Mark, Table
 from tlkit.tables.text import to_lines
 
@@ -33,12 +34,14 @@ __all__ = [
     "Column",
     "ColumnKind",
     "Mark",
+    "Paragraph",
     "Table",
     "counted",
     "format_bytes",
     "format_cell",
     "format_header",
     "format_p",
+    "paragraph_lines",
     "to_html",
     "to_json",
     "to_junit",

@@ -72,7 +72,7 @@ def _grid(table: Table, width: int | None, *, colored: bool) -> Iterator[str]:
         yield from _blocks(cells)
         return
     for number, row in enumerate(cells):
-        wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+        wrapped = [wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
         for line in range(max(map(len, wrapped))):
             parts = (part[line] if line < len(part) else "" for part in wrapped)
             aligned = map(_padded, parts, widths, right)
@@ -86,10 +86,10 @@ def _grid(table: Table, width: int | None, *, colored: bool) -> Iterator[str]:
 def _widths(cells: TextRows, width: int | None) -> list[int] | None:
     """Return the width of each column; None where wrapping at words cannot make the table fit."""
     columns = list(zip(*cells, strict=True))
-    widths = [max(map(_width, column)) for column in columns]
+    widths = [max(map(display_width, column)) for column in columns]
     if width is None:
         return widths
-    least = [max(_width(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+    least = [max(display_width(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
     room = width - GAP * (len(columns) - 1)
     if sum(least) > room:
         return None if sum(widths) > room else widths
@@ -99,19 +99,20 @@ def _widths(cells: TextRows, width: int | None) -> list[int] | None:
     return widths
 
 
-def _wrap(cell: str, size: int) -> list[str]:
-    if _width(cell) <= size:
+def wrap(cell: str, size: int) -> list[str]:
+    """Return the lines of a text, broken at spaces so that each takes at most `size` columns where its words allow."""
+    if display_width(cell) <= size:
         return [cell]
     lines: list[str] = []
     for word in cell.split():
-        if lines and _width(lines[-1]) + 1 + _width(word) <= size:
+        if lines and display_width(lines[-1]) + 1 + display_width(word) <= size:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines or [""]
 
 
-def _width(text: str) -> int:
+def display_width(text: str) -> int:
     """Return the number of terminal columns of a text: two for a wide letter such as 蚁, none for an accent."""
     if text.isascii():
         return len(text)
@@ -122,13 +123,13 @@ def _width(text: str) -> int:
 
 
 def _padded(text: str, size: int, right: bool = False) -> str:
-    space = " " * (size - _width(text))
+    space = " " * (size - display_width(text))
     return space + text if right else text + space
 
 
 def _blocks(cells: TextRows) -> Iterator[str]:
     names, *rows = cells
-    longest = max(map(_width, names))
+    longest = max(map(display_width, names))
     for number, row in enumerate(rows):
         if number:
             yield ""

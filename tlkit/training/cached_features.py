@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial, reduce
@@ -37,10 +37,16 @@ SMALL_STEP = 50_000_000
 """Multiplications of a forward pass of the head, below which one thread is faster than several."""
 
 
-def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | None = None) -> CachedFeatures | None:
+def cached_features(
+    prepared: Prepared,
+    *,
+    resumed_engine: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CachedFeatures | None:
     """Return the features of a run's images, computing those that are not cached; None where training needs pixels.
 
-    `resumed_engine` is the provenance of a resumed run's features, which fixes `features.engine: auto`.
+    `resumed_engine` is the provenance of a resumed run's features, which fixes `features.engine: auto`; `progress` is
+    called with (images done, images in all).
 
     Raises:
         TlkitError: an engine's package is not installed, or no image can be read.
@@ -55,10 +61,18 @@ def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | N
         options = replace(options, engine=engine_name_of(resumed_engine["engine"], resumed_engine["dtype"]))
         logger.info("features.engine is auto: the run continues with %s, which it started with.", options.engine)
     if recipe.features.views:
-        logger.info("The backbone is frozen: the head trains on %d cached views of every image.", recipe.features.views)
+        logger.info(
+            "The head trains on cached features of %d augmented views of every image (recipe key: features.views).",
+            recipe.features.views,
+        )
     else:
-        logger.info("The backbone is frozen and no image is augmented: the head trains on cached features.")
-    return features_for(recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options)
+        logger.info(
+            "The head trains on cached features: each image passes through the backbone once, since it is frozen and "
+            "no image is augmented (recipe keys: strategy, augment)."
+        )
+    return features_for(
+        recipe, prepared.data.samples, backbone=prepared.classifier.source, options=options, progress=progress
+    )
 
 
 def why_pixels(recipe: Recipe) -> str | None:

@@ -86,8 +86,8 @@ class MetricsRecorder(pl.Callback):
             return
         self._write()
         track(self.tracker, row)
-        shown = ", ".join(f"{name} {row[name]:z.4g}" for name in COLUMNS[1:] if name in row)
-        logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
+        logger.info("%s", epoch_line(row, epochs=trainer.max_epochs))
+        logger.debug("Epoch %d: learning rate %.4g", epoch, row["learning_rate"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
@@ -103,6 +103,25 @@ class MetricsRecorder(pl.Callback):
             self.directory.write_text(file, pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n"))
         else:
             file.unlink(missing_ok=True)
+
+
+def epoch_line(row: Mapping[str, float], *, epochs: int | None) -> str:
+    """Return the line on an epoch: its losses, its accuracy, and that of the worst group where it is watched.
+
+    Example:
+        >>> epoch_line({"epoch": 3, "train_loss": 0.015, "val_loss": 0.339, "val_accuracy": 0.9062}, epochs=10)
+        'Epoch  3 of 10: loss 0.0150, val loss 0.3390, val accuracy 90.6 %'
+    """
+    width = len(str(epochs))
+    parts = [
+        f"{words} {row[name]:z.4f}" for name, words in (("train_loss", "loss"), ("val_loss", "val loss")) if name in row
+    ]
+    parts += [
+        f"{words} {100 * row[name]:.1f} %"
+        for name, words in (("val_accuracy", "val accuracy"), ("val_worst_group_accuracy", "worst group"))
+        if name in row
+    ]
+    return f"Epoch {row['epoch']:{width}.0f} of {epochs}: {', '.join(parts)}"
 
 
 def track(tracker: Tracker, row: Mapping[str, float]) -> None:

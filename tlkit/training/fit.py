@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
 from tlkit.process_state import preserved_process_state
 from tlkit.recipe import Recipe, load_recipe
+from tlkit.runs.run_log import FitDisplay, RunLog, collected_log
 from tlkit.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
-    on_check: Callable[[int, int], None] | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
 ) -> Run:
     """Train the model of a recipe, predict, evaluate, audit and report; return the run.
 
@@ -42,7 +44,7 @@ def fit(
         resume: continue a stopped run from its newest checkpoint; it ends with the same bits as an uninterrupted run.
         overwrite: replace an earlier run of this name.
         progress: draw progress bars on stderr.
-        on_check: called with (images checked, images in all) while the images are checked.
+        on_step: called with (what is done, images done, images in all) while images are checked and features computed.
 
     Ctrl-C ends training after the current batch; the model so far is stored, evaluated and returned as an interrupted
     run. SIGTERM does the same, and is then raised again for the process: `SystemExit`, or the handler set before. Under
@@ -76,26 +78,31 @@ def fit(
     if processes > 1:
         raise launch_needed(processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite)
     path = Path(runs_dir) / recipe.name
-    return _fit_at(path, recipe, resume=resume, overwrite=overwrite, progress=progress, on_check=on_check)
+    with collected_log() as log:
+        return _fit_at(path, recipe, log=log, resume=resume, overwrite=overwrite, progress=progress, on_step=on_step)
 
 
 def _fit_at(
     path: Path,
     recipe: Recipe,
     *,
+    log: RunLog,
     resume: bool,
     overwrite: bool,
     progress: bool,
-    on_check: Callable[[int, int], None] | None,
+    on_step: Callable[[str, int, int], None] | None,
 ) -> Run:
     """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
-    from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
-    from tlkit.training.load_with_model import load_with_model
 
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
+    _say_what_begins(path, recipe)
+    # after the first line, since these load pandas and Pillow, which take a second
+    from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
+    from tlkit.training.load_with_model import load_with_model
+
     with write_lock(path):
         restore_replaced_run(path)
         if not resume:
@@ -110,13 +117,27 @@ def _fit_at(
 
             return Run(RunDirectory.open(path))
         # keep thumbnails: add_feature_leaks needs them if features are cached
+        on_check = None if on_step is None else partial(on_step, "checking images")
         dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 
         from tlkit.training.run_training import run_training  # imports torch
 
-        run = run_training(recipe, path, dataset, model=model, resume=resume, progress=progress)
+        embedding = None if on_step is None else partial(on_step, "computing features")
+        shown = FitDisplay(log, progress, embedding)
+        run = run_training(recipe, path, dataset, model=model, resume=resume, shown=shown)
         if resume:
             delete_replaced_run(path)
         return run
+
+
+def _say_what_begins(path: Path, recipe: Recipe) -> None:
+    """Log what is trained on what, before anything slow is loaded."""
+    section = recipe.data
+    source = section.manifest or section.shards or section.root
+    images = source if isinstance(source, str) else ", ".join(source)
+    trains = (
+        "only its new classifier trains" if recipe.strategy.kind == "frozen" else f"strategy {recipe.strategy.kind}"
+    )
+    logger.info("%s: %s on the images of %s; %s (recipe key: strategy).", path, recipe.model.name, images, trains)

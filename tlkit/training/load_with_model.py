@@ -19,9 +19,9 @@ def load_with_model(
 ) -> tuple[LoadedDataset, OpenedModel | None]:
     """Return the images of a recipe, checked and split, and its model.
 
-    The images are listed, then device, hub and weights are tried, then the images are decoded. So a mistyped folder is
-    reported before torch is imported, and a missing device or weights that do not fit before minutes of decoding. A
-    model that needs neither weights nor a certain device is left for later, unless timm is loaded anyway: None.
+    The images are listed, then device, hub, weights, image size and strategy are tried, then the images are decoded.
+    So a mistyped folder is reported before torch is imported, and what the model cannot do before minutes of decoding.
+    A model that needs none of these is left for later, unless timm is loaded anyway: None.
 
     Args:
         recipe: the recipe.
@@ -36,12 +36,21 @@ def load_with_model(
     def open_it() -> None:
         from tlkit.training.prepare import open_model
 
+        if recipe.augment.transforms is not None:
+            from tlkit.data.augment.transform_list import build_list
+
+            build_list([{"name": one.name, **one.arguments} for one in recipe.augment.transforms], log_advice=False)
         opened.append(open_model(recipe))
 
-    train = recipe.train
-    may_fail = recipe.model.weights != "none" or train.device not in ("auto", "cpu") or train.precision == 16
-    may_fail = may_fail or "timm" in sys.modules  # then the model's name has not been checked yet, either
-    dataset = load_dataset(
-        recipe, gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=open_it if may_fail else None
-    )
+    # where timm is loaded, the model's name has not been checked yet, either
+    first = open_it if may_refuse(recipe) or "timm" in sys.modules else None
+    dataset = load_dataset(recipe, gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=first)
     return dataset, opened[0] if opened else None
+
+
+def may_refuse(recipe: Recipe) -> bool:
+    """Return whether weights, device, image size, strategy or augmentation of a recipe may turn out not to work."""
+    train, strategy = recipe.train, recipe.strategy
+    plain = strategy.kind == "frozen" or (strategy.kind == "full" and strategy.layer_decay == 1.0)
+    fits = plain and recipe.data.image_size is None and recipe.augment.transforms is None
+    return not fits or recipe.model.weights != "none" or train.device not in ("auto", "cpu") or train.precision == 16

@@ -34,6 +34,19 @@ def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
     )
 
 
+def plan_sentence(prepared: Prepared) -> str:
+    """Return what a fit would train on what, in one sentence."""
+    recipe, samples = prepared.recipe, prepared.data.samples
+    counts = {split: len(samples.split(split)) for split in ("train", "val", "test")}
+    others = ", ".join(f"{counts[split]:,} for {split}" for split in ("val", "test") if counts[split])
+    epochs = counted(recipe.train.epochs, "epoch") if head_kind(recipe) == "linear" else f"a {head_kind(recipe)} head"
+    return (
+        f"{recipe.name} would train {prepared.classifier.source.name} ({recipe.strategy.kind}, {epochs}) on "
+        f"{counted(counts['train'], 'image')} of {len(samples.classes):,} classes"
+        f"{f', with {others}' if others else ''}."
+    )
+
+
 def _settings(prepared: Prepared) -> Facts:
     recipe, preprocess = prepared.recipe, prepared.classifier.preprocess
     weights = prepared.classifier.source.weights

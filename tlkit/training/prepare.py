@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -20,12 +22,14 @@ from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.network import Network
+from tlkit.models.strategies.apply_phase import add_adapters_of_strategy
 from tlkit.models.strategies.plan_phases import plan_phases
 from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import column_intersections
+from tlkit.samples import Samples
 from tlkit.training.launch import World, find_world
 
 logger = logging.getLogger(__name__)
@@ -89,9 +93,11 @@ def open_model(recipe: Recipe) -> OpenedModel:
         )
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     backbone = backbone_of(recipe)
-    if recipe.strategy.kind != "lora":  # which adds adapters first
-        network = Network(backbone.module, num_features=backbone.num_features, num_classes=2)
-        plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
+    adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy
+    module = copy.deepcopy(backbone.module) if adapted else backbone.module
+    network = Network(module, num_features=backbone.num_features, num_classes=2)
+    add_adapters_of_strategy(network, recipe.strategy, seed=recipe.seed)
+    plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
     return OpenedModel(backbone, device, precision)
 
 
@@ -147,13 +153,14 @@ def prepare(
     )
     if groups is not None:
         set_groups(classifier, groups)
+    use_soft_labels(classifier, data.samples.split("train"))
     if world.size > 1 and has_statistics and not keeps_statistics:
         logger.info(
             "Batch normalization is not synchronized: each process takes its statistics from its own %d images.",
             section.batch_size,
         )
     if head_kind(recipe) == "linear":
-        logger.info("Training on %s in precision %s.", device, precision)
+        logger.debug("Training on %s in precision %s (train.device, train.precision).", device, precision)
     return Prepared(recipe, data, classifier, device, precision, steps, world)
 
 
@@ -194,6 +201,22 @@ def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
     """Set the group of each training image in the loss of a classifier."""
     assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
     classifier.loss.set_groups(groups)
+
+
+def use_soft_labels(classifier: Classifier, train: Samples) -> None:
+    """Let a classifier train on the shares of the annotators, where the training images have them."""
+    shares = train.label_shares
+    if shares is None:
+        return
+    classifier.soft = torch.from_numpy(shares)
+    split = (shares.max(axis=1) < 1).sum()
+    logger.info(
+        "Soft labels: the annotators of %d of %d training images disagree; their shares are the targets (the "
+        "majority's label has %.3g on average). Evaluation takes the majority's label.",
+        split,
+        len(train),
+        float(shares.max(axis=1).mean()),
+    )
 
 
 def _world(recipe: Recipe) -> World:

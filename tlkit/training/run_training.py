@@ -46,6 +46,7 @@ from tlkit.runs import RunDirectory, store_judgements
 from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
+from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of
@@ -109,7 +110,7 @@ class Judged:
 
 
 def run_training(
-    recipe: Recipe, path: Path, dataset: LoadedDataset, *, model: OpenedModel | None, resume: bool, progress: bool
+    recipe: Recipe, path: Path, dataset: LoadedDataset, *, model: OpenedModel | None, resume: bool, shown: FitDisplay
 ) -> Run:
     """Run a recipe on its dataset in a new run directory, or in one that is resumed, and return the run.
 
@@ -124,17 +125,18 @@ def run_training(
     prepared, stop = prepare(recipe, dataset=dataset, model=model), GracefulStop()
     with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
+        shown.log.open(directory.log)
         if resume:
             require_same_processes(directory, prepared)
         with _status_recorded(directory):
-            outcome = _run_steps(directory, prepared, stop, resume=resume, progress=progress)
+            outcome = _run_steps(directory, prepared, stop, resume=resume, shown=shown)
         directory.set_status(outcome)
     stop.pass_on()
     return Run(directory)
 
 
 def _run_steps(
-    directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, progress: bool
+    directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, shown: FitDisplay
 ) -> Outcome:
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
@@ -142,7 +144,7 @@ def _run_steps(
     inputs = _known_inputs(prepared, before=directory.read_environment() if resumed else None)
     _write_inputs(directory, prepared, inputs)
 
-    features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
+    features = cached_features(prepared, resumed_engine=inputs.environment.get("features"), progress=shown.on_features)
     if features is not None:
         inputs = _with_features(inputs, prepared, features)
         directory.write_json(directory.environment, inputs.environment)
@@ -150,7 +152,7 @@ def _run_steps(
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
         track_data(tracker, inputs.environment)
-        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
+        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         store_model(directory.model, trained.network, trained.card, trained.head)
@@ -167,6 +169,7 @@ def _run_steps(
         warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
+        shown.log.add_results(judged[0].evaluation, judged[0].audit)
         _warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
             track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)

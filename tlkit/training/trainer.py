@@ -174,7 +174,8 @@ def load_best(prepared: Prepared, best: Path | None) -> None:
         return
     checkpoint = FrozenWeights.of(prepared).completed(read_checkpoint(best), best)
     prepared.classifier.load_state_dict(checkpoint["state_dict"])
-    logger.info("Kept the weights of epoch %d.", checkpoint["epoch"] + 1)
+    why = f", the best by {prepared.recipe.train.monitor} (train.monitor)" if _has_val(prepared) else ""
+    logger.info("Kept the weights of epoch %d%s.", checkpoint["epoch"] + 1, why)
 
 
 def _average(

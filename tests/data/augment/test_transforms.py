@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tlkit.data.augment.transforms import PRESETS, build_transform, sample_id_of
 from tlkit.data.decode.resizing import fit
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
-from tlkit.recipe.sections.augment_section import Preset
+from tlkit.recipe.sections.augment_section import Preset, most_of
 
 SMALL = Preprocess(image_size=(32, 32))
 SIZED = {"height": 60, "width": 60}
@@ -171,6 +172,19 @@ def test_every_transform_is_either_refused_or_deterministic(name, picture):
     first = transform(picture, sample_id=1)
     transform(picture, sample_id=2)
     np.testing.assert_array_equal(transform(picture, sample_id=1), first)
+
+
+def test_the_bounds_of_arguments_admit_every_default_of_albumentations():
+    def numbers(value):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield value
+        for inner in value if isinstance(value, tuple | list) else ():
+            yield from numbers(inner)
+
+    for name, cls in available_transforms().items():
+        for argument, parameter in inspect.signature(cls.__init__).parameters.items():
+            if found := [argument for number in numbers(parameter.default) if abs(number) > most_of(argument)]:
+                raise AssertionError(f"{name} {found}")
 
 
 def test_all_mistakes_in_a_list_are_reported_at_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from PIL import Image
 from scenes import scene
 
 from tlkit.data.checks import copies as copies_module
-from tlkit.data.checks.duplicates import DuplicateSet
-from tlkit.data.checks.leaks import find_leaks
+from tlkit.data.checks.duplicates import DuplicateSet, Pair
+from tlkit.data.checks.leaks import find_leaks, log_near_duplicates
 from tlkit.errors import DataError
 from tlkit.samples import Samples
 
@@ -172,3 +173,22 @@ def test_an_image_leaks_by_group_if_and_only_if_an_earlier_split_has_the_group(r
         if patient is not None and any(other == patient and before in earlier[split] for before, other in rows)
     }
     assert set(found.table["path"]) == expected
+
+
+@pytest.mark.parametrize(("pairs", "level"), [(1, logging.INFO), (2, logging.WARNING)])
+def test_pictures_that_look_alike_across_splits_are_a_warning_only_beyond_a_tenth(pairs, level, caplog):
+    caplog.set_level(logging.INFO)
+    n = 12
+    table = pd.DataFrame(
+        {
+            "path": [f"{split}/a/{i}.png" for split in ("train", "test") for i in range(n)],
+            "label": "a",
+            "split": ["train"] * n + ["test"] * n,
+            "digest": "",
+        }
+    )
+    near = DuplicateSet(tuple(Pair(i, n + i, "re-encoded", 0.95, False) for i in range(pairs)), 0.93)
+    log_near_duplicates(Samples(Path(), ("a",), table), near, pd.DataFrame(columns=["path"]))
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert says(record.getMessage(), "no leaks", f"{pairs} of {n} test images", "test/a/0.png as train/a/0.png")

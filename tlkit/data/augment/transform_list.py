@@ -49,19 +49,23 @@ class TransformList:
     frames: bool
 
 
-def build_list(steps: Sequence[Mapping[str, Any]]) -> TransformList:
+def build_list(steps: Sequence[Mapping[str, Any]], *, log_advice: bool = True) -> TransformList:
     """Return the composed transforms of a list, each tested on random noise.
 
     Args:
         steps: mappings with `name` and the transform's own arguments.
+        log_advice: log what Albumentations warns of.
 
     Raises:
         DataError: all problems of the list at once.
     """
     problems: list[str] = []
-    built = [_build(step, f"augment transform {at + 1}", problems) for at, step in enumerate(steps)]
+    advice: list[str] = []
+    built = [_build(step, f"augment transform {at + 1}", problems, advice) for at, step in enumerate(steps)]
     if problems:
         raise DataError(*problems)
+    for warning in advice if log_advice else ():
+        logger.warning("%s", warning)
     return TransformList(A.Compose(built), any(_frames(transform) for transform in built))
 
 
@@ -77,7 +81,7 @@ def available_transforms() -> dict[str, type[BasicTransform]]:
     }
 
 
-def _build(step: Mapping[str, Any], where: str, problems: list[str]) -> BasicTransform | None:
+def _build(step: Mapping[str, Any], where: str, problems: list[str], advice: list[str]) -> BasicTransform | None:
     name = step.get("name")
     if not isinstance(name, str):
         problems.append(f"{where} has no name. Write it as {{name: HorizontalFlip, p: 0.5}}.")
@@ -91,7 +95,7 @@ def _build(step: Mapping[str, Any], where: str, problems: list[str]) -> BasicTra
             problems.append(f"{where} needs 'transforms', a list.")
             return None
         arguments["transforms"] = [
-            _build(child, f"{where}, its transform {at + 1}", problems) for at, child in enumerate(children)
+            _build(child, f"{where}, its transform {at + 1}", problems, advice) for at, child in enumerate(children)
         ]
         cls = getattr(A, name)
     else:
@@ -106,7 +110,7 @@ def _build(step: Mapping[str, Any], where: str, problems: list[str]) -> BasicTra
     problems += _argument_problems(cls, arguments, where)
     if len(problems) > before:
         return None
-    return _construct(cls, arguments, where, problems)
+    return _construct(cls, arguments, where, problems, advice)
 
 
 def _argument_problems(cls: type[Any], arguments: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -121,7 +125,9 @@ def _argument_problems(cls: type[Any], arguments: Mapping[str, Any], where: str)
         yield f"{where} lacks {', '.join(map(repr, missing))}. It takes {', '.join(valid)}."
 
 
-def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problems: list[str]) -> BasicTransform | None:
+def _construct(
+    cls: type[Any], arguments: Mapping[str, Any], where: str, problems: list[str], advice: list[str]
+) -> BasicTransform | None:
     values = {
         key: tuple(value) if isinstance(value, list) and key != "transforms" else value
         for key, value in arguments.items()
@@ -129,14 +135,13 @@ def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problem
     owner = next(ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor))
     strict = {"strict": True} if "InitSchema" in vars(owner) else {}  # else bad values only warn and become defaults
     try:
-        with warnings.catch_warnings(record=True) as advice:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             transform: BasicTransform = cls(**values, **strict)
     except Exception as error:  # pydantic's errors, or the transform's own
         problems.append(f"{where}: {_reword(error)}")
         return None
-    for warning in advice:
-        logger.warning("%s: %s", where, warning.message)
+    advice += [f"{where}: {warning.message}" for warning in caught]
     if cls.__name__ not in CHOICES and (problem := _try(transform)):
         problems.append(f"{where} {problem}")
         return None

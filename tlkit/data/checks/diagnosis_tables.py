@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.data.checks.finding_kinds import KINDS, SEVERITIES
 from tlkit.errors import first_few
-from tlkit.tables import Column, Table, counted
+from tlkit.tables import Column, Paragraph, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.data.checks.diagnosis import Diagnosis
@@ -41,6 +41,20 @@ def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
                 for finding in diagnosis.findings
             ),
         ),
+    )
+
+
+def finding_paragraphs(diagnosis: Diagnosis) -> tuple[Paragraph, ...]:
+    """Return one paragraph for each finding: how many, of what, the first of them, what to do."""
+    colors = {"error": "31", "warning": "33", "info": ""}
+    return tuple(
+        Paragraph(
+            finding.severity,
+            f"{finding.count:,} {KINDS[finding.kind].what} ({finding.kind}): {first_few(finding.items, most=1)}. "
+            f"{KINDS[finding.kind].advice}",
+            color=colors[finding.severity],
+        )
+        for finding in diagnosis.findings
     )
 
 

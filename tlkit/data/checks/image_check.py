@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tlkit.data.checks.bursts import Moment, moment_of
 from tlkit.data.checks.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, Gray, GrayThumbnails, gray_thumbnail
 from tlkit.data.checks.image_quality import is_nearly_gray
@@ -35,6 +36,7 @@ class CheckedImages:
         fingerprints: fingerprints of the readable images, in the order of `samples`, for `find_copies`.
         gray_thumbnails: gray thumbnails of the readable images by digest, for `find_near_duplicates`; empty unless
             requested.
+        moments: when and by what camera each readable image was taken, in the order of `samples`; None = unknown.
     """
 
     samples: Samples
@@ -42,6 +44,7 @@ class CheckedImages:
     oddities: Mapping[str, tuple[str, ...]]
     fingerprints: Fingerprints
     gray_thumbnails: GrayThumbnails = field(default_factory=dict)
+    moments: tuple[Moment | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class _CheckedFile:
     oddities: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     gray_thumbnail: Gray | None = None
+    moment: Moment | None = None
 
 
 def check_images(
@@ -98,6 +102,7 @@ def check_images(
         {name: tuple(found) for name, found in sorted(oddities.items())},
         Fingerprints.of([f.digest for f in files if not f.reason], [f.fingerprint for f in files if not f.reason]),
         {f.digest: f.gray_thumbnail for f in files if f.gray_thumbnail is not None},
+        tuple(f.moment for f in files if not f.reason),
     )
     _log(checked, total=len(samples))
     return checked
@@ -122,7 +127,8 @@ def _check(
         oddities = (*oddities, "grayscale")
     if pillow_warnings:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
-    return _CheckedFile(digest, "", oddities, fingerprint(image), gray_thumbnail(image) if gray_thumbnails else None)
+    gray = gray_thumbnail(image) if gray_thumbnails else None
+    return _CheckedFile(digest, "", oddities, fingerprint(image), gray, moment_of(data, facts.format))
 
 
 def _require_every_class_and_split(samples: Samples, kept: Samples, excluded: tuple[tuple[str, str], ...]) -> None:
@@ -150,7 +156,7 @@ def _require_every_class_and_split(samples: Samples, kept: Samples, excluded: tu
 
 
 def _log(checked: CheckedImages, *, total: int) -> None:
-    logger.info("Checked %d images: %d can be read.", total, len(checked.samples))
+    logger.debug("Checked %d images: %d can be read.", total, len(checked.samples))
     if checked.excluded:
         named = [f"{path} ({reason})" for path, reason in checked.excluded]
         logger.warning("Excluded %d of %d images that cannot be read: %s.", len(named), total, first_few(named))

@@ -57,7 +57,7 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
         DataError: the file exists already, or is not named .csv.
     """
     file = Path(file)
-    require_new(file)
+    require_new(file, what="list of labels")
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -53,8 +53,15 @@ def warn_of_label_conflicts(samples: Samples, copies: DuplicateSet) -> None:
         )
 
 
-def warn_of_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: pd.DataFrame) -> None:
-    """Log a warning about images of val and test that look like images of an earlier split but are no copies.
+MOST_ALIKE = 0.1
+"""Near duplicates of an earlier split are usual up to this share of a split's images."""
+
+
+def log_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: pd.DataFrame) -> None:
+    """Log which images of val and test look like images of an earlier split but are no copies.
+
+    Such pairs are candidates, on which a person decides: other pictures by their pixels, as two drawings of one kind
+    are. So it is a warning only where they are more than `MOST_ALIKE` of a split, as after a random split of frames.
 
     Args:
         samples: the images of all splits.
@@ -70,15 +77,17 @@ def warn_of_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: p
                 like[splits[row]].setdefault(paths[row], paths[other])
     for split, found in like.items():
         if found:
-            logger.warning(
-                "Near duplicates: %d of %d %s images look like an image of an earlier split, but are no copies: %s. "
-                "They are not counted as leaks. Look at them: tlkit data doctor; where they show one scene, state "
-                "data.group_by.",
+            named = [f"{path} as {other}" for path, other in sorted(found.items())]
+            logger.log(
+                logging.WARNING if len(found) > MOST_ALIKE * counts[split] else logging.INFO,
+                "Different pictures that look alike (no leaks): %d of %d %s images resemble an image of an earlier "
+                "split, such as %s. If they show one scene, state data.group_by. See them: tlkit data doctor --html.",
                 len(found),
                 counts[split],
                 split,
-                first_few([f"{path} as {other}" for path, other in sorted(found.items())]),
+                named[0],
             )
+            logger.debug("Near duplicates of %s: %s.", split, "; ".join(named))
 
 
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:

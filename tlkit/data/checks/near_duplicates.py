@@ -105,7 +105,11 @@ def find_near_duplicates(
     scores = [found.score if (found := compare(first, second)) else 0.0 for first, second in usual.tolist()]
     usual_score = float(np.quantile(scores, 0.9)) if scores else 0.0
     if usual_score >= LEAST_SCORE:
-        logger.info("Different pictures match like copies (%.2f): edited copies cannot be recognized.", usual_score)
+        logger.debug(
+            "The backbone gives different pictures features as alike as those of copies (correlation %.2f), so cropped "
+            "and edited copies are not searched for.",
+            usual_score,
+        )
         return known
     threshold = max(LEAST_SCORE, 1 - (1 - usual_score) / MARGIN)
     labels = samples.table[LABEL].tolist()

@@ -11,6 +11,7 @@ from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import QUARANTINE
 from tlkit.data.sources.read_bytes import image_digest
 from tlkit.errors import DataError, first_few
+from tlkit.output_files import require_writable
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 from tlkit.spelling import match_paths
 
@@ -21,7 +22,7 @@ def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
     """Check that a CSV file that people edit or runs use can be written; `what` names it in messages.
 
     Raises:
-        DataError: the file exists already, or is not named .csv.
+        DataError: the file exists already, is not named .csv, or cannot be written.
     """
     if file is not None and Path(file).suffix.lower() != ".csv":
         raise DataError(f"The {what} would be {file}. Use a name that ends in .csv.")
@@ -29,6 +30,7 @@ def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
         raise DataError(
             f"{file} exists already, and you may have edited it or use it. Remove it, or choose another name."
         )
+    require_writable({f"The {what}": file})
 
 
 def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -> Path:

@@ -233,9 +233,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return create_loader(
             self._images(samples, transform=self._eval_transform),
             batch_size=self.batch_size,
-            num_workers=choose_num_workers(
-                self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
-            ),
+            num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             rank=self._rank,
             processes=processes,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import first_few
-from tlkit.samples import LABEL, PATH
+from tlkit.samples import LABEL, PATH, VOTES
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ AGREEMENT = "agreement"
 """The group column that holds the share of an image's annotators who gave its label."""
 
 
-def majority_labels(table: pd.DataFrame, *, file: Path) -> pd.DataFrame:
+def majority_labels(table: pd.DataFrame, *, file: Path, with_votes: bool = False) -> pd.DataFrame:
     """Return a list with one row for each image: the label that most of its rows have, and their share.
 
     An image whose annotators are tied has no majority: it is left out, with a warning that names it. How far the
@@ -26,6 +27,7 @@ def majority_labels(table: pd.DataFrame, *, file: Path) -> pd.DataFrame:
     Args:
         table: columns path, label (one row for each annotator) and others; an empty label is no vote.
         file: where it comes from, for the log.
+        with_votes: add the column `label_votes`: the number of votes by class, JSON.
 
     Returns:
         The first row of each image, with the majority's label and the column `agreement`, unless there is one.
@@ -49,6 +51,12 @@ def majority_labels(table: pd.DataFrame, *, file: Path) -> pd.DataFrame:
     rows = rows[rows[LABEL].notna()].astype({LABEL: "str"})
     if AGREEMENT not in table.columns:
         rows = rows.assign(**{AGREEMENT: rows[PATH].map(chosen["share"]).map("{:.3g}".format).astype("str")})
+    if with_votes:
+        by_class = {
+            path: json.dumps(dict(zip(of[LABEL], of["votes"].tolist(), strict=True)), ensure_ascii=False)
+            for path, of in votes[votes[PATH].isin(rows[PATH])].groupby(PATH)
+        }
+        rows = rows.assign(**{VOTES: rows[PATH].map(by_class).astype("str")})
     return rows.drop_duplicates()
 
 

@@ -84,7 +84,7 @@ class Entries:
             lost = KINDS[kind].severity != "info"
             advice = f" {KINDS[kind].advice}" if lost else ""
             logger.log(
-                logging.WARNING if lost else logging.INFO,
+                logging.WARNING if lost else logging.DEBUG,
                 "Ignoring %s%s (%d): %s.%s",
                 KINDS[kind].what,
                 where,

@@ -25,7 +25,7 @@ class ListOptions:
         verbatim: keep values as they are written; else two spellings of one value are one (see `tlkit.spelling`).
         merge_classes: classes that are read as another one: {"anger": ["ANGER", "Anger"]}.
         annotations: what several rows of one image are: an error ("one"), or labels of several annotators, of which
-            the majority counts.
+            the majority counts ("majority"), with the shares of all classes kept for training ("soft").
     """
 
     names: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples
 from tlkit.spelling import match_paths, value_key
 
 logger = logging.getLogger(__name__)
@@ -99,12 +99,12 @@ def survey_list(
         blank &= ~table[PATH].isin(table[PATH][~blank])
     problems.rows("a label is empty", table.index[blank])
     listed, table = len(table), table[[name for name in (PATH, LABEL, SPLIT, *columns) if name in table.columns]]
-    table, skipped = _majority(table, problems, file) if votes else _without_repeats(table)
+    table, skipped = _majority(table, problems, file, options) if votes else _without_repeats(table)
     _check_repeated_paths(table, problems)
     repeats = {entry.name for entry in skipped}
     skipped += [entry for row, entry in problems.entries.items() if f"row {row}" not in repeats]
     table = table[~table.index.isin(problems.entries)].sort_values(PATH).reset_index(drop=True)
-    groups = {name: table[name].mask(table[name] == "") for name in columns}
+    groups = {name: table[name].mask(table[name] == "") for name in (*columns, VOTES) if name in table.columns}
     unknown = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
     samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
@@ -119,10 +119,12 @@ def _without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Entry]]:
     return table[~repeats], skipped
 
 
-def _majority(table: pd.DataFrame, problems: _Problems, file: Path) -> tuple[pd.DataFrame, list[Entry]]:
+def _majority(
+    table: pd.DataFrame, problems: _Problems, file: Path, options: ListOptions
+) -> tuple[pd.DataFrame, list[Entry]]:
     """Return the rows of the majority's labels among those without a problem, and the rows of images without one."""
     valid = table[~table.index.isin(problems.entries)]
-    chosen = majority_labels(valid, file=file)
+    chosen = majority_labels(valid, file=file, with_votes=options.annotations == "soft")
     tied = valid.index[~valid[PATH].isin(chosen[PATH])]
     return chosen, [Entry("no-majority", f"row {row}", valid.loc[row, PATH]) for row in tied]
 

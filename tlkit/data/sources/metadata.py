@@ -13,14 +13,14 @@ from tlkit.data.sources.entries import Entries, Entry
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError, first_few
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
+from tlkit.samples import PATH, RESERVED_COLUMNS, VOTES, Samples
 from tlkit.spelling import match_paths, path_key
 
 logger = logging.getLogger(__name__)
 
 MOST_VALUES = 50
 """A column with more different values looks like an identifier or a measurement."""
-TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
+TAKEN = (*RESERVED_COLUMNS, VOTES, "y_true", "y_pred", "index")
 """Names that a group column cannot have, because tlkit's own tables use them."""
 
 
@@ -76,7 +76,8 @@ def join_metadata(
         **{name: pd.Series(values, index=samples.table.index, dtype="str") for name, values in columns.items()}
     )
     what = ", ".join(groups) or "no column"
-    logger.info("Read %s from %s, which has rows of %d of %d images.", what, file, matched, len(keys))
+    level = logging.DEBUG if matched == len(keys) else logging.INFO
+    logger.log(level, "Read %s from %s, which has rows of %d of %d images.", what, file, matched, len(keys))
     if without := [key for key in keys if key not in known]:
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
     if unused := sorted(known - set(keys)):

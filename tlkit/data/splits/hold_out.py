@@ -119,7 +119,15 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
     result = _with_splits(samples, splits)
     for split, share in shares.items():
         moved = int((splits == split).sum())
-        logger.info("No %s split: holding out %g %%, %s: %d of %d images.", split, 100 * share, how, moved, len(pool))
+        logger.info(
+            "There is no %s split: %d of %d images are held out for it (%g %%, %s; data.%s changes the share).",
+            split,
+            moved,
+            len(pool),
+            100 * share,
+            how,
+            split,
+        )
         if not moved:
             logger.warning("Nothing could be held out for %s without taking a whole class out of training.", split)
     if scarce:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.leaks import describe_leaks, find_leaks, warn_of_near_duplicates
+from tlkit.data.checks.leaks import describe_leaks, find_leaks, log_near_duplicates
 from tlkit.data.checks.quarantine import require_new
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
@@ -65,7 +65,7 @@ def make_split(
     leaks = find_leaks(samples, alike)
     for sentence in describe_leaks(leaks.table, counts):
         logger.warning("%s", sentence)
-    warn_of_near_duplicates(samples, alike, leaks.table)
+    log_near_duplicates(samples, alike, leaks.table)
     if len(leaks):
         logger.warning("They are listed all the same; data.on_leak: drop of a recipe trains without their copies.")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -210,7 +210,7 @@ def choose_engine(
                 needed = f"at least {tolerance:g} and {LEAST_AGREEMENT:.0%} are needed"
                 engine, note = None, f": {name} differs too much from float32 torch ({note}; {needed})"
     engine = engine or create_engine("torch", built, pixels, device=device)
-    logger.info(
+    logger.debug(
         "features.engine is auto: %s (%s) runs the frozen backbone%s. To take another engine, name it in "
         "features.engine.",
         engine.name,

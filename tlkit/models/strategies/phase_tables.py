@@ -46,4 +46,4 @@ def log_phase(phase: Phase, layers: Sequence[LayerRow], *, is_last: bool) -> Non
     """Log the table of a phase that begins."""
     last = "on" if is_last else f"to {phase.first_epoch + phase.epochs}"
     text = "\n".join(f"  {line}" for line in to_lines([phase_table(layers)]))
-    logger.info("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)
+    logger.debug("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)

@@ -138,7 +138,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, o
     if set(tensors) != set(own):
         renamed = match_by_order(tensors, own)
         if renamed is not None:
-            logger.info(
+            logger.debug(
                 "%s has other tensor names: all %d tensors are matched by order, role and shape.", origin, len(tensors)
             )
             tensors = renamed

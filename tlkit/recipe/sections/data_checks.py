@@ -22,6 +22,13 @@ def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
         yield from _shuffle_buffer_contradictions(recipe, recipe.data.shuffle_buffer)
     yield from _share_contradictions(recipe.data)
     yield from _split_contradictions(recipe.data)
+    head = getattr(recipe.strategy, "head", "linear")
+    if recipe.data.annotations == "soft" and head != "linear":
+        yield Contradiction(
+            ("data.annotations", "strategy.head"),
+            f"data.annotations is soft, but head: {head} is fitted by scikit-learn, to one label for each image. Use "
+            "head: linear, or data.annotations: majority.",
+        )
 
 
 def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:

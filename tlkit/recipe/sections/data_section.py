@@ -82,8 +82,9 @@ class DataSection(Section):
     annotations: Annotations = Field(
         "one",
         description="What several rows of the manifest for one image are: one = an error; majority = labels of several "
-        "annotators, of which the most frequent counts; images with a tie are left out. `agreement` in "
-        "data.groups is the share of the annotators who gave the label.",
+        "annotators, of which the most frequent counts; images with a tie are left out; soft = the same, and the "
+        "training target is the share of the annotators for each class. `agreement` in data.groups is the share of "
+        "the annotators who gave the label.",
     )
     split: v.OptionalCsv = Field(
         None,

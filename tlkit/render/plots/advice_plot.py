@@ -38,6 +38,9 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
         front = [(_error_bar(backbone.latency_ms)[0], _error_bar(backbone.probe)[0]) for backbone in advice.pareto]
         ax.plot(*zip(*front, strict=True), color=GREY, linewidth=1.2, linestyle="--", zorder=2, label="Pareto front")
     ax.plot([], [], "o", color=ORANGE, label="suggested")
+    if advice.max_latency_ms is not None:
+        label = f"budget {advice.max_latency_ms:.3g} ms"
+        ax.axvline(advice.max_latency_ms, color=GREY, linewidth=1, linestyle=":", zorder=1, label=label)
     ax.set_xscale("log")
     ax.margins(x=0.15)
     low, high = ax.get_xlim()

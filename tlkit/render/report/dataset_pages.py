@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tlkit.data.checks.diagnosis_tables import diagnosis_sentence
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.errors import DataError
+from tlkit.output_files import require_writable
 from tlkit.render.plots import plot_class_counts
 from tlkit.render.report.report_page import Figure
 from tlkit.render.report.template import render_to
@@ -37,13 +38,12 @@ def require_own_page(path: Path | None, *, command: Command, overwrite: bool = F
         overwrite: replace any file.
 
     Raises:
-        DataError: the path is a folder, or a file that the command did not write.
+        DataError: the path is a folder, a file that the command did not write, or cannot be written.
     """
-    if path is None or not path.exists():
-        return
-    if path.is_dir():
+    if path is not None and path.is_dir():
         raise DataError(f"{path} is a folder. Give the name of a file, such as {path / (command + '.html')}.")
-    if overwrite:
+    require_writable({"--html": path})
+    if path is None or overwrite or not path.is_file():
         return
     mark = f'<meta name="generator" content="tlkit data {command}">'
     with path.open("rb") as file:

@@ -167,6 +167,7 @@ class Page:
     lead: tuple[str, ...]
     tiles: tuple[Tile, ...]
     results: Table
+    scores: Table | None
     audit: AuditPageSection | None
     examples: ExamplesSection | None
     explanation: ExplanationSection | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from tlkit.evaluation.evaluation_tables import summary_table
+from tlkit.evaluation.evaluation_tables import score_table, summary_table
 from tlkit.render.report.audit_part import audit_section, audit_tile, repair_section
 from tlkit.render.report.evaluation_part import classes, confusions, headline
 from tlkit.render.report.examples_part import examples_section, slices_section, worst_images_part
@@ -40,6 +40,7 @@ def write_report(path: Path, run: RunContents) -> Path:
         lead=lead(run),
         tiles=(*headline(evaluation), audit_tile(audit)) if audit else headline(evaluation),
         results=summary_table(evaluation),
+        scores=score_table(evaluation) if evaluation.scores else None,
         data_sentence=data_sentence(run.counts),
         counts=counts_table(run.counts),
         excluded=excluded_table(run.excluded),
@@ -60,5 +61,5 @@ def write_report(path: Path, run: RunContents) -> Path:
         attribution=run.attribution.strip() if run.attribution else None,
     )
     render_to(path, "report.html.j2", page=page)
-    logger.info("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
+    logger.debug("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

@@ -1,0 +1,60 @@
+"""Every option of the command line that names an output is checked before the work."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from messages import says
+from options import parameters
+
+from tlkit.errors import TlkitError
+from tlkit.runs import RunDirectory
+
+OUTPUTS = {"out", "html", "plot", "junit", "summary", "export", "fix", "sheet", "dest"}
+"""Parameters that name a file or a folder to write; all other paths are read."""
+PROC = [
+    pytest.param(("predict", "run", "photos", "--out", "/proc/x.csv"), id="predict --out"),
+    pytest.param(("audit", "p.csv", "--export", "/proc/x.csv"), id="audit --export"),
+    pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--junit", "/proc/x.xml"), id="audit --junit"),
+    pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--summary", "/proc/x.md"), id="audit --summary"),
+    pytest.param(("advise", "photos", "--plot", "/proc/x.svg"), id="advise --plot"),
+    pytest.param(("learning-curve", "run", "--plot", "/proc/x.svg"), id="learning-curve --plot"),
+    pytest.param(("recipe", "tune", "r.yaml", "--plot", "/proc/x.svg"), id="recipe tune --plot"),
+    pytest.param(("recipe", "example", "quickstart", "--out", "/proc/x.yaml"), id="recipe example --out"),
+    pytest.param(("data", "split", "photos", "--out", "/proc/x.csv"), id="data split --out"),
+    pytest.param(("data", "summary", "photos", "--html", "/proc/x.html"), id="data summary --html"),
+    pytest.param(("data", "labels", "run", "--out", "/proc/x.csv"), id="data labels --out"),
+    pytest.param(("data", "labels", "run", "--html", "/proc/x.html"), id="data labels --html"),
+    pytest.param(("data", "doctor", "photos", "--html", "/proc/x.html"), id="data doctor --html"),
+    pytest.param(("data", "doctor", "photos", "--fix", "/proc/x.csv"), id="data doctor --fix"),
+    pytest.param(("init", "photos", "--out", "/proc/x.yaml"), id="init --out"),
+    pytest.param(("errors", "p.csv", "--sheet", "/proc/x.svg"), id="errors --sheet"),
+    pytest.param(("unknown", "run", "--plot", "/proc/x.svg"), id="unknown --plot"),
+    pytest.param(("drift", "run", "photos", "--plot", "/proc/x.svg"), id="drift --plot"),
+    pytest.param(("drift", "run", "photos", "--sheet", "/proc/x.svg"), id="drift --sheet"),
+    pytest.param(("label-next", "run", "photos", "--out", "/proc/x.csv"), id="label-next --out"),
+    pytest.param(("label-next", "run", "photos", "--sheet", "/proc/x.svg"), id="label-next --sheet"),
+    pytest.param(("data", "sample", "digits", "/proc/sample"), id="data sample dest"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("command", PROC)
+def test_an_output_that_cannot_be_written_is_refused_before_any_input_is_read(command, run):
+    done = run(*command)  # none of the inputs exists, so what is said first was looked at first
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert says(done.stderr, "/proc/", "cannot be written", "another place")
+
+
+def test_every_output_option_has_its_case():
+    outputs = {f"{command} --{name}" for command, name, _, _ in parameters() if name in OUTPUTS - {"dest"}}
+    assert outputs | {"data sample dest"} == {case.id for case in PROC}
+
+
+def test_a_run_directory_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    (tmp_path / "runs").touch()
+    with pytest.raises(TlkitError) as caught:
+        RunDirectory.require_free(Path(tmp_path, "runs", "mine"))
+    assert says(str(caught.value), "runs folder", str(tmp_path / "runs"), "a folder is needed")

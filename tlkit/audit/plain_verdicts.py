@@ -1,0 +1,197 @@
+"""What an audit found, in plain sentences: one for each column, and one for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable, Verdict
+from tlkit.audit.redaction import redact
+from tlkit.errors import first_few
+from tlkit.tables import counted, two_figures
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+
+MOST_NAMED = 2  # failing groups of a column that a sentence names, on each side
+MOST_LISTED = 4  # other groups that it lists
+OTHERS = "other rates"
+
+
+@dataclass(frozen=True)
+class PlainVerdict:
+    """The verdict on one column, in words.
+
+    Attributes:
+        by: the column; "other rates" for intersections and other rates than the accuracy.
+        verdict: FAIL if any of its rows fails, PASS if all that are decided pass, else NOT ENOUGH DATA.
+        text: what that means, one sentence or a few.
+    """
+
+    by: str
+    verdict: Verdict
+    text: str
+
+
+def plain_verdicts(audit: Audit) -> tuple[PlainVerdict, ...]:
+    """Return the verdict on the accuracy of each column, in words, and last one on all other tables, if there are any.
+
+    Numbers that the audit's tables withhold are withheld here, too.
+
+    Args:
+        audit: the audit.
+
+    Example:
+        >>> for one in plain_verdicts(run.audit()):  # doctest: +SKIP
+        ...     print(one.verdict, one.by, one.text)
+        FAIL sex woman is recognised less often than the rest: 79 % against 96 % (6 to 30 points lower), …
+    """
+    single = [table for table in audit.group_tables if table.metric == "accuracy" and len(table.columns) == 1]
+    others = [table for table in audit.group_tables if table not in single]
+    found = [PlainVerdict(table.by, worst_verdict([table]), _column_text(audit, table)) for table in single]
+    if others:
+        found.append(PlainVerdict(OTHERS, worst_verdict(others), _others_text(audit, others)))
+    return tuple(found)
+
+
+def percent(share: float, *others: float) -> str:
+    """Return a share in percent: whole, or with a decimal where it would read like one of the others.
+
+    Example:
+        >>> percent(0.792, 0.958), percent(0.954, 0.949)
+        ('79 %', '95.4 %')
+    """
+    same = any(round(100 * other) == round(100 * share) and other != share for other in others)
+    return f"{100 * share:.1f} %" if same else f"{100 * share:.0f} %"
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points.
+
+    Example:
+        >>> points(0.05), points(0.025), points(0.01)
+        ('5 points', '2.5 points', '1 point')
+    """
+    text = f"{100 * difference:.3g}"
+    return f"{text} point" if text == "1" else f"{text} points"
+
+
+def _column_text(audit: Audit, table: GroupTable) -> str:
+    """Return what is known of the groups of one column."""
+    rows = [row for row in table.rows if row.verdict is not None]
+    failing = [row for row in rows if row.verdict == "FAIL"]
+    allowed = points(audit.settings.tolerance)
+    if not rows:
+        return "There are no two groups to compare."
+    if not failing:
+        return _undecided_or_passed(audit, rows)
+    found: list[str] = []
+    for side, word in (("below the rest", "less"), ("above the rest", "more")):
+        here = sorted((row for row in failing if row.direction == side), key=_size, reverse=True)
+        for row in here[:MOST_NAMED]:
+            than = "" if found else " than the rest"
+            beyond = "" if found else f", beyond the {allowed} you allow"
+            found.append(f"{_name(row)} is recognised {word} often{than}{_figures(audit, row)}{beyond}.")
+        if more := here[MOST_NAMED:]:
+            found.append(f"So {'is' if len(more) == 1 else 'are'} {_listed(more)}.")
+    passed = [row for row in rows if row.verdict == "PASS"]
+    if passed:
+        found.append(f"Within the {allowed}: {_listed(passed)}.")
+    unclear, undecided = _open(audit, rows)
+    if unclear:
+        found.append(f"A gap that may be within the {allowed}: {_listed(unclear)}.")
+    if undecided:
+        found.append(f"Too few images to tell: {_listed(undecided)}.")
+    return " ".join(found)
+
+
+def _undecided_or_passed(audit: Audit, rows: Sequence[GroupRow]) -> str:
+    """Return the text of a column without a FAIL."""
+    allowed = points(audit.settings.tolerance)
+    passed = [row for row in rows if row.verdict == "PASS"]
+    unclear, undecided = _open(audit, rows)
+    if not unclear and not undecided:
+        return f"No group differs from the rest by more than the {allowed} you allow ({_listed(passed)})."
+    found = [f"Within the {allowed} you allow: {_listed(passed)}."] if passed else []
+    if unclear:
+        found.append(
+            f"NOT ENOUGH DATA: there is a gap, but it may be within the {allowed} you allow: {_listed(unclear)}."
+        )
+    if undecided:
+        every = len(undecided) == len(rows)
+        which = f"its {counted(len(undecided), 'group')}" if every else _listed(undecided)
+        verb = "differs" if len(undecided) == 1 else "differ"
+        found.append(
+            f"NOT ENOUGH DATA: too few images to tell whether {which} {verb} by more than {allowed}{_needs(undecided)}."
+        )
+    return " ".join(found)
+
+
+def _open(audit: Audit, rows: Sequence[GroupRow]) -> tuple[list[GroupRow], list[GroupRow]]:
+    """Return the undecided rows with a gap that a test shows, and the other undecided rows."""
+    found = [row for row in rows if row.verdict == "NOT ENOUGH DATA"]
+    shown = [row for row in found if row.p_holm is not None and row.p_holm < audit.settings.alpha]
+    return shown, [row for row in found if row not in shown]
+
+
+def _needs(rows: Sequence[GroupRow]) -> str:
+    """Return how many images the groups have, and about how many more would decide; "" where none is known."""
+    sizes = [row.rate.n for row in rows]
+    had = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    more = [two_figures(row.images_needed) for row in rows if row.images_needed is not None]
+    each = " each" if len(rows) > 1 else ""
+    text = f" (there are {had}{each}"
+    if not more:
+        return f"{text})"
+    wanted = f"{min(more):,}" if min(more) == max(more) else f"{min(more):,} to {max(more):,}"
+    return f"{text}; about {wanted} more{each} would do)"
+
+
+def _figures(audit: Audit, row: GroupRow) -> str:
+    """Return the rates of a group and of its complement, and the interval of their difference."""
+    most, difference = audit.settings.max_half_width, row.difference
+    if difference is None:
+        return ""
+    rate, gap = redact(row.rate, most), redact(difference, most)
+    side, interval = "lower" if row.direction == "below the rest" else "higher", ""
+    if gap.low is not None and gap.high is not None:
+        near, far = sorted((abs(gap.low), abs(gap.high)))
+        interval = f" ({100 * near:.0f} to {100 * far:.0f} points {side})"
+    if rate.value is None or gap.value is None:
+        return interval
+    if audit.settings.pair_by is not None:  # the difference within matched sets does not follow from the two rates
+        return f": {percent(rate.value)}, {points(abs(gap.value))} {side} within matched sets{interval}"
+    complement = min(max(rate.value - gap.value, 0.0), 1.0)
+    return f": {percent(rate.value, complement)} against {percent(complement, rate.value)}{interval}"
+
+
+def _others_text(audit: Audit, tables: Sequence[GroupTable]) -> str:
+    """Return how many rows of some tables have each verdict, and which fail worst."""
+    rows = [(table, row) for table in tables for row in table.rows if row.verdict is not None]
+    failing = sorted(((t, r) for t, r in rows if r.verdict == "FAIL"), key=lambda one: _size(one[1]), reverse=True)
+    passed = sum(row.verdict == "PASS" for _, row in rows)
+    allowed = points(audit.settings.tolerance)
+    found = []
+    if failing:
+        names = [f"{_name(row)} ({table.rate_name}{_figures(audit, row)})" for table, row in failing]
+        found.append(f"Beyond the {allowed}: {first_few(names, most=MOST_NAMED)}.")
+    if passed:
+        found.append(f"Within the {allowed}: {counted(passed, 'row')}.")
+    if undecided := len(rows) - len(failing) - passed:
+        found.append(f"Too few images to tell: {counted(undecided, 'row')}.")
+    return " ".join(found) or "There are no two groups to compare."
+
+
+def _size(row: GroupRow) -> float:
+    """Return the absolute difference from the complement."""
+    return abs(row.difference.value or 0.0) if row.difference is not None else 0.0
+
+
+def _listed(rows: Sequence[GroupRow]) -> str:
+    return first_few([_name(row) for row in rows], most=MOST_LISTED)
+
+
+def _name(row: GroupRow) -> str:
+    return "images without a value" if row.name == MISSING else row.name

@@ -1,0 +1,242 @@
+"""The full set of scores with their intervals: of the confusion matrix, of rankings, of probabilities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlkit.arrays import Floats, Ints
+from tlkit.evaluation.class_intervals import f1_bounds
+from tlkit.predictions import Predictions
+from tlkit.stats.bootstrap import percentile_estimate
+from tlkit.stats.brier import brier_losses, brier_parts
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.confusion_scores import CONFUSION_SCORES, margins_of_rows, score_influences, scores_of_margins
+from tlkit.stats.confusion_scores import why_undefined as why_no_score
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.influence import Spread, bounded_estimate, mean_df, spread_of
+from tlkit.stats.intervals import wilson_bounds
+from tlkit.stats.means import clustered_mean, mean_estimate
+from tlkit.stats.one_vs_rest import areas
+
+AREAS = ("auroc", "average_precision")
+ONLY_ONE_CLASS = "all images are of one class"
+
+
+@dataclass(frozen=True)
+class RankingScores:
+    """AUROC and average precision, of each class against all others and their means.
+
+    Attributes:
+        per_class: for each class, its AUROC and average precision.
+        macro: their means over the classes for which they are defined.
+    """
+
+    per_class: tuple[tuple[Estimate, Estimate], ...]
+    macro: tuple[Estimate, Estimate]
+
+
+def confusion_estimates(
+    labelled: Predictions, confusion: Ints, units: Units | None, *, drawn: Floats | None, confidence: float
+) -> dict[str, Estimate]:
+    """Return the scores of the confusion matrix, except the main figures.
+
+    Independent images: percentiles of the bootstrap of the matrix, each end at least as far from the value as the
+    combined intervals of its parts, for a percentile interval collapses where no image is wrong. The parts: precisions
+    of the classes, which are independent given the predictions; F1s, as in `macro_estimates`; for Matthews' correlation
+    and kappa the accuracy, since 1 − kappa is the error rate over the error rate by chance. Weighted or clustered
+    images: `bounded_estimate` of their influences.
+
+    Args:
+        labelled: images with labels.
+        confusion: number of images, shape (C, C).
+        units: weights and clusters; None = independent images.
+        drawn: bootstrap replicates of the scores; None where `units` are given.
+        confidence: two-sided level, in (0, 1).
+    """
+    weight = None if units is None else units.weight
+    margins = margins_of_rows(labelled.y_true, labelled.y_pred, len(labelled.classes), weight)
+    values = dict(zip(CONFUSION_SCORES, scores_of_margins(margins)[0].tolist(), strict=True))
+    found, n = {}, len(labelled)
+    influences = None if units is None else score_influences(labelled.y_true, labelled.y_pred, margins)
+    for place, name in enumerate(CONFUSION_SCORES):
+        if name in ("balanced_accuracy", "macro_f1"):
+            continue
+        value, lowest = min(values[name], 1.0), 0.0 if "precision" in name or "f1" in name else -1.0
+        note = _classes_note(confusion, predicted=name == "macro_precision")
+        if math.isnan(values[name]):
+            found[name] = Estimate(None, None, None, n=n, note=why_no_score(name, margins))
+        elif units is not None and (why := units.why_unknown):
+            found[name] = Estimate(value, None, None, n=n, note=f"no interval: {why}")
+        elif units is not None and influences is not None:
+            spread = spread_of(influences[:, place], units)
+            found[name] = bounded_estimate(
+                value, spread, n=n, least=units.clusters, lowest=lowest, confidence=confidence, note=note
+            )
+        else:
+            assert drawn is not None, "independent images have replicates"
+            plain = percentile_estimate(value, drawn[:, place], n=n, confidence=confidence)
+            if plain.low is None:
+                plain = Estimate(value, value, value, n=n)
+            found[name] = _widened(plain, _distances(name, confusion, confidence), lowest=lowest, note=note)
+    return found
+
+
+def _classes_note(confusion: Ints, *, predicted: bool) -> str:
+    """Return over how many classes an average is, where some are left out."""
+    present = confusion.sum(axis=1) > 0
+    if predicted:
+        present = present & (confusion.sum(axis=0) > 0)
+    return "" if present.all() else f"{present.sum()} of {len(present)} classes"
+
+
+def _distances(name: str, confusion: Ints, confidence: float) -> tuple[float, float]:
+    """Return how far the ends of a score's interval are from its value at least."""
+    support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
+    n, present = int(confusion.sum()), support > 0
+    if name in ("macro_precision", "weighted_precision"):
+        kept = present & (predicted > 0)
+        low, high = wilson_bounds(right[kept], predicted[kept], confidence)
+        rate = right[kept] / predicted[kept]
+        share = (
+            support[kept] / support[kept].sum() if name.startswith("weighted") else np.full(len(rate), 1 / len(rate))
+        )
+        return _combined(share * (rate - low)), _combined(share * (high - rate))
+    if name == "weighted_f1":
+        low, high = (ends[present] for ends in f1_bounds(confusion, confidence))
+        rate, share = 2 * right[present] / (support + predicted)[present], support[present] / n
+        return math.sqrt(2) * _combined(share * (rate - low)), math.sqrt(2) * _combined(share * (high - rate))
+    if name == "cohen_kappa_quadratic" and right.sum() < n:
+        return 0.0, 0.0
+    hits, chance = int(right.sum()), float(support @ predicted) / n**2
+    low, high = wilson_bounds(hits, n, confidence)
+    return (hits / n - float(low)) / (1 - chance), (float(high) - hits / n) / (1 - chance)
+
+
+def _combined(distances: Floats) -> float:
+    return math.sqrt(float(distances @ distances))
+
+
+def _widened(estimate: Estimate, distances: tuple[float, float], *, lowest: float, note: str) -> Estimate:
+    assert estimate.value is not None and estimate.low is not None and estimate.high is not None, "it has an interval"
+    low = max(lowest, min(estimate.low, estimate.value - distances[0]))
+    high = min(1.0, max(estimate.high, estimate.value + distances[1]))
+    return Estimate(estimate.value, low, high, n=estimate.n, note=note)
+
+
+def ranking_estimates(labelled: Predictions, units: Units | None, confidence: float) -> RankingScores:
+    """Return AUROC and average precision of each class against all others, and their means.
+
+    See `tlkit.stats.one_vs_rest` and `bounded_estimate`. A class without images, or of which all images are, has none
+    and is left out of the means.
+
+    Args:
+        labelled: images with labels and probabilities.
+        units: weights and clusters; None = independent images of equal weight.
+        confidence: two-sided level, in (0, 1).
+    """
+    assert labelled.proba is not None, "a ranking needs probabilities"
+    n, size = len(labelled), len(labelled.classes)
+    weight = None if units is None else units.weight
+    unknown = "" if units is None else units.why_unknown
+    summed = np.zeros((2, n))
+    variances: tuple[list[float], list[float]] = ([], [])
+    dfs: tuple[list[float], list[float]] = ([], [])
+    values: tuple[list[float], list[float]] = ([], [])
+    least: tuple[list[int], list[int]] = ([], [])
+    biases = [0.0, 0.0]
+    per_class: list[tuple[Estimate, Estimate]] = []
+    for code in range(size):
+        positive = labelled.y_true == code
+        found = areas(np.ascontiguousarray(labelled.proba[:, code]), positive, weight)
+        if found is None:
+            missing = "no images of this class" if not positive.any() else "no images of other classes"
+            per_class.append((Estimate(None, None, None, n=n, note=missing),) * 2)
+            continue
+        both = []
+        for kind, area in enumerate(found):
+            fewest, df = area.least, area.variance_df
+            if units is not None:
+                fewest = min(fewest, units.take(positive).clusters, units.take(~positive).clusters)
+                df = min(df, max(fewest - 1, 0))
+            spread = spread_of(area.influence, units, most_df=df, corrected=kind == 0)
+            summed[kind] += area.influence
+            variances[kind].append(spread.variance)
+            dfs[kind].append(spread.df)
+            values[kind].append(area.value)
+            least[kind].append(fewest)
+            biases[kind] += area.bias
+            both.append(
+                _area_estimate(
+                    area.value, spread, n=n, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
+                )
+            )
+        per_class.append((both[0], both[1]))
+    macro = []
+    note = "" if len(values[0]) == size else f"{len(values[0])} of {size} classes"
+    for kind in range(2):
+        if not values[kind]:
+            macro.append(Estimate(None, None, None, n=n, note=ONLY_ONE_CLASS))
+            continue
+        count = len(values[kind])
+        whole = spread_of(summed[kind] / count, units, corrected=kind == 0)
+        cap = mean_df(variances[kind], dfs[kind], of_mean=whole.variance) if not unknown else 0.0
+        spread = Spread(whole.variance, min(whole.df, cap))
+        harmonic = count / float((1 / np.array(least[kind])).sum())
+        macro.append(
+            _area_estimate(
+                math.fsum(values[kind]) / count,
+                spread,
+                n=n,
+                least=harmonic,
+                bias=biases[kind] / count,
+                confidence=confidence,
+                unknown=unknown,
+                note=note,
+            )
+        )
+    return RankingScores(tuple(per_class), (macro[0], macro[1]))
+
+
+def _area_estimate(
+    value: float, spread: Spread, *, n: int, least: float, bias: float, confidence: float, unknown: str, note: str = ""
+) -> Estimate:
+    if unknown:
+        return Estimate(value, None, None, n=n, note=f"no interval: {unknown}")
+    return bounded_estimate(value, spread, n=n, least=least, bias=bias, confidence=confidence, note=note)
+
+
+def brier_estimates(
+    labelled: Predictions, units: Units | None, *, confidence: float, replicates: int, seed: int
+) -> dict[str, Estimate]:
+    """Return the Brier score and its decomposition.
+
+    The score is a mean: Student's t interval, for clusters that of `clustered_mean`.
+
+    Args:
+        labelled: images with labels and probabilities.
+        units: weights and clusters; None = independent images of equal weight.
+        confidence: two-sided level, in (0, 1).
+        replicates: number of resamples for the decomposition.
+        seed: seed of the resamples.
+    """
+    assert labelled.proba is not None, "a Brier score needs probabilities"
+    losses = brier_losses(labelled.proba, labelled.y_true)
+    highest = 1.0 if len(labelled.classes) == 2 else 2.0
+    if units is None:
+        score = mean_estimate(losses, confidence, highest=highest)
+    else:
+        score = clustered_mean(losses, units, confidence, highest=highest)
+        if score.value is None:
+            value = float(np.average(losses, weights=units.weight))
+            score = Estimate(value, None, None, n=len(losses), note=f"no interval: {score.note}")
+    parts = brier_parts(labelled.proba, labelled.y_true, units, confidence=confidence, replicates=replicates, seed=seed)
+    return {
+        "brier": score,
+        "brier_reliability": parts.reliability,
+        "brier_resolution": parts.resolution,
+        "brier_uncertainty": parts.uncertainty,
+        "brier_within_bins": parts.within_bins,
+    }

@@ -1,0 +1,258 @@
+"""`RunSummary`: what a person wants to know of one run; `RunList`: the runs of a folder with their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tlkit.audit.group_tables import Verdict
+from tlkit.audit.plain_verdicts import PlainVerdict, plain_verdicts
+from tlkit.errors import RunError, TlkitError
+from tlkit.evaluation.plain_evaluation import evaluation_sentences
+from tlkit.plain_values import from_plain, to_plain
+from tlkit.recipe import Recipe, load_recipe
+from tlkit.runs.assess_split import chose_epoch
+from tlkit.runs.directory import MARKER, RunDirectory
+from tlkit.runs.lock import is_being_written
+from tlkit.runs.next_step import NextStep, next_step, resume_step
+from tlkit.runs.run import Run
+from tlkit.runs.run_summary_tables import list_tables, summary_tables
+from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run in brief.
+
+    Attributes:
+        name: the run's name.
+        path: its directory.
+        state: running, finished, interrupted or failed; stopped = it says running, but no process writes it.
+        updated: when its state was last written, ISO 8601, UTC; "" = unknown.
+        model: the backbone.
+        weights: where its weights come from.
+        strategy: how it was trained.
+        data: folder, list or shards of the images.
+        split: the split that it is judged on; None = it has no predictions yet.
+        chose_epoch: whether that split also chose the epoch.
+        accuracy: on that split, with its interval; None without predictions.
+        findings: the figures as sentences.
+        verdicts: one for each group column, in words.
+        next_step: what to do next.
+        files: the files to open, by what they hold.
+    """
+
+    name: str
+    path: str
+    state: str
+    updated: str
+    model: str
+    weights: str
+    strategy: str
+    data: str
+    split: str | None
+    chose_epoch: bool
+    accuracy: Estimate | None
+    findings: tuple[str, ...]
+    verdicts: tuple[PlainVerdict, ...]
+    next_step: NextStep
+    files: Mapping[str, str]
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return what the run is, what it found, and its files."""
+        return summary_tables(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSummary:
+        """Read what `to_dict` wrote."""
+        return from_plain(cls, values)
+
+    def _repr_html_(self) -> str:
+        return to_html(self.tables())
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One run of a folder.
+
+    Attributes:
+        name: the run's name.
+        state: as in `RunSummary`; damaged = its files cannot be read.
+        updated: when its state was last written, ISO 8601, UTC; "" = unknown.
+        model: the backbone; "" = unknown.
+        strategy: how it was trained; "" = unknown.
+        split: the split of the figures; "" = none.
+        accuracy: on that split; None where it has not been evaluated.
+        verdict: the worst verdict of its audit of that split; None without an audit.
+        problem: why the run cannot be read; "" = it can.
+    """
+
+    name: str
+    state: str
+    updated: str = ""
+    model: str = ""
+    strategy: str = ""
+    split: str = ""
+    accuracy: Estimate | None = None
+    verdict: Verdict | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class RunList:
+    """The runs of a folder, newest first.
+
+    Attributes:
+        folder: the folder.
+        runs: its runs.
+    """
+
+    folder: str
+    runs: tuple[ListedRun, ...]
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return one table with a row for each run."""
+        return list_tables(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunList:
+        """Read what `to_dict` wrote."""
+        return from_plain(cls, values)
+
+    def _repr_html_(self) -> str:
+        return to_html(self.tables())
+
+
+def summarize_run(run: Run) -> RunSummary:
+    """Return a run in brief, computing a missing evaluation or audit.
+
+    Raises:
+        TlkitError: a file of the run is damaged.
+    """
+    directory, recipe = run.directory, run.recipe
+    state, updated = _state_of(directory)
+    files = {"report": directory.report, "model": directory.model, "log": directory.log, "everything": run.path}
+    split, accuracy, findings, verdicts = None, None, tuple[str, ...](), tuple[PlainVerdict, ...]()
+    step = resume_step(run) if state != "running" else NextStep("", "Wait for it: another process writes this run.")
+    if directory.predicted_splits and state in ("finished", "interrupted"):
+        split = run.judged_split()
+        evaluation, audit = run.evaluation(split), run.get_audit(split)
+        accuracy, findings = evaluation.accuracy, evaluation_sentences(evaluation, split=split)
+        verdicts = plain_verdicts(audit) if audit is not None else ()
+        step = next_step(run, evaluation, audit)
+    return RunSummary(
+        name=directory.name,
+        path=str(run.path),
+        state=state,
+        updated=updated,
+        model=recipe.model.name,
+        weights=recipe.model.weights,
+        strategy=_strategy(recipe),
+        data=_source(recipe),
+        split=split,
+        chose_epoch=split is not None and chose_epoch(split, run.history),
+        accuracy=accuracy,
+        findings=findings,
+        verdicts=verdicts,
+        next_step=step,
+        files={name: str(path) for name, path in files.items() if path.exists()},
+    )
+
+
+def list_runs(folder: str | Path = "runs") -> RunList:
+    """Return the runs of a folder, newest first, with their stored figures; nothing is computed.
+
+    Args:
+        folder: of the run directories.
+
+    Raises:
+        RunError: there is no such folder, or it holds no run.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder. Name a folder of runs: tlkit runs FOLDER. `tlkit fit` makes runs/.")
+    if (folder / MARKER).is_file():
+        raise RunError(f"{folder} is a run itself. Show it with: tlkit show {folder}")
+    found = [path for path in sorted(folder.iterdir()) if (path / MARKER).is_file() and not path.name.startswith(".")]
+    if not found:
+        raise RunError(f"{folder} holds no run of tlkit. `tlkit fit RECIPE` makes one in runs/.")
+    runs = sorted(map(_listed, found), key=lambda one: one.name)
+    return RunList(str(folder), tuple(sorted(runs, key=lambda one: one.updated, reverse=True)))
+
+
+def _listed(path: Path) -> ListedRun:
+    """Return one run with its stored figures."""
+    try:
+        directory = RunDirectory.open(path)
+        state, updated = _state_of(directory)
+        if not directory.recipe.is_file():
+            return ListedRun(path.name, state, updated)
+        recipe = load_recipe(directory.recipe)
+        splits = directory.predicted_splits
+        split = splits[0] if splits else ""
+        accuracy = _stored(directory, directory.evaluation, split, _accuracy)
+        verdict = _stored(directory, directory.audit, split, _worst_verdict)
+    except TlkitError as error:
+        return ListedRun(path.name, "damaged", problem="; ".join(error.problems))
+    return ListedRun(
+        path.name, state, updated, recipe.model.name, _strategy(recipe), split if accuracy else "", accuracy, verdict
+    )
+
+
+def _stored(directory: RunDirectory, file: Path, split: str, build: Any) -> Any:
+    """Return what `build` makes of a split's stored values; None where there are none."""
+    values = directory.read_json(file).get(split) if file.is_file() else None
+    with directory.damaged(file):
+        return None if values is None else build(values)
+
+
+def _accuracy(values: Mapping[str, Any]) -> Estimate:
+    return from_plain(Estimate, values["accuracy"])
+
+
+def _worst_verdict(values: Mapping[str, Any]) -> Verdict:
+    found = {row["verdict"] for table in values["group_tables"] for row in table["rows"]} - {None}
+    if "FAIL" in found:
+        return "FAIL"
+    return "PASS" if found == {"PASS"} else "NOT ENOUGH DATA"
+
+
+def _state_of(directory: RunDirectory) -> tuple[str, str]:
+    """Return the state of a run, and when it was last written."""
+    state: str = directory.status
+    if state == "running" and is_being_written(directory.path) is False:
+        state = "stopped"
+    updated = directory.read_json(directory.path / MARKER).get("updated", "")
+    try:
+        datetime.fromisoformat(updated)
+    except (TypeError, ValueError):
+        return state, ""
+    return state, updated
+
+
+def _strategy(recipe: Recipe) -> str:
+    """Return the kind of the strategy, with the head where scikit-learn fits it."""
+    strategy = recipe.strategy
+    head = strategy.head if strategy.kind == "frozen" else "linear"
+    return strategy.kind if head == "linear" else f"{strategy.kind}, {head} head"
+
+
+def _source(recipe: Recipe) -> str:
+    """Return the folder, list or shards of a recipe's images."""
+    section = recipe.data
+    given = section.manifest or section.shards or section.root
+    return given if isinstance(given, str) else ", ".join(given)
