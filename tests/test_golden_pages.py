@@ -63,7 +63,7 @@ def audit_of_clusters(folder: Path) -> str:
     """An audit with clusters and weights, and how the report says its intervals were made, with and without pairs."""
     from tlkit.audit import audit_groups, explain_gaps
     from tlkit.evaluation import evaluate
-    from tlkit.render.report.reading_guide import reading
+    from tlkit.render.report.sections.reading_section import reading
 
     table, said = first_table(), []
     for design in ({"cluster_by": "site", "weights": "w"}, {"pair_by": "scene"}, {"weights": "w"}):

@@ -10,10 +10,10 @@ from messages import saying, says
 from tables_of_predictions import predictions_of
 
 from tlkit.audit import Audit, Explanation, audit_groups, explain_gaps
+from tlkit.audit.explanation_tables import basis_table
 from tlkit.audit.group_profiles import MIN_CALIBRATION
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.render.report.explanation_part import explanation_section
 from tlkit.stats.intervals import wilson
 
 COPIES = 4
@@ -249,11 +249,11 @@ def test_the_sampling_design_is_stated(images, once, text, options):
     found = explain_gaps(built(images, np.repeat(np.arange(600), 2), w=np.full(600, 2)), by=BY, **options)
     assert says(found.tables()[0].notes, text)
     assert text in found._repr_html_()
-    assert says(explanation_section(found).lead, text)
+    assert says(basis_table(found).notes, text)
     assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
     plain = explain_gaps(once, by=BY)
     assert plain.independent
-    assert len(explanation_section(plain).lead) == 1
+    assert len(basis_table(plain).notes) == 1
 
 
 def test_problems_of_a_design_are_those_of_an_audit(once):

@@ -11,7 +11,6 @@ from tables_of_predictions import counted
 
 from tlkit.audit import audit_groups
 from tlkit.audit.audit_tables import failed_table
-from tlkit.render.report.audit_part import audit_tile
 
 
 def audit_of(column="tone", metrics=("accuracy",), **groups):
@@ -54,8 +53,6 @@ def test_groups_that_tie_for_the_lowest_rate_are_all_named():
     assert says(named(two, "tone").notes[0], "lowest", "a and b", "0.300 below c")
     five = audit_of(**dict.fromkeys("abcdef", (60, 100)), g=(90, 100))
     assert says(named(five, "tone").notes[0], "lowest", "a and 5 others", "b, c, d and 2 more", "0.300 below g")
-    assert audit_tile(two).detail == saying("0.600", "0.502", "0.691", "100", "1", "lowest", "accuracy")
-    assert says(audit_tile(five).detail, "n = 100", "5 others")
     assert [row.name for row in five.group_table("tone").tied_with(five.group_table("tone").worst)] == list("abcdef")
 
 

@@ -14,8 +14,8 @@ from statsmodels.stats.multitest import multipletests
 from tables_of_predictions import predictions_of
 
 from tlkit.audit import Explanation, explain_gaps
+from tlkit.audit.explanation_tables import basis_table
 from tlkit.errors import PredictionsError, TlkitError
-from tlkit.render.report.explanation_part import explanation_section
 
 
 def cells(*rows):
@@ -98,7 +98,7 @@ def test_an_interval_that_stands_alone_is_said_to_be_too_wide_for_a_number():
     assert (few.value, round(few.low, 1)) == (None, -0.4)
     (note,) = [line for line in notes(found) if "An interval alone" in line]
     assert says(note, "[low, high]", "0.15")
-    assert explanation_section(found).lead[-1] == note
+    assert basis_table(found).notes[-1] == note
     narrow = explain_gaps(cells((0, 400, 300, {"g": "a"}), (0, 400, 300, {"g": "b"})), by="g")
     assert not any("An interval alone" in line for line in notes(narrow))
 

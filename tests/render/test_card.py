@@ -72,8 +72,8 @@ def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions)
 
 def test_what_was_not_assessed_is_stated(predictions):
     found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
-    assert says(found, "Differences", "assessed", "columns")
-    assert any(says(line, "unusual", "images", "assessed") for line in found)
+    assert says([one.text for one in found], "Differences", "assessed", "columns")
+    assert any(says(one.text, "unusual", "images", "assessed") for one in found)
 
 
 def test_names_from_the_data_are_shown_as_they_are(tmp_path, predictions):

@@ -60,6 +60,7 @@ class ErrorExample:
         loss: −ln of the probability of the true class; None without probabilities.
         margin: probability of the true class minus the largest of the others, in [-1, 1]; None without probabilities.
         near: images that resemble it; empty where features are not known.
+        sure: probability of the predicted class, in [0, 1]; None without probabilities.
     """
 
     path: str
@@ -68,6 +69,7 @@ class ErrorExample:
     loss: float | None
     margin: float | None
     near: tuple[NearestImage, ...] = ()
+    sure: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def group_images(
     loss, margin = _losses(predictions)
     wrong = np.flatnonzero(inside & ~right)
     close = np.flatnonzero(inside & right)
-    path = predictions.path
+    path, proba = predictions.path, predictions.proba
     if loss is not None and margin is not None:
         wrong = wrong[np.lexsort((path[wrong], -loss[wrong]))]
         close = close[np.lexsort((path[close], margin[close]))]
@@ -190,6 +192,7 @@ def group_images(
             loss=None if loss is None else round(float(loss[row]), 4),
             margin=None if margin is None else round(float(margin[row]), 4),
             near=known,
+            sure=None if proba is None else round(float(proba[row, predictions.y_pred[row]]), 6),
         )
 
     return GroupImages(

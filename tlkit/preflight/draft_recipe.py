@@ -12,6 +12,7 @@ from pathlib import Path
 from tlkit.data.checks.dataset_summary import DataSummary, summarize_data
 from tlkit.errors import DataError, ModelError, first_few
 from tlkit.models.weights.weight_sources import package_weights
+from tlkit.output_files import require_writable
 from tlkit.preflight.metadata_survey import MetadataSurvey, names_of, survey_metadata
 from tlkit.recipe import SCHEMA_FILE, SCHEMA_LINE, json_schema, load_recipe
 from tlkit.samples import PATH, SPLITS, Samples
@@ -70,6 +71,17 @@ def draft_recipe(folder: str | Path, *, name: str | None = None) -> Draft:
     )
 
 
+def require_new(out: Path) -> None:
+    """Check that a recipe can be written to a new file.
+
+    Raises:
+        DataError: the file exists, or cannot be made.
+    """
+    if out.exists() or out.is_symlink():
+        raise DataError(f"{out} exists, and is left as it is. Name another file: --out OTHER.yaml.")
+    require_writable({"--out": out})
+
+
 def write_draft(draft: Draft, out: Path) -> list[Path]:
     """Write a recipe to a new file, and the schema beside it where there is none; return what was written.
 
@@ -77,8 +89,7 @@ def write_draft(draft: Draft, out: Path) -> list[Path]:
         DataError: the file exists, or cannot be made.
         RecipeError: the recipe is not valid, as with a name that has other letters.
     """
-    if out.exists() or out.is_symlink():
-        raise DataError(f"{out} exists, and is left as it is. Name another file: --out OTHER.yaml.")
+    require_new(out)
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / out.name
         tried.write_text(draft.text, encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,17 @@ from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
+from tlkit.runs.run_tables import kept_epochs
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
+
+LARGE = 240
+"""Pixels per side of the images that a report is about; their nearest images have 96."""
+BYTES = 3_200_000
+"""Most bytes of all thumbnails of a page, as text: with figures and tables of 1,000 classes it stays below 5 MB."""
 
 
 def contents_for_card(run: Run, split: str | None = None) -> RunContents:
@@ -51,6 +58,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
         group_columns=run.predictions(split).group_columns,
         excluded=run.excluded,
         leaks=run.leaks.query("split == @split"),
+        kept_epochs=kept_epochs(directory, run.history, monitor=recipe.train.monitor),
         notes=notes,
         attribution=read_attribution(directory.attribution),
         chose_epoch=chose_epoch(split, run.history),
@@ -80,7 +88,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
 def report_images(
     predictions: Predictions, groups: tuple[GroupImages, ...], slices: SliceReport | None, *, root: Path, most: int
 ) -> ReportImages:
-    """Return the images of a report with their thumbnails; the worst images of all where there are no others.
+    """Return the images of a report with their thumbnails: of failing groups, of slices, and the worst of all.
 
     Args:
         predictions: of the assessed split.
@@ -90,18 +98,41 @@ def report_images(
         most: at most so many thumbnails.
     """
     shown = (*groups, *((one.images for one in slices.confirmed if one.images) if slices else ()))
-    worst = None if shown else worst_images(predictions)  # otherwise most of them are among the others
-    paths = list(dict.fromkeys(path for one in ((worst,) if worst else shown) for path in one.paths))
+    worst = worst_images(predictions)
+    shown = (*shown, worst)
+    paths = list(dict.fromkeys(path for one in shown for path in one.paths))
     thumbnails: dict[str, str] = {}
     without = ""
     if paths and most == 0:
         without = "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
     elif paths:
-        thumbnails = draw_thumbnails(root, paths, most=most)
+        near = {near.path for one in shown for image in (*one.wrong, *one.close) for near in image.near}
+        large = draw_thumbnails(root, (p for p in paths if p not in near), side=LARGE, most=most, most_bytes=BYTES)
+        small = draw_thumbnails(root, (p for p in paths if p in near), most=most - len(large), most_bytes=BYTES)
+        thumbnails = _within(large | small, Counter(_shown_paths(shown)))
         if not thumbnails:
             logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
             without = f"The images are no longer at {root}, so paths are shown instead of thumbnails."
     return ReportImages(groups, worst, thumbnails, without)
+
+
+def _shown_paths(shown: Iterable[GroupImages]) -> Iterator[str]:
+    """Yield the path of each picture of a report, as often as it is shown."""
+    for one in shown:
+        for image in (*one.wrong, *one.close):
+            yield image.path
+            yield from (near.path for near in image.near)
+
+
+def _within(thumbnails: Mapping[str, str], uses: Mapping[str, int]) -> dict[str, str]:
+    """Return the first thumbnails that take no more than `BYTES` in the page, which holds one for each use."""
+    kept, size = {}, 0
+    for path, data in thumbnails.items():
+        size += len(data) * uses.get(path, 1)
+        if size > BYTES:
+            break
+        kept[path] = data
+    return kept
 
 
 def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interrupted: bool) -> list[str]:

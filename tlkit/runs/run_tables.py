@@ -31,6 +31,31 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
         return pd.DataFrame({name: pd.to_numeric(column) for name, column in table.replace("", float("nan")).items()})
 
 
+def kept_epochs(directory: RunDirectory, history: pd.DataFrame, *, monitor: str) -> tuple[int, ...]:
+    """Return the epochs whose weights a model has, as the column `epoch` names them; empty where that is not known.
+
+    The first epoch with the best monitored figure, all epochs of a soup, or the last epoch where nothing was monitored.
+
+    Args:
+        directory: of the run.
+        history: one row per epoch.
+        monitor: `train.monitor` of the recipe.
+
+    Raises:
+        RunError: soup.json is damaged.
+    """
+    if history.empty:
+        return ()
+    if directory.soup.is_file():
+        with directory.damaged(directory.soup):
+            return tuple(sorted(int(epoch) for epoch in directory.read_json(directory.soup)["epochs"]))
+    if monitor not in history.columns:
+        return (int(history["epoch"].iloc[-1]),)
+    known = history.dropna(subset=[monitor])
+    ranked = known.sort_values(monitor, ascending=monitor.endswith("loss"), kind="stable")
+    return tuple(int(epoch) for epoch in ranked["epoch"].head(1))
+
+
 def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     """Return the table of the metrics of each epoch."""
     return pd.DataFrame(list(rows) or {"epoch": []})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -111,6 +111,21 @@ class Table:
         """Return the cells of a column."""
         place = [column.name for column in self.columns].index(name)
         return tuple(row[place] for row in self.rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    def selected(self, names: Sequence[str]) -> Table:
+        """Return the table with some of its columns, in the given order, and without its notes.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        places = [self.names.index(name) for name in names]
+        rows = tuple(tuple(row[place] for place in places) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[place] for place in places), rows=rows, notes=())
 
     def head(self, most: int | None) -> Table:
         """Return the table with its first `most` rows and a note with the number of others; None = all rows."""

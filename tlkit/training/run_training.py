@@ -49,7 +49,7 @@ from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
-from tlkit.runs.run_tables import history_of
+from tlkit.runs.run_tables import history_of, kept_epochs
 from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
@@ -178,6 +178,8 @@ def _run_steps(
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
             contents = _report_contents(prepared, inputs, trained, reported)
+            kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
+            contents = replace(contents, kept_epochs=kept)
             write_report(directory.report, contents)
             track_report(tracker, directory.path, contents)
         chosen = "val" in predictions or trained.head is not None

@@ -24,21 +24,24 @@ def open_small(file: str | Path, *, side: int, decode_options: DecodeOptions = D
 
 
 def draw_thumbnails(
-    root: str | Path, paths: Iterable[str], *, side: int = 96, most: int | None = None
+    root: str | Path, paths: Iterable[str], *, side: int = 96, most: int | None = None, most_bytes: int | None = None
 ) -> dict[str, str]:
     """Return JPEGs, base64, of at most `side` pixels per side, by path; also of images in tar shards.
 
-    They hold no EXIF and no comment. Unreadable images are skipped. At most `most` thumbnails are drawn.
+    They hold no EXIF and no comment. Unreadable images are skipped. At most `most` thumbnails are drawn, and none after
+    those that take `most_bytes` as text.
     """
     drawn: dict[str, str] = {}
+    size = 0
     for path in dict.fromkeys(paths):
-        if most is not None and len(drawn) >= most:
+        if (most is not None and len(drawn) >= most) or (most_bytes is not None and size >= most_bytes):
             break
         image = open_small(Path(root, path), side=side)
         if image is not None:
             image.thumbnail((side, side))
             image.info = {}  # else Pillow 13 writes a JPEG's comment into the copy
             drawn[path] = as_jpeg(image)
+            size += len(drawn[path])
     return drawn
 
 

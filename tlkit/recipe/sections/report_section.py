@@ -23,5 +23,5 @@ class ReportSection(Section):
     )
     thumbnails: v.Whole = Field(
         120,
-        description="Most thumbnails (up to 96 pixels) of misclassified images and of failing groups; 0 = paths only.",
+        description="Most thumbnails (up to 240 pixels) of misclassified images and of failing groups; 0 = paths only.",
     )

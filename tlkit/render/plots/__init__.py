@@ -12,6 +12,7 @@ from tlkit.render.plots.heat_map_plot import plot_heat
 from tlkit.render.plots.history_plot import plot_history
 from tlkit.render.plots.learning_curve_plot import plot_curve
 from tlkit.render.plots.per_class_plot import plot_per_class
+from tlkit.render.plots.runs_plot import plot_runs
 from tlkit.render.plots.score_histogram_plot import plot_drift, plot_unknown
 from tlkit.render.plots.tuning_plot import plot_batch_sizes, plot_rates
 
@@ -28,6 +29,7 @@ __all__ = [
     "plot_history",
     "plot_per_class",
     "plot_rates",
+    "plot_runs",
     "plot_unknown",
     "to_svg",
 ]

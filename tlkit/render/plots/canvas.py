@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
+import re
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
 
 # Palette of Okabe & Ito ("Color Universal Design", 2008), which is safe for all kinds of color vision.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676"
+PURPLE = "#AA4A98"  # their reddish purple, darker, for contrast on white
+
+NARROW = 3.4
+"""Width in inches of a figure for a telephone: its letters keep the size of the text around it."""
+_LONGEST_NARROW = 15  # letters of a name in such a figure
+_FONTS = "Inter, system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
 
 _offscreen: ContextVar[bool] = ContextVar("tlkit_plots_offscreen", default=False)
+_narrow: ContextVar[bool] = ContextVar("tlkit_plots_narrow", default=False)
 
 # In dark mode the near-black ink becomes light; in print it stays dark.
 _DARK_PAGE = (
@@ -30,10 +39,12 @@ _DARK_PAGE = (
 )
 _STYLE = {
     "text.color": "#1f2328",
-    "axes.edgecolor": "#1f2328",
+    "axes.edgecolor": "#8b949e",
     "axes.labelcolor": "#1f2328",
-    "xtick.color": "#1f2328",
-    "ytick.color": "#1f2328",
+    "xtick.color": "#8b949e",
+    "ytick.color": "#8b949e",
+    "xtick.labelcolor": "#1f2328",
+    "ytick.labelcolor": "#1f2328",
     "grid.color": "#d0d7de",
     "svg.fonttype": "none",  # text stays text, drawn with the fonts of the reader's browser
     "svg.hashsalt": "tlkit",  # the same values give the same bytes
@@ -48,6 +59,8 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
     """
     if ax is not None:
         return ax
+    if is_narrow():
+        width, height = min(width, NARROW), height + 0.7  # the legend has a row for each entry
     if _offscreen.get():
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
@@ -60,11 +73,17 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def to_svg(plot: Callable[[], Axes]) -> str:
+def is_narrow() -> bool:
+    """Return whether the figure is drawn for a narrow page, such as a telephone's."""
+    return _narrow.get()
+
+
+def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
     """Return a plot as one SVG element with a transparent background, drawn without pyplot.
 
     Args:
         plot: draws on new axes and returns them, such as `lambda: plot_confusion(evaluation)`.
+        narrow: draw for a page as narrow as a telephone's.
 
     Example:
         >>> import pandas as pd
@@ -74,12 +93,14 @@ def to_svg(plot: Callable[[], Axes]) -> str:
     """
     import matplotlib
 
-    token = _offscreen.set(True)
+    tokens = _offscreen.set(True), _narrow.set(narrow)
     try:
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
             warnings.filterwarnings("ignore", r"Glyph \d+")  # the fonts of the reader's browser draw it
             figure = plot().get_figure(root=True)
             assert figure is not None
+            for axes in figure.axes if narrow else ():
+                axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 28))
             buffer = io.StringIO()
             figure.savefig(
                 buffer,
@@ -90,10 +111,16 @@ def to_svg(plot: Callable[[], Axes]) -> str:
                 metadata={"Date": None, "Creator": None},
             )
     finally:
-        _offscreen.reset(token)
-    svg = buffer.getvalue()
+        _offscreen.reset(tokens[0])
+        _narrow.reset(tokens[1])
+    svg = _with_fonts(buffer.getvalue())
     svg = svg[svg.index("<svg") :]
     return svg.replace("<defs>", _DARK_PAGE + "<defs>", 1)
+
+
+def _with_fonts(svg: str) -> str:
+    """Return an SVG whose text is drawn with the fonts of the page around it."""
+    return re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", f"font-family: {_FONTS}", svg)
 
 
 def shortened(name: str, most: int = 28) -> str:
@@ -104,6 +131,7 @@ def shortened(name: str, most: int = 28) -> str:
         'tailed fro…aphus trui'
     """
     name = " ".join(name.split())
+    most = min(most, _LONGEST_NARROW) if is_narrow() else most
     if len(name) <= most:
         return name
     head = most // 2
@@ -127,6 +155,10 @@ def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None
 
 def legend_above(ax: Axes, *, columns: int = 1) -> None:
     """Draw the legend of an axes above its left corner."""
+    figure = ax.get_figure(root=True)
+    if is_narrow() and figure is not None:  # above the whole figure: above the axes it would make them narrower
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", frameon=False)
+        return
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
 
 
@@ -163,6 +195,8 @@ def draw_matrix(
     ax.tick_params(which="minor", length=0)
     figure = ax.get_figure()
     assert figure is not None
+    if is_narrow():  # no room for the bar; the cells hold numbers
+        return
     bar = figure.colorbar(image, ax=ax, shrink=bar_size, label=label)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1])

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.render.plots.canvas import BLUE, axes_of_size, draw_matrix, label_axis, plain, shortened, write_in_cell
+from tlkit.render.plots.canvas import (
+    BLUE,
+    axes_of_size,
+    draw_matrix,
+    is_narrow,
+    label_axis,
+    plain,
+    shortened,
+    write_in_cell,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +23,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
 
 MOST_AS_MATRIX = 40  # classes up to which cells and names are readable
+MOST_NARROW = 8  # the same on a narrow page
 MOST_WITH_COUNTS = 20  # classes up to which a cell has room for a number
 MOST_PAIRS = 25
 
@@ -21,14 +31,14 @@ MOST_PAIRS = 25
 def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Plot the confusion matrix: true classes as rows, predicted classes as columns, in the order of the classes.
 
-    The shade of a cell is the share of its true class (its row), its number the images. Above 40 classes the most
-    frequent confusions are shown as bars instead.
+    The shade of a cell is the share of its true class (its row), its number the images. Above 40 classes, on
+    a narrow page above 8, the most frequent confusions are shown as bars instead.
 
     Args:
         evaluation: with C classes.
         ax: where to draw; default: a new figure.
     """
-    if len(evaluation.classes) > MOST_AS_MATRIX:
+    if len(evaluation.classes) > (MOST_NARROW if is_narrow() else MOST_AS_MATRIX):
         return _plot_pairs(evaluation, ax)
     return _plot_matrix(evaluation, ax)
 
@@ -63,10 +73,11 @@ def _plot_pairs(evaluation: Evaluation, ax: Axes | None) -> Axes:
     pairs = evaluation.most_confused(MOST_PAIRS)
     matrix = evaluation.confusion
     errors = int(matrix.sum() - np.trace(matrix))
-    ax = axes_of_size(ax, width=8, height=1.4 + 0.26 * max(len(pairs), 4))
+    between, row = ("\n→ ", 0.42) if is_narrow() else (" → ", 0.26)  # inches
+    ax = axes_of_size(ax, width=8, height=1.4 + row * max(len(pairs), 4))
     ax.barh(range(len(pairs)), pairs["images"], color=BLUE, height=0.7)
     labels = [
-        f"{shortened(true)} → {shortened(predicted)}"
+        f"{shortened(true)}{between}{shortened(predicted)}"
         for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True)
     ]
     label_axis(ax, labels, axis="y", size=9)
@@ -78,9 +89,11 @@ def _plot_pairs(evaluation: Evaluation, ax: Axes | None) -> Axes:
         ax.text(0.02, 0, "no errors", va="center", transform=ax.get_yaxis_transform())
     ax.margins(x=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"images mistaken, of n = {evaluation.n} images in {len(evaluation.classes)} classes")
+    among = f"n = {evaluation.n} images in {len(evaluation.classes)} classes"
+    ax.set_xlabel(f"images mistaken, of {among}")
     ax.set_ylabel("true → predicted class (most images first)")
     shown = int(pairs["images"].sum())
-    ax.set_title(f"The {len(pairs)} most frequent confusions: {shown} of {errors} errors", loc="left", size=10)
+    if not is_narrow():
+        ax.set_title(f"The {len(pairs)} most frequent confusions: {shown} of {errors} errors", loc="left", size=10)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.audit.group_tables import DIRECTIONS
-from tlkit.render.plots.canvas import GREEN, GREY, VERMILLION, axes_of_size, legend_above, plain, shortened
-from tlkit.render.plots.rates_plot import draw_rates
+from tlkit.render.plots.canvas import GREY, axes_of_size, is_narrow, legend_above, plain, shortened
+from tlkit.render.plots.rates_plot import STYLES, draw_rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tlkit.audit.audit_result import Audit
-    from tlkit.audit.group_tables import GroupRow
+    from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.audit.rates import Metric
+    from tlkit.render.plots.rates_plot import Standing
 
 MOST_GROUPS = 40
 
@@ -30,8 +30,9 @@ def plot_groups(
     """Plot the rate of each group with its interval, in the order of the audit's table, and the overall accuracy.
 
     A group with too few images shows its size instead of a point, a group with a wide interval the interval without a
-    point, and a group with the verdict FAIL a diamond, or a triangle where it is better off than
-    the others. Above 40 groups only the 40 with the lowest rates are shown.
+    point. Color and shape say the verdict: a diamond FAIL, a triangle FAIL where the group is better off than the
+    others, a filled circle PASS, an empty one NOT ENOUGH DATA. Above 40 groups only the 40 with the lowest
+    rates are shown.
 
     Args:
         audit: the audit.
@@ -53,19 +54,18 @@ def plot_groups(
         ax,
         [row.rate for row in rows],
         [f"{shortened(row.name, 36)} (n = {row.rate.n})" for row in rows],
-        notes=[f"n = {row.rate.n}: too few images for a rate" for row in rows],
-        marked=[row.verdict == "FAIL" for row in rows],
+        notes=["too few images" if is_narrow() else f"n = {row.rate.n}: too few images for a rate" for row in rows],
+        standings=[_standing(table, row) for row in rows],
         wide=[row.wide for row in rows],
-        better=[table.is_better(row) for row in rows],
     )
     if metric == "accuracy" and audit.overall.value is not None:
         label = f"all images {audit.overall.value:.3f} (n = {audit.images})"
         ax.axvline(audit.overall.value, color=GREY, linewidth=1.2, linestyle="--", label=label)
-    failed = {row.direction: table.is_better(row) for row in rows if row.direction is not None}
-    for direction in DIRECTIONS:
-        if direction in failed:
-            shape, color = ("^", GREEN) if failed[direction] else ("D", VERMILLION)
-            ax.plot([], [], shape, color=color, markersize=6, linestyle="none", label=f"FAIL, {direction}")
+    shown = {_standing(table, row): _legend(row) for row in rows if row.verdict is not None and not row.suppressed}
+    for standing in (one for one in STYLES if one in shown):
+        color, shape, filled = STYLES[standing]
+        face = color if filled else "white"
+        ax.plot([], [], shape, color=color, markerfacecolor=face, markersize=6, linestyle="none", label=shown[standing])
     if ax.get_legend_handles_labels()[0]:
         legend_above(ax, columns=2)
     name = shortened(table.rate_name)
@@ -73,6 +73,16 @@ def plot_groups(
     some = "" if len(rows) == len(table.rows) else f"\n(the {len(rows)} lowest of {len(table.rows)})"
     plain(ax.set_ylabel(shortened(table.by, 40) + some))
     return ax
+
+
+def _standing(table: GroupTable, row: GroupRow) -> Standing:
+    if row.verdict == "FAIL":
+        return "better" if table.is_better(row) else "worse"
+    return "plain" if row.verdict is None else "within" if row.verdict == "PASS" else "open"
+
+
+def _legend(row: GroupRow) -> str:
+    return f"FAIL, {row.direction}" if row.direction else (row.verdict or "")
 
 
 def _rate(row: GroupRow) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 from tlkit.audit.group_tables import DIRECTIONS, Direction
 from tlkit.audit.options import AuditOptions
 from tlkit.render.plots.canvas import (
-    GREEN,
     GREY,
+    PURPLE,
     VERMILLION,
     axes_of_size,
     draw_matrix,
+    is_narrow,
     label_axis,
     legend_above,
     plain,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tlkit.audit.explanation import ExplainedColumn, HeatCell
 
 MOST_GROUPS, MOST_CLASSES = 30, 30
-FRAMES: dict[Direction, tuple[str, str]] = {"below the rest": (VERMILLION, "-"), "above the rest": (GREEN, "--")}
+FRAMES: dict[Direction, tuple[str, str]] = {"below the rest": (VERMILLION, "-"), "above the rest": (PURPLE, "--")}
 """Color and line style of the frames."""
 MOST_WITH_NUMBERS = 16  # classes up to which a cell has room for a number
 
@@ -54,7 +55,7 @@ def plot_heat(
     """
     heat = column.heat
     p = np.array([[1.0 if cell.p_holm is None else cell.p_holm for cell in row] for row in heat.cells])
-    rows, columns = _smallest(p.min(axis=1), MOST_GROUPS), _smallest(p.min(axis=0), MOST_CLASSES)
+    rows, columns = _smallest(p.min(axis=1), MOST_GROUPS), _smallest(p.min(axis=0), 8 if is_narrow() else MOST_CLASSES)
     recall = np.array([[heat.cells[g][c].recall.value for c in columns] for g in rows], dtype=np.float64)  # None = NaN
     found = {_direction(heat.cells[g][c], alpha) for g in rows for c in columns}
     framed = [direction for direction in DIRECTIONS if direction in found]
@@ -76,7 +77,11 @@ def plot_heat(
     ax.set_xlabel(f"class{some}")
     plain(ax.set_ylabel(shortened(column.by, 40)))
     for direction in framed:
-        differs = f"differs from its complement (Holm, p < {alpha:g}):\n{direction}"
+        differs = (
+            f"differs: {direction}"
+            if is_narrow()
+            else f"differs from its complement (Holm, p < {alpha:g}):\n{direction}"
+        )
         ax.plot([], [], "s", color=FRAMES[direction][0], fillstyle="none", ms=9, mew=2, label=differs)
     if framed:
         legend_above(ax)

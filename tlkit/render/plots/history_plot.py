@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import BLUE, GREEN, ORANGE, axes_of_size
+from tlkit.render.plots.canvas import BLUE, GREEN, GREY, ORANGE, axes_of_size, is_narrow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,13 +15,14 @@ _LOSSES = {"train_loss": ("training loss", ORANGE, "o"), "val_loss": ("validatio
 _ACCURACIES = {"val_accuracy": ("validation accuracy", GREEN, "^")}
 
 
-def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_history(metrics: pd.DataFrame, ax: Axes | None = None, *, kept: Sequence[int] = ()) -> Axes:
     """Plot loss (left axis) and accuracy (right axis) by epoch.
 
     Args:
         metrics: one row per epoch, as in a run's metrics.csv: the column `epoch` and any of `train_loss`, `val_loss`
             (mean cross-entropy, nats) and `val_accuracy` (share, 0–1); missing values leave a gap.
         ax: where to draw; default: a new figure.
+        kept: epochs whose weights the model has; each is marked.
 
     Returns:
         The axes of the loss.
@@ -32,8 +34,11 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     if "epoch" not in metrics.columns:
         raise ValueError(f"metrics has no column 'epoch'; it has {list(metrics.columns)}")
-    ax = axes_of_size(ax, width=7, height=3.4)
+    ax = axes_of_size(ax, width=7.5, height=3.4)
     lines = []
+    for place, epoch in enumerate(kept):
+        line = ax.axvline(epoch, color=GREY, linewidth=7, alpha=0.28, solid_capstyle="butt", label="kept epoch")
+        lines += [line] if place == 0 else []
 
     def draw(onto: Axes, column: str, label: str, color: str, marker: str) -> None:
         rows = metrics[["epoch", column]].dropna()
@@ -55,9 +60,12 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
             right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             right.set_ylim(top=1.02)
             low, _ = right.get_ylim()
+            right.spines["top"].set_visible(False)
             right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1.001])
     if lines:
         figure = ax.get_figure()
         assert figure is not None
-        ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(lines), frameon=False)
+        columns = 2 if is_narrow() else len(lines)
+        ax.legend(handles=lines, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False)
+        ax.spines["top"].set_visible(False)
     return ax

@@ -32,7 +32,6 @@ def plot_per_class(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         [result.recall for result in shown],
         [f"{shortened(result.name)} (n = {result.support})" for result in shown],
         notes=[result.recall.note or "undefined" for result in shown],
-        marked=[False] * len(shown),
     )
     mean = evaluation.balanced_accuracy.value
     if mean is not None:

@@ -8,11 +8,27 @@ from typing import TYPE_CHECKING
 from tlkit.audit.audit_tables import undecided_table
 from tlkit.errors import first_few
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
+from tlkit.render.report.section import Claim
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
+    from tlkit.render.report.run_contents import RunContents
+
+
+def limits_of(run: RunContents, *, failures: bool = True) -> list[Claim]:
+    """Return the claims of `limits` about a run."""
+    return limits(
+        run.evaluation,
+        run.audit,
+        run.slices,
+        split=run.split,
+        group_columns=run.group_columns,
+        excluded=len(run.excluded),
+        leaks=0 if run.leaks is None else int((run.leaks["dropped"] == "").sum()),
+        failures=failures,
+    )
 
 
 def limits(
@@ -24,8 +40,9 @@ def limits(
     group_columns: Sequence[str] = (),
     excluded: int = 0,
     leaks: int = 0,
-) -> list[str]:
-    """Return sentences on the limits of the figures and on what was not assessed.
+    failures: bool = True,
+) -> list[Claim]:
+    """Return claims on the limits of the figures and on what was not assessed, each with the sections that show it.
 
     Args:
         evaluation: the evaluation of the model.
@@ -35,41 +52,48 @@ def limits(
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
         leaks: number of assessed images with duplicates in an earlier split.
+        failures: name the groups that fail; the report does so elsewhere.
     """
-    found = [
-        f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
-        "not assessed."
-    ]
-    if evaluation.trained_on:
-        found.insert(0, TRAINED_ON)
+    found = [Claim(TRAINED_ON, ("result",))] if evaluation.trained_on else []
+    found.append(
+        Claim(
+            f"All metrics apply to images like those of the {split} split. Images of another source, camera or time "
+            "were not assessed.",
+            ("result",),
+        )
+    )
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
-        found.append(f"Classes without a test image: {first_few(absent)}.")
+        found.append(Claim(f"Classes without a test image: {first_few(absent)}.", ("classes",)))
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(
-            f"{leaks:,} of the assessed images {were} also in an earlier split, so the figures are optimistic."
-        )
+        text = f"{leaks:,} of the assessed images {were} also in an earlier split, so the figures are optimistic."
+        found.append(Claim(text, ("data",)))
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
-        found.append(f"{files} in no metric.")
+        found.append(Claim(f"{files} in no metric.", ("data",)))
     if audit is None:
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
-        found.append(f"Differences between groups of images were not assessed.{there}")
+        found.append(Claim(f"Differences between groups of images were not assessed.{there}", ("repeat",)))
     else:
-        found += _audit_limits(audit, group_columns)
+        found += [Claim(text, ("audit",)) for text in _audit_limits(audit, group_columns, failures=failures)]
     if slices is None:
-        found.append("Dark, blurred, small or otherwise unusual images were not assessed separately.")
+        text = "Dark, blurred, small or otherwise unusual images were not assessed separately."
+        found.append(Claim(text, ("repeat",)))
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
-        found.append(f"Slices with a high error rate and too few images to test: {first_few(candidates)}.")
+        text = f"Slices with a high error rate and too few images to test: {first_few(candidates)}."
+        found.append(Claim(text, ("slices",)))
     found.append(
-        "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
-        "correct as these are."
+        Claim(
+            "No attribute was inferred from any image: groups are those of the columns that came with the data, and "
+            "are as correct as these are.",
+            ("repeat",),
+        )
     )
     return found
 
 
-def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
+def _audit_limits(audit: Audit, group_columns: Sequence[str], *, failures: bool) -> list[str]:
     settings = audit.settings
     found = []
     failed = [
@@ -78,12 +102,12 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
         for row in table.rows
         if row.verdict == "FAIL"
     ]
-    if failed:
+    if failed and failures:
         found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")
     undecided = undecided_table(audit)
     if undecided.rows:
         known = sum(count is not None for count in undecided.column("images_needed"))
-        more = f" For {known} of them the table above says how many more images are needed." if known else ""
+        more = f" For {known} of them the audit says how many more images are needed." if known else ""
         found.append(
             f"{len(undecided.rows)} comparisons could not be decided; this does not show that groups are alike.{more}"
         )

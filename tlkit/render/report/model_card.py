@@ -13,9 +13,10 @@ from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
 from tlkit.render.report.card_metadata import card_metadata
-from tlkit.render.report.limitations import limits
-from tlkit.render.report.provenance_part import data_sentence, lead
+from tlkit.render.report.limitations import limits_of
 from tlkit.render.report.run_contents import RunContents
+from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.summary import lead
 from tlkit.tables import to_markdown
 
 if TYPE_CHECKING:
@@ -59,17 +60,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         "## Slices",
         *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
-        _bullets(
-            limits(
-                evaluation,
-                audit,
-                run.slices,
-                split=run.split,
-                group_columns=run.group_columns,
-                excluded=len(run.excluded),
-                leaks=0 if run.leaks is None else int((run.leaks["dropped"] == "").sum()),
-            )
-        ),
+        _bullets([limit.text for limit in limits_of(run)]),
         "## Data",
         _plain(data_sentence(run.counts)),
         f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",

@@ -54,6 +54,7 @@ class RunContents:
         group_columns: columns that the predictions carry.
         excluded: path and reason of each file that could not be read.
         leaks: assessed images with duplicates in an earlier split, as `Run.leaks` gives them; None if not checked.
+        kept_epochs: epochs whose weights the model has, as `epoch` of the history names them; empty = not known.
         notes: further sentences for the reader, such as warnings about licences.
         attribution: attribution of the images.
         chose_epoch: whether the split was used for model selection.
@@ -74,6 +75,7 @@ class RunContents:
     group_columns: Sequence[str] = ()
     excluded: Sequence[tuple[str, str]] = ()
     leaks: pd.DataFrame | None = None
+    kept_epochs: Sequence[int] = ()
     notes: Sequence[str] = ()
     attribution: str | None = None
     chose_epoch: bool = False

@@ -1,15 +1,25 @@
-"""Reading guide of the report: definition of each number and of its interval."""
+"""How the numbers of the report were computed: intervals, tests and verdicts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tlkit.render.report.section import Fold, Section
+
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.explanation import Explanation
     from tlkit.evaluation import Evaluation
+    from tlkit.render.report.run_contents import RunContents
 
 Notes = tuple[tuple[str, str], ...]
+
+
+def reading_section(run: RunContents) -> Section:
+    """Return the methods, a fold each; the words are in the glossary."""
+    notes = reading(run.evaluation, run.audit, run.explanation)
+    claim = "Which interval, test and correction each number comes from. The glossary at the end explains the words."
+    return Section("reading", "Methods", claim, tuple(Fold(name, notes=(text,)) for name, text in notes))
 
 
 def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:

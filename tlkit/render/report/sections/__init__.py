@@ -1,0 +1,47 @@
+"""The sections of the report, one function each, in the order of the page.
+
+A new section is a module here with a function from `RunContents` to a `Section`, or to None where the run lacks what
+it shows. It gets a line in `SECTIONS`, its value a field of `RunContents`; the template needs no change. A section has
+a title, one plain claim, plots, and tables in folds; `Section.id` is the anchor that claims of the summary link to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tlkit.render.report.sections.audit_section import audit_section
+from tlkit.render.report.sections.classes_section import classes_section, confusions_section
+from tlkit.render.report.sections.data_section import data_section
+from tlkit.render.report.sections.explanation_section import explanation_section
+from tlkit.render.report.sections.figures_section import figures_section
+from tlkit.render.report.sections.images_section import group_images_section, slices_section, worst_section
+from tlkit.render.report.sections.provenance_section import provenance_section
+from tlkit.render.report.sections.reading_section import reading_section
+from tlkit.render.report.sections.repair_section import repair_section
+from tlkit.render.report.sections.training_section import training_section
+
+if TYPE_CHECKING:
+    from tlkit.render.report.run_contents import RunContents
+    from tlkit.render.report.section import Section
+
+SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
+    figures_section,
+    audit_section,
+    group_images_section,
+    repair_section,
+    classes_section,
+    confusions_section,
+    worst_section,
+    slices_section,
+    explanation_section,
+    training_section,
+    data_section,
+    reading_section,
+    provenance_section,
+)
+
+
+def sections_of(run: RunContents) -> tuple[Section, ...]:
+    """Return the sections that a run has, in the order of the page."""
+    return tuple(section for one in SECTIONS if (section := one(run)) is not None)

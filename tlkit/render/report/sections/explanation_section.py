@@ -1,0 +1,57 @@
+"""Where the gaps come from: class mix, other attributes, and recall by group and class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.audit.explanation_tables import (
+    adjusted_table,
+    association_tables,
+    basis_table,
+    recall_table,
+    split_table,
+    trend_tables,
+)
+from tlkit.render.plots import plot_heat
+from tlkit.render.report.section import Figure, Fold, Part, Section
+
+if TYPE_CHECKING:
+    from tlkit.audit.explanation import ExplainedColumn, Explanation
+    from tlkit.render.report.run_contents import RunContents
+    from tlkit.render.report.section import Block
+
+
+def explanation_section(run: RunContents) -> Section | None:
+    """Return the explanation of the gaps; None without one, or if no group is large enough."""
+    explanation = run.explanation
+    if explanation is None or not any(column.groups for column in explanation.columns):
+        return None
+    tables = (*trend_tables(explanation), *association_tables(explanation))
+    blocks: tuple[Block, ...] = (
+        *(_part(explanation, column) for column in explanation.columns),
+        *([Fold("Trends and associations", tables)] if tables else []),
+        Fold("How this was computed", notes=basis_table(explanation).notes),
+    )
+    claim = "Whether a gap comes from a group's classes or from another attribute. None of it shows a cause."
+    return Section("explanation", "Behind the gaps", claim, blocks)
+
+
+def _part(explanation: Explanation, column: ExplainedColumn) -> Part:
+    blocks: list[Block] = [_figure(explanation, column)] if column.heat.filled else []
+    adjusted = (adjusted_table(explanation, column),) if column.adjusted else ()
+    blocks.append(Fold(f"Class mix and other attributes: {column.by}", (split_table(explanation, column), *adjusted)))
+    blocks.append(Fold(f"Recall by group and class: {column.by}", (recall_table(explanation, column),)))
+    return Part(column.by, tuple(blocks))
+
+
+def _figure(explanation: Explanation, column: ExplainedColumn) -> Figure:
+    heat, settings = column.heat, explanation.settings
+    return Figure.draw(
+        lambda: plot_heat(column, alpha=settings.alpha, max_half_width=settings.max_half_width),
+        alt=(
+            f"Recall of {len(heat.classes)} classes in {len(heat.groups)} groups by {column.by}. The numbers are in the"
+            " table below."
+        ),
+        caption="Darker: more of the class is recognized in the group. Compare down a column. A frame marks a cell that"
+        " differs from the other groups of its class by more than chance.",
+    )

@@ -1,0 +1,113 @@
+"""Sections with images: those of failing groups, slices, and the worst errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlkit.audit.error_example_tables import confusion_tables
+from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
+from tlkit.render.report.section import Fold, Gallery, Grid, Part, Picture, Section, Verdict, Words
+
+if TYPE_CHECKING:
+    from tlkit.audit.error_examples import ErrorExample, GroupImages
+    from tlkit.render.report.run_contents import ReportImages, RunContents
+    from tlkit.render.report.section import Block
+
+MOST_GROUPS = 8
+
+
+def group_images_section(run: RunContents) -> Section | None:
+    """Return images of the groups that fail because they are worse than their complement; None if there is none."""
+    examples, images = run.images.groups, run.images
+    if not examples:
+        return None
+    notes = [images.without_thumbnails] if images.without_thumbnails else []
+    if not notes and not any(shown.near for one in examples for shown in one.wrong):
+        notes.append("Run `tlkit slices` to see the training images that they resemble.")
+    if len(examples) > MOST_GROUPS:
+        notes.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(examples)}.")
+    parts = (_part(one, images) for one in examples[:MOST_GROUPS])
+    claim = "What the model gets wrong in the groups that are worse off. Look for what these images have in common."
+    return Section("examples", "Images behind the gaps", claim, (*map(Words, notes), *parts))
+
+
+def worst_section(run: RunContents) -> Section | None:
+    """Return the wrong images, the lowest probability of the true class first; None if there are none to show."""
+    worst = run.images.worst
+    if worst is None or not worst.wrong:
+        return None
+    part = _part(worst, run.images)
+    notes = [run.images.without_thumbnails] if run.images.without_thumbnails else []
+    claim = (
+        f"{part.claims[0]} In these it gave the true class the least probability. Each is a wrong answer, a wrong label"
+        " or a picture of neither class: look, then decide."
+    )
+    return Section("worst", "Worst errors", claim, (*map(Words, notes), *part.blocks))
+
+
+def slices_section(run: RunContents) -> Section | None:
+    """Return the slices; None if they were not searched for."""
+    report = run.slices
+    if report is None:
+        return None
+    confirmed = len(report.confirmed)
+    notes = [run.images.without_thumbnails] if run.images.without_thumbnails and not run.images.groups else []
+    parts = [_part(one.images, run.images) for one in report.confirmed if one.images is not None]
+    claim = "Groups of images that nobody declared: found on one half of the images, tested on the other."
+    return Section(
+        "slices",
+        "Slices",
+        claim,
+        (
+            *map(Words, notes),
+            *parts,
+            Grid(slices_table(report).selected(("slice", "standing", "n_tested", "tested", "difference"))),
+            Fold("Statistics: slices", (slices_table(report),)),
+            *(Part("Shortcuts", (Grid(one),)) for one in shortcut_tables(report)),
+        ),
+        Verdict(f"{confirmed} confirmed", "bad" if confirmed else "open" if report.slices else "good"),
+    )
+
+
+def _part(one: GroupImages, images: ReportImages) -> Part:
+    blocks: list[Block] = []
+    if one.wrong:
+        caption = f"{len(one.wrong)} of {one.errors:,} wrong images, the lowest probability of the true class first"
+        if any(shown.near for shown in one.wrong):
+            caption += "; below each its nearest training images, then the nearest right image of its class"
+        blocks.append(Gallery(caption, _pictures(one.wrong, images)))
+    if one.close:
+        blocks.append(Gallery("Right, but only just", _pictures(one.close, images)))
+    if tables := confusion_tables(one):
+        blocks.append(Fold(f"Confusions: {one.name}", tables))
+    return Part(one.name, tuple(blocks), claims=(f"{one.errors:,} of {one.n:,} images are wrong.",))
+
+
+def _pictures(shown: Sequence[ErrorExample], images: ReportImages) -> tuple[Picture, ...]:
+    return tuple(_picture(one, images) for one in shown)
+
+
+def _picture(shown: ErrorExample, images: ReportImages) -> Picture:
+    sure = "" if shown.sure is None else f", {_sure(shown.sure)} sure"
+    near = tuple(
+        Picture(
+            near.path,
+            images.thumbnails.get(near.path),
+            f"{'train' if near.split == 'train' else 'right'}: {near.label}",
+        )
+        for near in shown.near
+    )
+    data = images.thumbnails.get(shown.path)
+    wrong = shown.y_true != shown.y_pred
+    return Picture(shown.path, data, shown.y_true, f"said {shown.y_pred}{sure}", wrong, near)
+
+
+def _sure(probability: float) -> str:
+    """Return a probability in percent, never rounded to 100%.
+
+    Example:
+        >>> _sure(0.9994), _sure(0.99999), _sure(0.51)
+        ('99.9%', '>99.9%', '51.0%')
+    """
+    return ">99.9%" if probability >= 0.9995 else f"{100 * probability:.1f}%"

@@ -1,0 +1,28 @@
+"""The repair of the head: what it changes for the worst group and for all images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.render.report.plain_words import MARKS
+from tlkit.render.report.section import Fold, Grid, Section, Verdict
+from tlkit.tables.formatting import SIGNS
+
+if TYPE_CHECKING:
+    from tlkit.render.report.run_contents import RunContents
+    from tlkit.render.report.section import Block
+
+
+def repair_section(run: RunContents) -> Section | None:
+    """Return the section of a repair; None if there is none."""
+    repair = run.repair
+    if repair is None:
+        return None
+    outcome, *others = repair.tables()
+    claim = "Another head for the same backbone, chosen on val for its worst group and judged once on test."
+    blocks: tuple[Block, ...] = (
+        Grid(outcome),
+        *([Fold("Changes by group and class, and all candidates", tuple(others))] if others else []),
+    )
+    verdict = Verdict(SIGNS.get(repair.verdict, repair.verdict), MARKS[repair.verdict])
+    return Section("repair", "Repair of the head", claim, blocks, verdict)

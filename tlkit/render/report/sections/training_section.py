@@ -1,0 +1,60 @@
+"""Training: loss and accuracy by epoch, with the kept epoch marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlkit.render.plots import plot_history
+from tlkit.render.report.section import Figure, Fold, Section
+from tlkit.tables import Cell, Column, Mark, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.render.report.run_contents import RunContents
+
+_SERIES = (  # columns of metrics.csv
+    Column("epoch", "epoch", "number", digits=0),
+    Column("train_loss", "training loss", "number", digits=4),
+    Column("val_loss", "validation loss", "number", digits=4),
+    Column("val_accuracy", "validation accuracy", "number", digits=4),
+    Column("val_worst_group_accuracy", "accuracy of the worst group", "number", digits=4),
+    Column("learning_rate", "learning rate", "significant"),
+)
+
+
+def training_section(run: RunContents) -> Section | None:
+    """Return the training history; None if it is not known."""
+    history, kept = run.history, run.kept_epochs
+    if history is None or history.empty:
+        return None
+    figure = Figure.draw(
+        lambda: plot_history(history, kept=kept),
+        alt=f"Loss and accuracy over {len(history)} epochs. {kept_sentence(kept)} The numbers are in the table below.",
+        caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
+        " falls means overfitting.",
+    )
+    claim = f"{len(history)} epoch{'' if len(history) == 1 else 's'}. {kept_sentence(kept)}".strip()
+    return Section("training", "Training", claim, (figure, Fold("All epochs in numbers", (_table(history, kept),))))
+
+
+def kept_sentence(kept: Sequence[int]) -> str:
+    """Return which epochs' weights the model has, as a sentence; "" where that is not known."""
+    if not kept:
+        return ""
+    if len(kept) == 1:
+        return f"The model has the weights of epoch {kept[0]}."
+    return f"The model has the mean of the weights of epochs {', '.join(map(str, kept))}."
+
+
+def _table(history: pd.DataFrame, kept: Sequence[int]) -> Table:
+    columns = [column for column in _SERIES if column.name in history.columns]
+    numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
+    rows: list[tuple[Cell, ...]] = [tuple(None if math.isnan(value) else value for value in row) for row in numbers]
+    if kept:
+        columns.append(Column("kept", "kept", "flag"))
+        rows = [(*row, row[0] in kept) for row in rows]
+    marks: dict[int, Mark] = {place: "total" for place, row in enumerate(rows) if row[0] in kept}
+    return Table("epochs", "Epochs", tuple(columns), tuple(rows), marks=marks)
