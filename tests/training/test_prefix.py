@@ -13,6 +13,7 @@ from messages import says
 import tlkit
 from tlkit.errors import RecipeError
 from tlkit.features import FeatureCache
+from tlkit.inference import extraction
 from tlkit.models.model_files import read_tensors
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
@@ -46,6 +47,12 @@ def every_cut_pays(monkeypatch):
     monkeypatch.setattr(prefix_plan, "MACS_PER_BYTE_READ", 0)
 
 
+@pytest.fixture
+def batches_of_training(monkeypatch):
+    """Let engines compute batches of 8 as training does: torch's kernels, and so the last bits, depend on the size."""
+    monkeypatch.setattr(extraction, "BATCH", 8)
+
+
 def on_images(settings):
     """Return the settings of the same training on images."""
     return {
@@ -65,7 +72,16 @@ def digest(run):
     return tensors_digest(read_tensors(run.directory.model))
 
 
-@pytest.mark.parametrize("kind", STAGED)
+@pytest.mark.usefixtures("batches_of_training")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "last_n",
+        "lp_ft",
+        pytest.param("gradual", marks=pytest.mark.series),
+        pytest.param("lora", marks=pytest.mark.series),
+    ],
+)
 def test_training_on_activations_equals_training_on_images_to_the_bit(tiny_recipe, kind):
     strategy, cuts = STAGED[kind]
     recipe = tiny_recipe(strategy=strategy)
@@ -82,6 +98,16 @@ def test_training_on_activations_equals_training_on_images_to_the_bit(tiny_recip
 
 
 @pytest.mark.series
+@pytest.mark.parametrize("kind", ["gradual", "lp_ft"])
+def test_batches_of_another_size_than_the_engines_lead_to_the_same_model_within_rounding(tiny_recipe, kind):
+    recipe = tiny_recipe(strategy=STAGED[kind][0])
+    cached, live = fit(recipe, {**SETTINGS, "name": "cached"}), fit(recipe, on_images(SETTINGS))
+    np.testing.assert_allclose(cached.predictions("test").proba, live.predictions("test").proba, atol=1e-4)
+    pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.series
+@pytest.mark.usefixtures("batches_of_training")
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_convnext"])
 def test_other_families_are_cut_between_their_stages(tiny_recipe, name):
     recipe = tiny_recipe(**LAST)
@@ -124,6 +150,7 @@ def test_a_stopped_run_resumes_at_its_cut_to_the_same_bits(tiny_recipe, monkeypa
     pd.testing.assert_frame_equal(resumed.history, whole.history)
 
 
+@pytest.mark.series
 def test_a_resumed_run_keeps_the_cuts_of_its_record_whatever_would_be_chosen_now(tiny_recipe, monkeypatch):
     recipe = tiny_recipe(**LAST)
     with monkeypatch.context() as patch:
@@ -135,6 +162,8 @@ def test_a_resumed_run_keeps_the_cuts_of_its_record_whatever_would_be_chosen_now
     assert resumed.status == "finished"
 
 
+@pytest.mark.series
+@pytest.mark.usefixtures("batches_of_training")
 def test_cached_views_equal_the_augmented_images_of_as_many_epochs(tiny_recipe, caplog):
     recipe = tiny_recipe(**LAST)
     chosen = {**SETTINGS, "augment.preset": "light", "train.epochs": 2}
@@ -146,6 +175,7 @@ def test_cached_views_equal_the_augmented_images_of_as_many_epochs(tiny_recipe, 
     assert digest(cached) == digest(live)
 
 
+@pytest.mark.series
 def test_the_stored_model_predicts_what_the_suffix_predicted(tiny_recipe):
     run = fit(tiny_recipe(**LAST), SETTINGS)
     stored = run.predictions("test")
@@ -154,6 +184,7 @@ def test_the_stored_model_predicts_what_the_suffix_predicted(tiny_recipe):
 
 
 @pytest.mark.series
+@pytest.mark.usefixtures("batches_of_training")
 def test_a_soup_of_epochs_is_validated_at_the_last_cut(tiny_recipe):
     recipe = tiny_recipe(strategy=STAGED["gradual"][0])
     chosen = {**SETTINGS, "train.model_soup_size": 3, "train.epochs": 4}
@@ -213,6 +244,13 @@ def test_float16_is_stored_where_only_that_fits_and_the_check_allows(tiny_recipe
 def test_a_run_without_a_cut_trains_on_images_and_says_why(tiny_recipe, caplog, settings, reason):
     run = fit(tiny_recipe(**LAST), {"train.epochs": 1, "report.enabled": False, **settings})
     assert says(caplog.messages, "train on images", *reason)
+    assert not run.directory.inputs.exists()
+
+
+@pytest.mark.parametrize("kind", ["norm_only", "bias_only"])
+def test_strategies_that_train_the_stem_train_on_images_and_say_why(tiny_recipe, caplog, kind):
+    run = fit(tiny_recipe(strategy=kind), {"train.epochs": 1, "report.enabled": False})
+    assert says(caplog.messages, "train on images", "first parameter that learns")
     assert not run.directory.inputs.exists()
 
 

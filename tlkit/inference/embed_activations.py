@@ -60,7 +60,7 @@ class _Rows(nn.Module):
 
 
 def embed_activations(
-    samples: Samples, *, backbone: Backbone, cut: Cut, half: bool = False, options: EmbedOptions
+    samples: Samples, *, backbone: Backbone, cut: Cut, half: bool = False, checked: bool = False, options: EmbedOptions
 ) -> Activations:
     """Return the activations of images at a cut; those that are not cached are computed.
 
@@ -69,12 +69,16 @@ def embed_activations(
         backbone: the backbone; its modules below the cut have the weights that its `weights` facts name.
         cut: where it is cut.
         half: store float16 where the features that follow agree with those of float32 within `options.tolerance`.
+        checked: whether they are known to agree, as of other images of the run.
         options: engine, device, cache and decoding.
 
     Raises:
         DataError: none of the images can be read.
     """
-    return _embed(samples, backbone, cut, half=half, options=options, view=None, augment=None)
+    needs_check = half and not checked
+    return _embed(
+        samples, backbone, cut, half=half, needs_check=needs_check, options=options, view=None, augment=None
+    )
 
 
 def embed_activation_views(
@@ -86,11 +90,12 @@ def embed_activation_views(
     augment: str | Sequence[Mapping[str, Any]],
     seed: int,
     half: bool = False,
+    checked: bool = False,
     options: EmbedOptions,
 ) -> tuple[Activations, ...]:
     """Return the activations of some augmented views of every image; view k is what epoch k of a training sees.
 
-    `numbers` are the views, all of which use the engine of the first. The other arguments are those of
+    `numbers` are the views, all of which use the engine and the storage of the first. The other arguments are those of
     `embed_activations` and of `embed_views`.
 
     Raises:
@@ -98,11 +103,14 @@ def embed_activation_views(
     """
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
     found: list[Activations] = []
+    needs_check = half and not checked
     for number in numbers:
         view = View(stated, seed, number, augmentation_version())
-        one = _embed(samples, backbone, cut, half=half, options=options, view=view, augment=augment)
+        one = _embed(
+            samples, backbone, cut, half=half, needs_check=needs_check, options=options, view=view, augment=augment
+        )
         options = replace(options, engine=engine_name_of(one.made_by.engine, one.made_by.dtype))
-        half = is_half(one)
+        half, needs_check = is_half(one), False
         found.append(one)
     return tuple(found)
 
@@ -118,6 +126,7 @@ def _embed(
     cut: Cut,
     *,
     half: bool,
+    needs_check: bool,
     options: EmbedOptions,
     view: View | None,
     augment: str | Sequence[Mapping[str, Any]] | None,
@@ -126,7 +135,7 @@ def _embed(
     pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, options.num_workers, options.decode)
     part = prefix_part(backbone, cut, half=half, images=len(files))
     maker = choose_maker(files, backbone, pixels, options, part)
-    if half and 2 * options.cache.entry(maker.made_by).count(files.keys(maker.made_by)) < len(files):
+    if needs_check:  # of cached rows, too: another recipe may have stored them under a wider tolerance
         engine = maker.build()
         maker = replace(maker, build=lambda: engine)
         if not _may_be_half(maker, pixels, files, part, tolerance=options.tolerance):

@@ -184,8 +184,8 @@ class PrefixBatches(pl.LightningDataModule):
         if one.is_pooled:
             found = embed(samples, backbone=backbone, options=self._options(one))
         else:
-            half = self._takes_half(one)
-            found = embed_activations(samples, backbone=backbone, cut=one.cut, half=half, options=self._options(one))
+            storage = self._storage(one)
+            found = embed_activations(samples, backbone=backbone, cut=one.cut, options=self._options(one), **storage)
         self._note(one, found)
         return found
 
@@ -199,9 +199,8 @@ class PrefixBatches(pl.LightningDataModule):
         if one.is_pooled:
             found = embed_views(samples, backbone=backbone, options=self._options(one), **given)
         else:
-            half = self._takes_half(one)
             found = embed_activation_views(
-                samples, backbone=backbone, cut=one.cut, half=half, options=self._options(one), **given
+                samples, backbone=backbone, cut=one.cut, options=self._options(one), **self._storage(one), **given
             )
         self._note(one, found[0])
         by_number = dict(zip(numbers, found, strict=True))
@@ -219,8 +218,10 @@ class PrefixBatches(pl.LightningDataModule):
             return replace(options, engine=engine_name_of(before.engine, before.dtype))
         return options
 
-    def _takes_half(self, one: PhaseInput) -> bool:
-        return self._record[one.record.first_epoch].storage == "float16"
+    def _storage(self, one: PhaseInput) -> dict[str, bool]:
+        """Return how a phase's activations are stored; the record names an engine once the storage is settled."""
+        before = self._record[one.record.first_epoch]
+        return {"half": before.storage == "float16", "checked": before.engine is not None}
 
     def _note(self, one: PhaseInput, found: Features | Activations) -> None:
         """Record the engine and the storage of a phase's activations, which a resumed run keeps."""
