@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tlkit.features.features import Features
     from tlkit.inference.embed import embed
     from tlkit.inference.embed_options import EmbedOptions
+    from tlkit.inference.export.export_run import export_run
+    from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
@@ -67,6 +69,7 @@ _MODULES = {
     "drift": "tlkit.analysis.drift",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "export_run": "tlkit.inference.export.export_run",
     "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
     "find_unknown": "tlkit.analysis.find_unknown",
@@ -79,6 +82,7 @@ _MODULES = {
     "open_run": "tlkit.runs.run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
+    "verify_run": "tlkit.inference.export.verify_run",
 }
 
 __all__ = [
@@ -107,6 +111,7 @@ __all__ = [
     "drift",
     "embed",
     "evaluate",
+    "export_run",
     "find_errors",
     "find_slices",
     "find_unknown",
@@ -119,6 +124,7 @@ __all__ = [
     "open_run",
     "read_predictions",
     "repair",
+    "verify_run",
 ]
 
 

@@ -17,7 +17,7 @@ def parameters(group: typer.Typer = app, prefix: str = "") -> Iterator[tuple[str
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
         for parameter, annotation in typing.get_type_hints(command.callback, include_extras=True).items():
-            if parameter == "return":
+            if parameter == "return" or annotation is typer.Context:
                 continue
             plain = next((part for part in typing.get_args(annotation) if hasattr(part, "__metadata__")), annotation)
             yield f"{prefix}{name}", parameter, typing.get_args(plain)[0], plain.__metadata__[0]

@@ -30,6 +30,7 @@ PROC = [
     pytest.param(("data", "doctor", "photos", "--html", "/proc/x.html"), id="data doctor --html"),
     pytest.param(("data", "doctor", "photos", "--fix", "/proc/x.csv"), id="data doctor --fix"),
     pytest.param(("init", "photos", "--out", "/proc/x.yaml"), id="init --out"),
+    pytest.param(("report", "one", "two", "--out", "/proc/x.html"), id="report --out"),
     pytest.param(("errors", "p.csv", "--sheet", "/proc/x.svg"), id="errors --sheet"),
     pytest.param(("unknown", "run", "--plot", "/proc/x.svg"), id="unknown --plot"),
     pytest.param(("drift", "run", "photos", "--plot", "/proc/x.svg"), id="drift --plot"),

@@ -264,7 +264,7 @@ def test_the_plan_shows_the_cut_and_its_bytes(tiny_recipe):
     recipe = load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), {"train.epochs": 3})
     table = next(table for table in plan_tables(prepare(recipe)) if table.name == "inputs")
     sizes = [row[-1] for row in table.rows]
-    assert sizes == [32 * 4 * width for width in (96, 192 * 2 * 2, 128 * 4 * 4)]
+    assert sizes == [32 * 4 * width for width in (96, 192 * 2 * 2, 48 * 4 * 4)]
     assert "layer3" in table.rows[1][2]
 
 

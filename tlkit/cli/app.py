@@ -16,12 +16,14 @@ from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
+from tlkit.cli.export_commands import export, verify
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.run_commands import runs, show
+from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
@@ -49,8 +51,12 @@ for command in (
     card,
     models,
     completion,
+    export,
+    verify,
 ):
     app.command()(command)
+for judging in (calibration, abstain, conformal):
+    app.command()(judging)
 for question in (errors, unknown, drift, label_next):
     app.command()(question)
 app.command("doctor-env")(doctor_env)

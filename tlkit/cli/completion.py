@@ -46,12 +46,10 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def completion(
+    context: typer.Context,
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell to complete in.")],
 ) -> None:
     """Print the script that completes commands, runs, models and recipe keys in a shell; see --install-completion."""
     from typer.completion import shell_complete
-    from typer.main import get_command
 
-    from tlkit.cli.app import app
-
-    shell_complete(get_command(app), {}, PROGRAM, VARIABLE, f"source_{shell}")
+    shell_complete(context.find_root().command, {}, PROGRAM, VARIABLE, f"source_{shell}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Views
+from tlkit.choices import SetMethod, Views
 from tlkit.cli.arguments import Details, DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
 from tlkit.cli.output import (
     check_progress,
@@ -21,6 +21,7 @@ from tlkit.cli.output import (
     write_predictions,
 )
 from tlkit.cli.unknown_output import require_threshold, write_unknown
+from tlkit.errors import PredictionsError
 
 
 def fit(
@@ -60,6 +61,14 @@ def predict(
         Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="Add the column answered: no where the model is too unsure for this share of wrong answers."),
+    ] = None,
+    sets: Annotated[
+        float | None, typer.Option(help="Add the column set: classes that hold the true one in this share of images.")
+    ] = None,
+    sets_method: Annotated[SetMethod, typer.Option(help="How --sets are made; tlkit conformal compares them.")] = "lac",
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
     ] = False,
@@ -69,12 +78,20 @@ def predict(
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
+    from tlkit.runs.answer_rules import AnswerRules
 
     require_predictions_file(out)
     require_run_first(run, paths)
     folder = find_model(run)
     if unknown:
         require_threshold(folder, tta=tta)
+    rules = None
+    if abstain_at_risk is not None or sets is not None:
+        if unknown:
+            raise PredictionsError(
+                "--unknown, and --abstain-at-risk or --sets, are two questions. Run predict for each."
+            )
+        rules = AnswerRules.of(run, risk=abstain_at_risk, coverage=sets, method=sets_method, tta=tta)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
@@ -94,4 +111,4 @@ def predict(
     if unknown:
         write_unknown(found, out, unreadable=unreadable)
     else:
-        write_predictions(predictions, out, unreadable=unreadable)
+        write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)

@@ -9,6 +9,7 @@ import typer
 
 from tlkit.cli.arguments import RunPath, SplitOption
 from tlkit.cli.output import print_lines
+from tlkit.output_files import require_writable
 
 
 def report(
@@ -25,6 +26,7 @@ def report(
     from tlkit.runs.runs_side_by_side import report_side_by_side
 
     if len(runs) > 1:
+        require_writable({"--out": out})
         opened = [open_run(run) for run in runs]
         print_lines([str(report_side_by_side(opened, split=split, path=out, overwrite=overwrite))])
         return

@@ -76,9 +76,7 @@ def embed_activations(
         DataError: none of the images can be read.
     """
     needs_check = half and not checked
-    return _embed(
-        samples, backbone, cut, half=half, needs_check=needs_check, options=options, view=None, augment=None
-    )
+    return _embed(samples, backbone, cut, half=half, needs_check=needs_check, options=options, view=None, augment=None)
 
 
 def embed_activation_views(

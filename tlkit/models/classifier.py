@@ -284,9 +284,8 @@ class Classifier(pl.LightningModule):
 
         def sums_of(batch: Batch, batch_idx: int) -> torch.Tensor:
             seed_device(batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank), self.device)
-            targets = targets_of(batch, self.soft)
             logits = self(batch[0], cut_of(batch)).float() + self.adjustment
-            return loss.sums(logits, targets, loss.groups_in(batch))
+            return loss.sums(logits, targets_of(batch, self.soft), loss.groups_in(batch))
 
         return group_dro_loss(loss, sums_of, batches, network=self.network, processes=processes)
 

@@ -21,6 +21,7 @@ from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.csv_files import csv_text
+from tlkit.data.augment.tta_views import Views
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
@@ -34,7 +35,6 @@ from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
-from tlkit.lightning import pl
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
@@ -54,6 +54,7 @@ from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
+from tlkit.training.calibration import fit_run_scaling
 from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
@@ -64,6 +65,7 @@ from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
+from tlkit.uncertainty.val_scores import store_val_scores
 
 logger = logging.getLogger(__name__)
 
@@ -155,12 +157,14 @@ def _run_steps(
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
+        trained = _calibrated(trained, prepared, features)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         _replace_predictions(directory, predictions)
+        store_val_scores(directory.model, predictions.get("val"), chose_epoch=chose_epoch("val", trained.history))
 
         judged = [
             _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
@@ -287,7 +291,11 @@ def _train(
     outcome: Outcome
     try:
         if head_kind(prepared.recipe) == "linear":
-            batches = _batches(directory, prepared, features, resume=resume)
+            batches = (
+                FeatureBatches(prepared, features)
+                if features is not None
+                else prefix_batches(directory, prepared, resume=resume) or prepared.data
+            )
             with threads_for(prepared, features):
                 outcome, history = train(
                     directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
@@ -303,15 +311,6 @@ def _train(
     return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history, activations)
 
 
-def _batches(
-    directory: RunDirectory, prepared: Prepared, features: CachedFeatures | None, *, resume: bool
-) -> pl.LightningDataModule:
-    """Return the training data: features of a frozen backbone, activations of a frozen prefix, or images."""
-    if features is not None:
-        return FeatureBatches(prepared, features)
-    return prefix_batches(directory, prepared, resume=resume) or prepared.data
-
-
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
     """Store the best weights of a run that ends with an error, if an epoch has ended."""
     try:
@@ -325,31 +324,47 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
+def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> TrainedModel:
+    """Return the model with its logits rescaled as the recipe wants it; the scaling is fitted on val."""
+    method = prepared.recipe.evaluate.calibrate
+    if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
+        return trained
+    val = _predict_split(trained, prepared, features, prepared.data.samples.split("val"), tta="none")
+    scaling = fit_run_scaling(val, method=method)
+    trained.network.calibrate(scaling)
+    return replace(trained, card=replace(trained.card, calibration=scaling))
+
+
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
-    predictions = {}
     only_split = {section.group_by or ""} - {*section.groups}
-    for split in predicted_splits(prepared.data.samples):
-        samples = prepared.data.samples.split(split).without_columns(only_split)
-        cached = (features.plain, None) if features is not None else None
-        if cached is None and tta == "none" and trained.activations is not None:
-            cached = trained.activations(samples)
-        if cached is not None and tta == "none":
-            predictions[split] = predictor.predict_features(cached[0], samples, cut=cached[1])
-        else:
-            predictions[split] = predictor.predict_samples(
-                samples,
-                batch_size=section.batch_size,
-                num_workers=section.num_workers,
-                decode_options=DecodeOptions.of(section),
-                tta=tta,
-                on_changed=prepared.data.add_changed,
-            )
-    return predictions
+    parts = {split: prepared.data.samples.split(split) for split in predicted_splits(prepared.data.samples)}
+    return {
+        split: _predict_split(trained, prepared, features, part.without_columns(only_split), tta=tta)
+        for split, part in parts.items()
+    }
+
+
+def _predict_split(
+    trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None, samples: Samples, *, tta: Views
+) -> Predictions:
+    """Return the predictions for samples, from features or activations where there are any."""
+    predictor, section = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.data
+    if tta == "none" and features is not None:
+        return predictor.predict_features(features.plain, samples)
+    if tta == "none" and trained.activations is not None and (found := trained.activations(samples)) is not None:
+        return predictor.predict_features(found[0], samples, cut=found[1])
+    return predictor.predict_samples(
+        samples,
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        decode_options=DecodeOptions.of(section),
+        tta=tta,
+        on_changed=prepared.data.add_changed,
+    )
 
 
 def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:

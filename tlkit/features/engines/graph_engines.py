@@ -31,7 +31,7 @@ def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
     `module` maps uint8 pixels (B, 3, H, W) to features (B, D); `pixels` is an input of it.
     """
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), _stdout_discarded():
+    with warnings.catch_warnings(), torch.no_grad(), stdout_discarded():
         warnings.simplefilter("ignore")  # the exporter is deprecated, and warns of every shape that it reads
         # dynamo=False: with torch 2.13 and onnxscript 0.7.2 the exporter built on torch.export takes 5 to 9 s where
         # this one takes 0.3 to 0.7 s (Lite0, ResNet-18, ViT-Tiny), and it refuses attention over other than four axes
@@ -50,7 +50,7 @@ def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
 
 
 @contextmanager
-def _stdout_discarded() -> Iterator[None]:
+def stdout_discarded() -> Iterator[None]:
     """Discard what C++ code writes to the standard output.
 
     torch 2.13 prints the whole graph there, up to megabytes, where the TorchScript exporter fails: its

@@ -1,0 +1,58 @@
+"""`tlkit export` and `tlkit verify`: a run's model as ONNX or OpenVINO files, and whether they say what it says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from tlkit.cli.arguments import MOST, AsJson, RunPath
+from tlkit.cli.output import print_json, print_lines, print_tables
+from tlkit.preprocess import Decode
+
+VerifiedImages = Annotated[
+    int, typer.Option("--images", min=0, max=MOST, help="Images of the run to compare; 0 = all.")
+]
+
+
+def export(
+    run: RunPath,
+    format: Annotated[
+        Literal["onnx", "openvino"], typer.Option("--format", help="onnx, or openvino (needs the extra).")
+    ] = "onnx",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Also write model-fast.onnx, whose pixels are close to Pillow's, not equal.")
+    ] = False,
+    decode: Annotated[
+        Decode | None, typer.Option(help="full = decode every pixel of large JPEGs for the exported files.")
+    ] = None,
+    images: VerifiedImages = 200,
+    json: AsJson = False,
+) -> None:
+    """Export a run's model with preprocessing and classes inside, and verify it; exit 1 if it does not agree."""
+    from tlkit.runs import find_model
+
+    find_model(run)  # before torch is loaded
+    from tlkit.inference.export.export_run import export_run
+
+    written = export_run(run, format=format, fast=fast, decode=decode, images=images)
+    if json:
+        files = [str(path) for path in written.files]
+        print_json({"files": files, "rung": written.rung, "verification": written.verification.to_dict()})
+    else:
+        print_lines([*map(str, written.files), ""])
+        print_tables(written.verification.tables())
+    raise typer.Exit(written.verification.exit_code)
+
+
+def verify(run: RunPath, images: VerifiedImages = 200, json: AsJson = False) -> None:
+    """Compare stored predictions, model and exported files on the same images; exit 1 if they differ."""
+    from tlkit.exported import EXPORT_FOLDER, ExportFolder
+    from tlkit.runs import RunDirectory
+
+    ExportFolder(RunDirectory.open(run).path / EXPORT_FOLDER).files()  # damaged files, before torch is loaded
+    from tlkit.inference.export.verify_run import verify_run
+
+    result = verify_run(run, images=images)
+    print_json(result.to_dict()) if json else print_tables(result.tables())
+    raise typer.Exit(result.exit_code)

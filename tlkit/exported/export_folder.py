@@ -1,0 +1,96 @@
+"""`ExportFolder`: the exported files of a run, with the digests that they had when they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tlkit.disk import write_text
+from tlkit.errors import ModelError, refuse_newer
+from tlkit.exported.facts import REMEDY
+from tlkit.stored_values import damaged, read_json
+
+EXPORT_FOLDER = "export"
+"""Name of the folder of exported files in a run."""
+MANIFEST = "export.json"
+VERIFICATION = "verification.json"
+NETWORK_ONNX, MODEL_ONNX, FAST_MODEL_ONNX = "network.onnx", "model.onnx", "model-fast.onnx"
+NETWORK_OPENVINO = "network.xml"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """The folder of a run's exported files.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def verification(self) -> Path:
+        """The last result of `tlkit verify`, JSON."""
+        return self.path / VERIFICATION
+
+    def record(self, names: Sequence[str]) -> None:
+        """Write the digests of these files, and keep those of others that are still as they were recorded."""
+        kept = {name: digest for name, digest in self._recorded().items() if self._digest(name) == digest}
+        files = {**kept, **{name: self._digest(name) for name in names}}
+        written = datetime.now(UTC).isoformat(timespec="seconds")
+        values = {"format_version": FORMAT_VERSION, "written": written, "sha256": dict(sorted(files.items()))}
+        write_text(self.path / MANIFEST, json.dumps(values, indent=2) + "\n")
+
+    def recorded(self) -> tuple[Path, ...]:
+        """Return the paths of the exported models that were written, whatever has become of them."""
+        return tuple(self.path / name for name in self._recorded() if not name.endswith(".bin"))
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the exported models, after their digests have been checked.
+
+        Raises:
+            ModelError: there is none, or a file is missing or has changed since it was written; all of them at once.
+        """
+        recorded = self._recorded()
+        if not recorded:
+            raise ModelError(f"There is no exported model in {self.path}. Export the run first: tlkit export RUN")
+        problems = []
+        for name, digest in recorded.items():
+            found = self._digest(name)
+            if found is None:
+                problems.append(f"{self.path / name} is missing, though {MANIFEST} names it. {REMEDY}")
+            elif found != digest:
+                problems.append(
+                    f"{self.path / name} has been changed or truncated since it was exported: its SHA-256 is not the "
+                    f"one in {MANIFEST}. {REMEDY}"
+                )
+        if problems:
+            raise ModelError(*problems)
+        return self.recorded()
+
+    def _recorded(self) -> Mapping[str, str]:
+        path = self.path / MANIFEST
+        try:
+            values = read_json(path, error=ModelError, remedy=REMEDY)
+        except FileNotFoundError:
+            return {}
+        refuse_newer(f"{path} was", values.get("format_version"), known=FORMAT_VERSION, error=ModelError)
+        with damaged(path, error=ModelError, remedy=REMEDY):
+            files = values["sha256"]
+            if not isinstance(files, dict) or not all(
+                isinstance(digest, str) and Path(name).name == name for name, digest in files.items()
+            ):
+                raise ValueError("sha256 is no mapping of file names to digests")
+            return files
+
+    def _digest(self, name: str) -> str | None:
+        try:
+            with (self.path / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None

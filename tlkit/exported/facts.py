@@ -1,0 +1,110 @@
+"""`ExportedFacts`: what an exported file states about itself, as JSON in the file's own metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tlkit.errors import ModelError, refuse_newer
+from tlkit.plain_values import from_plain, to_plain
+from tlkit.preprocess import MAX_PIXELS, Preprocess
+from tlkit.stored_values import build_stored, parse_json
+
+FileKind = Literal["network", "model"]
+ResizeKind = Literal["outside", "exact", "close"]
+Precision = Literal["float32", "int8"]
+Rung = Literal["dynamo", "dynamo without optimization", "unfused attention", "TorchScript"]
+
+FACTS_KEY = "tlkit"
+"""Key of the facts in the metadata of an exported file."""
+FORMAT_VERSION = 1
+NETWORK_INPUT, MODEL_INPUT = "image", "images"
+"""Input of `network.onnx`: float32 (N, 3, H, W), normalized. Of `model.onnx`: uint8 (N, H, W, 3), RGB, any size."""
+LOGITS, PROBABILITIES, LABEL = "logits", "probabilities", "label"
+"""Outputs: float32 (N, C), float32 (N, C), and in `model.onnx` also the name of the most probable class, (N,)."""
+REMEDY = "Export the run again: tlkit export RUN."
+
+
+@dataclass(frozen=True)
+class ExportedFacts:
+    """Facts about an exported model that are needed to use it, and to say where it comes from.
+
+    Attributes:
+        kind: `network` takes normalized float images, `model` uint8 pixels of any size.
+        classes: class names in the order of the outputs.
+        preprocess: the preprocessing that the network expects; in a `model` it is part of the graph, from the decoded
+            pixels on.
+        architecture: timm's name.
+        head: kind of the head, such as "linear".
+        run: name of the run.
+        resize: how the graph scales images: `exact` gives Pillow's pixels to the bit, `close` differs by a gray level
+            in some pixels, `outside` means that the file takes scaled images.
+        precision: arithmetic of the weights.
+        rung: which of the exporters succeeded, the first choice being "dynamo".
+        max_pixels: images of more pixels (width × height) are to be refused before they are decoded.
+        decoder: versions and rules that decoded pixels depend on, Pillow's version among them.
+        packages: versions of the packages that made the file.
+        source: SHA-256 of each file of the run's stored model.
+        verified: verdict of `tlkit verify` when the file was written, with its figures; "" = not verified.
+    """
+
+    kind: FileKind
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    architecture: str
+    head: str
+    run: str
+    resize: ResizeKind = "outside"
+    precision: Precision = "float32"
+    rung: Rung = "dynamo"
+    max_pixels: int = MAX_PIXELS
+    decoder: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    verified: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {"format_version": FORMAT_VERSION, **to_plain(self), "preprocess": self.preprocess.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExportedFacts:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a value is of the wrong kind.
+        """
+        preprocess = Preprocess.from_dict(values["preprocess"])
+        facts = from_plain(cls, {**values, "preprocess": to_plain(preprocess)})
+        if facts.kind not in get_args(FileKind) or facts.resize not in get_args(ResizeKind):
+            raise ValueError(f"kind or resize is unknown: {facts.kind!r}, {facts.resize!r}")
+        if not facts.classes or len(set(facts.classes)) != len(facts.classes):
+            raise ValueError("classes are not different names")
+        return facts
+
+    def to_json(self) -> str:
+        """Return the facts as the text that stands in the file's metadata."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+
+
+def facts_of_text(text: str, *, path: Path) -> ExportedFacts:
+    """Return the facts from the metadata of a file.
+
+    Args:
+        text: what `ExportedFacts.to_json` wrote.
+        path: the file, for messages.
+
+    Raises:
+        ModelError: the text is damaged, or a newer tlkit wrote it.
+    """
+    try:
+        values = parse_json(text)
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged (its facts are no JSON: {error}). {REMEDY}") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is damaged (its facts are no JSON object). {REMEDY}")
+    refuse_newer(f"{path} was", values.get("format_version"), known=FORMAT_VERSION, error=ModelError)
+    return build_stored(ExportedFacts.from_dict, values, path=path, error=ModelError, remedy=REMEDY)

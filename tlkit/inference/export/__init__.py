@@ -1,0 +1,1 @@
+"""Writes a run's model as ONNX or OpenVINO files, and verifies that they say what the model says. Needs torch."""

@@ -1,0 +1,217 @@
+"""`export_run`: writes a run's model as ONNX or OpenVINO files beside its other results, and verifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, get_args
+
+import onnx
+from torch import nn
+
+from tlkit.data.decode.decoding import DECODER
+from tlkit.disk import atomic_file
+from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean
+from tlkit.exported.export_folder import (
+    EXPORT_FOLDER,
+    FAST_MODEL_ONNX,
+    MODEL_ONNX,
+    NETWORK_ONNX,
+    NETWORK_OPENVINO,
+    ExportFolder,
+)
+from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.model import open_exported
+from tlkit.exported.verification import Verification
+from tlkit.inference.export.export_ladder import NetworkGraph, export_network
+from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
+from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
+from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
+from tlkit.inference.stored_model import load_stored
+from tlkit.models.model_files import ModelFacts, read_facts
+from tlkit.preprocess import Decode
+from tlkit.runs import RunDirectory, write_lock
+
+logger = logging.getLogger(__name__)
+
+Format = Literal["onnx", "openvino"]
+PACKAGES = ("tlkit", "torch", "timm", "onnx", "onnxscript", "onnxruntime", "openvino", "pillow", "numpy")
+"""Packages whose versions an exported file names."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote.
+
+    Attributes:
+        files: the files, in the order in which they were written.
+        rung: the exporter that succeeded; see `export_network`.
+        refused: why each exporter before it was not taken.
+        verification: how the files compare with the run.
+    """
+
+    files: tuple[Path, ...]
+    rung: str
+    refused: tuple[str, ...]
+    verification: Verification
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A file to be written: its facts, and what writes it with facts in a folder."""
+
+    name: str
+    facts: ExportedFacts
+    write: Callable[[Path, ExportedFacts], None]
+
+
+def export_run(
+    run: str | Path | object,
+    *,
+    format: Format = "onnx",
+    fast: bool = False,
+    decode: Decode | None = None,
+    images: int = DEFAULT_IMAGES,
+) -> Export:
+    """Write a run's model to its folder `export`, verify the files, and return what was written.
+
+    `onnx` writes `network.onnx`, which takes the network's float input, and `model.onnx`, which takes uint8 RGB pixels
+    of any size and gives calibrated probabilities and the name of the class. `openvino` writes `network.xml` with
+    `network.bin`. Earlier files of these names are replaced.
+
+    Args:
+        run: a run or its directory.
+        format: onnx or openvino.
+        fast: also write `model-fast.onnx`, which scales by ONNX's Resize: close to Pillow's pixels, not equal.
+        decode: how JPEGs are to be decoded for the exported model; None = as in the run. A graph cannot imitate
+            `reduced`, which lets the decoder scale; with `full`, tlkit and any other decoder give the same pixels.
+        images: images of the run that the files are verified on at most.
+
+    Raises:
+        ModelError: the model cannot be exported; the message says why and what to do.
+        RunError: there is no such run, or it has no stored model.
+        MissingExtraError: OpenVINO is not installed.
+    """
+    if format not in get_args(Format):
+        known = get_args(Format)
+        raise RunError(f"There is no format {format!r}. Use {' or '.join(known)}.{did_you_mean(str(format), known)}")
+    if fast and format != "onnx":
+        raise RunError("--fast is a variant of model.onnx. Leave it out, or use --format onnx.")
+    if format == "openvino":
+        require_openvino()
+    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    facts = _require_exportable(directory)
+    with write_lock(directory.path / EXPORT_FOLDER):
+        graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
+        planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
+        folder = ExportFolder(directory.path / EXPORT_FOLDER)
+        folder.path.mkdir(exist_ok=True)
+        _remove_outdated(folder, planned[0].facts.source)
+        _write(folder, planned)
+        verification = verify_run(directory.path, images=images)
+        verdicts = {parity.subject: parity.summary for parity in verification.parities}
+        _write(folder, [replace(one, facts=replace(one.facts, verified=verdicts[one.name])) for one in planned])
+    files = tuple(folder.path / one.name for one in planned)
+    return Export(files, graph.rung, graph.refused, verification)
+
+
+def _require_exportable(directory: RunDirectory) -> ModelFacts:
+    """Return the facts of a run's model.
+
+    Raises:
+        ModelError: there is no stored model, or its head cannot be part of a graph.
+    """
+    facts = read_facts(directory.model)
+    if facts.head_file is not None:
+        kind = facts.head.get("kind")
+        raise ModelError(
+            f"The head of {directory.path} is of kind {kind}, a scikit-learn estimator that is no part of the network, "
+            "so the model cannot be exported. Fit with a linear head, such as strategy.head=logistic, lda, ridge or "
+            "linear_svm, and export that run."
+        )
+    return facts
+
+
+def _network(folder: Path) -> nn.Module:
+    return load_stored(folder)[0].eval()
+
+
+def _plan(
+    directory: RunDirectory,
+    model: ModelFacts,
+    graph: NetworkGraph,
+    *,
+    format: Format,
+    fast: bool,
+    decode: Decode | None,
+) -> list[_Planned]:
+    facts = ExportedFacts(
+        kind="network",
+        classes=model.classes,
+        preprocess=model.preprocess.replace(decode=decode or model.preprocess.decode),
+        architecture=model.architecture,
+        head=str(model.head.get("kind", "linear")),
+        run=directory.name,
+        rung=graph.rung,
+        decoder=DECODER,
+        packages=_versions(),
+        source=_digests(directory.model),
+    )
+    if format == "openvino":
+        converted = convert_to_openvino(graph.proto)
+        return [_Planned(NETWORK_OPENVINO, facts, converted.write)]
+    whole = replace(facts, kind="model", resize="exact")
+    kinds = [(NETWORK_ONNX, facts, graph.proto), (MODEL_ONNX, whole, with_preprocessing(graph.proto, whole))]
+    if fast:
+        close = replace(whole, resize="close")
+        kinds.append((FAST_MODEL_ONNX, close, with_preprocessing(graph.proto, close)))
+    return [_Planned(name, stated, _onnx_writer(proto)) for name, stated, proto in kinds]
+
+
+def _onnx_writer(proto: onnx.ModelProto) -> Callable[[Path, ExportedFacts], None]:
+    def write(path: Path, facts: ExportedFacts) -> None:
+        with atomic_file(path) as partial:
+            partial.write_bytes(onnx_content(proto, facts))
+
+    return write
+
+
+def _write(folder: ExportFolder, planned: Sequence[_Planned]) -> None:
+    names = []
+    for one in planned:
+        path = folder.path / one.name
+        one.write(path, one.facts)
+        names += [one.name] if path.suffix == ".onnx" else [one.name, path.with_suffix(".bin").name]
+    folder.record(names)
+
+
+def _remove_outdated(folder: ExportFolder, source: Mapping[str, str]) -> None:
+    """Delete earlier exported files that are damaged or were made from another model than the run has now."""
+    for path in folder.recorded():
+        try:
+            if open_exported(path).facts.source == source:
+                continue
+        except TlkitError:
+            logger.debug("%s cannot be opened.", path, exc_info=True)
+        logger.info("Removed %s, which is damaged or was made from an earlier model of the run.", path)
+        for part in (path, path.with_suffix(".bin")):
+            part.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            logger.debug("%s is not installed.", name)
+    return found
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a stored model."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
