@@ -20,8 +20,8 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.choices import Views
 from tlkit.csv_files import csv_text
-from tlkit.data.augment.tta_views import Views
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
