@@ -135,8 +135,10 @@ def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -
     """Return the cross-entropy or the accuracy of the evaluated network on the validation images."""
     network = prepared.classifier.eval_network.eval()
     total, images = 0.0, 0
-    takes_split = isinstance(batches, ImageFolderDataModule | PrefixBatches)
-    loader = batches.eval_dataloader("val") if takes_split else batches.val_dataloader()
+    if isinstance(batches, ImageFolderDataModule | PrefixBatches):
+        loader = batches.eval_dataloader("val")
+    else:
+        loader = batches.val_dataloader()
     for batch in _on_device(loader, batches, prepared.device):
         logits, targets = network(batch.image, cut_of(batch)).float(), batch.target
         if monitor == "val_loss":

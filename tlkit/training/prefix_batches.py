@@ -180,12 +180,15 @@ class PrefixBatches(pl.LightningDataModule):
     def _plain(self, one: PhaseInput, samples: Samples) -> Features | Activations:
         """Return the features or activations of images as evaluation sees them, and record what computed them."""
         assert one.cut is not None
-        backbone, found = self._prepared.classifier.source, None
+        backbone, options = self._prepared.classifier.source, self._options(one)
+        found: Features | Activations
         if one.is_pooled:
-            found = embed(samples, backbone=backbone, options=self._options(one))
+            found = embed(samples, backbone=backbone, options=options)
         else:
-            storage = self._storage(one)
-            found = embed_activations(samples, backbone=backbone, cut=one.cut, options=self._options(one), **storage)
+            half, checked = self._storage(one)
+            found = embed_activations(
+                samples, backbone=backbone, cut=one.cut, half=half, checked=checked, options=options
+            )
         self._note(one, found)
         return found
 
@@ -194,16 +197,27 @@ class PrefixBatches(pl.LightningDataModule):
         assert one.cut is not None
         recipe, backbone = self._prepared.recipe, self._prepared.classifier.source
         numbers = view_numbers(one.phase, recipe.features.views)
-        given = {"numbers": numbers, "augment": augmentation(recipe), "seed": recipe.seed}
+        augment, options = augmentation(recipe), self._options(one)
         found: tuple[Features | Activations, ...]
         if one.is_pooled:
-            found = embed_views(samples, backbone=backbone, options=self._options(one), **given)
+            found = embed_views(
+                samples, backbone=backbone, numbers=numbers, augment=augment, seed=recipe.seed, options=options
+            )
         else:
+            half, checked = self._storage(one)
             found = embed_activation_views(
-                samples, backbone=backbone, cut=one.cut, options=self._options(one), **self._storage(one), **given
+                samples,
+                backbone=backbone,
+                cut=one.cut,
+                numbers=numbers,
+                augment=augment,
+                seed=recipe.seed,
+                half=half,
+                checked=checked,
+                options=options,
             )
         self._note(one, found[0])
-        by_number = dict(zip(numbers, found, strict=True))
+        by_number: dict[int, Features | Activations] = dict(zip(numbers, found, strict=True))
         return tuple(by_number.get(number, found[0]) for number in range(recipe.features.views))
 
     def _options(self, one: PhaseInput) -> EmbedOptions:
@@ -218,10 +232,10 @@ class PrefixBatches(pl.LightningDataModule):
             return replace(options, engine=engine_name_of(before.engine, before.dtype))
         return options
 
-    def _storage(self, one: PhaseInput) -> dict[str, bool]:
-        """Return how a phase's activations are stored; the record names an engine once the storage is settled."""
+    def _storage(self, one: PhaseInput) -> tuple[bool, bool]:
+        """Return whether activations may be float16, and whether that is settled, as it is once an engine is noted."""
         before = self._record[one.record.first_epoch]
-        return {"half": before.storage == "float16", "checked": before.engine is not None}
+        return before.storage == "float16", before.engine is not None
 
     def _note(self, one: PhaseInput, found: Features | Activations) -> None:
         """Record the engine and the storage of a phase's activations, which a resumed run keeps."""
