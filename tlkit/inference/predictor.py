@@ -21,9 +21,11 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.devices import choose_device
 from tlkit.inference.stored_model import load_stored
+from tlkit.models.cuts import POOLED, Cut
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions, Unreadable
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 ROWS = 4096
 """Batch size of features on their way through the head."""
+BATCH_OF_ACTIVATIONS = 32
+"""Batch size of activations on their way through the suffix."""
 
 
 class Predictor:
@@ -133,8 +137,15 @@ class Predictor:
         )
         return self.labelled(samples, proba, index, tta=tta)
 
-    def predict_features(self, features: Features, samples: Samples) -> Predictions:
+    def predict_features(
+        self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None
+    ) -> Predictions:
         """Return predictions of labelled samples from features of this model's backbone; those without are left out.
+
+        Args:
+            features: the features, or the activations after a module that has not changed since.
+            samples: the images.
+            cut: where activations come from; None, or the cut after the whole backbone, for features.
 
         Raises:
             DataError: a class of the samples is unknown to the model, or none of them has features.
@@ -143,12 +154,16 @@ class Predictor:
         index = features.rows_in(samples.paths)
         if not len(index):
             raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
-        part = features.of(samples.paths[index])
+        row_of = {path: row for row, path in enumerate(features.path.tolist())}
+        rows = np.array([row_of[path] for path in samples.paths[index].tolist()], dtype=np.int64)
+        inside = cut is not None and cut.after != POOLED
+        size = BATCH_OF_ACTIVATIONS if inside else ROWS
         proba = []
         self.network.eval()
         with torch.inference_mode():
-            for at in range(0, len(part), ROWS):
-                logits = self.network(torch.from_numpy(np.array(part.x[at : at + ROWS])).to(self.device))
+            for at in range(0, len(rows), size):
+                x = torch.from_numpy(features.values(rows[at : at + size])).clone().to(self.device)
+                logits = self.network(cut.restore(x), cut.after) if cut is not None and inside else self.network(x)
                 proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
         return self.labelled(samples, np.concatenate(proba), index)
 

@@ -34,7 +34,7 @@ def recorded_attention(module: nn.Module) -> Iterator[list[torch.Tensor]]:
     before = [one.fused_attn for one in modules]
     with ExitStack() as stack:
         for one in modules:
-            stack.callback(one.attn_drop.register_forward_hook(keep).remove)  # type: ignore[union-attr, operator]
+            stack.callback(one.attn_drop.register_forward_hook(keep).remove)  # type: ignore[union-attr]
         try:
             for one in modules:
                 one.fused_attn = False  # type: ignore[assignment]

@@ -8,7 +8,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +20,22 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.choices import Views
 from tlkit.csv_files import csv_text
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
+from tlkit.features.activations import Activations
+from tlkit.features.features import Features
 from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
+from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
@@ -55,6 +59,7 @@ from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
+from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
@@ -76,6 +81,7 @@ class TrainedModel:
         card: its classes, preprocessing and origin.
         head: a scikit-learn head; None for the linear head trained by gradient descent.
         history: one row of metrics per epoch; empty where no epoch has ended.
+        activations: returns the cached activations of a split and their cut, or None; None where there are no cuts.
     """
 
     outcome: Outcome
@@ -83,6 +89,7 @@ class TrainedModel:
     card: ModelFacts
     head: Head | None
     history: pd.DataFrame
+    activations: Callable[[Samples], tuple[Features | Activations, Cut] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -280,19 +287,24 @@ def _train(
     outcome: Outcome
     try:
         if head_kind(prepared.recipe) == "linear":
-            batches = prepared.data if features is None else FeatureBatches(prepared, features)
+            batches = (
+                FeatureBatches(prepared, features)
+                if features is not None
+                else prefix_batches(directory, prepared, resume=resume) or prepared.data
+            )
             with threads_for(prepared, features):
                 outcome, history = train(
                     directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
                 )
-            head = None
+            head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:
             assert features is not None, "the recipe's checks refuse such a head on pixels"
             outcome, head, history = "finished", fit_recipe_head(prepared, features.plain), history_of(())
+            activations = None
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
-    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history)
+    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history, activations)
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
@@ -313,19 +325,7 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
     method = prepared.recipe.evaluate.calibrate
     if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
         return trained
-    predictor = Predictor(trained.network, trained.card, device=prepared.device)
-    samples = prepared.data.samples.split("val")
-    if features is not None:
-        val = predictor.predict_features(features.plain, samples)
-    else:
-        section = prepared.recipe.data
-        val = predictor.predict_samples(
-            samples,
-            batch_size=section.batch_size,
-            num_workers=section.num_workers,
-            decode_options=DecodeOptions.of(section),
-            on_changed=prepared.data.add_changed,
-        )
+    val = _predict_split(trained, prepared, features, prepared.data.samples.split("val"), tta="none")
     scaling = fit_run_scaling(val, method=method)
     trained.network.calibrate(scaling)
     return replace(trained, card=replace(trained.card, calibration=scaling))
@@ -333,26 +333,34 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
-    predictions = {}
     only_split = {section.group_by or ""} - {*section.groups}
-    for split in predicted_splits(prepared.data.samples):
-        samples = prepared.data.samples.split(split).without_columns(only_split)
-        if features is not None and tta == "none":
-            predictions[split] = predictor.predict_features(features.plain, samples)
-        else:
-            predictions[split] = predictor.predict_samples(
-                samples,
-                batch_size=section.batch_size,
-                num_workers=section.num_workers,
-                decode_options=DecodeOptions.of(section),
-                tta=tta,
-                on_changed=prepared.data.add_changed,
-            )
-    return predictions
+    parts = {split: prepared.data.samples.split(split) for split in predicted_splits(prepared.data.samples)}
+    return {
+        split: _predict_split(trained, prepared, features, part.without_columns(only_split), tta=tta)
+        for split, part in parts.items()
+    }
+
+
+def _predict_split(
+    trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None, samples: Samples, *, tta: Views
+) -> Predictions:
+    """Return the predictions for samples, from features or activations where there are any."""
+    predictor, section = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.data
+    if tta == "none" and features is not None:
+        return predictor.predict_features(features.plain, samples)
+    if tta == "none" and trained.activations is not None and (found := trained.activations(samples)) is not None:
+        return predictor.predict_features(found[0], samples, cut=found[1])
+    return predictor.predict_samples(
+        samples,
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        decode_options=DecodeOptions.of(section),
+        tta=tta,
+        on_changed=prepared.data.add_changed,
+    )
 
 
 def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
