@@ -104,7 +104,7 @@ def peak_memory(arguments: Sequence[str], *, environment: Mapping[str, str] | No
     package = os.fspath(Path(__file__).resolve().parents[2])
     variables = dict(os.environ if environment is None else environment)
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (package, variables.get("PYTHONPATH", ""))))
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  # this interpreter and our own modules
         [sys.executable, "-m", *arguments], capture_output=True, text=True, env=variables, check=False
     )
     text = done.stdout.strip()
