@@ -3,8 +3,8 @@
     python benchmarks/int8.py RUN [RUN ...] [--repeats 3] [--no-speed]
 
 `RUN` is a run of any recipe, such as EfficientNet-Lite0 on ants_bees, or on the sample `occupations` with
-`audit: {by: [presentation, skin_tone]}`. The network is exported and quantized as `tlkit export --int8` does; no file is
-written. Speed: images of the judged split in batches of 32, eager torch float32, ONNX Runtime float32 and int8 on the
+`audit: {by: [presentation, skin_tone]}`. The network is exported and quantized as `tlkit export --int8` does; no file
+is written. Speed: images of the judged split in batches of 32, eager torch float32, ONNX Runtime float32 and int8 on the
 same pixels, in turn; decoding and scaling are common to all.
 """
 
@@ -94,9 +94,8 @@ def main():
     parser.add_argument("--no-speed", action="store_true")
     given = parser.parse_args()
     logging.disable(logging.INFO)
-    print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}, ORT {version('onnxruntime')}"
-    )
+    versions = f"torch {torch.__version__}, onnxruntime {version('onnxruntime')}"
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}")
     for path in given.runs:
         run = tlkit.open_run(path)
         predictor = load_model(path, device="cpu")

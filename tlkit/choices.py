@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Annotations = Literal["one", "majority", "soft"]
+Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
@@ -15,6 +16,7 @@ HeadKind = Literal[
 HeadWord = Literal["linear", HeadKind, "auto"]
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
+SetMethod = Literal["lac", "aps", "raps"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
 TrackerKind = Literal["none", "wandb"]

@@ -22,7 +22,9 @@ from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import make_occupations
 from tlkit.inference.predictor import Predictor, load_model
+from tlkit.runs.answer_rules import AnswerRules
 from tlkit.training.tune import find_learning_rate
+from tlkit.uncertainty import assess_abstention, assess_sets
 
 COMMANDS = [
     ("audit", Audit.export, {"min_cell_size"}),
@@ -36,6 +38,9 @@ COMMANDS = [
     ("label-next", label_next, {"count", "by", "forecast"}),
     ("predict", load_model, {"device"}),
     ("predict", Predictor.predict, {"tta"}),
+    ("predict", AnswerRules.of, {"tta"}),
+    ("conformal", assess_sets, {"coverage", "method", "condition"}),
+    ("abstain", assess_abstention, {"delta"}),
     ("data labels", audit_labels, {"head", "folds"}),
     ("data sample", make_digits, {"seed"}),
     ("data sample", make_occupations, {"seed"}),

@@ -20,7 +20,7 @@ from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import DataError, ModelError
 from tlkit.features.heads import FACTS, KINDS, fit_head, fit_setting
 from tlkit.features.heads.fit_head import out_of_fold_scores
-from tlkit.features.heads.temperature import fit_temperature
+from tlkit.stats.temperature import fit_temperature
 
 QUICK = [kind for kind in KINDS if kind not in ("random_forest", "gradient_boosting")]
 

@@ -67,7 +67,11 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
     assert run.status == "finished" and run.evaluate("test").accuracy.value > 0.5
     card = json.loads((run.path / "model" / "model.json").read_text())
     assert (card["format_version"], card["head"]["kind"]) == (3, "logistic")
-    assert sorted(path.name for path in (run.path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in (run.path / "model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "val_scores.parquet",
+    ]
     features = embed_run(run, splits=("train",))
     samples = run.samples.split("train")
     y = samples.targets[[samples.paths.tolist().index(path) for path in features.path]]
@@ -99,7 +103,13 @@ def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(he
     run = tlkit.fit(head_recipe("svm"))
     stored = run.path / "model"
     assert json.loads((stored / "model.json").read_text())["format_version"] == 3
-    assert {path.name for path in stored.iterdir()} == {"head.json", "head.skops", "model.json", "model.safetensors"}
+    assert {path.name for path in stored.iterdir()} == {
+        "head.json",
+        "head.skops",
+        "model.json",
+        "model.safetensors",
+        "val_scores.parquet",
+    }
     predictor = tlkit.load_model(run)
     files = [run.samples.root / path for path in run.samples.split("test").paths]
     assert same(predictor.predict(files), run.predictions("test"))

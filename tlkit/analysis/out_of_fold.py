@@ -22,8 +22,8 @@ from tlkit.features.heads.fit_head import (
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
-from tlkit.features.heads.temperature import fit_temperature, probabilities
 from tlkit.predictions import Predictions
+from tlkit.stats.temperature import fit_temperature, probabilities
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.samples import Samples
+from tlkit.uncertainty.val_scores import store_val_scores
 
 
 def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
@@ -56,7 +57,7 @@ def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(part.weight))
         network.head.bias.copy_(torch.from_numpy(part.bias))
-    return Predictor(network, replace(card, head={}), device=predictor.device)
+    return Predictor(network, replace(card, head={}, calibration=None), device=predictor.device)
 
 
 def create_repaired_run(
@@ -87,6 +88,8 @@ def create_repaired_run(
                 predictions = model.predict_features(features, samples.split(split))
                 directory.predictions(split).parent.mkdir(exist_ok=True)
                 predictions.to_parquet(directory.predictions(split))
+                if split == "val":  # it also chose the head
+                    store_val_scores(directory.model, predictions, chose_epoch=True)
             directory.write_json(directory.repair, result.to_dict())
             directory.set_status("finished")
             return _evaluated(Run(directory))

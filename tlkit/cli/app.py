@@ -22,8 +22,10 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
+from tlkit.cli.push_commands import push
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.run_commands import runs, show
+from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
@@ -49,6 +51,7 @@ for command in (
     learning_curve,
     report,
     card,
+    push,
     models,
     completion,
     export,
@@ -56,6 +59,8 @@ for command in (
     bench,
 ):
     app.command()(command)
+for judging in (calibration, abstain, conformal):
+    app.command()(judging)
 for question in (errors, unknown, drift, label_next):
     app.command()(question)
 app.command("doctor-env")(doctor_env)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from tlkit.disk import write_text
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.output_files import require_writable
-from tlkit.tables import Column, Paragraph, Table, paragraph_lines, to_lines
+from tlkit.tables import Cell, Column, Paragraph, Table, paragraph_lines, to_lines
 from tlkit.tables.paragraphs import WIDTH
 from tlkit.tables.text import printable, wrap
 
@@ -249,17 +249,19 @@ def _print_predictions(predictions: Predictions, table: pd.DataFrame) -> None:
         Column("path", "path"),
         Column("predicted", "predicted"),
         Column("confidence", "confidence", "number", digits=4),
+        *(Column(name, name.replace("_", " ")) for name in predictions.group_columns),
     )
+    further = predictions.groups.astype(object).where(predictions.groups.notna(), None).itertuples(index=False)
     predicted = zip(predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
-    rows: list[tuple[str, str | None, float | None]] = []
+    rows: list[tuple[Cell, ...]] = []
     notes = []
     for path, error in zip(table["path"], table["error"], strict=True):
         if isinstance(error, str):
-            rows.append((str(path), None, None))
+            rows.append((str(path), *[None] * (len(columns) - 1)))
             notes.append(f"{path} cannot be read: {error}")
         else:
             label, confidence = next(predicted)
-            rows.append((str(path), predictions.classes[label], float(confidence)))
+            rows.append((str(path), predictions.classes[label], float(confidence), *next(further)))
     print_tables([Table("predictions", "", columns, tuple(rows), notes=tuple(notes))])
 
 

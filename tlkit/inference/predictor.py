@@ -212,18 +212,19 @@ class Predictor:
                     progress(int(index[-1][-1]) + 1, len(images))
         if on_changed is not None:
             on_changed(dataset.changed)
-        if not index:
-            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
-            raise DataError(f"{what} be read; the log says why.")
-        missing = np.setdiff1d(np.arange(len(images)), np.concatenate(index)).tolist()
-        if missing:
+        rows = np.concatenate(index) if index else np.zeros(0, dtype=np.int64)
+        missing = np.setdiff1d(np.arange(len(images)), rows).tolist()
+        if missing and index:
             logger.warning("%d of %d images could not be read; they have no prediction.", len(missing), len(images))
         if on_unreadable is not None:
             for row in missing:
                 failure = dataset[row]  # read again: its batch, perhaps of another process, has lost the reason
                 reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
                 on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
-        return np.concatenate(proba), np.concatenate(index)
+        if not index:
+            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+        return np.concatenate(proba), rows
 
 
 def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:

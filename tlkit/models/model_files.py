@@ -19,12 +19,13 @@ from tlkit.errors import ModelError, refuse_newer
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
+from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.stored_values import read_json
 
 TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
 REMEDY = "Restore it or train again."
-FORMAT_VERSION = 3
-"""3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
+FORMAT_VERSION = 4
+"""4: logits may be rescaled; 3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ModelFacts:
         head: facts of a scikit-learn head, plain JSON values: `kind`, settings, out-of-fold accuracy; empty for the
             linear head trained by gradient descent. With `file`, the head is not a layer of the network but in that
             file.
+        calibration: how logits are rescaled (`tlkit.stats.logit_scaling`), fitted on validation images; None = not
+            at all. The tensors hold the network without it; whoever loads it gets calibrated logits.
     """
 
     architecture: str
@@ -50,6 +53,7 @@ class ModelFacts:
     weights: WeightsFacts
     options: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] = field(default_factory=dict)
+    calibration: LogitScaling | None = None
 
     @property
     def head_file(self) -> str | None:
@@ -60,13 +64,20 @@ class ModelFacts:
     @property
     def _format_version(self) -> int:
         """Smallest format version that covers these facts."""
+        if self.calibration is not None:
+            return 4
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
+        values = asdict(self)
+        if self.calibration is None:
+            del values["calibration"]
+        else:
+            values["calibration"] = self.calibration.to_dict()
         return {
             "format_version": self._format_version,
-            **asdict(self),
+            **values,
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "weights": asdict(self.weights),
@@ -88,6 +99,10 @@ class ModelFacts:
         head = values.get("head", {})
         if not isinstance(head, dict):
             raise ValueError("head is not a mapping")
+        calibration = values.get("calibration")
+        scaling = None if calibration is None else LogitScaling.from_dict(calibration)
+        if scaling is not None and len(scaling.scale) not in (1, len(classes)):
+            raise ValueError(f"calibration is for {len(scaling.scale)} classes")
         return cls(
             architecture=values["architecture"],
             classes=tuple(classes),
@@ -95,6 +110,7 @@ class ModelFacts:
             drop_rate=values["drop_rate"],
             options=check_options(values.get("options"), source=FACTS_FILE),
             head=head,
+            calibration=scaling,
             weights=WeightsFacts.from_dict(values["weights"]),
         )
 

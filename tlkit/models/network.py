@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import bare_backbone
 from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.timm_modules import bare_backbone
+from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
 
 HEAD_INIT_STD = 0.01
+LOWEST_LOG = math.log(SMALLEST)
 
 
 class ScoredHead(nn.Module):
@@ -38,6 +41,29 @@ class ScoredHead(nn.Module):
         return torch.from_numpy(proba).log().float().to(features.device)
 
 
+class CalibratedLogits(nn.Module):
+    """Rescales logits (B, C) as a `LogitScaling` says; the numbers are not part of the state dict.
+
+    Vector scaling works on log probabilities, since a constant added to logits must not matter.
+    """
+
+    scale: torch.Tensor
+    offset: torch.Tensor
+
+    def __init__(self, scaling: LogitScaling) -> None:
+        super().__init__()
+        self.normalize = scaling.method == "vector"
+        self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32), persistent=False)
+        self.register_buffer("offset", torch.tensor(scaling.offset or (0.0,), dtype=torch.float32), persistent=False)
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return rescaled logits, shape (B, C)."""
+        scores = logits.float()
+        if self.normalize:
+            scores = torch.log_softmax(scores, dim=1).clamp_min(LOWEST_LOG)
+        return scores * self.scale + self.offset
+
+
 class Network(nn.Module):
     """A backbone with a head: normalized images (B, 3, H, W), or their features (B, D), to logits (B, C).
 
@@ -47,15 +73,18 @@ class Network(nn.Module):
     Attributes:
         backbone: (B, 3, H, W) to (B, D) pooled features.
         head: (B, D) to (B, C); a linear layer, or a `ScoredHead` in its place.
+        calibration: rescales the logits of a stored model; None = not at all, as in training.
     """
 
     head: nn.Linear | ScoredHead
+    calibration: CalibratedLogits | None
 
     def __init__(self, backbone: nn.Module, *, num_features: int, num_classes: int, drop_rate: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(drop_rate)
         self.head = nn.Linear(num_features, num_classes)
+        self.calibration = None
 
     def init_head(self, seed: int) -> None:
         """Initialize the head: weights from N(0, 0.01²) by a generator of this seed, zero biases."""
@@ -64,11 +93,15 @@ class Network(nn.Module):
         nn.init.normal_(self.head.weight, std=HEAD_INIT_STD, generator=generator)
         nn.init.zeros_(self.head.bias)
 
+    def calibrate(self, scaling: LogitScaling | None) -> None:
+        """Rescale logits from now on, or no longer."""
+        self.calibration = None if scaling is None else CalibratedLogits(scaling).to(next(self.parameters()).device)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of images (B, 3, H, W) or of their features (B, D)."""
+        """Return logits, shape (B, C), of images (B, 3, H, W) or of their features (B, D); calibrated if it is so."""
         features = images if images.ndim == 2 else self.backbone(images)
         logits: torch.Tensor = self.head(self.dropout(features))
-        return logits
+        return logits if self.calibration is None else self.calibration(logits)
 
 
 def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Network, ModelFacts]:
@@ -106,4 +139,5 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(f"{folder}: the tensors do not fit {facts.architecture} of this timm. {error}") from error
+    network.calibrate(facts.calibration)
     return network.eval(), facts

@@ -46,7 +46,8 @@ def calibration_error(
     if len(sure) == 0:
         return None
     weight = _weights(weights, len(sure))
-    return float(np.abs(np.bincount(_bins(sure, bins, binning), weights=weight * (right - sure))).sum() / weight.sum())
+    sums = np.bincount(assign_bins(sure, bins, binning), weights=weight * (right - sure))
+    return float(np.abs(sums).sum() / weight.sum())
 
 
 def calibration_design_effect(
@@ -68,7 +69,7 @@ def calibration_design_effect(
         The design effect, at least 1; None where every bin has a single cluster.
     """
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    place = _bins(sure, bins, "mass")
+    place = assign_bins(sure, bins, "mass")
     total = units.summed(place, bins)
     moments = cluster_moments(units.summed(place, bins, right - sure), total)
     known = moments.clusters >= 2
@@ -106,7 +107,7 @@ def null_calibration_error(
     sure = np.asarray(confidence, dtype=np.float64)
     if len(sure) == 0:
         return None
-    place = _bins(sure, bins, binning)
+    place = assign_bins(sure, bins, binning)
     n, expected, variance = (np.bincount(place, weights=each) for each in (np.ones(len(sure)), sure, sure * (1 - sure)))
     filled = variance > 0  # not where every confidence is 0 or 1
     n, expected = n[filled], expected[filled]
@@ -147,8 +148,14 @@ def _weights(weights: npt.ArrayLike | None, n: int) -> Floats:
     return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
 
 
-def _bins(sure: Floats, bins: int, binning: Binning) -> Ints:
-    """Return the bin of each image, shape (N,)."""
+def assign_bins(sure: Floats, bins: int, binning: Binning) -> Ints:
+    """Return the bin of each image, shape (N,), in 0…bins-1; equal confidences are in one bin.
+
+    Args:
+        sure: confidences, shape (N,), in [0, 1].
+        bins: number of bins at most.
+        binning: as in `calibration_error`.
+    """
     if binning == "width":
         return np.asarray(np.clip(np.ceil(sure * bins) - 1, 0, bins - 1), dtype=np.int64)
     inner = np.unique(np.quantile(sure, np.arange(1, bins) / bins, method="inverted_cdf"))

@@ -50,6 +50,7 @@ from tlkit.samples import Samples
 from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
+from tlkit.training.calibration import fit_run_scaling
 from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
@@ -59,6 +60,8 @@ from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
+from tlkit.uncertainty.confidence_report import assess_confidence
+from tlkit.uncertainty.val_scores import store_val_scores
 
 logger = logging.getLogger(__name__)
 
@@ -148,12 +151,14 @@ def _run_steps(
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
+        trained = _calibrated(trained, prepared, features)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         _replace_predictions(directory, predictions)
+        store_val_scores(directory.model, predictions.get("val"), chose_epoch=chose_epoch("val", trained.history))
 
         judged = [
             _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
@@ -170,7 +175,7 @@ def _run_steps(
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
-            contents = _report_contents(prepared, inputs, trained, reported)
+            contents = _report_contents(prepared, inputs, trained, reported, val=predictions.get("val"))
             kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
             contents = replace(contents, kept_epochs=kept)
             write_report(directory.report, contents)
@@ -308,6 +313,29 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
+def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> TrainedModel:
+    """Return the model with its logits rescaled as the recipe wants it; the scaling is fitted on val."""
+    method = prepared.recipe.evaluate.calibrate
+    if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
+        return trained
+    predictor = Predictor(trained.network, trained.card, device=prepared.device)
+    samples = prepared.data.samples.split("val")
+    if features is not None:
+        val = predictor.predict_features(features.plain, samples)
+    else:
+        section = prepared.recipe.data
+        val = predictor.predict_samples(
+            samples,
+            batch_size=section.batch_size,
+            num_workers=section.num_workers,
+            decode_options=DecodeOptions.of(section),
+            on_changed=prepared.data.add_changed,
+        )
+    scaling = fit_run_scaling(val, method=method)
+    trained.network.calibrate(scaling)
+    return replace(trained, card=replace(trained.card, calibration=scaling))
+
+
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
     predictor = Predictor(trained.network, trained.card, device=prepared.device)
@@ -375,7 +403,9 @@ def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
             logger.warning("%s", note)
 
 
-def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:
+def _report_contents(
+    prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged, *, val: Predictions | None
+) -> RunContents:
     """Return what the report shows of one split; `Run.report` gathers the same from the run's files."""
     recipe, samples, predictions, audit = prepared.recipe, prepared.data.samples, judged.predictions, judged.audit
     examples = failing_group_images(predictions, audit) if audit else ()
@@ -389,6 +419,13 @@ def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, 
         audit=audit,
         history=trained.history,
         explanation=judged.explanation,
+        confidence=assess_confidence(
+            predictions,
+            val=val if judged.split != "val" else None,
+            scaling=trained.card.calibration,
+            confidence=recipe.evaluate.confidence,
+            chose_epoch=chose_epoch("val", trained.history),
+        ),
         images=report_images(predictions, examples, None, root=samples.root, most=recipe.report.thumbnails),
         group_columns=predictions.group_columns,
         excluded=prepared.data.dataset.excluded,

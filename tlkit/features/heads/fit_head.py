@@ -17,9 +17,9 @@ from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
 from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, ScaledEstimator, Trial
 from tlkit.features.heads.head_kinds import FACTS, KINDS, HeadKind, Settings
 from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights
-from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.temperature import fit_temperature, mean_log_loss, probabilities
 
 logger = logging.getLogger(__name__)
 

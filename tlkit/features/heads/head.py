@@ -13,8 +13,8 @@ from tlkit.errors import ModelError
 from tlkit.features.heads.head_kinds import FACTS, HeadKind, Settings, format_settings
 from tlkit.features.heads.head_tables import head_tables
 from tlkit.features.heads.linear import LinearWeights
-from tlkit.features.heads.temperature import probabilities
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.temperature import probabilities
 from tlkit.tables import Table, to_html
 
 Features = npt.NDArray[np.floating]

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from tlkit.arrays import Floats, Ints
-from tlkit.features.heads.temperature import fit_temperature
+from tlkit.stats.temperature import fit_temperature
 
 
 def class_offsets(scores: Floats, y: Ints, weights: Floats) -> Floats:

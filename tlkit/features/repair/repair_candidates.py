@@ -14,7 +14,6 @@ import numpy.typing as npt
 from tlkit.arrays import Floats, Ints
 from tlkit.features.heads.fit_head import feature_mean_and_scale
 from tlkit.features.heads.linear import LinearWeights
-from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
 from tlkit.features.repair.group_weights import (
     balanced_weights,
     reweighing_weights,
@@ -23,6 +22,7 @@ from tlkit.features.repair.group_weights import (
 )
 from tlkit.features.repair.logit_offsets import class_offsets, group_offsets, group_temperatures
 from tlkit.features.repair.weighted_softmax import average_heads, fit_group_dro, fit_l1_softmax, fit_l2_softmax
+from tlkit.stats.temperature import fit_temperature, mean_log_loss, probabilities
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlkit.choices import CONFIDENCE, Views
+from tlkit.choices import CONFIDENCE, Calibrate, Views
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 
@@ -14,6 +14,12 @@ class EvaluateSection(Section):
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
     confidence: v.Inside = Field(CONFIDENCE, description="Confidence level of every interval, between 0 and 1.")
+    calibrate: Calibrate = Field(
+        "temperature",
+        description="Scaling of the logits, fitted on val and stored in the model: temperature changes no predicted "
+        "class; vector may, with a scale and an offset for each class; auto = vector where val bears it, else "
+        "temperature; none = no scaling. A scikit-learn head is calibrated out of fold already, and stays as it is.",
+    )
     tta: Views = Field(
         "none",
         description="Views of each image over which the run's predictions are averaged: flip = the image and its "

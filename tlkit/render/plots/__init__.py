@@ -16,6 +16,7 @@ from tlkit.render.plots.per_class_plot import plot_per_class
 from tlkit.render.plots.runs_plot import plot_runs
 from tlkit.render.plots.score_histogram_plot import plot_drift, plot_unknown
 from tlkit.render.plots.tuning_plot import plot_batch_sizes, plot_rates
+from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_coverage
 
 __all__ = [
     "plot_advice",
@@ -31,6 +32,8 @@ __all__ = [
     "plot_history",
     "plot_per_class",
     "plot_rates",
+    "plot_reliability",
+    "plot_risk_coverage",
     "plot_runs",
     "plot_unknown",
     "to_svg",

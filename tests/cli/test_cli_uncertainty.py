@@ -1,0 +1,61 @@
+"""`tlkit calibration`, `abstain` and `conformal` on files of predictions of any tool."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import says
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, seed in (("val", 1), ("test", 2)):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 2, 300)
+        score = rng.normal(2.0 * truth - 1.0, 1.0)
+        proba = 1 / (1 + np.exp(-4 * score))
+        table = pd.DataFrame(
+            {
+                "path": [f"{name}{i}.jpg" for i in range(300)],
+                "y_true": np.where(truth == 1, "dog", "cat"),
+                "proba_cat": 1 - proba,
+                "proba_dog": proba,
+                "light": np.where(rng.random(300) < 0.4, "night", "day"),
+            }
+        )
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+
+
+def test_each_command_judges_a_file_with_its_validation_file(run, files, tmp_path):
+    shown = run("calibration", "test.csv", "--val", "val.csv", "--by", "light", "--plot", "r.svg")
+    assert shown.returncode == 0 and all(
+        says(shown.stdout, one) for one in ("ECE", "light: night", "temperature scaling")
+    )
+    assert (tmp_path / "r.svg").read_text().startswith("<svg")
+    told = json.loads(run("calibration", "test.csv", "--val", "val.csv", "--json").stdout)
+    assert told["format_version"] == 1 and told["scaling"]["method"] == "temperature"
+    risk = run("abstain", "test.csv", "--val", "val.csv", "--by", "light", "--risk", "0.1")
+    assert risk.returncode == 0 and all(says(risk.stdout, one) for one in ("AURC", "95% confidence", "light: day"))
+    sets = run("conformal", "test.csv", "--val", "val.csv", "--method", "aps", "--condition", "group", "--by", "light")
+    assert sets.returncode == 0 and all(
+        says(sets.stdout, one) for one in ("APS", "300 validation images", "within each group")
+    )
+    assert run("abstain", "test.csv").returncode == 0  # the curve needs no validation images
+
+
+def test_what_lacks_is_named_with_the_remedy(run, files, tmp_path):
+    for command in (("abstain", "test.csv", "--risk", "0.1"), ("conformal", "test.csv")):
+        ended = run(*command)
+        assert ended.returncode == 2 and says(ended.stderr, "--val", "test.csv")
+    pd.read_csv(tmp_path / "test.csv").drop(columns=["proba_cat", "proba_dog"]).assign(y_pred="cat").to_csv(
+        tmp_path / "bare.csv", index=False
+    )
+    ended = run("calibration", "bare.csv")
+    assert ended.returncode == 2 and says(ended.stderr, "probabilities", "proba_")
+    ended = run("calibration", "test.csv", "--plot", "r.png")
+    assert ended.returncode == 2 and says(ended.stderr, ".svg")
+    ended = run("abstain", "test.csv", "--val", "val.csv", "--risk", "5")
+    assert ended.returncode == 2 and says(ended.stderr, "below 1", "5.0")

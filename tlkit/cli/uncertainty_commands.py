@@ -1,0 +1,174 @@
+"""`tlkit calibration`, `tlkit abstain`, `tlkit conformal`: how sure a run is, or predictions of any tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tlkit.choices import ALPHA
+from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
+from tlkit.cli.output import judged_on, print_lines, print_result, require_svg, write_svg
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file, read_file
+from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from tlkit.predictions import Predictions
+    from tlkit.stats.logit_scaling import LogitScaling
+
+ByColumns = Annotated[
+    list[str] | None, typer.Option(help="Group column; repeat it for more. age:quantiles=4 says how to cut one.")
+]
+ValFile = Annotated[
+    Path | None, typer.Option("--val", help="Validation predictions of the same model, for a file; a run has its own.")
+]
+PlotFile = Annotated[Path | None, typer.Option("--plot", help="Draw the figure to this .svg file.")]
+
+
+def calibration(
+    run_or_file: RunOrFile,
+    by: ByColumns = None,
+    val: ValFile = None,
+    scaling: Annotated[
+        Literal["temperature", "vector", "auto"],
+        typer.Option(help="What to fit on val where the model holds no scaling; auto = vector where val bears it."),
+    ] = "temperature",
+    split: SplitOption = None,
+    groups: GroupsFile = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
+    plot: PlotFile = None,
+    json: AsJson = False,
+) -> None:
+    """Compare confidence with accuracy: reliability, calibration errors beside chance, before and after scaling."""
+    from tlkit.render.plots import plot_reliability
+    from tlkit.stats.logit_scaling import choose_scaling, fit_scaling
+    from tlkit.uncertainty.calibration import assess_calibration
+    from tlkit.uncertainty.group_rows import require_judgeable
+
+    require_svg(plot)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged, own, held, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    fitted = held
+    if fitted is None and own is not None:
+        known = require_judgeable(own, source="the validation predictions")
+        assert known.proba is not None, "checked"
+        if scaling == "auto":
+            fitted = choose_scaling(known.proba, known.y_true)
+        else:
+            fitted = fit_scaling(known.proba, known.y_true, method=scaling)
+    result = assess_calibration(judged, by=by or (), scaling=fitted, scaled=held is not None)
+    _show(line, as_json=json)
+    print_result(result, as_json=json)
+    _draw(plot, lambda: plot_reliability(result))
+
+
+def abstain(
+    run_or_file: RunOrFile,
+    by: ByColumns = None,
+    risk: Annotated[
+        list[float] | None, typer.Option(help="Wanted share of wrong answers; repeat it for more. Default: 0.05.")
+    ] = None,
+    delta: Annotated[float, typer.Option(help="Chance that the guarantee of a threshold fails.")] = ALPHA,
+    val: ValFile = None,
+    split: SplitOption = None,
+    groups: GroupsFile = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
+    plot: PlotFile = None,
+    json: AsJson = False,
+) -> None:
+    """Judge abstention: risk by coverage, thresholds for a wanted risk, and what they do to each group."""
+    from tlkit.render.plots import plot_risk_coverage
+    from tlkit.uncertainty.abstention import RISKS, assess_abstention
+    from tlkit.uncertainty.val_scores import ValScores
+
+    require_svg(plot)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged, own, _, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    if own is None and (risk or by):
+        raise PredictionsError(_no_val(run_or_file, "a threshold for a wanted risk, and what it does by group"))
+    scores = None if own is None else ValScores.of(own, chose_epoch="also chose the epoch" in line)
+    result = assess_abstention(judged, scores, risks=tuple(risk or RISKS), delta=delta, by=by or ())
+    _show(line, as_json=json)
+    print_result(result, as_json=json)
+    _draw(plot, lambda: plot_risk_coverage(result))
+
+
+def conformal(
+    run_or_file: RunOrFile,
+    by: ByColumns = None,
+    coverage: Annotated[float, typer.Option(help="Wanted share of sets that hold the true class.")] = 0.95,
+    method: Annotated[
+        Literal["lac", "aps", "raps"],
+        typer.Option(help="lac = smallest sets; aps, raps = sizes follow the difficulty."),
+    ] = "lac",
+    condition: Annotated[
+        Literal["none", "class", "group"],
+        typer.Option(help="Coverage over all images, within each class, or within each group of the first --by."),
+    ] = "none",
+    val: ValFile = None,
+    split: SplitOption = None,
+    groups: GroupsFile = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    path: PathColumn = "path",
+    verbatim: Verbatim = False,
+    json: AsJson = False,
+) -> None:
+    """Judge conformal prediction sets that are calibrated on val: coverage and size, by class and by group."""
+    from tlkit.uncertainty.conformal import assess_sets
+
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    judged, own, _, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    if own is None:
+        raise PredictionsError(_no_val(run_or_file, "prediction sets"))
+    result = assess_sets(judged, own, coverage=coverage, method=method, condition=condition, by=by or ())
+    _show(line, as_json=json)
+    print_result(result, as_json=json)
+
+
+def _open(
+    path: Path, val: Path | None, *, split: str | None, groups: Path | None, columns: FileColumns
+) -> tuple[Predictions, Predictions | None, LogitScaling | None, str]:
+    """Return the predictions to judge, those of val, the scaling in the model, and a line about a run."""
+    from tlkit.predictions import Predictions
+    from tlkit.runs.assess_split import chose_epoch
+    from tlkit.runs.run_uncertainty import scaling_of, val_predictions
+
+    judged = open_run_or_file(path, split=split, groups=groups, **columns)
+    if isinstance(judged, Predictions):
+        return judged, None if val is None else read_file(val, groups=groups, **columns), None, ""
+    if val is not None:
+        raise PredictionsError(f"--val {val} is for a file of predictions. The run {path} has its own val split.")
+    name = judged.judged_split(split)
+    own = val_predictions(judged, judged=name)
+    line = judged_on(judged, name)
+    if own is not None and chose_epoch("val", judged.history):
+        line += "; val also chose the epoch"
+    return judged.predictions(name), own, scaling_of(judged.directory), line
+
+
+def _no_val(path: Path, what: str) -> str:
+    return (
+        f"{path} has no validation predictions beside those to judge, on which {what} must be chosen. Give a file its "
+        "own with --val FILE; fit a run with both a val and a test split (data.val, data.test)."
+    )
+
+
+def _show(line: str, *, as_json: bool) -> None:
+    if line and not as_json:
+        print_lines([line, ""])
+
+
+def _draw(plot: Path | None, draw: Callable[[], Axes]) -> None:
+    if plot is not None:
+        write_svg(plot, draw)

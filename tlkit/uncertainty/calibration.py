@@ -1,0 +1,156 @@
+"""`assess_calibration`: reliability and calibration errors, before and after scaling, by class and by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tlkit.arrays import Floats, Ints, Mask
+from tlkit.audit.groups.group_columns import By
+from tlkit.choices import CONFIDENCE, SEED
+from tlkit.errors import PredictionsError
+from tlkit.predictions import Predictions
+from tlkit.stats.calibration import log_losses
+from tlkit.stats.logit_scaling import LogitScaling
+from tlkit.stats.means import mean_estimate
+from tlkit.stats.reliability import calibration_errors, reliability_bins
+from tlkit.uncertainty.calibration_result import Calibration, CalibrationRow, ClassCalibration, ScaledPart
+from tlkit.uncertainty.group_rows import fixed_columns, group_rows, probabilities_of, require_judgeable
+
+
+def assess_calibration(
+    predictions: Predictions,
+    *,
+    by: By | Sequence[By] = (),
+    scaling: LogitScaling | None = None,
+    scaled: bool = False,
+    bins: int | None = None,
+    classwise: bool = True,
+    confidence: float = CONFIDENCE,
+    seed: int = SEED,
+) -> Calibration:
+    """Return how well confidence agrees with accuracy: overall, by class and by group.
+
+    Confidence is the probability of the predicted class. Images without a label are left out.
+
+    Args:
+        predictions: with labels and probabilities.
+        by: group columns, as `tlkit.audit_groups` takes them.
+        scaling: a scaling fitted on other images; the result then compares before and after.
+        scaled: whether the predictions already are those after the scaling, as a run's are.
+        bins: number of bins of equal mass; default: at most 10, with about 20 images in each.
+        classwise: whether to assess the probability of each class, too.
+        confidence: two-sided level of the intervals, in (0, 1).
+        seed: seed of simulations and resamples.
+
+    Raises:
+        PredictionsError: there are no labels or no probabilities, a column is missing, an option is out of range, or
+            the scaling is for another number of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> sure = rng.uniform(0.5, 1, 400)
+        >>> truth = (rng.random(400) > sure).astype(int)
+        >>> predictions = Predictions.build(
+        ...     classes=["a", "b"], path=list(map(str, range(400))), y_true=truth, proba=np.stack([sure, 1 - sure], 1))
+        >>> assess_calibration(predictions).overall.error.p > 0.05  # chance explains the calibration error
+        True
+    """
+    if not 0 < confidence < 1:
+        raise PredictionsError(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
+    if bins is not None and bins < 1:
+        raise PredictionsError(f"bins must be at least 1. Got {bins} instead.")
+    labelled = require_judgeable(predictions, by)
+    if scaling is not None and len(scaling.scale) not in (1, len(labelled.classes)):
+        raise PredictionsError(
+            f"The scaling is for {len(scaling.scale)} classes, but the predictions have {len(labelled.classes)}."
+        )
+    columns = fixed_columns(labelled, by) if by else ()
+    groups = list(group_rows(labelled, columns))
+    parts: list[ScaledPart] = []
+    after = before = labelled
+    if scaling is not None:
+        after, before = _after_and_before(labelled, scaling, scaled=scaled)
+
+    def rows_of(one: Predictions) -> tuple[CalibrationRow, ...]:
+        everything = np.ones(len(one), dtype=np.bool_)
+        return (
+            _row(one, "", "", everything, bins=bins, confidence=confidence, seed=seed),
+            *(_row(one, g.column, g.group, g.rows, bins=bins, confidence=confidence, seed=seed) for g in groups),
+        )
+
+    rows = rows_of(labelled)
+    if scaling is not None:
+        changed = before.y_pred != after.y_pred
+        fixed = changed & after.correct
+        broken = changed & before.correct
+        both = (rows_of(before), rows) if scaled else (rows, rows_of(after))
+        masks = [np.ones(len(labelled), dtype=np.bool_), *(g.rows for g in groups)]
+        parts = [
+            ScaledPart(old, new, *(int((one & mask).sum()) for one in (changed, fixed, broken)))
+            for old, new, mask in zip(*both, masks, strict=True)
+        ]
+    proba = probabilities_of(labelled)
+    return Calibration(
+        classes=labelled.classes,
+        n=len(labelled),
+        n_unlabelled=len(predictions) - len(labelled),
+        confidence=confidence,
+        rows=rows,
+        bins=reliability_bins(_sure(labelled), labelled.correct, bins=bins, level=confidence),
+        per_class=tuple(
+            _class(name, proba[:, code], labelled.y_true == code, bins=bins, confidence=confidence, seed=seed)
+            for code, name in enumerate(labelled.classes if classwise else ())
+        ),
+        scaling=scaling,
+        scaled=scaled and scaling is not None,
+        parts=tuple(parts),
+    )
+
+
+def _after_and_before(labelled: Predictions, scaling: LogitScaling, *, scaled: bool) -> tuple[Predictions, Predictions]:
+    """Return the predictions after the scaling and before; the predicted class of the computed ones is argmax."""
+    proba = probabilities_of(labelled)
+    other = scaling.undo(proba) if scaled else scaling.apply(proba)
+    guess: Ints = labelled.y_pred
+    if scaling.method == "vector":  # a temperature changes no prediction, also where a threshold chose it
+        guess = np.asarray(other.argmax(axis=1), dtype=np.int64)
+    computed = replace(labelled, proba=other, y_pred=guess)
+    return (labelled, computed) if scaled else (computed, labelled)
+
+
+def _sure(predictions: Predictions) -> Floats:
+    """Return the probability of the predicted class, shape (N,)."""
+    return np.asarray(probabilities_of(predictions)[np.arange(len(predictions)), predictions.y_pred])
+
+
+def _row(
+    predictions: Predictions, column: str, group: str, mask: Mask, *, bins: int | None, confidence: float, seed: int
+) -> CalibrationRow:
+    part = predictions.take(mask)
+    sure, right = _sure(part), part.correct
+    error = calibration_errors(sure, right, bins=bins, level=confidence, seed=seed)
+    losses = log_losses(probabilities_of(part), part.y_true)
+    truth = np.zeros((len(part), len(part.classes)))
+    truth[np.arange(len(part)), part.y_true] = 1.0
+    brier = ((probabilities_of(part) - truth) ** 2).sum(axis=1)
+    return CalibrationRow(
+        column=column,
+        group=group,
+        n=len(part),
+        error=error,
+        excess=mean_estimate(sure - right, confidence, lowest=-1.0, highest=1.0),
+        log_loss=mean_estimate(losses, confidence),
+        brier=mean_estimate(brier, confidence, highest=2.0),
+    )
+
+
+def _class(
+    name: str, proba: Floats, is_class: Mask, *, bins: int | None, confidence: float, seed: int
+) -> ClassCalibration:
+    excess = mean_estimate(proba - is_class, confidence, lowest=-1.0, highest=1.0)
+    error = calibration_errors(proba, is_class, bins=bins, level=confidence, seed=seed)
+    return ClassCalibration(name, int(is_class.sum()), error, excess)
