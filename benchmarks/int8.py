@@ -3,8 +3,8 @@
     python benchmarks/int8.py RUN [RUN ...] [--repeats 3] [--no-speed]
 
 `RUN` is a run of any recipe, such as EfficientNet-Lite0 on ants_bees, or on the sample `occupations` with
-`audit: {by: [presentation, skin_tone]}`. The network is exported and quantized as `tlkit export --int8` does; no file
-is written. Speed: images of the judged split in batches of 32, eager torch float32, ONNX Runtime float32 and int8 on the
+`audit: {by: [presentation, skin_tone]}`. The network is exported and quantized as by `tlkit export --int8`; no file is
+written. Speed: images of the judged split in batches of 32, eager torch float32, ONNX Runtime float32 and int8 on the
 same pixels, in turn; decoding and scaling are common to all.
 """
 

@@ -38,7 +38,10 @@ def export(
     images: VerifiedImages = 200,
     json: AsJson = False,
 ) -> None:
-    """Export a run's model with preprocessing and classes inside, and verify it; exit 1 if it does not agree."""
+    """Export a run's model with preprocessing and classes inside, and verify it.
+
+    Exit 1 if a file does not agree with the model or int8 fails, 3 if there is not enough data to say so.
+    """
     from tlkit.runs import find_model
 
     find_model(run)  # before torch is loaded

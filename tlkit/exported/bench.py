@@ -244,8 +244,10 @@ def bench_files(
 
 def _throughput(p50: Estimate, batch: int) -> Estimate:
     assert p50.value is not None, "every configuration has calls"
-    ends = (None, None) if p50.low is None or p50.high is None else (1000 * batch / p50.high, 1000 * batch / p50.low)
-    return Estimate(1000 * batch / p50.value, *ends, n=p50.n, note=p50.note)
+    rate = 1000 * batch / p50.value
+    if p50.low is None or p50.high is None:
+        return Estimate(rate, None, None, n=p50.n, note=p50.note)
+    return Estimate(rate, 1000 * batch / p50.high, 1000 * batch / p50.low, n=p50.n)
 
 
 def _verdict(p95: Estimate, budget: float) -> Verdict:

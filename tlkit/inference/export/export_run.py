@@ -31,7 +31,7 @@ from tlkit.exported.int8_report import Int8Report
 from tlkit.exported.model import open_exported
 from tlkit.exported.verification import Verification
 from tlkit.inference.export.export_ladder import NetworkGraph, export_network
-from tlkit.inference.export.make_int8 import make_int8
+from tlkit.inference.export.make_int8 import make_int8, require_training_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
 from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
@@ -125,6 +125,8 @@ def export_run(
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     facts = _require_exportable(directory)
+    if int8:
+        require_training_images(directory)
     with write_lock(directory.path / EXPORT_FOLDER):
         graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
         planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)

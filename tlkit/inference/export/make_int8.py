@@ -91,17 +91,30 @@ def make_int8(
     return report, quantized.proto
 
 
+def require_training_images(directory: RunDirectory) -> None:
+    """Check that a run names training images, before its network is exported.
+
+    Raises:
+        ModelError: it names fewer than 2.
+    """
+    _require_enough(len(Run(directory).samples.split("train").paths), directory.path, "named")
+
+
+def _require_enough(count: int, path: Path, what: str) -> None:
+    if count < 2:
+        raise ModelError(
+            f"{count} training images of {path} are {what}; int8 needs 2 at least for its calibration. Restore the "
+            "images, or export without --int8."
+        )
+
+
 def _training_images(run: Run, preprocess: Preprocess) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return normalized training images that calibrate, and others; evenly spaced over the training split."""
     paths = run.samples.split("train").paths.tolist()
     count = min(len(paths), CALIBRATION + HELD_OUT)
     chosen = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, count).astype(int))] if paths else []
     pixels = [image for _, image in _pixels(run, chosen, preprocess)]
-    if len(pixels) < 2:
-        raise ModelError(
-            f"{len(pixels)} training images of {run.path} can be read; int8 needs 2 at least for its calibration. "
-            "Restore the images, or export without --int8."
-        )
+    _require_enough(len(pixels), run.path, "readable")
     is_held_out = np.arange(len(pixels)) % 3 == 1
     images = normalize_pixels(np.stack(pixels), preprocess)
     return images[~is_held_out], images[is_held_out]
