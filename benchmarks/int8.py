@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--no-speed", action="store_true")
     given = parser.parse_args()
     logging.disable(logging.INFO)
+    torch.set_num_threads(os.cpu_count() or 1)  # as many as ONNX Runtime takes
     versions = f"torch {torch.__version__}, onnxruntime {version('onnxruntime')}"
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}")
     for path in given.runs:
