@@ -23,6 +23,7 @@ from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
 from tlkit.cli.report_commands import card, report
 from tlkit.cli.run_commands import runs, show
+from tlkit.cli.serve_command import serve
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -53,6 +54,7 @@ for command in (
     completion,
     export,
     verify,
+    serve,
 ):
     app.command()(command)
 for judging in (calibration, abstain, conformal):

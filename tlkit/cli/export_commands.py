@@ -26,6 +26,10 @@ def export(
     decode: Annotated[
         Decode | None, typer.Option(help="full = decode every pixel of large JPEGs for the exported files.")
     ] = None,
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="State in the files when the model abstains, for this share of wrong answers at most."),
+    ] = None,
     images: VerifiedImages = 200,
     json: AsJson = False,
 ) -> None:
@@ -35,7 +39,7 @@ def export(
     find_model(run)  # before torch is loaded
     from tlkit.inference.export.export_run import export_run
 
-    written = export_run(run, format=format, fast=fast, decode=decode, images=images)
+    written = export_run(run, format=format, fast=fast, decode=decode, images=images, abstain_at_risk=abstain_at_risk)
     if json:
         files = [str(path) for path in written.files]
         print_json({"files": files, "rung": written.rung, "verification": written.verification.to_dict()})

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import SetMethod, Views
-from tlkit.cli.arguments import Details, DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.arguments import Details, DeviceOption, ModelPath, OverrideArguments, OverwriteRun, RecipePath
 from tlkit.cli.output import (
     check_progress,
     draws_progress,
@@ -21,7 +21,7 @@ from tlkit.cli.output import (
     write_predictions,
 )
 from tlkit.cli.unknown_output import require_threshold, write_unknown
-from tlkit.errors import PredictionsError
+from tlkit.errors import ModelError, PredictionsError
 
 
 def fit(
@@ -53,7 +53,7 @@ def fit(
 
 
 def predict(
-    run: RunPath,
+    run: ModelPath,
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
     device: DeviceOption = "auto",
@@ -73,14 +73,20 @@ def predict(
         bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
     ] = False,
 ) -> None:
-    """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
+    """Predict images with a run's model or an exported one; a file that cannot be read gets a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
+    from tlkit.exported import is_exported
     from tlkit.runs import find_model
     from tlkit.runs.answer_rules import AnswerRules
 
     require_predictions_file(out)
+    if is_exported(run):
+        refused = {"--tta": tta != "none", "--sets": sets is not None, "--unknown": unknown}
+        refused |= {"--abstain-at-risk": abstain_at_risk is not None}
+        _predict_exported(run, paths, out, device=device, refused=[name for name, given in refused.items() if given])
+        return
     require_run_first(run, paths)
     folder = find_model(run)
     if unknown:
@@ -112,3 +118,24 @@ def predict(
         write_unknown(found, out, unreadable=unreadable)
     else:
         write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)
+
+
+def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device: str, refused: list[str]) -> None:
+    """Predict images with an exported file."""
+    from tlkit.data.sources.entries import Entry
+    from tlkit.data.sources.image_files import find_images
+    from tlkit.exported.predictor import load_exported
+    from tlkit.predictions import Unreadable
+
+    if refused or device not in ("auto", "cpu"):
+        given = refused[0] if refused else f"--device {device}"
+        also = " `tlkit export RUN --abstain-at-risk` puts a threshold into the file." if "risk" in given else ""
+        raise ModelError(f"{given} is for runs, and {file} is an exported file. Leave it out, or name the run.{also}")
+    model = load_exported(file)
+    left_out: list[Entry] = []
+    files = find_images(paths, left_out=left_out)
+    unreadable: list[Unreadable] = []
+    with check_progress("predicting images") as progress:
+        predictions = model.predict(files, progress=progress, on_unreadable=unreadable.append)
+    unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
+    write_predictions(predictions, out, unreadable=unreadable)

@@ -35,6 +35,7 @@ from tlkit.inference.stored_model import load_stored
 from tlkit.models.model_files import ModelFacts, read_facts
 from tlkit.preprocess import Decode
 from tlkit.runs import RunDirectory, write_lock
+from tlkit.runs.answer_rules import AnswerRules
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def export_run(
     fast: bool = False,
     decode: Decode | None = None,
     images: int = DEFAULT_IMAGES,
+    abstain_at_risk: float | None = None,
 ) -> Export:
     """Write a run's model to its folder `export`, verify the files, and return what was written.
 
@@ -90,11 +92,14 @@ def export_run(
         decode: how JPEGs are to be decoded for the exported model; None = as in the run. A graph cannot imitate
             `reduced`, which lets the decoder scale; with `full`, tlkit and any other decoder give the same pixels.
         images: images of the run that the files are verified on at most.
+        abstain_at_risk: wanted share of wrong answers among the answered; the files then state below which confidence
+            the model abstains, from its validation images (see `tlkit abstain`).
 
     Raises:
         ModelError: the model cannot be exported; the message says why and what to do.
         RunError: there is no such run, or it has no stored model.
         MissingExtraError: OpenVINO is not installed.
+        PredictionsError: no threshold can be guaranteed for the risk.
     """
     if format not in get_args(Format):
         known = get_args(Format)
@@ -105,9 +110,17 @@ def export_run(
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     facts = _require_exportable(directory)
+    abstains: dict[str, float | None] = {}
+    if abstain_at_risk is not None:
+        rules = AnswerRules.of(directory.path, risk=abstain_at_risk, coverage=None, method="lac")
+        assert rules.threshold is not None, "a risk has a threshold, or is refused"
+        abstains = {"answer_above": rules.threshold.threshold, "wanted_risk": abstain_at_risk}
     with write_lock(directory.path / EXPORT_FOLDER):
         graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
-        planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
+        planned = [
+            replace(one, facts=replace(one.facts, **abstains))
+            for one in _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
+        ]
         folder = ExportFolder(directory.path / EXPORT_FOLDER)
         folder.path.mkdir(exist_ok=True)
         _remove_outdated(folder, planned[0].facts.source)
