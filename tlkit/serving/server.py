@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from tlkit.exported.predictor import load_exported
 from tlkit.runs import RunDirectory
 from tlkit.serving.app import ServedModel, create_app
 from tlkit.serving.connections import Connections
-from tlkit.serving.options import ServeOptions
+from tlkit.serving.options import ServeError, ServeOptions
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +79,32 @@ def create_server(path: str | Path, options: ServeOptions = ServeOptions()) -> u
 def serve(path: str | Path, options: ServeOptions = ServeOptions()) -> None:
     """Serve a model until SIGINT or SIGTERM; requests in progress are answered, and the log is written.
 
-    Arguments and errors are those of `create_server`.
+    Arguments and errors are those of `create_server` and `listening_socket`.
     """
-    server = create_server(path, options)
-    with _signals_end_quietly():
-        server.run()
+    with listening_socket(options) as listener, _signals_end_quietly():
+        server = create_server(path, options)
+        logger.info("Serving %s on %s (stop: Ctrl-C).", path, address_of(listener))
+        server.run(sockets=[listener])
+
+
+def listening_socket(options: ServeOptions) -> socket.socket:
+    """Return the socket that a server listens on.
+
+    Raises:
+        ServeError: the address is taken, or none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        reason = f"{options.host}, port {options.port}, cannot be listened on ({error.strerror or error})."
+        raise ServeError(f"{reason} Use another --port or --host; --port 0 takes a free one.") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
