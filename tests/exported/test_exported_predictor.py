@@ -60,9 +60,10 @@ def test_paths_bytes_pillow_images_and_arrays_are_images(file, photos):
     model = tlkit.load_model(file)
     path = photos / "1.jpg"
     expected = model.predict(path).proba[0]
-    decoded = np.asarray(Image.open(path))
-    given = [str(path), path.read_bytes(), Image.open(path), decoded, io.BytesIO(path.read_bytes())]
-    for proba in model.predict(given).proba:
+    with Image.open(path) as image, Image.open(path) as decoded:
+        pixels = np.asarray(decoded)
+        found = model.predict([str(path), path.read_bytes(), image, pixels, io.BytesIO(path.read_bytes())])
+    for proba in found.proba:
         np.testing.assert_array_equal(proba, expected)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -130,16 +129,20 @@ def test_bad_requests_are_refused_while_others_are_served_and_no_answer_names_a_
         )
         truncated.close()
         json_type = {"Content-Type": "application/json"}
-        chunked = {**RAW, "Transfer-Encoding": "chunked"}
         cases = [
             (422, png_that_claims(60_000, 60_000), RAW, "60000 x 60000"),
             (422, good[: len(good) // 2], RAW, "truncated"),
             (422, b"no image", RAW, ""),
             (422, b"", RAW, "no image"),
             (413, bytes(100_001), RAW, "100,000 bytes"),
-            (413, iter([bytes(60_000)] * 2), chunked, "100,000 bytes"),
+            (
+                413,
+                iter([bytes(60_000)] * 2),
+                RAW,  # in chunks, without a length
+                "100,000 bytes",
+            ),
             (413, *multipart([good] * 4), "3 images"),
-            (400, b"--x\r\nnonsense", {"Content-Type": "multipart/form-data; boundary=x"}, "multipart"),
+            (422, b"--x\r\nnonsense", {"Content-Type": "multipart/form-data; boundary=x"}, "no image"),
             (400, b"--x", {"Content-Type": "multipart/form-data"}, "multipart"),
             (400, b"[" * 90_000, json_type, "JSON"),
             (400, b'{"images": "x"}', json_type, "base64 texts"),
@@ -160,7 +163,6 @@ def test_bad_requests_are_refused_while_others_are_served_and_no_answer_names_a_
         assert mixed[0] == 200 and "error" in mixed[1]["predictions"][1] and "label" in mixed[1]["predictions"][0]
         for client in slow:
             client.settimeout(30)
-        assert slow[0].recv(10) == b"" or True
         assert b" 408 " in slow[1].recv(1000)
         assert ends(slow[0]) and ends(slow[2])
         for path in ("/", "/docs", "/openapi.json", "/model", "/metrics", "/health", "/ready", "/nothing", "/../etc"):
@@ -187,7 +189,7 @@ def test_a_hundred_megabytes_are_refused_by_their_length_alone(file):
         client.sendall(
             b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000000\r\n\r\n"
         )
-        answer = client.recv(2000)
+        answer = b"".join(iter(lambda: client.recv(2000), b""))
     assert b" 413 " in answer.splitlines()[0] and b"20,000,000 bytes" in answer
 
 
@@ -197,7 +199,7 @@ def test_descriptors_and_threads_do_not_grow_with_requests(file):
 
         def count():
             limit = time.monotonic() + 10
-            while (now := len(os.listdir("/proc/self/fd"))) > count.most and time.monotonic() < limit:
+            while (now := len([*Path("/proc/self/fd").iterdir()])) > count.most and time.monotonic() < limit:
                 time.sleep(0.05)  # closed connections are noticed a little later
             return now
 
