@@ -82,9 +82,9 @@ def main():
     print(
         f"p50 {1000 * np.quantile(times, 0.5):.0f} ms, p95 {1000 * np.quantile(times, 0.95):.0f} ms, {len(wrong)} wrong"
     )
-    print(
-        f"MiB, descriptors: {before[0]:.0f}, {before[1]} before; {after[0]:.0f}, {after[1]} after; load {os.getloadavg()[0]:.0f}"
-    )
+    for when, (size, descriptors) in (("before", before), ("after", after)):
+        print(f"{when}: {size:.0f} MiB, {descriptors} descriptors")
+    print(f"load average {os.getloadavg()[0]:.0f}")
 
 
 if __name__ == "__main__":

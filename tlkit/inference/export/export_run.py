@@ -110,15 +110,15 @@ def export_run(
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     facts = _require_exportable(directory)
-    abstains: dict[str, float | None] = {}
+    threshold = None
     if abstain_at_risk is not None:
         rules = AnswerRules.of(directory.path, risk=abstain_at_risk, coverage=None, method="lac")
         assert rules.threshold is not None, "a risk has a threshold, or is refused"
-        abstains = {"answer_above": rules.threshold.threshold, "wanted_risk": abstain_at_risk}
+        threshold = rules.threshold.threshold
     with write_lock(directory.path / EXPORT_FOLDER):
         graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
         planned = [
-            replace(one, facts=replace(one.facts, **abstains))
+            replace(one, facts=replace(one.facts, answer_above=threshold, wanted_risk=abstain_at_risk))
             for one in _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
         ]
         folder = ExportFolder(directory.path / EXPORT_FOLDER)
