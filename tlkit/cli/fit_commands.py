@@ -102,7 +102,12 @@ def predict(
     from tlkit.runs.answer_rules import AnswerRules
 
     if is_exported(run):
-        given = {"--tta": tta != "none", "--sets": sets, "--unknown": unknown, "--abstain-at-risk": abstain_at_risk}
+        given: dict[str, object] = {
+            "--tta": tta != "none",
+            "--sets": sets,
+            "--unknown": unknown,
+            "--abstain-at-risk": abstain_at_risk,
+        }
         given |= {"--shard": shard, "--ray": ray, "--part-size": part_size, "--weights": weights}
         refused = [name for name, value in given.items() if value not in (None, False)]
         require_predictions_file(out)
