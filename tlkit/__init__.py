@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.export_run import export_run
     from tlkit.inference.export.verify_run import verify_run
-    from tlkit.inference.predictor import Predictor, load_model
+    from tlkit.inference.load_model import load_model
+    from tlkit.inference.predictor import Predictor
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
@@ -82,7 +83,7 @@ _MODULES = {
     "gate": "tlkit.runs.gate_run",
     "label_next": "tlkit.analysis.label_next",
     "learning_curve": "tlkit.analysis.run_analyses",
-    "load_model": "tlkit.inference.predictor",
+    "load_model": "tlkit.inference.load_model",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",
     "plot_confusion": "tlkit.analysis.run_plots",

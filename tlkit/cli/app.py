@@ -26,6 +26,7 @@ from tlkit.cli.push_commands import push
 from tlkit.cli.report_commands import card, evidence, report
 from tlkit.cli.robustness_commands import explain, robustness
 from tlkit.cli.run_commands import runs, show
+from tlkit.cli.serve_command import serve
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -59,6 +60,7 @@ for command in (
     export,
     verify,
     bench,
+    serve,
 ):
     app.command()(command)
 for judging in (calibration, abstain, conformal):

@@ -19,6 +19,14 @@ OverrideArguments = Annotated[
     typer.Argument(help="Changes to the recipe, such as train.epochs=3.", autocompletion=complete_override),
 ]
 RunPath = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart.", autocompletion=complete_run)]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_FILE",
+        help="A run directory, or an exported file such as model.onnx.",
+        autocompletion=complete_run,
+    ),
+]
 FrozenRunPath = Annotated[
     Path,
     typer.Argument(

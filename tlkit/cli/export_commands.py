@@ -35,6 +35,10 @@ def export(
     require: Annotated[
         Literal["PASS"] | None, typer.Option(help="PASS = write the int8 files only if they pass.")
     ] = None,
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="State in the files when the model abstains, for this share of wrong answers at most."),
+    ] = None,
     images: VerifiedImages = 200,
     json: AsJson = False,
 ) -> None:
@@ -48,7 +52,15 @@ def export(
     from tlkit.inference.export.export_run import export_run
 
     written = export_run(
-        run, format=format, fast=fast, decode=decode, images=images, int8=int8, tolerance=tolerance, require=require
+        run,
+        format=format,
+        fast=fast,
+        decode=decode,
+        images=images,
+        int8=int8,
+        tolerance=tolerance,
+        require=require,
+        abstain_at_risk=abstain_at_risk,
     )
     if json:
         files = [str(path) for path in written.files]

@@ -12,10 +12,10 @@ from tlkit.choices import SetMethod, Views
 from tlkit.cli.arguments import (
     Details,
     DeviceOption,
+    ModelPath,
     OverrideArguments,
     OverwriteRun,
     RecipePath,
-    RunPath,
     WeightsOption,
 )
 from tlkit.cli.batch_output import is_batch, predict_parts
@@ -31,7 +31,7 @@ from tlkit.cli.output import (
     write_predictions,
 )
 from tlkit.cli.unknown_output import require_threshold, write_unknown
-from tlkit.errors import PredictionsError
+from tlkit.errors import ModelError, PredictionsError
 
 
 def fit(
@@ -63,7 +63,7 @@ def fit(
 
 
 def predict(
-    run: RunPath,
+    run: ModelPath,
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders or tar shards of them.")],
     out: Annotated[
         Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file; with --shard or --ray, a folder.")
@@ -94,12 +94,25 @@ def predict(
     part_size: Annotated[int | None, typer.Option(help="Images of a part, with --shard or --ray.")] = None,
     weights: WeightsOption = None,
 ) -> None:
-    """Predict images with a run's model, or with pretrained weights; an unreadable file has a row with the reason."""
+    """Predict images with a run, exported file or pretrained weights; an unreadable file has a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
+    from tlkit.exported import is_exported
     from tlkit.runs.answer_rules import AnswerRules
 
+    if is_exported(run):
+        given: dict[str, object] = {
+            "--tta": tta != "none",
+            "--sets": sets,
+            "--unknown": unknown,
+            "--abstain-at-risk": abstain_at_risk,
+        }
+        given |= {"--shard": shard, "--ray": ray, "--part-size": part_size, "--weights": weights}
+        refused = [name for name, value in given.items() if value not in (None, False)]
+        require_predictions_file(out)
+        _predict_exported(run, paths, out, device=device, refused=refused)
+        return
     model_source = source_of(run, weights, device=device)
     require_run_first(run, paths)
     rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
@@ -137,3 +150,24 @@ def predict(
         write_unknown(found, out, unreadable=unreadable)
     else:
         write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)
+
+
+def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device: str, refused: list[str]) -> None:
+    """Predict images with an exported file."""
+    from tlkit.data.sources.entries import Entry
+    from tlkit.data.sources.image_files import find_images
+    from tlkit.exported.predictor import load_exported
+    from tlkit.predictions import Unreadable
+
+    if refused or device not in ("auto", "cpu"):
+        given = refused[0] if refused else f"--device {device}"
+        also = " `tlkit export RUN --abstain-at-risk` puts a threshold into the file." if "risk" in given else ""
+        raise ModelError(f"{given} is for runs, and {file} is an exported file. Leave it out, or name the run.{also}")
+    model = load_exported(file)
+    left_out: list[Entry] = []
+    files = find_images(paths, left_out=left_out)
+    unreadable: list[Unreadable] = []
+    with check_progress("predicting images") as progress:
+        predictions = model.predict(files, progress=progress, on_unreadable=unreadable.append)
+    unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
+    write_predictions(predictions, out, unreadable=unreadable)

@@ -48,6 +48,9 @@ class ExportedFacts:
         decoder: versions and rules that decoded pixels depend on, Pillow's version among them.
         packages: versions of the packages that made the file.
         source: SHA-256 of each file of the run's stored model.
+        answer_above: the model answers where the largest probability is above this, and abstains elsewhere; None = it
+            always answers.
+        wanted_risk: share of wrong answers among the answered for which `answer_above` was chosen.
         verified: verdict of `tlkit verify` when the file was written, with its figures; "" = not verified.
         gate: verdict on int8 against float32 when the file was written, with its figures; "" = not an int8 file.
     """
@@ -65,6 +68,8 @@ class ExportedFacts:
     decoder: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
+    answer_above: float | None = None
+    wanted_risk: float | None = None
     verified: str = ""
     gate: str = ""
 
@@ -85,6 +90,9 @@ class ExportedFacts:
             raise ValueError(f"kind or resize is unknown: {facts.kind!r}, {facts.resize!r}")
         if not facts.classes or len(set(facts.classes)) != len(facts.classes):
             raise ValueError("classes are not different names")
+        for limit in (facts.answer_above, facts.wanted_risk):
+            if limit is not None and not (isinstance(limit, int | float) and -1 <= limit <= 1):
+                raise ValueError(f"answer_above or wanted_risk is no share: {limit!r}")
         return facts
 
     def to_json(self) -> str:

@@ -135,6 +135,6 @@ def judge_int8(
     rows = no_worse_rows(
         paired, second, by=options.columns, margin=tolerance, where="--int8", options=options, same_passes=False
     )
-    accuracy = (overall_accuracy(right, None, options) for right in (paired.first_right, paired.second_right))
+    before, after = (overall_accuracy(right, None, options) for right in (paired.first_right, paired.second_right))
     gate = GateReport("int8", len(paired), options, tuple(rows))
-    return Int8Report(split, tolerance, *accuracy, int(np.sum(~paired.same)), gate)
+    return Int8Report(split, tolerance, before, after, int(np.sum(~paired.same)), gate)

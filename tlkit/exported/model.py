@@ -26,12 +26,14 @@ class ExportedModel:
         path: the file.
         facts: what it states about itself.
         engine: name and version of what runs it.
+        is_concurrent: whether several threads may run it at the same time.
     """
 
     def __init__(self, path: Path, facts: ExportedFacts, session: Session) -> None:
         self.path = path
         self.facts = facts
         self.engine = session.engine
+        self.is_concurrent = session.is_concurrent
         self._session = session
 
     def __repr__(self) -> str:
@@ -75,6 +77,16 @@ class ExportedModel:
         return logits, proba
 
 
+def is_exported(path: str | Path) -> bool:
+    """Return whether a path ends as exported files do.
+
+    Example:
+        >>> is_exported("export/model.onnx"), is_exported("runs/quickstart")
+        (True, False)
+    """
+    return Path(path).suffix.lower() in SUFFIXES
+
+
 def open_exported(path: str | Path, *, threads: int = 0) -> ExportedModel:
     """Return an exported file, ready to run, after its digest has been checked.
 
@@ -88,7 +100,7 @@ def open_exported(path: str | Path, *, threads: int = 0) -> ExportedModel:
         MissingExtraError: OpenVINO is needed and not installed.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    if not is_exported(path):
         raise ModelError(f"{path} is no exported model. Name a file that ends in {' or '.join(SUFFIXES)}.")
     try:
         content = path.read_bytes()

@@ -25,8 +25,10 @@ class Session(Protocol):
         engine: name and version of what runs it, such as "onnxruntime 1.31.1".
         facts: the text in its metadata that `ExportedFacts` are read from.
         input: name of its input.
+        is_concurrent: whether several threads may call it at the same time.
     """
 
+    is_concurrent: bool
     engine: str
     facts: str
     input: str
@@ -46,6 +48,8 @@ class OnnxRuntimeSession:
     Raises:
         ModelError: ONNX Runtime refuses the file.
     """
+
+    is_concurrent = True
 
     def __init__(self, path: Path, content: bytes, *, threads: int = 0) -> None:
         import onnxruntime
@@ -76,6 +80,8 @@ class OpenVinoSession:
         MissingExtraError: OpenVINO is not installed.
         ModelError: OpenVINO refuses the file.
     """
+
+    is_concurrent = False  # a compiled model has one request, which refuses a second call
 
     def __init__(self, path: Path, content: bytes, *, threads: int = 0) -> None:
         try:

@@ -39,6 +39,7 @@ from tlkit.inference.stored_model import load_stored
 from tlkit.models.model_files import ModelFacts, read_facts
 from tlkit.preprocess import Decode
 from tlkit.runs import RunDirectory, write_lock
+from tlkit.runs.answer_rules import AnswerRules
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ def export_run(
     int8: bool = False,
     tolerance: float | None = None,
     require: Literal["PASS"] | None = None,
+    abstain_at_risk: float | None = None,
 ) -> Export:
     """Write a run's model to its folder `export`, verify the files, and return what was written.
 
@@ -109,11 +111,14 @@ def export_run(
             split, overall and by every column of the recipe's `audit.by`.
         tolerance: loss of accuracy that int8 may cost, overall and in each group, in [0, 1); None = 0.05.
         require: "PASS" = write the int8 files only if they pass.
+        abstain_at_risk: wanted share of wrong answers among the answered; the files then state below which confidence
+            the model abstains, from its validation images (see `tlkit abstain`).
 
     Raises:
         ModelError: the model cannot be exported; the message says why and what to do.
         RunError: there is no such run, or it has no stored model.
         MissingExtraError: OpenVINO is not installed.
+        PredictionsError: no threshold can be guaranteed for the risk.
     """
     if format not in get_args(Format):
         known = get_args(Format)
@@ -127,9 +132,17 @@ def export_run(
     facts = _require_exportable(directory)
     if int8:
         require_training_images(directory)
+    threshold = None
+    if abstain_at_risk is not None:
+        rules = AnswerRules.of(directory.path, risk=abstain_at_risk, coverage=None, method="lac")
+        assert rules.threshold is not None, "a risk has a threshold, or is refused"
+        threshold = rules.threshold.threshold
     with write_lock(directory.path / EXPORT_FOLDER):
         graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
-        planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
+        planned = [
+            replace(one, facts=replace(one.facts, answer_above=threshold, wanted_risk=abstain_at_risk))
+            for one in _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
+        ]
         folder = ExportFolder(directory.path / EXPORT_FOLDER)
         folder.path.mkdir(exist_ok=True)
         _remove_outdated(folder, planned[0].facts.source)

@@ -74,7 +74,7 @@ def make_int8(
     some = stored.take(np.array(kept, dtype=np.int64))
     tables = []
     for parts in found:
-        proba = np.concatenate(parts)
+        proba = np.concatenate(parts).astype(np.float64)
         tables.append(replace(some, proba=proba, y_pred=proba.argmax(axis=1).astype(some.y_pred.dtype), tta="none"))
     report = judge_int8(
         *tables, split=split, tolerance=INT8_TOLERANCE if tolerance is None else tolerance, options=options_of_run(run)

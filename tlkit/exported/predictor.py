@@ -1,0 +1,176 @@
+"""`ExportedPredictor`: predictions of an exported file, decoded and preprocessed as in training, without torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.num_workers import available_cores
+from tlkit.data.sources.given_images import EncodedImage, GivenImages, read_images
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.errors import DataError
+from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.model import ExportedModel, open_exported
+from tlkit.predictions import Predictions, Unreadable
+
+logger = logging.getLogger(__name__)
+
+ANSWERED = "answered"
+"""Group column of a file that states when its model abstains: "yes" or "no"."""
+IMAGES_PER_WORKER = 16
+"""Images that wait for each worker; so many results are held before progress is told."""
+
+Floats = npt.NDArray[np.float32]
+
+
+class ExportedPredictor:
+    """An exported file that predicts images. Each image goes through the network alone, on one thread.
+
+    So its probabilities are the same, to the bit, whatever else is predicted with it: in one call, in another, or by
+    `tlkit serve`. Several images are predicted at the same time, one by each worker.
+
+    Args:
+        model: the file, opened with `threads=1`.
+        workers: images that are predicted at the same time; 0 = one per core.
+        max_pixels: images of more pixels are refused before they are decoded; None = as the file states.
+
+    Attributes:
+        model: the file.
+        workers: images that are predicted at the same time.
+    """
+
+    def __init__(self, model: ExportedModel, *, workers: int = 0, max_pixels: int | None = None) -> None:
+        facts = model.facts
+        self.model = model
+        self.workers = (workers or available_cores()) if model.is_concurrent else 1
+        self._turn: AbstractContextManager[object] = nullcontext() if model.is_concurrent else threading.Lock()
+        limit = facts.max_pixels if max_pixels is None else min(max_pixels, facts.max_pixels)
+        self._options = DecodeOptions(max_pixels=limit, background=facts.preprocess.background)
+
+    def __repr__(self) -> str:
+        return f"ExportedPredictor({self.model.path}, {len(self.classes)} classes, {self.model.engine})"
+
+    @property
+    def facts(self) -> ExportedFacts:
+        """What the file states about itself."""
+        return self.model.facts
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.model.facts.classes
+
+    def predict(
+        self,
+        images: GivenImages,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> Predictions:
+        """Return predictions of one image or several, by the rules of `tlkit.Predictor.predict`.
+
+        Args:
+            images: one image or an iterable of images, each a path, a folder, a tar file, a Pillow image, a uint8
+                array, the bytes of a file, or a file opened with "rb".
+            progress: called with (images predicted, images in all) now and then.
+            on_unreadable: called with the place, the path and the reason of each image that could not be read.
+
+        Returns:
+            One row per readable image, without labels. `path` of an image in memory is its place: "images[3]". Where
+            the file states when the model abstains, the column `answered` says whether it does not.
+
+        Raises:
+            DataError: an image is of another kind, a path does not exist, a folder holds no image, or no image can be
+                read.
+
+        Example:
+            >>> tlkit.load_model("model.onnx").predict("bee.jpg").proba.shape  # doctest: +SKIP
+            (1, 2)
+        """
+        files = read_images(images, background=self.facts.preprocess.background)
+        found: list[Floats] = []
+        rows: list[int] = []
+        for row, outcome in enumerate(self._outcomes(files, progress)):
+            if isinstance(outcome, UnreadableImageError):
+                logger.warning("%s cannot be read (%s); it is skipped.", os.fspath(files[row]), outcome.reason)
+                if on_unreadable is not None:
+                    on_unreadable(Unreadable(row, os.fspath(files[row]), outcome.reason))
+            else:
+                found.append(outcome)
+                rows.append(row)
+        if not found:
+            what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+        names = [os.fspath(files[row]) for row in rows]
+        return self.table_of(names, np.stack(found))
+
+    def table_of(self, paths: Sequence[str], proba: Floats) -> Predictions:
+        """Return probabilities (N, C) as predictions, with the column `answered` where the model may abstain."""
+        import pandas as pd
+
+        groups = None
+        if self.facts.answer_above is not None:
+            answers = ["yes" if self.is_answered(row) else "no" for row in proba]
+            groups = pd.DataFrame({ANSWERED: pd.array(answers, dtype="string")})
+        return Predictions.build(classes=self.classes, path=paths, proba=proba, groups=groups)
+
+    def is_answered(self, proba: Floats) -> bool:
+        """Return whether the model answers an image with these probabilities (C,), or abstains."""
+        limit = self.facts.answer_above
+        return limit is None or float(proba.max()) > limit
+
+    def probabilities_of(self, content: bytes) -> Floats:
+        """Return the probabilities (C,) of the content of an image file.
+
+        Raises:
+            UnreadableImageError: it is damaged, too large or no image.
+        """
+        facts = self.facts
+        if facts.kind == "network":
+            image, seen = open_rgb(content, self._options, reduction=partial(reduction, preprocess=facts.preprocess))
+            pixels = np.asarray(fit(image, facts.preprocess, seen.frame))
+        else:
+            pixels = np.asarray(open_rgb(content, self._options)[0])
+        with self._turn:
+            proba: Floats = self.model.probabilities(pixels[None])[0]
+        return proba
+
+    def _outcomes(
+        self, files: Sequence[Path | EncodedImage], progress: Callable[[int, int], None] | None
+    ) -> Iterator[Floats | UnreadableImageError]:
+        """Yield the probabilities of each image, or why it cannot be read, in order."""
+        share = self.workers * IMAGES_PER_WORKER
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="predict") as pool:
+            for start in range(0, len(files), share):
+                yield from pool.map(self._outcome, files[start : start + share])
+                if progress is not None:
+                    progress(min(start + share, len(files)), len(files))
+
+    def _outcome(self, image: Path | EncodedImage) -> Floats | UnreadableImageError:
+        try:
+            if isinstance(image, EncodedImage):
+                if image.problem:
+                    return UnreadableImageError(image.name, image.problem)
+                return self.probabilities_of(image.content)
+            return self.probabilities_of(read_bytes(image))
+        except UnreadableImageError as error:
+            return error
+        except OSError as error:
+            return UnreadableImageError(os.fspath(image), error.strerror or str(error), is_gone=True)
+
+
+def load_exported(path: str | Path, *, workers: int = 0, max_pixels: int | None = None) -> ExportedPredictor:
+    """Return an exported file for prediction; arguments as for `ExportedPredictor`, errors as of `open_exported`."""
+    return ExportedPredictor(open_exported(path, threads=1), workers=workers, max_pixels=max_pixels)

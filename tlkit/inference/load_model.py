@@ -1,0 +1,36 @@
+"""`load_model`: the model of a run, in torch, or an exported file, which needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.errors import ModelError
+from tlkit.exported import is_exported
+
+if TYPE_CHECKING:
+    from tlkit.exported.predictor import ExportedPredictor
+    from tlkit.inference.predictor import Predictor
+
+
+def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor | ExportedPredictor:
+    """Return a model for prediction; nothing in its files can run code.
+
+    Args:
+        model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that
+            `tlkit export` wrote, such as `model.onnx`, for which torch need not be installed.
+        device: auto, cpu, cuda or mps; exported files run on the CPU.
+
+    Raises:
+        ModelError: there is no stored model, or it does not fit this timm; or the exported file was changed.
+        RunError: there is no run at the path.
+    """
+    if isinstance(model, str | Path) and is_exported(model):
+        if device not in ("auto", "cpu"):
+            raise ModelError(f"{model} runs on the CPU, and device is {device!r}. Leave it out, or name the run.")
+        from tlkit.exported.predictor import load_exported
+
+        return load_exported(model)
+    from tlkit.inference.predictor import load_model as load_stored_model
+
+    return load_stored_model(model, device=device)
