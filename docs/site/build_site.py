@@ -1,7 +1,7 @@
 """Builds the documentation site: `python docs/site/build_site.py [FOLDER]`, or `make docs`. Warnings are errors.
 
-The pages of `docs/`, some of the project's books and the generated references are written to FOLDER/source; Sphinx makes
-FOLDER/html of them. Nothing is written to the working tree. On the way
+The pages of `docs/`, some of the project's books and the generated references are written to FOLDER/source; Sphinx
+makes FOLDER/html of them. Nothing is written to the working tree. On the way
 
 - links between files of the project become links between pages, or plain text where the file is no page;
 - the name of a recipe key, a command or a public name, set as code, becomes a link to its entry in the references;
@@ -190,7 +190,7 @@ def with_results(text: str, page: Path) -> str:
             count += 1
             name = f"{page.stem}-{count}.svg"
             write(page.parent / name, DARK_INK_ON_DARK_PAGES.sub("", to_svg(draw)))
-            fence += f"\n\n:::{{container}} picture\n![{block.picture}]({name})\n:::"
+            fence += f"\n\n```{{image}} {name}\n:alt: {block.picture}\n:class: picture\n```"
         return fence
 
     work = page.parent / f".{page.stem}-work"

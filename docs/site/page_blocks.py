@@ -4,11 +4,11 @@ A comment right before a block says how:
 
 - `<!-- test: run -->` runs it; `run 3` expects that exit code of its last command.
 - `<!-- test: run; show -->` also shows on the site what it printed.
-- `<!-- test: run; picture: TEXT -->` draws the plot that its last line returns, with TEXT for readers who cannot see it.
+- `<!-- test: run; picture: TEXT -->` draws the plot that its last line returns, with TEXT for who cannot see it.
 - `<!-- test: recipe -->`, `gates` and `names` load it as a recipe or a file of gates, or look up its public names.
 
-The Python blocks of a page share their names, and run in order. In a block without a comment, commands and their options
-are looked up, recipes are loaded and Python is compiled.
+The Python blocks of a page share their names, and run in order. In a block without a comment, commands and their
+options are looked up, recipes are loaded and Python is compiled.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def _sections(schema: Schema, value: Schema) -> Iterator[tuple[Schema, bool]]:
         yield from ((section, True) for section, _ in _sections(schema, value["items"]))
 
 
-def type_and_range(value: Schema) -> str:
+def type_and_range(value: Schema) -> str:  # noqa: PLR0911  one for each kind of schema
     """Return the type of a key and the values that it takes, in words."""
     if "anyOf" in value:
         return " or ".join(dict.fromkeys(type_and_range(one) for one in value["anyOf"]))
@@ -100,8 +100,9 @@ def recipe_reference() -> str:
     lines = [
         "# Recipe reference",
         "",
-        "Every key of a recipe with its type and range, its default and its meaning, made from the schema that also serves",
-        "editors (`tlkit recipe schema`). Any key can be changed on the command line: `tlkit fit recipe.yaml train.epochs=3`.",
+        "Every key of a recipe with its type and range, its default and its meaning, made from the schema that also",
+        "serves editors (`tlkit recipe schema`). Any key can be changed on the command line, as in",
+        "`tlkit fit recipe.yaml train.epochs=3`.",
         "An unknown key, or a value out of its range, is an error that names the line and the remedy.",
         "",
     ]

@@ -38,7 +38,9 @@ def test_the_command_reference_has_every_command_and_option():
     from tlkit.cli.app import app
 
     page = references.command_reference()
-    entries = dict(re.findall(r"^\(command-[a-z-]+\)=\n#+ `tlkit ([a-z -]+)`\n(.*?)(?=^\(|\Z)", page, re.M | re.S))
+    entries = dict(
+        re.findall(r"^\(command-[a-z-]+\)=\n#+ `tlkit ([a-z -]+)`\n(.*?)(?=^\(|\Z)", page, re.MULTILINE | re.DOTALL)
+    )
 
     def check(group, before=""):
         for name, command in group.commands.items():
