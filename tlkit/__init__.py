@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from tlkit.analysis.audit_labels import audit_labels
     from tlkit.analysis.data_doctor import data_doctor
     from tlkit.analysis.drift import drift
+    from tlkit.analysis.explain_images import explain_images
     from tlkit.analysis.find_errors import find_errors
     from tlkit.analysis.find_slices import find_slices
     from tlkit.analysis.find_unknown import find_unknown
     from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.label_next import label_next
     from tlkit.analysis.repair import repair
+    from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
+    from tlkit.analysis.run_plots import plot_confusion, plot_map, plot_suspects, plot_top_losses, show_batch
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from tlkit.runs.run import Run, open_run
     from tlkit.samples import Samples
     from tlkit.training.fit import fit
+    from tlkit.training.push_run import push_run
 
 __version__ = "0.1.0"
 
@@ -69,6 +73,7 @@ _MODULES = {
     "drift": "tlkit.analysis.drift",
     "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "explain_images": "tlkit.analysis.explain_images",
     "export_run": "tlkit.inference.export.export_run",
     "find_errors": "tlkit.analysis.find_errors",
     "find_slices": "tlkit.analysis.find_slices",
@@ -80,8 +85,15 @@ _MODULES = {
     "load_model": "tlkit.inference.predictor",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",
+    "plot_confusion": "tlkit.analysis.run_plots",
+    "plot_map": "tlkit.analysis.run_plots",
+    "plot_suspects": "tlkit.analysis.run_plots",
+    "plot_top_losses": "tlkit.analysis.run_plots",
+    "push_run": "tlkit.training.push_run",
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
+    "robustness": "tlkit.analysis.robustness",
+    "show_batch": "tlkit.analysis.run_plots",
     "verify_run": "tlkit.inference.export.verify_run",
 }
 
@@ -111,6 +123,7 @@ __all__ = [
     "drift",
     "embed",
     "evaluate",
+    "explain_images",
     "export_run",
     "find_errors",
     "find_slices",
@@ -122,8 +135,15 @@ __all__ = [
     "load_model",
     "load_recipe",
     "open_run",
+    "plot_confusion",
+    "plot_map",
+    "plot_suspects",
+    "plot_top_losses",
+    "push_run",
     "read_predictions",
     "repair",
+    "robustness",
+    "show_batch",
     "verify_run",
 ]
 

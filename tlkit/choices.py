@@ -10,6 +10,7 @@ Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
+ExplainMethod = Literal["auto", "grad_cam", "attention", "rollout", "occlusion"]
 HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
@@ -19,7 +20,7 @@ OnLeak = Literal["warn", "drop", "error"]
 SetMethod = Literal["lac", "aps", "raps"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
-TrackerKind = Literal["none", "wandb"]
+TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]
 
@@ -49,6 +50,8 @@ LABEL_COUNT = 20
 """Images to label next."""
 SELECTION: SelectionMethod = "margin"
 """How images to label next are chosen."""
+GROUP_SEVERITY = 3
+"""Severity of corruptions, 1 to 5, at which the worst group is searched."""
 SEED = 0
 """Seed of random numbers."""
 DRAWS = 10_000

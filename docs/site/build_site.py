@@ -71,6 +71,11 @@ def assemble(source: Path) -> None:
         write(source / "decisions" / f"{page}.md", text)
     index = source / "decisions" / "README.md"
     write(index, index.read_text(encoding="utf-8") + toctree(list(by_section)))
+    index = source / "index.md"
+    text = index.read_text(encoding="utf-8")
+    others = [page[:-3] for page in pages().values() if "/" not in page and page != "index.md"]
+    others = [page for page in others if f"\n{page}\n" not in text]
+    write(index, text + (toctree(others, caption="More topics") if others else ""))
 
 
 def decisions() -> dict[str, str]:
@@ -88,9 +93,10 @@ def decisions() -> dict[str, str]:
     return made
 
 
-def toctree(pages: list[str]) -> str:
-    """Return a table of contents that is not shown in the page."""
-    return "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
+def toctree(pages: list[str], *, caption: str = "") -> str:
+    """Return a table of contents; without a caption it is not shown in the page."""
+    option = f":caption: {caption}" if caption else ":hidden:"
+    return "\n".join(["", "```{toctree}", option, ":maxdepth: 1", "", *pages, "```", ""])
 
 
 def write(path: Path, text: str) -> None:

@@ -12,13 +12,16 @@ from options import parameters
 from tlkit.errors import TlkitError
 from tlkit.runs import RunDirectory
 
-OUTPUTS = {"out", "html", "plot", "junit", "summary", "export", "fix", "sheet", "dest"}
+OUTPUTS = {"out", "html", "plot", "junit", "summary", "sarif", "export", "fix", "sheet", "dest"}
 """Parameters that name a file or a folder to write; all other paths are read."""
 PROC = [
     pytest.param(("predict", "run", "photos", "--out", "/proc/x.csv"), id="predict --out"),
     pytest.param(("audit", "p.csv", "--export", "/proc/x.csv"), id="audit --export"),
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--junit", "/proc/x.xml"), id="audit --junit"),
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--summary", "/proc/x.md"), id="audit --summary"),
+    pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--sarif", "/proc/x.sarif"), id="audit --sarif"),
+    pytest.param(("data", "doctor", "photos", "--sarif", "/proc/x.sarif"), id="data doctor --sarif"),
+    pytest.param(("evidence", "run", "--out", "/proc/x"), id="evidence --out"),
     pytest.param(("advise", "photos", "--plot", "/proc/x.svg"), id="advise --plot"),
     pytest.param(("learning-curve", "run", "--plot", "/proc/x.svg"), id="learning-curve --plot"),
     pytest.param(("recipe", "tune", "r.yaml", "--plot", "/proc/x.svg"), id="recipe tune --plot"),

@@ -21,6 +21,7 @@ from tlkit.cli.app import app
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import make_occupations
+from tlkit.evidence.evidence import write_evidence
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.training.tune import find_learning_rate
@@ -28,6 +29,7 @@ from tlkit.uncertainty import assess_abstention, assess_sets
 
 COMMANDS = [
     ("audit", Audit.export, {"min_cell_size"}),
+    ("evidence", write_evidence, {"min_cell_size", "bom_version", "overwrite"}),
     ("advise", advise, {"folds", "download"}),
     ("slices", find_slices, {"clusters"}),
     ("repair", repair, {"margin", "overwrite", "allow_attribute"}),

@@ -11,9 +11,10 @@ from timm.layers import DropPath, resample_abs_pos_embed
 
 from tlkit.errors import ModelError
 from tlkit.inference.recipe_features import backbone_of
-from tlkit.models.backbone import Backbone, bare_backbone, create_backbone
+from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network, load_network
+from tlkit.models.timm_modules import bare_backbone
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.recipe import Recipe
 

@@ -12,8 +12,9 @@ from messages import saying, says
 import tlkit.models.small_networks  # noqa: F401  registers LeNet-5 and AlexNet
 from tlkit.errors import ModelError
 from tlkit.models import model_names as names
-from tlkit.models.backbone import list_models, split_name
+from tlkit.models.backbone import list_models
 from tlkit.models.model_names import known_names, require_name, require_weights
+from tlkit.models.timm_modules import split_name
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import torch
 from messages import says
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import Backbone, bare_backbone, create_backbone
+from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
 from tlkit.models.model_options import check_options
 from tlkit.models.network import load_network
+from tlkit.models.timm_modules import bare_backbone
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import MAX_SIDE, Preprocess
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,11 +79,10 @@ def test_a_notebook_is_stored_without_outputs_and_is_unchanged_by_jupytext(path)
 
 @pytest.fixture
 def run_notebook(tmp_path, monkeypatch):
-    """Run a notebook in its own folder beside the recipes; return it with its outputs."""
+    """Run a notebook in an empty folder; return it with its outputs."""
 
     def run(name):
-        shutil.copytree(REPOSITORY / "recipes", tmp_path / "recipes")
-        folder = tmp_path / "notebooks"
+        folder = tmp_path / "anywhere"
         folder.mkdir()
         monkeypatch.delenv("MPLBACKEND", raising=False)  # notebooks draw inline
         monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run in parallel
@@ -100,7 +98,7 @@ def run_notebook(tmp_path, monkeypatch):
         assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
         stderr = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
         assert not [text for text in stderr if "Warning" in text]
-        assert {path.name for path in tmp_path.iterdir()} <= {"recipes", "notebooks", "ipython"}
+        assert {path.name for path in tmp_path.iterdir()} <= {"anywhere", "ipython"}
         return done
 
     return run
@@ -124,15 +122,17 @@ def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path
     skewed, control = both.split("control")
     assert "FAIL" in skewed and "FAIL" not in control
 
-    assert (tmp_path / "notebooks" / "runs" / "notebook-skewed" / "report.html").is_file()
+    assert (tmp_path / "anywhere" / "runs" / "notebook-skewed" / "report.html").is_file()
 
 
 @pytest.mark.series
 @needs_the_quickstart
-def test_one_pass_runs_and_shows_each_result(run_notebook):
-    done = run_notebook("02_one_pass.py")
+def test_audit_and_repair_runs_and_shows_each_result(run_notebook):
+    done = run_notebook("03_audit_and_repair.py")
 
-    assert any("plot_curve" in source for source, _ in outputs(done, "image/png"))
+    figures = [source for source, _ in outputs(done, "image/png")]
+    assert any("plot_curve" in source for source in figures)
+    assert any("plot_suspects" in source for source in figures)
     tables = outputs(done, "text/html")
     assert "data/occupations-light_men" in shown_by("diagnosis", tables)
     assert "balanced accuracy" in shown_by("run.evaluation()", tables)
@@ -142,3 +142,30 @@ def test_one_pass_runs_and_shows_each_result(run_notebook):
     assert "brightness" in shown_by("slices", tables)
     assert "NOTHING HELPED" in shown_by("repaired", tables)
     assert "woman" in shown_by('run.compare(control, by="presentation")', tables)
+
+
+@pytest.mark.series
+@needs_the_quickstart
+def test_exploring_shows_batches_maps_and_errors(run_notebook):
+    done = run_notebook("02_explore_data_and_backbones.py")
+    figures = [source for source, _ in outputs(done, "image/png")]
+    for plot in ("show_batch(run)", "show_batch(heavy", "plot_map", "pca", "plot_top_losses", "plot_confusion"):
+        assert any(plot in source for source in figures), plot
+
+
+@pytest.mark.series
+@needs_the_quickstart
+def test_the_own_script_ends_in_an_audit(run_notebook):
+    tables = outputs(run_notebook("04_your_own_lightning_script.py"), "text/html")
+    assert "balanced accuracy" in shown_by("tlkit.evaluate(predictions)", tables)
+    assert "woman" in shown_by('tlkit.audit_groups(predictions, by="presentation")', tables)
+
+
+@pytest.mark.series
+@needs_the_quickstart
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="the trackers extra is not installed")
+def test_the_tracked_run_is_read_back_from_tensorboard(run_notebook, tmp_path):
+    (scalars,) = [text for source, text in outputs(run_notebook("05_wandb.py"), "text/plain") if "Tags()" in source]
+    for name in ("train/loss", "val/accuracy", "test/accuracy_low"):
+        assert repr(name) in scalars
+    assert list((tmp_path / "anywhere" / "runs" / "tracked" / "wandb").glob("offline-run-*"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
+from tlkit.stats import reliability
 from tlkit.stats.calibration import calibration_error
 from tlkit.stats.intervals import wilson
 from tlkit.stats.logit_scaling import LogitScaling, choose_scaling, fit_scaling
@@ -97,3 +98,17 @@ def test_undoing_a_scaling_gives_the_probabilities_before(method):
     for wrong in ({"scale": [0.0]}, {"scale": []}, {"scale": [float("nan")]}, {"method": "magic"}, {"scale": "1"}):
         with pytest.raises(ValueError, match=r"scale|method|calibration"):
             LogitScaling.from_dict(scaling.to_dict() | wrong)
+
+
+@pytest.mark.parametrize("kind", ["confident", "rare", "mixed"])
+def test_drawing_sums_of_bins_agrees_with_drawing_rows(kind, monkeypatch):
+    rng = np.random.default_rng(1)
+    sure = {"confident": rng.uniform(0.5, 1, 4000), "rare": rng.beta(0.02, 20, 4000), "mixed": rng.beta(0.3, 3, 4000)}
+    correct = rng.random(4000) < sure[kind]
+    sums = reliability.calibration_errors(sure[kind], correct, draws=3000)
+    monkeypatch.setattr(reliability, "MOST_ROWS", 10**9)
+    rows = reliability.calibration_errors(sure[kind], correct, draws=3000)
+    assert sums.chance == pytest.approx(rows.chance, rel=0.03)
+    assert sums.chance_high == pytest.approx(rows.chance_high, rel=0.05)
+    assert sums.p == pytest.approx(rows.p, abs=0.04)
+    assert sums.debiased.high == pytest.approx(rows.debiased.high, rel=0.1, abs=1e-4)

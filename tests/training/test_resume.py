@@ -35,6 +35,7 @@ from tlkit.training.checkpoints import (
     read_checkpoint,
 )
 from tlkit.training.fit import fit
+from tlkit.training.tracked_results import epoch_metric
 
 OVERRIDES = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
 LAST = "epoch-0003-batch-000002.ckpt"
@@ -382,7 +383,8 @@ def test_the_tracker_of_a_resumed_run_has_the_whole_history(tiny_recipe, monkeyp
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(second)]
     lines = subprocess.check_output(command, text=True, timeout=60).splitlines()
     history = [record["history"]["item"] for record in map(json.loads, lines) if record["type"] == "history"]
-    figures = [{name: row[name] for name in resumed.history.columns} for row in history if "train_loss" in row]
+    names = {name: name if name == "epoch" else epoch_metric(name) for name in resumed.history.columns}
+    figures = [{name: row[sent] for name, sent in names.items()} for row in history if "train/loss" in row]
     assert figures == resumed.history.to_dict("records")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli import data_commands, feature_commands, recipe_commands
+from tlkit.cli import data_commands, feature_commands, recipe_commands, track_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.completion import PROGRAM, completion
@@ -21,7 +21,9 @@ from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init
 from tlkit.cli.model_commands import models
 from tlkit.cli.output import print_lines, start_logging
-from tlkit.cli.report_commands import card, report
+from tlkit.cli.push_commands import push
+from tlkit.cli.report_commands import card, evidence, report
+from tlkit.cli.robustness_commands import explain, robustness
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
@@ -49,6 +51,8 @@ for command in (
     learning_curve,
     report,
     card,
+    push,
+    evidence,
     models,
     completion,
     export,
@@ -57,12 +61,13 @@ for command in (
     app.command()(command)
 for judging in (calibration, abstain, conformal):
     app.command()(judging)
-for question in (errors, unknown, drift, label_next):
+for question in (errors, unknown, drift, label_next, robustness, explain):
     app.command()(question)
 app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(feature_commands.app, name="features")
+app.add_typer(track_commands.app, name="track")
 
 
 def show_version(context: typer.Context, requested: bool) -> None:

@@ -65,6 +65,18 @@ MOST_REPEATS = 1000
 FoldsOption = Annotated[int, typer.Option(min=2, max=MOST_REPEATS, help="Folds of the cross-validation.")]
 OverwriteRun = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+WEIGHTS_HELP = "The model is a name of timm, with the head of these weights: hub, pip:PACKAGE, file:PATH, hf-hub:REPO."
+WeightsOption = Annotated[str | None, typer.Option("--weights", "--model-weights", help=WEIGHTS_HELP)]
+ModelWeightsOption = Annotated[str | None, typer.Option("--model-weights", help=WEIGHTS_HELP)]
+"""For `audit`, whose `--weights` is a column."""
+LabelledData = Annotated[
+    Path | None,
+    typer.Option("--data", help="With --model-weights: a folder of class folders, a list or a shard to predict."),
+]
+LabelClasses = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="With --model-weights: the model's class of a label, such as ants=ant; repeat it."),
+]
 Details = Annotated[
     bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")
 ]

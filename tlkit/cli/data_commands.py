@@ -230,6 +230,7 @@ def doctor(
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help=FIX_HELP)] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings as SARIF, for code scanning.")] = None,
     embed: Annotated[
         str | None,
         typer.Option(
@@ -251,11 +252,14 @@ def doctor(
     from tlkit.data.checks.diagnosis_tables import diagnosis_sentence, finding_paragraphs
     from tlkit.data.checks.doctor import diagnose, thumbnails
     from tlkit.data.checks.quarantine import require_new, write_quarantine
+    from tlkit.disk import write_text
+    from tlkit.output_files import require_writable
     from tlkit.render.report.dataset_pages import require_own_page
 
     shown = wants_details(details)
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
+    require_writable({"--sarif": sarif})
     with named_progress() as on_step:
 
         def step(what: str) -> Callable[[int, int], None] | None:
@@ -273,6 +277,9 @@ def doctor(
         from tlkit.render.report.dataset_pages import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
+    if sarif is not None:
+        sarif.parent.mkdir(parents=True, exist_ok=True)
+        write_text(sarif, diagnosis.to_sarif())
     if json or shown:
         print_result(diagnosis, as_json=json)
     else:

@@ -13,6 +13,9 @@ from tlkit.cli.arguments import (
     AsJson,
     Details,
     GroupsFile,
+    LabelClasses,
+    LabelledData,
+    ModelWeightsOption,
     PathColumn,
     PredColumn,
     RunOrFile,
@@ -20,6 +23,7 @@ from tlkit.cli.arguments import (
     TrueColumn,
     Verbatim,
 )
+from tlkit.cli.model_source import predict_source
 from tlkit.cli.output import (
     judged_on,
     print_json,
@@ -50,10 +54,13 @@ def evaluate(
     metrics: Annotated[
         MetricSet, typer.Option(help="headline, or all: also MCC, kappa, AUROC, average precision, Brier score …")
     ] = "headline",
+    model_weights: ModelWeightsOption = None,
+    data: LabelledData = None,
+    label_class: LabelClasses = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
-    """Evaluate a run, or any table of predictions: every figure with its interval."""
+    """Evaluate a run, any table of predictions, or pretrained weights: every figure with its interval."""
     shown = wants_details(details)
     from tlkit.evaluation import evaluate as evaluate_predictions
     from tlkit.evaluation.evaluation_tables import evaluation_tables, summary_table
@@ -61,7 +68,10 @@ def evaluate(
     from tlkit.predictions import Predictions
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
+    of_weights = predict_source(
+        run_or_file, weights=model_weights, data=data, classes=label_class, split=split, groups=groups
+    )
+    judged = of_weights or open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
         # JSON always holds all metrics.
         computed: MetricSet = "all" if json else metrics
@@ -132,6 +142,12 @@ def audit(
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    model_weights: ModelWeightsOption = None,
+    data: LabelledData = None,
+    label_class: LabelClasses = None,
+    sarif: Annotated[
+        Path | None, typer.Option(help="Write gates that do not pass as SARIF, for code scanning.")
+    ] = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -147,7 +163,7 @@ def audit(
     from tlkit.runs.gate_run import gate as judge
 
     require_export(export, min_cell_size=min_cell_size)
-    gates = open_gate_file(gate, junit=junit, summary=summary)
+    gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
     stated = {
         "by": by or None,
         "max_intersection_order": max_intersection_order,
@@ -160,8 +176,11 @@ def audit(
         "weights": weights,
     }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    of_weights = predict_source(
+        run_or_file, weights=model_weights, data=data, classes=label_class, split=split, by=by or (), groups=groups
+    )
     joined = None if groups is None else read_joined(groups)
-    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, **columns)
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, table=of_weights, **columns)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
     verdicts = None
@@ -186,7 +205,7 @@ def audit(
             print_tables(brief_tables(result))
             print_lines(["", "Tests, other rates, what lies behind the gaps, and images: --details"])
     if verdicts is not None:
-        finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
+        finish_gate(verdicts, junit=junit, summary=summary, sarif=sarif, quiet=json)
 
 
 def compare(

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import SetMethod, Views
-from tlkit.cli.arguments import Details, DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.arguments import (
+    Details,
+    DeviceOption,
+    OverrideArguments,
+    OverwriteRun,
+    RecipePath,
+    RunPath,
+    WeightsOption,
+)
+from tlkit.cli.batch_output import is_batch, predict_parts
+from tlkit.cli.model_source import require_stored, source_of
 from tlkit.cli.output import (
     check_progress,
     draws_progress,
@@ -54,8 +64,10 @@ def fit(
 
 def predict(
     run: RunPath,
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders or tar shards of them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file; with --shard or --ray, a folder.")
+    ] = None,
     device: DeviceOption = "auto",
     tta: Annotated[
         Views,
@@ -72,19 +84,33 @@ def predict(
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Say which images are unknown, by the threshold of `tlkit unknown RUN`.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: predict the i-th of n shares, from 0, as Parquet parts in --out; goes on if killed."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Predict as parts on the Ray cluster of this address; local = this machine.")
+    ] = None,
+    part_size: Annotated[int | None, typer.Option(help="Images of a part, with --shard or --ray.")] = None,
+    weights: WeightsOption = None,
 ) -> None:
-    """Predict images with a run's model; a file that cannot be read gets a row with the reason."""
+    """Predict images with a run's model, or with pretrained weights; an unreadable file has a row with the reason."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
-    from tlkit.runs import find_model
     from tlkit.runs.answer_rules import AnswerRules
 
-    require_predictions_file(out)
+    model_source = source_of(run, weights, device=device)
     require_run_first(run, paths)
-    folder = find_model(run)
+    rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
+    other = [name for name, given in rules_given.items() if given]
+    if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other):
+        assert out is not None, "checked above"
+        predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size)
+        return
+    require_predictions_file(out)
     if unknown:
-        require_threshold(folder, tta=tta)
+        require_threshold(require_stored(model_source), tta=tta)
     rules = None
     if abstain_at_risk is not None or sets is not None:
         if unknown:
@@ -96,13 +122,12 @@ def predict(
     files = find_images(paths, left_out=left_out)
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
-    from tlkit.inference.predictor import load_model
     from tlkit.inference.unknown_images import predict_unknown
     from tlkit.predictions import Unreadable
 
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        model = load_model(run, device=device)
+        model = model_source.load()
         if unknown:
             found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
         else:

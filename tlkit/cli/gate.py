@@ -17,32 +17,36 @@ if TYPE_CHECKING:
     from tlkit.recipe.gates_file import GatesFile
 
 
-def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | None) -> GatesFile | None:
+def open_gate_file(
+    gate: Path | None, *, junit: Path | None, summary: Path | None, sarif: Path | None
+) -> GatesFile | None:
     """Return the gates of a file, or None where no file is given.
 
     Raises:
-        TlkitError: the file is wrong; --junit or --summary is given without --gate, or cannot be written.
+        TlkitError: the file is wrong; --junit, --summary or --sarif is given without --gate, or cannot be written.
     """
     from tlkit.audit.rates import METRICS
     from tlkit.recipe.gates_file import load_gates
 
     problems = []
-    for option, path in (("--junit", junit), ("--summary", summary)):
+    for option, path in (("--junit", junit), ("--summary", summary), ("--sarif", sarif)):
         if path is not None and gate is None:
             problems.append(f"{option} {path} is about gates. Name their file, too: --gate gates.yaml")
     if problems:
         raise PredictionsError(*problems)
-    require_writable({"--junit": junit, "--summary": summary}, in_place=True)
+    require_writable({"--junit": junit, "--summary": summary, "--sarif": sarif}, in_place=True)
     return None if gate is None else load_gates(gate, metrics=METRICS)
 
 
-def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None, quiet: bool) -> None:
+def finish_gate(
+    report: GateReport, *, junit: Path | None, summary: Path | None, sarif: Path | None, quiet: bool
+) -> None:
     """Print the gates unless `quiet`, write the requested files, and end with the exit code.
 
     Raises:
         typer.Exit: always; 0 = all gates pass, 1 = one failed, 3 = not enough data.
     """
-    for path, text in ((junit, report.to_junit), (summary, report.to_markdown)):
+    for path, text in ((junit, report.to_junit), (summary, report.to_markdown), (sarif, report.to_sarif)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with writing(path):

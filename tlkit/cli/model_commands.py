@@ -15,10 +15,19 @@ def models(
         str, typer.Argument(help="Part of a name, or a shell pattern such as 'vit_*'.", autocompletion=complete_model)
     ] = "*",
     pretrained: Annotated[bool, typer.Option("--pretrained", help="List sets of weights with their licences.")] = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="List weights on this machine: of installed packages, in the hub's cache.")
+    ] = False,
 ) -> None:
     """List timm's models."""
     from tlkit.models.model_names import matching_names
 
+    if here:
+        from tlkit.models.weights.available_weights import local_weights
+        from tlkit.models.weights.weights_tables import local_weights_table
+
+        print_tables([local_weights_table(local_weights(), pattern=pattern)])
+        return
     if not pretrained:
         print_lines(matching_names(pattern))
         return

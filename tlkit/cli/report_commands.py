@@ -1,14 +1,15 @@
-"""`tlkit report` and `tlkit card`: the HTML report and the model card of a run."""
+"""`tlkit report`, `tlkit card` and `tlkit evidence`: report, model card and evidence files of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import RunPath, SplitOption
-from tlkit.cli.output import print_lines
+from tlkit.choices import MIN_CELL_SIZE
+from tlkit.cli.arguments import MOST, AsJson, Details, RunPath, SplitOption
+from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables, wants_details
 from tlkit.output_files import require_writable
 
 
@@ -45,3 +46,37 @@ def card(
     from tlkit.runs.run import open_run
 
     print_lines([str(open_run(run).card(split, intended_use=intended_use, overwrite=overwrite))])
+
+
+def evidence(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: the run's.")] = None,
+    split: SplitOption = None,
+    min_cell_size: Annotated[
+        int, typer.Option(min=2, max=MOST, help="Cells with fewer images have no figure.")
+    ] = MIN_CELL_SIZE,
+    bom_version: Annotated[Literal["1.6", "1.7"], typer.Option(help="Version of CycloneDX.")] = "1.6",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace other files of these names in --out.")
+    ] = False,
+    details: Details = False,
+    json: AsJson = False,
+) -> None:
+    """Write a run's evidence: model card, CycloneDX ML-BOM, Croissant, and a table of clauses; small cells hidden."""
+    shown = wants_details(details)
+    from tlkit.evidence.evidence import write_evidence
+    from tlkit.evidence.evidence_tables import evidence_sentence
+    from tlkit.runs.run import open_run
+
+    require_writable({"--out": None if out is None else out / "evidence.json"})
+    opened = open_run(run)
+    result = write_evidence(
+        opened, out, split=split, min_cell_size=min_cell_size, bom_version=bom_version, overwrite=overwrite
+    )
+    if json:
+        print_json(result.to_dict())
+        return
+    if shown:
+        print_tables(result.tables())
+    print_paragraphs([evidence_sentence(result), result.statement])
+    print_lines(["", *(str((out or opened.path) / name) for name in result.written)])

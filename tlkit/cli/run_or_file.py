@@ -76,7 +76,13 @@ def open_run_or_file(
 
 
 def run_audit(
-    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Joinable | None, **columns: Unpack[FileColumns]
+    path: Path,
+    stated: Mapping[str, Any],
+    *,
+    split: str | None,
+    groups: Joinable | None,
+    table: Predictions | None = None,
+    **columns: Unpack[FileColumns],
 ) -> tuple[Run | Predictions, Audit, Explanation]:
     """Audit a run or a file of predictions, and explain the gaps.
 
@@ -85,6 +91,7 @@ def run_audit(
         stated: audit options of the command line by name; None = the recipe's, or the default for a file.
         split: split of a run.
         groups: columns to join; what `read_joined` has read is not read again.
+        table: predictions that were just made, in place of a run or a file.
         columns: how a file is read.
 
     Returns:
@@ -98,11 +105,11 @@ def run_audit(
     from tlkit.audit.options import AuditOptions
     from tlkit.runs.run_options import with_all_columns
 
-    run = find_run(path, split=split)
+    run = find_run(path, split=split) if table is None else None
     if run is not None:
         audit = run.audit(split=split, groups=groups, **stated)
         return run, audit, run.explain(split=split, groups=groups, options=audit.settings)
-    table = read_file(path, groups=groups, **columns)
+    table = table or read_file(path, groups=groups, **columns)
     if not table.group_columns:
         raise PredictionsError(
             f"{path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."

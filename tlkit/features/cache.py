@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tlkit.choices import CACHE_LIMIT_GB
 from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text, writing
 from tlkit.errors import DataError
+from tlkit.features.activations import MappedRows
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
 from tlkit.features.features import Provenance
 from tlkit.stored_values import parse_json
@@ -109,8 +110,8 @@ class CacheEntry:
         self._scan_folder()
         return sum(key in self._rows for key in keys)
 
-    def add(self, keys: Sequence[str], x: npt.NDArray[np.float32]) -> None:
-        """Store features (n, D) under their keys (n,)."""
+    def add(self, keys: Sequence[str], x: npt.NDArray[Any]) -> None:
+        """Store features (n, D), float32 or float16, under their keys (n,)."""
         self.path.mkdir(parents=True, exist_ok=True)
         manifest = self.path / MANIFEST
         if not manifest.is_file():
@@ -145,6 +146,23 @@ class CacheEntry:
             x[positions] = _open(block)[rows]
         x.flags.writeable = False
         return x
+
+    def map_rows(self, keys: Sequence[str]) -> MappedRows:
+        """Return the rows of keys that are all present, read from their blocks when asked for.
+
+        The blocks are mapped, so a block that is removed from the cache later can still be read.
+
+        Raises:
+            CacheBlockLostError: another process has removed some of them since `missing` found them.
+        """
+        found = [self._rows[key] for key in keys]
+        blocks = {block.path.name: block for block, _ in found}
+        place = {name: number for number, name in enumerate(blocks)}
+        return MappedRows(
+            tuple(_open(block) for block in blocks.values()),
+            np.array([place[block.path.name] for block, _ in found], dtype=np.int64),
+            np.array([row for _, row in found], dtype=np.int64),
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class CacheBlock:
     """A block on disk.
 
     Attributes:
-        path: the `.npy` file, (n, D) float32.
+        path: the `.npy` file, (n, D) float32, or float16 for activations.
         keys: the key of each row.
         width: D.
         checksum: sha256 (hex) of the file.
@@ -75,9 +76,9 @@ class CacheBlock:
         with suppress(OSError):  # another process may have removed it, or the cache may be read-only
             os.utime(self.sidecar)
 
-    def open(self) -> npt.NDArray[np.float32]:
+    def open(self) -> npt.NDArray[Any]:
         """Map the features from disk, (n, D)."""
-        mapped: npt.NDArray[np.float32] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        mapped: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return mapped
 
     def remove(self) -> None:
@@ -87,10 +88,14 @@ class CacheBlock:
                 path.unlink()
 
 
-def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> CacheBlock:
-    """Write features (n, D) and their keys (n,) and return the block; it survives a crash once this returns."""
+def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[Any]) -> CacheBlock:
+    """Write features (n, D) and their keys (n,) and return the block; it survives a crash once this returns.
+
+    Values are stored as float32, or as float16 where they are given so.
+    """
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(x, dtype=np.float32), allow_pickle=False)
+    dtype = np.float16 if x.dtype == np.float16 else np.float32
+    np.save(buffer, np.ascontiguousarray(x, dtype=dtype), allow_pickle=False)
     data = buffer.getbuffer()
     checksum = hashlib.sha256(data).hexdigest()
     name = hashlib.sha256("".join([checksum, *keys]).encode()).hexdigest()[:24]

@@ -44,7 +44,8 @@ class Provenance:
     Attributes:
         architecture: timm's name of the backbone.
         weights: sha256 (hex) of the backbone's tensors.
-        layer: the layer that is read; "pooled" for the vector before the classifier.
+        layer: the layer that is read; "pooled" for the vector before the classifier; for activations of a frozen prefix
+            the module, the shape and how they are stored.
         preprocess: size, crop, filter, mean, std and background.
         decoder: how files become pixels: the version of tlkit's rules and of the library that reads the formats.
         engine: what ran the backbone and where, such as "torch/cpu" or "onnxruntime/cpu".
@@ -157,6 +158,10 @@ class Features:
     def rows_in(self, paths: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """Return the positions of those paths that have features, in their order."""
         return np.flatnonzero(np.isin(paths, self.path)).astype(np.int64)
+
+    def values(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the features of some images, (n, D)."""
+        return np.asarray(self.x[places])
 
     def of(self, paths: Sequence[str | Path] | npt.NDArray[np.str_]) -> Features:
         """Return the rows of these paths, in their order.

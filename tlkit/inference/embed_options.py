@@ -22,6 +22,7 @@ class EmbedOptions:
         cache: where features are kept.
         num_workers: processes that decode images, or "auto".
         decode: pixel limit and background color of decoding.
+        fold_batch_norm: whether batch normalization is folded into convolutions, which changes the last digits.
     """
 
     engine: EngineName | Literal["auto"] = "auto"
@@ -30,6 +31,7 @@ class EmbedOptions:
     cache: FeatureCache = field(default_factory=FeatureCache)
     num_workers: int | Literal["auto"] = "auto"
     decode: DecodeOptions = DecodeOptions()
+    fold_batch_norm: bool = True
 
     @classmethod
     def of_recipe(cls, recipe: Recipe) -> Self:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -79,10 +79,19 @@ class Files:
 
 @dataclass(frozen=True)
 class Maker:
-    """What computes features: its provenance is known at once, its engine is built when features are missing."""
+    """What computes features: its provenance is known at once, its engine is built when features are missing.
+
+    Attributes:
+        made_by: the provenance.
+        build: returns the engine.
+        dtype: in which values are stored.
+        rows_per_block: images of a cache block.
+    """
 
     made_by: Provenance
     build: Callable[[], Engine]
+    dtype: type[np.float32 | np.float16] = np.float32
+    rows_per_block: int = ROWS_PER_BLOCK
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
     engine = maker.build()
     todo = files.take(missing)
     rows: list[int] = []
-    computed: list[npt.NDArray[np.float32]] = []
+    computed: list[npt.NDArray[np.floating[Any]]] = []
     done, logged_s = 0, time.monotonic()
 
     def flush() -> None:
@@ -161,7 +170,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
 
     for batch in pixels.batches(todo):
         count = len(batch.image)
-        computed.append(engine(padded(batch.image))[:count])
+        computed.append(engine(padded(batch.image))[:count].astype(maker.dtype, copy=False))
         rows += batch.index.tolist()
         done += count
         if progress is not None:
@@ -169,7 +178,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
         if time.monotonic() - logged_s > LOG_EVERY_S:
             logger.info("Features: %d of %d images.", done, len(todo))
             logged_s = time.monotonic()
-        if len(rows) >= ROWS_PER_BLOCK:
+        if len(rows) >= maker.rows_per_block:
             flush()
     flush()
     return files

@@ -21,9 +21,11 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.devices import choose_device
 from tlkit.inference.stored_model import load_stored
+from tlkit.models.cuts import POOLED, Cut
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions, Unreadable
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 ROWS = 4096
 """Batch size of features on their way through the head."""
+BATCH_OF_ACTIVATIONS = 32
+"""Batch size of activations on their way through the suffix."""
 
 
 class Predictor:
@@ -122,7 +126,7 @@ class Predictor:
         Raises:
             DataError: a class of the samples is unknown to the model.
         """
-        self._require_known(samples)
+        self.require_known(samples)
         proba, index = self._probabilities(
             samples,
             batch_size=batch_size,
@@ -131,28 +135,44 @@ class Predictor:
             tta=tta,
             on_changed=on_changed,
         )
-        return self._labelled(samples, proba, index, tta=tta)
+        return self.labelled(samples, proba, index, tta=tta)
 
-    def predict_features(self, features: Features, samples: Samples) -> Predictions:
+    def predict_features(
+        self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None
+    ) -> Predictions:
         """Return predictions of labelled samples from features of this model's backbone; those without are left out.
+
+        Args:
+            features: the features, or the activations after a module that has not changed since.
+            samples: the images.
+            cut: where activations come from; None, or the cut after the whole backbone, for features.
 
         Raises:
             DataError: a class of the samples is unknown to the model, or none of them has features.
         """
-        self._require_known(samples)
+        self.require_known(samples)
         index = features.rows_in(samples.paths)
         if not len(index):
             raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
-        part = features.of(samples.paths[index])
+        row_of = {path: row for row, path in enumerate(features.path.tolist())}
+        rows = np.array([row_of[path] for path in samples.paths[index].tolist()], dtype=np.int64)
+        inside = cut is not None and cut.after != POOLED
+        size = BATCH_OF_ACTIVATIONS if inside else ROWS
         proba = []
         self.network.eval()
         with torch.inference_mode():
-            for at in range(0, len(part), ROWS):
-                logits = self.network(torch.from_numpy(np.array(part.x[at : at + ROWS])).to(self.device))
+            for at in range(0, len(rows), size):
+                x = torch.from_numpy(features.values(rows[at : at + size])).clone().to(self.device)
+                logits = self.network(cut.restore(x), cut.after) if cut is not None and inside else self.network(x)
                 proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
-        return self._labelled(samples, np.concatenate(proba), index)
+        return self.labelled(samples, np.concatenate(proba), index)
 
-    def _require_known(self, samples: Samples) -> None:
+    def require_known(self, samples: Samples) -> None:
+        """Check that the model knows every class of the samples.
+
+        Raises:
+            DataError: it does not; the message names the classes.
+        """
         unknown = [name for name in samples.classes if name not in self.card.classes]
         if unknown:
             raise DataError(
@@ -160,9 +180,10 @@ class Predictor:
                 f"It knows {first_few(self.card.classes)}."
             )
 
-    def _labelled(
+    def labelled(
         self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, tta: Views = "none"
     ) -> Predictions:
+        """Return the predictions of some rows (M,) of labelled samples, from their probabilities (M, C)."""
         return Predictions.build(
             classes=self.card.classes,
             path=samples.paths[index],
@@ -212,18 +233,19 @@ class Predictor:
                     progress(int(index[-1][-1]) + 1, len(images))
         if on_changed is not None:
             on_changed(dataset.changed)
-        if not index:
-            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
-            raise DataError(f"{what} be read; the log says why.")
-        missing = np.setdiff1d(np.arange(len(images)), np.concatenate(index)).tolist()
-        if missing:
+        rows = np.concatenate(index) if index else np.zeros(0, dtype=np.int64)
+        missing = np.setdiff1d(np.arange(len(images)), rows).tolist()
+        if missing and index:
             logger.warning("%d of %d images could not be read; they have no prediction.", len(missing), len(images))
         if on_unreadable is not None:
             for row in missing:
                 failure = dataset[row]  # read again: its batch, perhaps of another process, has lost the reason
                 reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
                 on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
-        return np.concatenate(proba), np.concatenate(index)
+        if not index:
+            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+        return np.concatenate(proba), rows
 
 
 def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:

@@ -27,7 +27,7 @@ from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
 from tlkit.models.trainer_numbers import TrainerNumbers
-from tlkit.models.training_step import batch_seed, require_finite_gradient, require_finite_loss, seed_device
+from tlkit.models.training_step import batch_seed, cut_of, require_finite_gradient, require_finite_loss, seed_device
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections
 
@@ -241,10 +241,10 @@ class Classifier(pl.LightningModule):
         seed = batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank)
         seed_device(seed, self.device)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of normalized images (B, 3, H, W); the classes must be known."""
+    def forward(self, images: torch.Tensor, after: str = "") -> torch.Tensor:
+        """Return logits (B, C) of normalized images (B, 3, H, W), or of activations after a module; see `Network`."""
         self._require_network()
-        return cast(torch.Tensor, self.network(images))
+        return cast(torch.Tensor, self.network(images, after))
 
     def training_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch, so scaled that a step has the gradient of the mean loss of all its images.
@@ -275,7 +275,8 @@ class Classifier(pl.LightningModule):
             return self.group_dro_loss([(batch, batch_idx)], epoch=epoch)
         seed = batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank)
         mixed = mix_batch_of_epoch(batch[0], targets_of(batch, self.soft), self.settings, epoch=epoch, seed=seed)
-        return mixed.loss(lambda *given: loss_of(self.loss, *given), self(mixed.images).float() + self.adjustment)
+        logits = self(mixed.images, cut_of(batch)).float() + self.adjustment
+        return mixed.loss(lambda *given: loss_of(self.loss, *given), logits)
 
     def group_dro_loss(self, batches: Sequence[tuple[Batch, int]], *, epoch: int, processes: int = 1) -> torch.Tensor:
         """Return the loss of a step's batches, each with its number; all processes must call with their parts."""
@@ -283,8 +284,8 @@ class Classifier(pl.LightningModule):
 
         def sums_of(batch: Batch, batch_idx: int) -> torch.Tensor:
             seed_device(batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank), self.device)
-            targets = targets_of(batch, self.soft)
-            return loss.sums(self(batch[0]).float() + self.adjustment, targets, loss.groups_in(batch))
+            logits = self(batch[0], cut_of(batch)).float() + self.adjustment
+            return loss.sums(logits, targets_of(batch, self.soft), loss.groups_in(batch))
 
         return group_dro_loss(loss, sums_of, batches, network=self.network, processes=processes)
 
@@ -348,7 +349,7 @@ class Classifier(pl.LightningModule):
 
     def _evaluate(self, batch: Sequence[torch.Tensor], stage: str) -> dict[str, torch.Tensor]:
         means = cast(EvaluationMeans, self.means[stage])
-        y_pred = means.update(self.eval_network(batch[0]).float(), batch[1])
+        y_pred = means.update(self.eval_network(batch[0], cut_of(batch)).float(), batch[1])
         for name, mean in means.metrics():
             self.log(f"{stage}_{name}", mean, prog_bar=True)
         return {"y_pred": y_pred}

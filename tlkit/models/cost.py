@@ -54,20 +54,32 @@ def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int | None:
         >>> count_macs(nn.Conv2d(3, 8, 3, padding=1), (10, 10)) == 8 * 3 * 3 * 3 * 10 * 10
         True
     """
+    return macs_by_module(module, image_size).get("")
+
+
+def macs_by_module(module: nn.Module, image_size: tuple[int, int]) -> dict[str, int]:
+    """Return the multiply-accumulates of one image by the name of the submodule, "" for all; see `count_macs`.
+
+    Empty for a network that cannot run on tensors without values.
+    """
     shapes = {
         name: tensor.detach().to("meta") for name, tensor in [*module.named_parameters(), *module.named_buffers()]
     }
-    training = module.training
+    modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             functional_call(module, shapes, (torch.zeros(1, 3, *image_size, device="meta"),))
     except (RuntimeError, TypeError, AttributeError) as error:
         logger.debug("Multiply-accumulates cannot be counted: %s", error)
-        return None
+        return {}
     finally:
-        module.train(training)
-    return int(counter.get_total_flops()) // 2
+        for part, mode in modes.items():
+            part.training = mode
+    own = f"{type(module).__name__}."
+    by_module = {str(name).removeprefix(own): counts for name, counts in counter.get_flop_counts().items()}
+    found = {name: int(sum(counts.values())) // 2 for name, counts in by_module.items() if name != "Global"}
+    return {**found, "": int(counter.get_total_flops()) // 2}
 
 
 def measure_latency(module: nn.Module, image_size: tuple[int, int], *, device: str) -> Latency:

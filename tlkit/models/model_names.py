@@ -22,7 +22,7 @@ def require_name(name: str) -> None:
     """Check the architecture of `name` or `name.tag` before timm is imported.
 
     The names are read from timm's source files, in some hundredths of a second. If timm is imported already, networks
-    that other code has registered are known as well. `backbone.split_name` checks every tag.
+    that other code has registered are known as well. `timm_modules.split_name` checks every tag.
 
     Raises:
         ModelError: timm has no such architecture; the nearest names are suggested.

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import bare_backbone
+from tlkit.models.cuts import Parts
 from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
 
 HEAD_INIT_STD = 0.01
@@ -39,6 +40,22 @@ class ScoredHead(nn.Module):
         """Return log probabilities, shape (B, C); -inf for a class of probability 0."""
         proba = self.predict_proba(features.detach().float().cpu().numpy())
         return torch.from_numpy(proba).log().float().to(features.device)
+
+
+class _Suffixes:
+    """The suffixes of a network's backbone, built when first used; a copy of the network builds its own."""
+
+    def __init__(self) -> None:
+        self._by_cut: dict[str, nn.Module] = {}
+
+    def __deepcopy__(self, memo: dict[int, object]) -> _Suffixes:
+        return _Suffixes()
+
+    def of(self, backbone: nn.Module, after: str) -> nn.Module:
+        """Return the modules above a cut, shared with the backbone."""
+        if after not in self._by_cut:
+            self._by_cut[after] = Parts(backbone).suffix(after)
+        return self._by_cut[after]
 
 
 class CalibratedLogits(nn.Module):
@@ -84,6 +101,7 @@ class Network(nn.Module):
         self.backbone = backbone
         self.dropout = nn.Dropout(drop_rate)
         self.head = nn.Linear(num_features, num_classes)
+        self._suffixes = _Suffixes()
         self.calibration = None
 
     def init_head(self, seed: int) -> None:
@@ -97,9 +115,17 @@ class Network(nn.Module):
         """Rescale logits from now on, or no longer."""
         self.calibration = None if scaling is None else CalibratedLogits(scaling).to(next(self.parameters()).device)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of images (B, 3, H, W) or of their features (B, D); calibrated if it is so."""
-        features = images if images.ndim == 2 else self.backbone(images)
+    def forward(self, images: torch.Tensor, after: str = "") -> torch.Tensor:
+        """Return logits, shape (B, C); calibrated if the network is.
+
+        Args:
+            images: normalized images (B, 3, H, W), their features (B, D), or activations of a frozen prefix.
+            after: name of the module whose output the activations are; "" for images and features.
+        """
+        if after:
+            features = self._suffixes.of(self.backbone, after)(images)
+        else:
+            features = images if images.ndim == 2 else self.backbone(images)
         logits: torch.Tensor = self.head(self.dropout(features))
         return logits if self.calibration is None else self.calibration(logits)
 

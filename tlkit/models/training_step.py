@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -43,6 +44,11 @@ def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
     """
     text = f"{seed}:{epoch}:{batch}" + (f":{rank}" if rank else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def cut_of(batch: Sequence[object]) -> str:
+    """Return the name of the module whose output a batch holds as `after`; "" for images and features."""
+    return str(getattr(batch, "after", ""))
 
 
 def seed_device(seed: int, device: torch.device) -> None:

@@ -37,11 +37,33 @@ def can_use_cache(recipe: Recipe) -> bool:
     It can where the backbone is frozen, `features.cache` allows it, and the pixels are the same in every epoch or come
     from a fixed number of cached views.
     """
-    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
+    fixed = not changes_pixels(recipe)
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
     if recipe.strategy.kind != "frozen" or recipe.features.cache == "never" or mixed:
         return False
     return fixed or recipe.features.views > 0
+
+
+def why_no_prefix(recipe: Recipe) -> str:
+    """Return why no phase of a recipe can train on cached activations of a frozen prefix; "" where one may.
+
+    A whole frozen backbone is another matter: see `can_use_cache`.
+    """
+    train, features = recipe.train, recipe.features
+    if recipe.strategy.kind in ("frozen", "full"):
+        return "the backbone is frozen as a whole" if recipe.strategy.kind == "frozen" else "the whole backbone trains"
+    if features.cache == "never":
+        return "features.cache is never"
+    if train.mixup > 0 or train.cutmix > 0:
+        return "mixup or cutmix changes the pixels in every epoch"
+    if train.compile:
+        return "train.compile compiles the whole backbone"
+    return ""
+
+
+def changes_pixels(recipe: Recipe) -> bool:
+    """Return whether a recipe's augmentation changes the pixels of an image from epoch to epoch."""
+    return recipe.augment.preset != "none" or bool(recipe.augment.transforms)
 
 
 def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:

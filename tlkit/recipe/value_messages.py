@@ -57,7 +57,7 @@ CHOICE_SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "bf16": "bfloat16 bf16-mixed",
     },
     "train.device": {"cuda": "gpu cuda:0 nvidia", "mps": "metal apple"},
-    "tracking.kind": {"wandb": "w&b weights_and_biases on true yes", "none": "off no false null"},
+    "tracking.kind": {"wandb": "w&b weights_and_biases on true yes", "none": "off no false null", "tensorboard": "tb"},
     "tracking.mode": {"offline": "disabled local", "online": "cloud"},
 }
 """By dotted key: our choice, and the words that other tools use for it."""

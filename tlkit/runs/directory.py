@@ -173,6 +173,11 @@ class RunDirectory:
         return self.path / "compute_format.json"
 
     @property
+    def inputs(self) -> Path:
+        """What each phase trained on (images, or activations after a module, by which engine), JSON."""
+        return self.path / "inputs.json"
+
+    @property
     def soup(self) -> Path:
         """The epochs averaged into the model, with the effect of each, JSON."""
         return self.path / "soup.json"

@@ -21,6 +21,8 @@ from tlkit.render.report import ReportImages, RunContents
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run_tables import kept_epochs
+from tlkit.runs.run_uncertainty import scaling_of, val_predictions
+from tlkit.uncertainty.confidence_report import assess_confidence
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
@@ -82,7 +84,16 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         most=run.recipe.report.thumbnails,
     )
     explanation = run.get_explanation(split)
-    return replace(card, images=images, explanation=explanation, repair=run.repair, history=run.history)
+    confidence = assess_confidence(
+        run.predictions(split),
+        val=val_predictions(run, judged=split),
+        scaling=scaling_of(run.directory),
+        confidence=run.recipe.evaluate.confidence,
+        chose_epoch=chose_epoch("val", run.history),
+    )
+    return replace(
+        card, images=images, explanation=explanation, confidence=confidence, repair=run.repair, history=run.history
+    )
 
 
 def report_images(

@@ -57,8 +57,8 @@ def kept_epochs(directory: RunDirectory, history: pd.DataFrame, *, monitor: str)
 
 
 def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
-    """Return the table of the metrics of each epoch."""
-    return pd.DataFrame(list(rows) or {"epoch": []})
+    """Return the table of the metrics of each epoch; those of a tracker alone, whose names hold a "/", are left out."""
+    return pd.DataFrame([{k: v for k, v in row.items() if "/" not in k} for row in rows] or {"epoch": []})
 
 
 def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:

@@ -18,6 +18,11 @@ from tlkit.stats.intervals import normal_quantile, tail_of, wilson
 IMAGES_PER_BIN = 20
 DRAWS = 1000
 CHUNK = 2_000_000
+MOST_ROWS = 2000
+"""With more images, sums of bins are drawn instead of rows: binomial, Poisson or normal."""
+RARE, FREQUENT = 0.02, 25.0
+"""A bin's sum of labels is drawn as Poisson where Σ p² is at most the first, which bounds the total variation (Le Cam
+1960), and as normal where its variance is at least the second."""
 FEWEST = 40
 """With fewer images there are no two bins of 20, and no calibration error."""
 
@@ -178,20 +183,34 @@ def _under_calibration(sure: Floats, place: Ints, bins: int, *, rng: np.random.G
     """Return the plain error of labels drawn with the confidences as probabilities, shape (draws,)."""
     order = np.argsort(place, kind="stable")
     sure, starts = sure[order], np.searchsorted(place[order], np.arange(bins))
-    expected = np.add.reduceat(sure, starts)
-    found = []
+    apart = np.zeros(draws)
+    for own in np.split(sure, starts[1:]):
+        apart += np.abs(_drawn_sums(own, rng=rng, draws=draws, rows=len(sure) <= MOST_ROWS) - own.sum())
+    return apart / len(sure)
+
+
+def _drawn_sums(sure: Floats, *, rng: np.random.Generator, draws: int, rows: bool) -> Floats:
+    """Return sums of labels that are drawn with these probabilities, shape (draws,); with `rows` one by one."""
+    variance = float((sure * (1 - sure)).sum())
+    if not rows and float((sure**2).sum()) <= RARE:
+        return rng.poisson(float(sure.sum()), draws).astype(np.float64)
+    if not rows and variance >= FREQUENT:
+        return rng.normal(float(sure.sum()), math.sqrt(variance), draws)
     step = max(1, CHUNK // len(sure))
-    for start in range(0, draws, step):
-        right = rng.random((min(step, draws - start), len(sure))) < sure
-        hits = np.add.reduceat(right, starts, axis=1, dtype=np.int64)
-        found.append(np.abs(hits - expected).sum(axis=1) / len(sure))
-    return np.concatenate(found)
+    sizes = [min(step, draws - start) for start in range(0, draws, step)]
+    return np.concatenate([(rng.random((size, len(sure))) < sure).sum(axis=1) for size in sizes]).astype(np.float64)
 
 
 def _resampled(place: Ints, right: Floats, sure: Floats, bins: int, *, rng: np.random.Generator, draws: int) -> Floats:
-    """Return the debiased error of resamples of the rows at the same bins, shape (draws,)."""
-    n, table = len(place), np.zeros((len(place), 3))
-    table[:, 0], table[:, 1], table[:, 2] = right - sure, right, 1.0
+    """Return the debiased error of resamples of the rows at the same bins, shape (draws,).
+
+    A resample has multinomial numbers of rows in the bins, and binomial hits in each; the sum of confidences is given
+    the hits normal, of at least `MOST_ROWS` / 10 narrow values. With fewer rows, the rows themselves are drawn.
+    """
+    n = len(place)
+    if n > MOST_ROWS:
+        return _resampled_sums(place, right, sure, bins, rng=rng, draws=draws)
+    table = np.stack([right - sure, right, np.ones(n)], axis=1)
     order = np.argsort(place, kind="stable")
     table, starts = table[order], np.searchsorted(place[order], np.arange(bins))
     found = []
@@ -203,3 +222,20 @@ def _resampled(place: Ints, right: Floats, sure: Floats, bins: int, *, rng: np.r
         sums, hits, count = (np.add.reduceat(times * table[:, one], starts, axis=1) for one in range(3))
         found.append(_debiased(sums, hits, count))
     return np.concatenate(found)
+
+
+def _resampled_sums(
+    place: Ints, right: Floats, sure: Floats, bins: int, *, rng: np.random.Generator, draws: int
+) -> Floats:
+    size = np.bincount(place, minlength=bins).astype(np.float64)
+    mean_right, mean_sure = (np.bincount(place, weights=one, minlength=bins) / size for one in (right, sure))
+    off_right, off_sure = right - mean_right[place], sure - mean_sure[place]
+    products = (off_right**2, off_right * off_sure, off_sure**2)
+    variance, covariance, own = (np.bincount(place, weights=one, minlength=bins) / size for one in products)
+    slope = np.divide(covariance, variance, out=np.zeros(bins), where=variance > 0)
+    left = np.sqrt(np.maximum(0.0, own - slope * covariance))
+    count = rng.multinomial(len(place), size / len(place), size=draws)
+    hits = rng.binomial(count, np.clip(mean_right, 0, 1))
+    confidences = count * mean_sure + slope * (hits - count * mean_right)
+    confidences = confidences + rng.normal(size=count.shape) * left * np.sqrt(count)
+    return _debiased(hits - confidences, hits.astype(np.float64), count.astype(np.float64))

@@ -1,4 +1,4 @@
-"""Experiment tracking. wandb is imported only when a tracker of that kind is created."""
+"""Experiment tracking. A library is imported only when a tracker of its kind is created."""
 
 from __future__ import annotations
 

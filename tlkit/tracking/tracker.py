@@ -1,4 +1,4 @@
-"""`Tracker`: the interface of experiment trackers, the tracker that records nothing, and `create_tracker`."""
+"""`Tracker`: the interface of experiment trackers, and the tracker that records nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Scalar = float | int | str | bool | None
 
 PREDICTION_COLUMNS = ("path", "true", "predicted", "confidence", "correct")
+PHASE = "train/phase"
+"""Metric: number of the phase of the strategy that an epoch belongs to, from 1."""
 
 
 class Tracker(Protocol):
@@ -64,6 +66,32 @@ class Tracker(Protocol):
     def log_table(self, table: pd.DataFrame, *, name: str) -> None:
         """Record a table of numbers and names, a row for each class for example."""
 
+    def log_images(self, table: pd.DataFrame, images: Mapping[str, bytes], *, name: str) -> None:
+        """Record predictions with their images, without group columns.
+
+        Args:
+            table: one row per image with the columns of `log_predictions`. Other columns are dropped.
+            images: by path a JPEG; rows without one are left out.
+            name: name of the table, for example "test/images".
+        """
+
+    def log_curve(self, table: pd.DataFrame, *, name: str, x: str, y: str) -> None:
+        """Record curves.
+
+        Args:
+            table: one row per point with the columns `series` (name of the curve), x and y; other columns are
+                recorded as well where the tracker has tables.
+            name: name of the chart, for example "test/pr_curve".
+            x: column of the horizontal axis.
+            y: column of the vertical axis.
+        """
+
+    def log_dataset(self, table: pd.DataFrame, *, metadata: Mapping[str, Any]) -> None:
+        """Record which images were used, a row for each without its groups, with facts such as the fingerprint."""
+
+    def alert(self, title: str, text: str) -> None:
+        """Tell the people who watch the run something, such as that its audit fails."""
+
     def log_report(self, page: Path) -> None:
         """Record an HTML page that needs no other file: to look at, and as a file to download."""
 
@@ -100,6 +128,18 @@ class NullTracker:
         """Do nothing."""
 
     def log_table(self, table: pd.DataFrame, *, name: str) -> None:
+        """Do nothing."""
+
+    def log_images(self, table: pd.DataFrame, images: Mapping[str, bytes], *, name: str) -> None:
+        """Do nothing."""
+
+    def log_curve(self, table: pd.DataFrame, *, name: str, x: str, y: str) -> None:
+        """Do nothing."""
+
+    def log_dataset(self, table: pd.DataFrame, *, metadata: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def alert(self, title: str, text: str) -> None:
         """Do nothing."""
 
     def log_report(self, page: Path) -> None:

@@ -1,4 +1,4 @@
-"""`create_tracker`: the tracker that a recipe's `tracking` section asks for; wandb is imported only for its own."""
+"""`create_tracker`: the tracker that a recipe's `tracking` section asks for; its library is imported only then."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def create_tracker(section: TrackingSection, *, name: str, run_dir: Path, config
     """Open the tracker that a recipe's `tracking` section asks for.
 
     Args:
-        section: kind, mode and names of the tracker. `online` needs an API key; `offline` needs neither key nor network
-            and can be uploaded later; `auto` is online where a key is configured and offline elsewhere.
+        section: kind, mode and names of the tracker. `online` needs W&B's API key, or MLFLOW_TRACKING_URI; `offline`
+            needs neither these nor network; `auto` is online where they are configured and offline elsewhere.
         name: name of the run, also of its model artifact.
-        run_dir: the run directory; everything that the tracker writes goes to its folder `wandb/`.
+        run_dir: the run directory; everything that a tracker writes lies in its folder `wandb/`, `mlruns/`
+            or `tensorboard/`.
         config: what the run was asked to do: the resolved recipe.
 
     Raises:
-        RecipeError: the tracker refuses a name or a tag, or `online` is asked for without an API key.
+        RecipeError: the tracker is not installed or refuses a name or a tag, or `online` is asked for without a key or
+            an address.
 
     Example:
         >>> from tlkit.recipe import TrackingSection
@@ -36,6 +38,14 @@ def create_tracker(section: TrackingSection, *, name: str, run_dir: Path, config
     """
     if section.kind == "none":
         return NullTracker()
+    if section.kind == "mlflow":
+        from tlkit.tracking.mlflow_tracker import open_mlflow
+
+        return open_mlflow(section, name=name, run_dir=run_dir, config=config)
+    if section.kind == "tensorboard":
+        from tlkit.tracking.tensorboard_tracker import open_tensorboard
+
+        return open_tensorboard(run_dir, config=config)
     if section.mode == "auto" and os.environ.get("WANDB_MODE") == "disabled":
         logger.info("WANDB_MODE=disabled: nothing is tracked.")
         return NullTracker()

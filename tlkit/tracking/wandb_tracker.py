@@ -1,4 +1,4 @@
-"""Weights & Biases with all files in the run directory. Only this module imports wandb.
+"""Weights & Biases with all files in the run directory. Only this module and `wandb_media` import wandb.
 
 Measured with wandb 0.31.0: an offline run opens in about 0.6 s, makes no network connection, writes no file outside the
 run directory and leaves no process running.
@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -18,9 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import wandb
 
 from tlkit.choices import TrackerMode
+from tlkit.csv_files import csv_text
 from tlkit.errors import RecipeError, reason_of
-from tlkit.tracking.tracker import PREDICTION_COLUMNS, Scalar
+from tlkit.tracking.attempts import Attempts, exit_code_of
+from tlkit.tracking.sampled_rows import prediction_rows
+from tlkit.tracking.tracker import PHASE, Scalar
 from tlkit.tracking.wandb_environment import check_names, environment_set, wandb_variables
+from tlkit.tracking.wandb_media import confusion_chart, curve_chart, image_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHART_CLASSES = 100  # W&B's confusion chart silently drops further classes
 ARTIFACT_NAME = 128  # longest name of an artifact
+ALERT_TITLE = 63
+SUMMARIES = {"train/loss": "min", "val/loss": "min", "val/worst_group_accuracy": "max"}
+"""What W&B's summary keeps of metrics by epoch; `val/accuracy` becomes that of the kept epoch."""
 INIT_TIMEOUT_S = 30.0  # W&B's default for a server that does not answer is 90 s
 FINISH_TIMEOUT_S = 600.0  # W&B has no timeout after a lost connection; data that is not uploaded stays on disk
 
@@ -56,9 +63,16 @@ class WandbTracker:
         directory: folder with W&B's files of the run.
     """
 
-    def __init__(self, run: Any, *, environment: Mapping[str, str], name: str, section: TrackingSection) -> None:
+    def __init__(
+        self, run: Any, *, environment: Mapping[str, str], name: str, section: TrackingSection, folder: Path
+    ) -> None:
         self._run = run
         self._environment = environment
+        self._attempt = Attempts("W&B", environment)
+        self._dataset = f"{name[: ARTIFACT_NAME - 8]}-dataset"
+        self._folder = folder
+        self._has_dataset = False
+        self._phases: dict[int, list[dict[str, float]]] = {}
         self._name = name
         self._section = section
         self._finished = False
@@ -69,6 +83,8 @@ class WandbTracker:
     def log_metrics(self, row: Mapping[str, float], *, epoch: int) -> None:
         """Record the metrics of one epoch; the charts have the epoch as x axis."""
         self._attempt(f"the metrics of epoch {epoch}", lambda: self._run.log({**row, "epoch": epoch}))
+        if self._section.phase_runs and PHASE in row:
+            self._phases.setdefault(int(row[PHASE]), []).append({**row, "epoch": epoch})
 
     def log_summary(self, values: Mapping[str, Scalar]) -> None:
         """Record final metrics in the run's summary."""
@@ -80,35 +96,53 @@ class WandbTracker:
         Raises:
             ValueError: a column is missing.
         """
-        missing = [column for column in PREDICTION_COLUMNS if column not in table.columns]
-        if missing:
-            raise ValueError(f"the table of predictions has no column {', '.join(missing)}")
-        rows = table[list(PREDICTION_COLUMNS)]
-        if len(rows) > limit:
-            logger.info("Recording %d of %d predictions in W&B, evenly spaced.", limit, len(rows))
-            rows = rows.iloc[[index * len(rows) // limit for index in range(limit)]]
-        rows = rows.reset_index(drop=True)
+        rows = prediction_rows(table, limit=limit, tool="W&B")
         self._attempt(f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=rows)}))
 
     def log_confusion(
         self, matrix: npt.NDArray[np.int64], classes: Sequence[str], *, name: str = "confusion_matrix"
     ) -> None:
         """Record a confusion matrix as W&B's chart, or above 100 classes as a table of its non-zero cells."""
-        as_chart = len(classes) <= CHART_CLASSES
-        cells = [
-            [true, predicted, int(matrix[row, column])]
-            for row, true in enumerate(classes)
-            for column, predicted in enumerate(classes)
-            if as_chart or matrix[row, column]
-        ]
-        if not as_chart:
-            limit = f"W&B's confusion chart has at most {CHART_CLASSES} classes"
-            logger.info("%s: %s is a table of the %d non-zero cells of %d.", limit, name, len(cells), len(classes))
-        self._attempt(f"the confusion matrix {name}", lambda: self._run.log({name: _confusion(cells, chart=as_chart)}))
+        self._attempt(
+            f"the confusion matrix {name}", lambda: self._run.log({name: confusion_chart(matrix, classes, name=name)})
+        )
 
     def log_table(self, table: pd.DataFrame, *, name: str) -> None:
         """Record a table as a W&B Table."""
         self._attempt(f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=table)}))
+
+    def log_images(self, table: pd.DataFrame, images: Mapping[str, bytes], *, name: str) -> None:
+        """Record predictions as a W&B Table with their images in the first column."""
+        self._attempt(f"the images of {name}", lambda: self._run.log({name: image_table(table, images)}))
+
+    def log_curve(self, table: pd.DataFrame, *, name: str, x: str, y: str) -> None:
+        """Record curves as a W&B line chart, and all their columns as a W&B Table with "_points" at its name."""
+
+        def action() -> None:
+            points = wandb.Table(dataframe=table)
+            self._run.log({name: curve_chart(table, name=name, x=x, y=y), f"{name}_points": points})
+
+        self._attempt(f"the curve {name}", action)
+
+    def log_dataset(self, table: pd.DataFrame, *, metadata: Mapping[str, Any]) -> None:
+        """Record the list of images as an artifact of type "dataset", which the model's artifact names in "dataset".
+
+        Its version is one and the same for the same list: W&B compares content. It is an output of the run, since W&B
+        marks an input only after it has waited for the server, which could cost a run.
+        """
+
+        def action() -> None:
+            artifact = wandb.Artifact(self._dataset, type="dataset", metadata=dict(metadata))
+            with artifact.new_file("images.csv", encoding="utf-8") as file:
+                file.write(csv_text(table))
+            self._run.log_artifact(artifact, aliases=["latest", f"data-{str(metadata.get('fingerprint', ''))[:12]}"])
+
+        self._has_dataset = True
+        self._attempt("the dataset", action)
+
+    def alert(self, title: str, text: str) -> None:
+        """Send an alert to those who watch the project; an offline run sends it when it is synced."""
+        self._attempt("the alert", lambda: self._run.alert(title=title[:ALERT_TITLE], text=text, level="WARN"))
 
     def log_report(self, page: Path) -> None:
         """Record a page as an HTML panel and as an artifact of type "report", unless `log_report` is false."""
@@ -133,7 +167,8 @@ class WandbTracker:
             return
 
         def action() -> None:
-            artifact = wandb.Artifact(self._name, type="model", metadata=dict(metadata))
+            facts = {**metadata, **({"dataset": f"{self._dataset}:latest"} if self._has_dataset else {})}
+            artifact = wandb.Artifact(self._name, type="model", metadata=facts)
             artifact.add_dir(str(model_dir), policy="immutable", skip_cache=True)
             self._run.log_artifact(artifact, aliases=["latest", *aliases])
 
@@ -149,8 +184,29 @@ class WandbTracker:
             f"closing the run; upload missing data with: wandb sync {self.directory}",
             lambda: self._run.finish(exit_code=exit_code),
         )
+        for phase, rows in self._phases.items():
+            self._attempt(f"the run of phase {phase}", partial(self._record_phase, phase, rows))
         with environment_set(self._environment):
             _close_session()
+
+    def _record_phase(self, phase: int, rows: Sequence[Mapping[str, float]]) -> None:
+        """Record the epochs of a phase as a run of its own, in the group of this run."""
+        run = wandb.init(
+            project=self._section.project,
+            entity=self._section.entity,
+            group=self._section.group or self._name,
+            job_type="phase",
+            name=f"{self._name}-phase-{phase}",
+            config={"phase": phase, "run": self._name},
+            dir=str(self._folder),
+            mode="offline" if self._run.offline else "online",
+            reinit="create_new",
+            settings=_settings(),
+        )
+        _define_metrics(run)
+        for row in rows:
+            run.log(dict(row))
+        run.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -158,19 +214,7 @@ class WandbTracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, SystemExit):
-            self.finish(error.code if isinstance(error.code, int) else int(error.code is not None))
-        else:
-            self.finish(0 if error is None else 1)
-
-    def _attempt(self, subject: str, action: Callable[[], object]) -> None:
-        """Call W&B; an error of W&B is logged, so that it never costs a trained model."""
-        try:
-            with environment_set(self._environment):
-                action()
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            logger.warning("W&B failed at %s (%s). The run continues.", subject, reason)
+        self.finish(exit_code_of(kind, error, traceback))
 
 
 def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> WandbTracker:
@@ -184,6 +228,8 @@ def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Ma
             project=section.project,
             entity=section.entity,
             tags=list(section.tags),
+            group=section.group or (name if section.phase_runs else None),
+            job_type=section.job_type,
             name=name,
             config=dict(config),
             dir=str(run_dir),
@@ -191,8 +237,7 @@ def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Ma
             reinit="create_new",  # leaves a run that the user has open in this process unchanged
             settings=_settings(),
         )
-        run.define_metric("epoch")
-        run.define_metric("*", step_metric="epoch")
+        _define_metrics(run)
         return run
 
     try:
@@ -202,7 +247,7 @@ def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Ma
     except BaseException:
         _close_session()
         raise
-    tracker = WandbTracker(run, environment=environment, name=name, section=section)
+    tracker = WandbTracker(run, environment=environment, name=name, section=section, folder=run_dir)
     if run.offline:
         logger.info("Recording offline in W&B. Upload later with: wandb sync %s", tracker.location)
     else:
@@ -210,6 +255,14 @@ def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Ma
     if earlier:
         logger.info("This record has the whole history of the run; %s ends where the run was stopped.", earlier[-1])
     return tracker
+
+
+def _define_metrics(run: Any) -> None:
+    """Give every chart the epoch as x axis, and some metrics a summary."""
+    run.define_metric("epoch")
+    run.define_metric("*", step_metric="epoch")
+    for metric, summary in SUMMARIES.items():
+        run.define_metric(metric, step_metric="epoch", summary=summary)
 
 
 def _settings() -> wandb.Settings:
@@ -276,19 +329,6 @@ def _start_online(start: Callable[[Literal["online", "offline"]], Any], *, folde
     for leftover in set(folder.glob("run-*")) - before:
         shutil.rmtree(leftover, ignore_errors=True)  # `wandb sync --sync-all` would upload this empty run
     return start("offline")
-
-
-def _confusion(cells: list[list[Any]], *, chart: bool) -> Any:
-    """Return W&B's confusion chart or a table. `wandb.plot.confusion_matrix` needs one row per image, not counts."""
-    if not chart:
-        return wandb.Table(columns=["true", "predicted", "images"], data=cells)
-    columns = ["Actual", "Predicted", "nPredictions"]
-    return wandb.plot_table(
-        vega_spec_name="wandb/confusion_matrix/v1",
-        data_table=wandb.Table(columns=columns, data=cells),
-        fields={column: column for column in columns},
-        string_fields={"title": "Confusion matrix"},
-    )
 
 
 def _close_session() -> None:

@@ -14,15 +14,18 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from tlkit.data.loading.batch import Batch
+from tlkit.data.loading.batch import Batch, CutBatch
 from tlkit.data.loading.dataset import ImageLoader
 from tlkit.data.loading.sampler import EpochSampler
+from tlkit.features.activations import Activations
 from tlkit.features.engines.engine_choice import engine_name_of
 from tlkit.features.features import Features
 from tlkit.inference.devices import one_thread
+from tlkit.inference.embed_activations import CachedActivations
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.recipe_features import CachedFeatures, features_for
 from tlkit.lightning import pl
+from tlkit.models.cuts import Cut
 from tlkit.preflight.recipe_queries import can_use_cache
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
@@ -85,50 +88,61 @@ def why_pixels(recipe: Recipe) -> str | None:
     )
 
 
-class FeatureDataset(Dataset[Batch]):
-    """Features of a split as whole batches; epoch e takes view e modulo the number of views.
+class FeatureDataset(Dataset[Batch | CutBatch]):
+    """Features or activations of a split as whole batches; epoch e takes view e modulo the number of views.
 
     Args:
-        views: features of the same images, at least one.
+        views: features or activations of the same images, at least one.
         samples: a split; images without features are left out.
+        cut: where the activations come from; None for features.
 
     Attributes:
         index: the rows of the split's samples that have features, shape (n,).
     """
 
-    def __init__(self, views: Sequence[Features], samples: Samples) -> None:
+    def __init__(self, views: Sequence[Features | Activations], samples: Samples, cut: Cut | None = None) -> None:
         self.index = reduce(np.intersect1d, [view.rows_in(samples.paths) for view in views])
         self._targets = samples.targets[self.index]
-        self._x: list[npt.NDArray[np.float32]] = []
+        self._views, self._cut = tuple(views), cut
         self._row: list[npt.NDArray[np.int64]] = []
         for view in views:
             row_of = {path: row for row, path in enumerate(view.path.tolist())}
-            self._x.append(view.x)
             self._row.append(np.array([row_of[path] for path in samples.paths[self.index].tolist()], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch | CutBatch:
         """Return the batch of some (epoch, index) pairs of one epoch, with features in place of images."""
-        number = keys[0][0] % len(self._x)
+        number = keys[0][0] % len(self._views)
         chosen = np.array([index for _, index in keys], dtype=np.int64)
-        x = np.asarray(self._x[number][self._row[number][chosen]])
-        return Batch(torch.from_numpy(x), torch.from_numpy(self._targets[chosen]), torch.from_numpy(self.index[chosen]))
+        # a copy in torch's own memory, which is aligned: the bits of a matrix product may depend on the alignment
+        x = torch.from_numpy(self._views[number].values(self._row[number][chosen])).clone()
+        batch = Batch(x, torch.from_numpy(self._targets[chosen]), torch.from_numpy(self.index[chosen]))
+        if self._cut is None:
+            return batch
+        return CutBatch(self._cut.restore(x), batch.target, batch.index, self._cut.after)
 
 
 class FeatureBatches(pl.LightningDataModule):
-    """Batches of cached features, in the order that training on the images would have."""
+    """Batches of cached features or activations, in the order that training on the images would have.
 
-    def __init__(self, prepared: Prepared, cached: CachedFeatures) -> None:
+    Args:
+        prepared: the recipe with its data.
+        cached: features of the whole backbone, or activations.
+        cut: where the activations come from; None for features.
+    """
+
+    def __init__(self, prepared: Prepared, cached: CachedFeatures | CachedActivations, cut: Cut | None = None) -> None:
         super().__init__()
-        self._data, self._cached = prepared.data, cached
+        self._data, self._cached, self._cut = prepared.data, cached, cut
         self._batch_size, self._seed = prepared.recipe.data.batch_size, prepared.recipe.seed
 
     def train_dataloader(self) -> ImageLoader:
         """Return the training batches, shuffled as images are."""
         data = self._data
-        dataset = FeatureDataset(self._cached.views or (self._cached.plain,), data.samples.split("train"))
+        views = self._cached.views or (self._cached.plain,)
+        dataset = FeatureDataset(views, data.samples.split("train"), self._cut)
         balance, stream = data.balance_of_train, data.stream_of_train
         sampler = EpochSampler(
             len(dataset),
@@ -145,7 +159,7 @@ class FeatureBatches(pl.LightningDataModule):
         samples = self._data.samples.split("val")
         if not len(samples):
             return []
-        dataset = FeatureDataset((self._cached.plain,), samples)
+        dataset = FeatureDataset((self._cached.plain,), samples, self._cut)
         return self._loader(dataset, EpochSampler(len(dataset), shuffle=False, seed=0))
 
     def _loader(
@@ -168,5 +182,5 @@ def threads_for(prepared: Prepared, cached: CachedFeatures | None) -> AbstractCo
     return one_thread() if small else nullcontext()
 
 
-def _identity(batch: Batch) -> Batch:
+def _identity(batch: Batch | CutBatch) -> Batch | CutBatch:
     return batch

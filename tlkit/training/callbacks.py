@@ -6,21 +6,24 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from tlkit.data.loading.batch import Batch
 from tlkit.lightning import EarlyStopping, RichProgressBar, pl
 from tlkit.models.classifier import Classifier
+from tlkit.models.strategies.plan_phases import phase_at
 from tlkit.runs import RunDirectory
+from tlkit.runs.run_tables import history_of
 from tlkit.tracking import Tracker
+from tlkit.tracking.tracker import PHASE
 from tlkit.training.launch import is_nonzero_rank
+from tlkit.training.tracked_results import track
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +65,9 @@ class MetricsRecorder(pl.Callback):
         self.directory = directory
         self.tracker = tracker
         self.rows: list[dict[str, float]] = []
-        self._rate = math.nan  # of the current batch: at the end of an epoch the schedule has already moved on
+        self._rates: dict[
+            str, float
+        ] = {}  # of the current batch: at the end of an epoch the schedule has already moved on
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Delete the row of an epoch that ended just before the process was killed, and is trained again."""
@@ -72,15 +77,18 @@ class MetricsRecorder(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Store the highest learning rate of the batch."""
-        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        """Store the learning rates of the batch."""
+        self._rates = group_rates(trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch; of several ranks, rank 0 writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values["learning_rate"] = self._rate
+        values["learning_rate"] = max(self._rates.values(), default=math.nan)
         epoch = trainer.current_epoch + 1
         row = {"epoch": epoch, **{name: values[name] for name in COLUMNS if name in values}}
+        row |= {f"learning_rate/{name}": rate for name, rate in self._rates.items()}
+        if isinstance(pl_module, Classifier):
+            row[PHASE] = 1 + pl_module.phases.index(phase_at(pl_module.phases, trainer.current_epoch))
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
@@ -100,7 +108,7 @@ class MetricsRecorder(pl.Callback):
     def _write(self) -> None:
         file = self.directory.metrics
         if self.rows:
-            self.directory.write_text(file, pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n"))
+            self.directory.write_text(file, history_of(self.rows).to_csv(index=False, lineterminator="\n"))
         else:
             file.unlink(missing_ok=True)
 
@@ -124,9 +132,18 @@ def epoch_line(row: Mapping[str, float], *, epochs: int | None) -> str:
     return f"Epoch {row['epoch']:{width}.0f} of {epochs}: {', '.join(parts)}"
 
 
-def track(tracker: Tracker, row: Mapping[str, float]) -> None:
-    """Send the metrics of one epoch to a tracker."""
-    tracker.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch=int(row["epoch"]))
+def group_rates(groups: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the highest learning rate of the optimizer's groups of each part, backbone and head.
+
+    Example:
+        >>> group_rates([{"name": "backbone x0.1", "lr": 1e-4}, {"name": "head x1, no decay", "lr": 1e-3}])
+        {'backbone': 0.0001, 'head': 0.001}
+    """
+    rates: dict[str, float] = {}
+    for group in groups:
+        part = str(group.get("name", "all")).split()[0]
+        rates[part] = max(float(group["lr"]), rates.get(part, 0.0))
+    return rates
 
 
 class LastBatch(pl.Callback):

@@ -15,7 +15,9 @@ from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.lightning import pl
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
+from tlkit.models.training_step import cut_of
 from tlkit.training.checkpoints import FrozenWeights, read_whole
+from tlkit.training.prefix_batches import PrefixBatches
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
 
@@ -133,10 +135,12 @@ def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -
     """Return the cross-entropy or the accuracy of the evaluated network on the validation images."""
     network = prepared.classifier.eval_network.eval()
     total, images = 0.0, 0
-    from_images = batches if isinstance(batches, ImageFolderDataModule) else None
-    loader = from_images.eval_dataloader("val") if from_images else batches.val_dataloader()
-    for x, targets in _on_device(loader, batches, prepared.device):
-        logits = network(x).float()
+    if isinstance(batches, ImageFolderDataModule | PrefixBatches):
+        loader = batches.eval_dataloader("val")
+    else:
+        loader = batches.val_dataloader()
+    for batch in _on_device(loader, batches, prepared.device):
+        logits, targets = network(batch.image, cut_of(batch)).float(), batch.target
         if monitor == "val_loss":
             total += functional.cross_entropy(logits, targets, reduction="sum").item()
         else:
@@ -147,13 +151,11 @@ def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -
 
 def _training_images(prepared: Prepared) -> Iterator[torch.Tensor]:
     data = prepared.data
-    for images, _ in _on_device(data.eval_dataloader("train"), data, prepared.device):
-        yield images
+    for batch in _on_device(data.eval_dataloader("train"), data, prepared.device):
+        yield batch.image
 
 
-def _on_device(
-    loader: Any, batches: pl.LightningDataModule, device: str
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _on_device(loader: Any, batches: pl.LightningDataModule, device: str) -> Iterator[Batch]:
     for batch in loader:
-        moved: Batch = batches.on_after_batch_transfer(Batch(*(part.to(device) for part in batch)), 0)
-        yield moved.image, moved.target
+        moved = batch._replace(image=batch.image.to(device), target=batch.target.to(device))
+        yield batches.on_after_batch_transfer(moved, 0)

@@ -10,6 +10,7 @@ from tlkit.models.losses import GroupDROLoss
 from tlkit.models.strategies.phase_tables import phase_table
 from tlkit.preflight.recipe_queries import head_kind
 from tlkit.tables import Column, Table, counted
+from tlkit.training.prefix_plan import input_table, plan_inputs
 from tlkit.training.prepare import Prepared
 from tlkit.training.sklearn_heads import FOLDS
 
@@ -29,6 +30,7 @@ def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
         class_count_table(prepared.data.samples.counts()),
         Table("settings", "Settings", columns, tuple(_settings(prepared))),
         *_phase_tables(prepared),
+        *_inputs(prepared),
     )
 
 
@@ -115,6 +117,12 @@ def _phase_tables(prepared: Prepared) -> list[Table]:
         epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"
         tables.append(phase_table(classifier.layers(phase), title=f"{epochs}: {phase.name}"))
     return tables
+
+
+def _inputs(prepared: Prepared) -> list[Table]:
+    """Return the table of what each phase trains on; none for strategies that have no frozen part, or only that."""
+    kind = prepared.recipe.strategy.kind
+    return [] if kind in ("frozen", "full") else [input_table(plan_inputs(prepared))]
 
 
 def _head_plan(word: HeadWord) -> str:

@@ -8,8 +8,8 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,22 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.choices import Views
 from tlkit.csv_files import csv_text
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
+from tlkit.features.activations import Activations
+from tlkit.features.features import Features
 from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
+from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
@@ -55,11 +59,13 @@ from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
+from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
-from tlkit.training.tracked_results import track_data, track_model, track_report, track_split
+from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
+from tlkit.uncertainty.confidence_report import assess_confidence
 from tlkit.uncertainty.val_scores import store_val_scores
 
 logger = logging.getLogger(__name__)
@@ -75,6 +81,7 @@ class TrainedModel:
         card: its classes, preprocessing and origin.
         head: a scikit-learn head; None for the linear head trained by gradient descent.
         history: one row of metrics per epoch; empty where no epoch has ended.
+        activations: returns the cached activations of a split and their cut, or None; None where there are no cuts.
     """
 
     outcome: Outcome
@@ -82,6 +89,7 @@ class TrainedModel:
     card: ModelFacts
     head: Head | None
     history: pd.DataFrame
+    activations: Callable[[Samples], tuple[Features | Activations, Cut] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ def _run_steps(
         _write_table(directory, directory.leaks, inputs.leaks)
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
-        track_data(tracker, inputs.environment)
+        track_data(tracker, inputs.environment, samples)
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
@@ -169,12 +177,13 @@ def _run_steps(
         shown.log.add_results(judged[0].evaluation, judged[0].audit)
         _warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
-            track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)
+            figures = one.predictions, one.evaluation, one.audit
+            track_split(tracker, one.split, *figures, section=recipe.tracking, root=samples.root)
 
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
-            contents = _report_contents(prepared, inputs, trained, reported)
+            contents = _report_contents(prepared, inputs, trained, reported, val=predictions.get("val"))
             kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
             contents = replace(contents, kept_epochs=kept)
             write_report(directory.report, contents)
@@ -254,16 +263,10 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -
     _write_table(directory, directory.alike, data.dataset.alike)
 
 
-def _open_tracker(
-    directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]
-) -> AbstractContextManager[Tracker]:
-    """Return the recipe's tracker as a context."""
-    return create_tracker(
-        recipe.tracking,
-        name=recipe.name,
-        run_dir=directory.path,
-        config={**recipe.model_dump(mode="json"), "environment": environment},
-    )
+def _open_tracker(directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]) -> Tracker:
+    """Return the recipe's tracker, which is a context."""
+    config = {**recipe.model_dump(mode="json"), "environment": environment}
+    return create_tracker(grouped(recipe.tracking, recipe), name=recipe.name, run_dir=directory.path, config=config)
 
 
 def _train(
@@ -284,19 +287,24 @@ def _train(
     outcome: Outcome
     try:
         if head_kind(prepared.recipe) == "linear":
-            batches = prepared.data if features is None else FeatureBatches(prepared, features)
+            batches = (
+                FeatureBatches(prepared, features)
+                if features is not None
+                else prefix_batches(directory, prepared, resume=resume) or prepared.data
+            )
             with threads_for(prepared, features):
                 outcome, history = train(
                     directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
                 )
-            head = None
+            head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:
             assert features is not None, "the recipe's checks refuse such a head on pixels"
             outcome, head, history = "finished", fit_recipe_head(prepared, features.plain), history_of(())
+            activations = None
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
-    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history)
+    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history, activations)
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
@@ -317,19 +325,7 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
     method = prepared.recipe.evaluate.calibrate
     if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
         return trained
-    predictor = Predictor(trained.network, trained.card, device=prepared.device)
-    samples = prepared.data.samples.split("val")
-    if features is not None:
-        val = predictor.predict_features(features.plain, samples)
-    else:
-        section = prepared.recipe.data
-        val = predictor.predict_samples(
-            samples,
-            batch_size=section.batch_size,
-            num_workers=section.num_workers,
-            decode_options=DecodeOptions.of(section),
-            on_changed=prepared.data.add_changed,
-        )
+    val = _predict_split(trained, prepared, features, prepared.data.samples.split("val"), tta="none")
     scaling = fit_run_scaling(val, method=method)
     trained.network.calibrate(scaling)
     return replace(trained, card=replace(trained.card, calibration=scaling))
@@ -337,26 +333,34 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
-    predictions = {}
     only_split = {section.group_by or ""} - {*section.groups}
-    for split in predicted_splits(prepared.data.samples):
-        samples = prepared.data.samples.split(split).without_columns(only_split)
-        if features is not None and tta == "none":
-            predictions[split] = predictor.predict_features(features.plain, samples)
-        else:
-            predictions[split] = predictor.predict_samples(
-                samples,
-                batch_size=section.batch_size,
-                num_workers=section.num_workers,
-                decode_options=DecodeOptions.of(section),
-                tta=tta,
-                on_changed=prepared.data.add_changed,
-            )
-    return predictions
+    parts = {split: prepared.data.samples.split(split) for split in predicted_splits(prepared.data.samples)}
+    return {
+        split: _predict_split(trained, prepared, features, part.without_columns(only_split), tta=tta)
+        for split, part in parts.items()
+    }
+
+
+def _predict_split(
+    trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None, samples: Samples, *, tta: Views
+) -> Predictions:
+    """Return the predictions for samples, from features or activations where there are any."""
+    predictor, section = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.data
+    if tta == "none" and features is not None:
+        return predictor.predict_features(features.plain, samples)
+    if tta == "none" and trained.activations is not None and (found := trained.activations(samples)) is not None:
+        return predictor.predict_features(found[0], samples, cut=found[1])
+    return predictor.predict_samples(
+        samples,
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        decode_options=DecodeOptions.of(section),
+        tta=tta,
+        on_changed=prepared.data.add_changed,
+    )
 
 
 def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
@@ -402,7 +406,9 @@ def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
             logger.warning("%s", note)
 
 
-def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:
+def _report_contents(
+    prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged, *, val: Predictions | None
+) -> RunContents:
     """Return what the report shows of one split; `Run.report` gathers the same from the run's files."""
     recipe, samples, predictions, audit = prepared.recipe, prepared.data.samples, judged.predictions, judged.audit
     examples = failing_group_images(predictions, audit) if audit else ()
@@ -416,6 +422,13 @@ def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, 
         audit=audit,
         history=trained.history,
         explanation=judged.explanation,
+        confidence=assess_confidence(
+            predictions,
+            val=val if judged.split != "val" else None,
+            scaling=trained.card.calibration,
+            confidence=recipe.evaluate.confidence,
+            chose_epoch=chose_epoch("val", trained.history),
+        ),
         images=report_images(predictions, examples, None, root=samples.root, most=recipe.report.thumbnails),
         group_columns=predictions.group_columns,
         excluded=prepared.data.dataset.excluded,

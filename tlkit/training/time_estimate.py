@@ -15,7 +15,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_timing import FeatureTiming, time_features
 from tlkit.inference.recipe_features import predicted_splits
 from tlkit.models.tuning_sweep import time_steps
-from tlkit.preflight.recipe_queries import augmentation, can_use_cache, head_kind
+from tlkit.preflight.recipe_queries import augmentation, can_use_cache, head_kind, why_no_prefix
 from tlkit.process_state import preserved_process_state
 from tlkit.tables import Column, Table, counted
 from tlkit.training.cached_features import why_pixels
@@ -101,6 +101,8 @@ def estimate_time(prepared: Prepared, *, started_s: float) -> TimeEstimate:
         notes.append("Not timed: the cross-validation of the heads, which takes seconds for thousands of images.")
     if len(prepared.classifier.phases) > 1:
         notes.append("The steps are those of the phase that trains most; other phases are quicker.")
+    if not can_use_cache(recipe) and not why_no_prefix(recipe):
+        notes.append("Every step is timed on images; phases that train on cached activations are quicker.")
     if (reason := why_pixels(recipe)) is not None:
         notes.append(reason)
     return TimeEstimate(tuple(parts), tuple(notes))

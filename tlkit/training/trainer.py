@@ -27,7 +27,6 @@ from tlkit.training.callbacks import (
     MetricsRecorder,
     ProgressBar,
     StopRequested,
-    track,
 )
 from tlkit.training.checkpoints import (
     DurableCheckpointIO,
@@ -42,6 +41,7 @@ from tlkit.training.distributed import Task, gather_objects, leading, release_ra
 from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
+from tlkit.training.tracked_results import track
 from tlkit.training.worst_group_metric import watch_worst_group
 
 logger = logging.getLogger(__name__)

@@ -27,6 +27,7 @@ def assess_calibration(
     scaling: LogitScaling | None = None,
     scaled: bool = False,
     bins: int | None = None,
+    classwise: bool = True,
     confidence: float = CONFIDENCE,
     seed: int = SEED,
 ) -> Calibration:
@@ -40,6 +41,7 @@ def assess_calibration(
         scaling: a scaling fitted on other images; the result then compares before and after.
         scaled: whether the predictions already are those after the scaling, as a run's are.
         bins: number of bins of equal mass; default: at most 10, with about 20 images in each.
+        classwise: whether to assess the probability of each class, too.
         confidence: two-sided level of the intervals, in (0, 1).
         seed: seed of simulations and resamples.
 
@@ -101,7 +103,7 @@ def assess_calibration(
         bins=reliability_bins(_sure(labelled), labelled.correct, bins=bins, level=confidence),
         per_class=tuple(
             _class(name, proba[:, code], labelled.y_true == code, bins=bins, confidence=confidence, seed=seed)
-            for code, name in enumerate(labelled.classes)
+            for code, name in enumerate(labelled.classes if classwise else ())
         ),
         scaling=scaling,
         scaled=scaled and scaling is not None,

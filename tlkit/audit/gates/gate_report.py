@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tlkit.audit.gates.gate_sarif import gate_sarif
 from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
 from tlkit.audit.group_tables import Direction, Verdict
 from tlkit.audit.options import AuditOptions
@@ -103,6 +104,10 @@ class GateReport:
             classname=("by", "group"),
             case=("gate", "by", "group"),
         )
+
+    def to_sarif(self) -> str:
+        """Return SARIF 2.1.0: an error for FAIL and a warning for NOT ENOUGH DATA, at the line of the gate."""
+        return gate_sarif(self)
 
     def to_markdown(self) -> str:
         """Return a Markdown summary for the job page of a continuous integration system."""

@@ -56,7 +56,18 @@ def gate_table(report: GateReport) -> Table:
 def _gate(row: GateRow) -> tuple[Cell, ...]:
     found: Estimate | None = row.value if row.value.low is not None else None
     rate, difference = (found, None) if row.kind in ("at least", "at most") else (None, found)
-    return _asks(row), row.by, row.group, row.n, rate, difference, row.p_holm, row.verdict, gate_note(row), row.where
+    return (
+        gate_condition(row),
+        row.by,
+        row.group,
+        row.n,
+        rate,
+        difference,
+        row.p_holm,
+        row.verdict,
+        gate_note(row),
+        row.where,
+    )
 
 
 def counts_text(report: GateReport) -> str:
@@ -84,7 +95,7 @@ def _is_better(row: GateRow) -> bool:
     return row.direction == ("below the rest" if lower_is_better else "above the rest")
 
 
-def _asks(row: GateRow) -> str:
+def gate_condition(row: GateRow) -> str:
     """Return the condition of a gate in words."""
     return {
         "tolerance": f"{row.rate} within {row.bound:g} of the complement",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tlkit.data.checks.diagnosis_sarif import diagnosis_sarif
 from tlkit.data.checks.diagnosis_tables import diagnosis_tables
 from tlkit.data.checks.finding_kinds import KINDS, SEVERITIES, Severity
 from tlkit.data.sources.entries import ListedIn
@@ -74,6 +75,10 @@ class Diagnosis:
     def tables(self) -> tuple[Table, ...]:
         """Return the table of findings; its title states the images and the number of kinds of finding."""
         return diagnosis_tables(self)
+
+    def to_sarif(self) -> str:
+        """Return the findings as SARIF 2.1.0, which code scanning shows; paths are relative to the folder of images."""
+        return diagnosis_sarif(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_dict` reads them back."""

@@ -29,6 +29,22 @@ class Batch(NamedTuple):
     index: Tensor  # type: ignore[assignment]  # hides tuple.index
 
 
+class CutBatch(NamedTuple):
+    """A batch of B images as activations of a frozen prefix.
+
+    Attributes:
+        image: float32 activations (B, C, H, W), (B, H, W, C) or (B, N, C).
+        target: (B,) int64, positions in the classes.
+        index: (B,) int64, rows of the split's samples.
+        after: name of the module whose output the activations are; "" for the features (B, D) of the whole backbone.
+    """
+
+    image: Tensor
+    target: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    after: str
+
+
 class LoadedImage(NamedTuple):
     """One image of a dataset: uint8 RGB (H, W, 3), its target and its row."""
 

@@ -93,8 +93,8 @@ def available_engines(device: str) -> tuple[EngineName, ...]:
     return (*found, "openvino") if importlib.util.find_spec("openvino") else found
 
 
-def engine_identity(name: EngineName, device: str) -> EngineIdentity:
-    """Return the identity of an engine without building it.
+def engine_identity(name: EngineName, device: str, *, folds: bool = True) -> EngineIdentity:
+    """Return the identity of an engine without building it; `folds` says whether it folds batch normalization.
 
     Raises:
         MissingExtraError: the package is not installed; the message has its pip line.
@@ -106,7 +106,7 @@ def engine_identity(name: EngineName, device: str) -> EngineIdentity:
         settings.append(f"float32 precision {_float32_precision(where)}")
     else:
         settings = [f"{package} {_graph_version(package)}", EXPORTER, *settings]
-    build = ", ".join([*settings, f"batch norm folding {FOLDING_VERSION}"])
+    build = ", ".join([*settings, f"batch norm folding {FOLDING_VERSION if folds else 'none'}"])
     return EngineIdentity(f"{package}/{where}", "float32" if name == package else "bfloat16", build)
 
 
@@ -169,7 +169,13 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
 
 
 def choose_engine(
-    module: nn.Module, folded: Callable[[], nn.Module], pixels: torch.Tensor, *, device: str, tolerance: float
+    module: nn.Module,
+    folded: Callable[[], nn.Module],
+    pixels: torch.Tensor,
+    *,
+    device: str,
+    tolerance: float,
+    compared: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None,
 ) -> Engine:
     """Return the engine that `auto` prefers, or torch where that one fails or differs too much from float32 torch.
 
@@ -181,17 +187,18 @@ def choose_engine(
         pixels: a batch whose first images, up to `PROBE_IMAGES`, are real, and whose others are black.
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
+        compared: maps an engine's output to the features that are compared; None = the output.
     """
     built, name = folded(), available_engines(device)[0]
     engine: Engine | None = None
     note = ""
     if name != "torch":
-        compared = PROBE_IMAGES + 1
+        count, seen = PROBE_IMAGES + 1, compared or (lambda x: x)
         with torch.inference_mode():
-            reference = module.to(device)(pixels[:compared].to(device)).float().cpu().numpy()
+            reference = module.to(device)(pixels[:count].to(device)).float().cpu().numpy()
         try:
             engine = create_engine(name, built, pixels, device=device)
-            measured = measure_agreement(engine(pixels)[:compared], reference)
+            measured = measure_agreement(seen(engine(pixels)[:count]), seen(reference))
         except Exception as error:  # an exporter or a runtime raises any class; torch runs every network
             engine, note = None, f": {name} cannot run this network ({type(error).__name__})"
             logger.debug("%s cannot run the backbone.", name, exc_info=True)

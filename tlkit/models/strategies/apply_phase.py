@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from tlkit.models.network import Network
-from tlkit.models.strategies.layers import stages_of
+from tlkit.models.strategies.layers import require_number_of_stages, require_stages, stages_of
 from tlkit.models.strategies.lora import add_adapters
 from tlkit.models.strategies.plan_phases import BACKBONE, HEAD, Phase
 from tlkit.recipe import Strategy
@@ -58,12 +58,20 @@ def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
 
 
 def add_adapters_of_strategy(network: Network, strategy: Strategy, *, seed: int) -> None:
-    """Add LoRA adapters to the layers above the stem of a network's backbone for strategy `lora`."""
+    """Add LoRA adapters to a network's backbone for strategy `lora`: to its last stages, or to all but the stem.
+
+    Raises:
+        ModelError: the backbone has fewer stages than the strategy names.
+    """
     if strategy.kind != "lora":
         return
     stage_of, count = stages_of(network.backbone)
-    stem = {name for name, stage in stage_of.items() if stage == 0 and count > 1}
-    add_adapters(network.backbone, rank=strategy.rank, alpha=strategy.alpha, without=stem, seed=seed)
+    if strategy.stages is not None:
+        require_stages(network.backbone, purpose="strategy.stages")
+        require_number_of_stages(strategy.stages, count)
+    lowest = min(1, count - 1) if strategy.stages is None else count - strategy.stages
+    without = {name for name, stage in stage_of.items() if stage < lowest}
+    add_adapters(network.backbone, rank=strategy.rank, alpha=strategy.alpha, without=without, seed=seed)
 
 
 def require_gradients(network: Network, phases: Sequence[Phase]) -> None:

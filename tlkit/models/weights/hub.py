@@ -45,9 +45,40 @@ def hub_access(repository: str) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
+def upload_folder(folder: Path, repository: str, *, public: bool = False) -> str:
+    """Upload a folder's files as a repository of models, which is made where there is none; return its address.
+
+    Args:
+        folder: the folder.
+        repository: "ORG/NAME".
+        public: whether a repository that is made can be read by all.
+
+    Raises:
+        ModelError: the hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        made = api.create_repo(repository, private=not public, exist_ok=True, repo_type="model")
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a model of tlkit")
+    except Exception as error:  # the client raises errors of its HTTP library, which differ between versions
+        raise ModelError(
+            f"{repository} was not uploaded ({type(error).__name__}: {error}). Nothing is lost: {folder} holds all "
+            f"files. Log in with `hf auth login`, check the name, and try again, or: hf upload {repository} {folder}"
+        ) from error
+    return str(made)
+
+
 def is_cached(repository: str) -> bool:
     """Return whether a repository's weights are in the hub's cache; no network is used."""
     return any(isinstance(_cached_file(repository, name), str) for name in WEIGHT_FILES)
+
+
+def cached_file(repository: str) -> Path | None:
+    """Return the file of weights of a repository in the hub's cache; None where there is none."""
+    files = (_cached_file(repository, name) for name in WEIGHT_FILES)
+    return next((Path(file) for file in files if isinstance(file, str)), None)
 
 
 def cached_repositories() -> list[str]:

@@ -128,6 +128,34 @@ def match_by_order(
     return {key: renamed.get(key, counters.get(key)) for key in names}  # type: ignore[misc]
 
 
+MOST_HEAD_TENSORS = 8
+
+
+def without_head(
+    tensors: Mapping[str, torch.Tensor], names: Mapping[str, torch.Tensor], *, origin: str
+) -> dict[str, torch.Tensor]:
+    """Return the tensors without those of a head at their end, where the others are a model's by order; else all.
+
+    A head is at most `MOST_HEAD_TENSORS` matrices and vectors; what a deeper network adds is more.
+
+    Args:
+        tensors: the state dict of the file, in its order.
+        names: the state dict of the model without a head.
+        origin: name of the file, for the log.
+    """
+    counter = "num_batches_tracked"
+    counted = [name for name in tensors if not name.endswith(counter)]
+    own = sum(not name.endswith(counter) for name in names)
+    head = counted[own:]
+    if not 0 < len(head) <= MOST_HEAD_TENSORS or any(tensors[name].ndim > 2 for name in head):
+        return dict(tensors)
+    rest = {name: tensor for name, tensor in tensors.items() if name not in head}
+    if match_by_order(rest, names) is None:
+        return dict(tensors)
+    logger.info("%s is loaded without its head: %s.", origin, first_few(head))
+    return rest
+
+
 def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, origin: str) -> None:
     """Load a complete state dict, by names or by order (see `match_by_order`).
 

@@ -13,12 +13,12 @@ from tlkit.recipe.value_types import Expected
 
 
 class FeaturesSection(Section):
-    """Computing and caching the features of a frozen backbone."""
+    """Computing and caching the features of a frozen backbone, or the activations of its frozen part."""
 
     cache: Annotated[Literal["auto", "never"], Expected("auto or never")] = Field(
         "auto",
-        description="auto = train a frozen backbone's classifier on cached features unless augmentation changes the "
-        "pixels every epoch; never = run the backbone every epoch.",
+        description="auto = train on cached features of a frozen backbone, or cached activations of its frozen part, "
+        "unless augmentation changes the pixels every epoch; never = run the backbone every epoch.",
     )
     engine: Literal["auto", EngineName] = Field(
         "auto",
@@ -33,6 +33,11 @@ class FeaturesSection(Section):
         0,
         description="Augmented views of every training image to cache, one for each epoch in turn; 0 = the images "
         "without augmentation.",
+    )
+    storage: Annotated[Literal["auto", "float32", "float16"], Expected("auto, float32 or float16")] = Field(
+        "auto",
+        description="How cached activations of a frozen part are stored; auto = float32, and float16 where only that "
+        "fits into the cache. float16 is taken only where the features that follow are within `tolerance`.",
     )
     cache_limit_gb: v.Positive = Field(
         CACHE_LIMIT_GB,

@@ -64,29 +64,38 @@ def features_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             f"features.tolerance is {features.tolerance:g}, which limits engine: auto, but features.engine is "
             f"{features.engine}. Remove one of them.",
         )
-    if features.engine != "auto" and (kind != "frozen" or features.cache == "never"):
+    if features.engine != "auto" and (kind == "full" or features.cache == "never"):
         other, why = (
-            ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to cache")
-            if kind != "frozen"
-            else ("features.cache", "features.cache is never")
+            ("features.cache", "features.cache is never")
+            if features.cache == "never"
+            else ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to cache")
         )
         yield Contradiction(
             ("features.engine", other), f"features.engine is {features.engine}, but {why}. Remove features.engine."
         )
+    if features.storage != "auto" and (kind in ("frozen", "full") or features.cache == "never"):
+        other, why = (
+            ("features.cache", "features.cache is never")
+            if features.cache == "never"
+            else ("strategy.kind", f"strategy: {kind} has no frozen part below one that trains")
+        )
+        yield Contradiction(
+            ("features.storage", other), f"features.storage is {features.storage}, but {why}. Remove features.storage."
+        )
     if not features.views:
         return
     mixing = tuple(f"train.{name}" for name in ("mixup", "cutmix") if getattr(recipe.train, name) > 0)
-    if mixing and kind == "frozen":
+    if mixing and kind != "full":
         yield Contradiction(
             ("features.views", *mixing),
             f"features.views is {features.views}, but {' and '.join(mixing)} would mix the images differently in every "
             "epoch, so their features cannot be cached. Remove one or the other.",
         )
-    if kind != "frozen":
+    if kind == "full":
         yield Contradiction(
             ("features.views", "strategy.kind"),
             f"features.views is {features.views}, but strategy: {kind} changes the backbone, and the features with it. "
-            "Remove features.views, or use strategy: frozen.",
+            "Remove features.views, or use a strategy with a frozen part, such as frozen or last_n.",
         )
     if features.cache == "never":
         yield Contradiction(

@@ -107,6 +107,9 @@ class LoraStrategy(_StrategySection):
         "lora", description="lora = low-rank updates of the backbone's weights train; the stored model holds the sum."
     )
     rank: v.Count = Field(8, description="Rank of each update, at least 1; weights no larger than that have none.")
+    stages: Annotated[v.Count | None, Expected("a whole number of at least 1, or null for all above the stem")] = Field(
+        None, description="How many of the last stages have updates, at least 1; null = all above the stem."
+    )
     alpha: v.Positive = Field(16.0, description="Scale of the updates, above 0: each is multiplied by alpha / rank.")
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 

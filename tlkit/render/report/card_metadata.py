@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tlkit.choices import MIN_CELL_SIZE
+from tlkit.render.published_figures import Figure, published_figures
+from tlkit.stats.estimate import Estimate
+
 if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.stats.estimate import Estimate
 
 TASK = "image-classification"
 HUB_LICENSES = (
@@ -30,7 +33,7 @@ METRICS = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced_accuracy"),
 """The main figures of an evaluation, and the hub's word for each."""
 
 
-def card_metadata(run: RunContents) -> str:
+def card_metadata(run: RunContents, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     """Return the front matter of a run's model card, with the lines "---" around it.
 
     It states licence, library, task, tags, base model, data set and metrics as the hub's model card metadata does
@@ -38,21 +41,21 @@ def card_metadata(run: RunContents) -> str:
     trained from them. Names from the recipe are reduced to letters, digits, points, - and _.
     """
     recipe, weights = _recipe(run.recipe_text), run.environment.get("weights", {})
-    data = _slug(str(_name_of_data(recipe) or run.title))
+    data = _slug(name_of_data(run.recipe_text) or run.title)
     values: dict[str, Any] = {
-        **_license(str(weights.get("license") or "unknown")),
+        **hub_license(str(weights.get("license") or "unknown")),
         "library_name": "tlkit",
         "pipeline_tag": TASK,
         "tags": _tags(recipe),
         **_base_model(weights),
         "datasets": [data],
         "metrics": [word for _, word in METRICS],
-        "model-index": [{"name": _slug(run.title), "results": [_result(run, data)]}],
+        "model-index": [{"name": _slug(run.title), "results": [_result(run, data, min_cell_size)]}],
     }
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---"
 
 
-def _result(run: RunContents, data: str) -> dict[str, Any]:
+def _result(run: RunContents, data: str, min_cell_size: int) -> dict[str, Any]:
     """Return the metrics of the assessed split as an entry of a model index."""
     evaluation = run.evaluation
     metrics = [_metric(getattr(evaluation, name), name.replace("_", " "), word) for name, word in METRICS]
@@ -61,6 +64,9 @@ def _result(run: RunContents, data: str) -> dict[str, Any]:
             _metric(getattr(evaluation.without_leaks, name), f"{name.replace('_', ' ')} without leaks", word)
             for name, word in METRICS
         ]
+    if run.audit is not None:
+        published = published_figures(evaluation, run.audit, min_cell_size=min_cell_size)
+        metrics += [_group_metric(one) for one in published.shown if one.group]
     dataset: dict[str, Any] = {"name": data, "type": data, "split": run.split}
     fingerprint = run.environment.get("data", {}).get("fingerprint")
     if fingerprint:
@@ -74,6 +80,14 @@ def _result(run: RunContents, data: str) -> dict[str, Any]:
     }
 
 
+def _group_metric(figure: Figure) -> dict[str, Any]:
+    """Return the accuracy of a group; empty for other rates, and where it has an interval only."""
+    if figure.metric != "accuracy" or figure.value is None:
+        return {}
+    estimate = Estimate(figure.value, figure.low, figure.high, n=figure.n or 0)
+    return _metric(estimate, f"accuracy of {figure.slice}", "accuracy")
+
+
 def _metric(estimate: Estimate, name: str, word: str) -> dict[str, Any]:
     """Return a figure with its interval; empty where it is undefined."""
     if estimate.value is None:
@@ -84,11 +98,11 @@ def _metric(estimate: Estimate, name: str, word: str) -> dict[str, Any]:
     return {"type": word, "name": name, "value": round(float(estimate.value), 4), "args": args}
 
 
-def _license(text: str) -> dict[str, str]:
+def hub_license(text: str) -> dict[str, str]:
     """Return the hub's licence identifier, or "other" with the name.
 
     Example:
-        >>> _license("Apache Software License 2.0"), _license("SEER license")
+        >>> hub_license("Apache Software License 2.0"), hub_license("SEER license")
         ({'license': 'apache-2.0'}, {'license': 'other', 'license_name': 'seer-license'})
     """
     plain = text.strip().lower()
@@ -125,9 +139,9 @@ def _recipe(text: str) -> Mapping[str, Any]:
     return read if isinstance(read, Mapping) else {}
 
 
-def _name_of_data(recipe: Mapping[str, Any]) -> str | None:
-    """Return the last part of the path of the images; None where the recipe has none, or several."""
-    section = recipe.get("data")
+def name_of_data(recipe_text: str) -> str | None:
+    """Return the last part of the path of the images in a recipe; None where it has none, or several."""
+    section = _recipe(recipe_text).get("data")
     root = section.get("root") or section.get("manifest") if isinstance(section, Mapping) else None
     return re.split(r"[/\\]", root.rstrip("/\\"))[-1] if isinstance(root, str) else None
 

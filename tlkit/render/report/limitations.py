@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tlkit.audit.audit_tables import undecided_table
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.errors import first_few
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.section import Claim
@@ -124,7 +125,12 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str], *, failures: bool)
         found.append(f"Columns {crossed}: further intersections of groups were not assessed.")
     if settings.metrics == ("accuracy",):
         found.append("Groups were compared by accuracy only; rates of single classes were not.")
-    missing = [f"{facts.column} ({facts.missing:,})" for facts in audit.columns if facts.missing]
+    missing = [f"{facts.column} ({_protected(facts.missing)})" for facts in audit.columns if facts.missing]
     if missing:
         found.append(f"Images whose group is not known: {first_few(missing)}.")
     return found
+
+
+def _protected(count: int) -> str:
+    """Return a count of images of a group for publication."""
+    return f"fewer than {MIN_CELL_SIZE}" if count < MIN_CELL_SIZE else f"{count:,}"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.audit_tables import failed_table, undecided_table
 from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
+from tlkit.render.published_figures import published_figures, without_small_cells
+from tlkit.render.published_tables import figure_table
 from tlkit.render.report.card_metadata import card_metadata
 from tlkit.render.report.limitations import limits_of
 from tlkit.render.report.run_contents import RunContents
@@ -22,6 +26,7 @@ from tlkit.tables import to_markdown
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
+    from tlkit.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +34,14 @@ MOST_ROWS = 40
 NOT_STATED = "Not stated. The publisher of this model states here what it is for, and what it is not for."
 
 
-def write_card(path: Path, run: RunContents, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+def write_card(
+    path: Path,
+    run: RunContents,
+    *,
+    intended_use: str | None = None,
+    min_cell_size: int = MIN_CELL_SIZE,
+    overwrite: bool = False,
+) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
     The limitations come from the audit: what fails, what is undecided and how many more images it needs, and what was
@@ -40,6 +52,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         path: the file to write.
         run: the run.
         intended_use: the owner's statement of what the model is for.
+        min_cell_size: groups of fewer images have no rate, at least 2.
         overwrite: replace a card with other content.
 
     Raises:
@@ -47,7 +60,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     """
     evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
-        card_metadata(run),
+        card_metadata(run, min_cell_size=min_cell_size),
         f"# Model card: {_plain(run.title)}",
         "\n".join(_plain(line) for line in lead(run)),
         "## Intended use",
@@ -56,7 +69,8 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
         f"On {evaluation.n:,} images of the {run.split} split, with intervals of {evaluation.confidence:.0%}.",
         to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
-        *_audit_blocks(audit),
+        *_audit_blocks(audit, min_cell_size),
+        *_group_blocks(evaluation, audit, min_cell_size),
         "## Slices",
         *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
@@ -82,7 +96,7 @@ def write_card(path: Path, run: RunContents, *, intended_use: str | None = None,
     return path
 
 
-def _audit_blocks(audit: Audit | None) -> list[str]:
+def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     if audit is None:
         return ["Not assessed: no audit across groups was made."]
     settings = audit.settings
@@ -93,13 +107,26 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]
-    tables = [table.head(MOST_ROWS) for table in (failed_table(audit), undecided_table(audit)) if table.rows]
+    shown = without_small_cells(audit, min_cell_size=min_cell_size)
+    tables = [table.head(MOST_ROWS) for table in (failed_table(shown), undecided_table(shown)) if table.rows]
     blocks.append(to_markdown(tables))
     rows = [(table, row) for table in audit.group_tables for row in table.rows]
     passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
     if passed:
         blocks.append(f"Within the tolerance, with the whole interval: {_plain(first_few(passed, most=20))}.")
     return blocks
+
+
+def _group_blocks(evaluation: Evaluation, audit: Audit | None, min_cell_size: int) -> list[str]:
+    """Return the published rates of the groups, each with its interval."""
+    if audit is None:
+        return []
+    figures = published_figures(evaluation, audit, min_cell_size=min_cell_size)
+    groups = tuple(one for one in figures.shown if one.group)
+    hidden = tuple(one for one in figures.hidden if one.verdict is not None)
+    shown = replace(figures, shown=groups, hidden=hidden)
+    table = figure_table(shown, confidence=evaluation.confidence).head(MOST_ROWS)
+    return ["### Rates by group", to_markdown([table])] if groups or hidden else []
 
 
 def _slice_blocks(slices: SliceReport | None) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
+    from tlkit.uncertainty.confidence_report import ConfidenceReport
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ReportImages:
 
 @dataclass(frozen=True, eq=False)
 class RunContents:
-    """A run with its results for one split. Its card shows no history, explanation, repair or images.
+    """A run with its results for one split. Its card shows no history, explanation, confidence, repair or images.
 
     Attributes:
         title: heading of the page, name of the model.
@@ -49,6 +50,7 @@ class RunContents:
         history: one row per epoch, as in metrics.csv; None where nothing was trained here.
         explanation: the explanation of the gaps; None without groups.
         repair: the repair of the head; None if there is none.
+        confidence: calibration and abstention; None without probabilities or labels.
         images: its example images.
         slices: its slices; None if they were not searched for.
         group_columns: columns that the predictions carry.
@@ -70,6 +72,7 @@ class RunContents:
     history: pd.DataFrame | None = None
     explanation: Explanation | None = None
     repair: Repair | None = None
+    confidence: ConfidenceReport | None = None
     images: ReportImages = ReportImages()
     slices: SliceReport | None = None
     group_columns: Sequence[str] = ()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.render.report.sections.audit_section import audit_section
 from tlkit.render.report.sections.classes_section import classes_section, confusions_section
+from tlkit.render.report.sections.confidence_section import confidence_section
 from tlkit.render.report.sections.data_section import data_section
 from tlkit.render.report.sections.explanation_section import explanation_section
 from tlkit.render.report.sections.figures_section import figures_section
@@ -33,6 +34,7 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
     classes_section,
     confusions_section,
     worst_section,
+    confidence_section,
     slices_section,
     explanation_section,
     training_section,

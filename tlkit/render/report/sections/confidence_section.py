@@ -1,0 +1,81 @@
+"""Confidence: whether it agrees with accuracy, and what silence where the model is unsure would gain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.render.plots import plot_reliability, plot_risk_coverage
+from tlkit.render.report.plain_words import percent, points
+from tlkit.render.report.section import Figure, Fold, Part, Section
+from tlkit.uncertainty.abstention_tables import abstention_tables
+from tlkit.uncertainty.calibration_tables import calibration_tables
+
+if TYPE_CHECKING:
+    from tlkit.render.report.run_contents import RunContents
+    from tlkit.uncertainty.abstention_result import Abstention
+    from tlkit.uncertainty.calibration_result import Calibration
+
+COMMANDS = "By group: `tlkit calibration RUN --by COLUMN`, `tlkit abstain RUN --by COLUMN`."
+
+
+def confidence_section(run: RunContents) -> Section | None:
+    """Return calibration and abstention; None where the predictions have no probabilities or no labels."""
+    if run.confidence is None:
+        return None
+    calibration, abstention = run.confidence.calibration, run.confidence.abstention
+    return Section(
+        "confidence",
+        "Confidence",
+        calibration_sentence(calibration),
+        (
+            Figure.draw(
+                lambda: plot_reliability(calibration),
+                alt=f"Reliability diagram of {calibration.n:,} images. {calibration_sentence(calibration)}",
+                caption="Each point holds images of about equal confidence. On the dashed line the share of right"
+                " answers equals the confidence; below it the model is over-confident.",
+            ),
+            Part(
+                "When the model stays silent",
+                (
+                    Figure.draw(
+                        lambda: plot_risk_coverage(abstention),
+                        alt=f"Risk by coverage of {abstention.n:,} images. {abstention_sentence(abstention)}",
+                        caption="To the left the model answers only where it is most sure. The curve is the share of"
+                        " wrong answers among those it gives.",
+                    ),
+                    Fold("Abstention in numbers", abstention_tables(abstention)),
+                ),
+                claims=(abstention_sentence(abstention),),
+            ),
+            Fold("Calibration in numbers", calibration_tables(calibration), (COMMANDS,)),
+        ),
+    )
+
+
+def calibration_sentence(calibration: Calibration) -> str:
+    """Return in one sentence whether the model is over- or under-confident, or that the images cannot say."""
+    error, excess = calibration.overall.error, calibration.overall.excess
+    if error.p is None or excess.value is None or excess.low is None or excess.high is None:
+        return f"{calibration.n:,} images are too few to compare confidence with accuracy."
+    if excess.low > 0 or excess.high < 0:
+        word = "more" if excess.value > 0 else "less"
+        return f"On average the model is {points(excess.value)} {word} confident than it is right."
+    if error.p <= 0.05:
+        return "On average confidence agrees with accuracy, but not at each level of confidence."
+    return f"Confidence agrees with accuracy, as far as {calibration.n:,} images can say."
+
+
+def abstention_sentence(abstention: Abstention) -> str:
+    """Return in one sentence what the first threshold, chosen on validation images, does here."""
+    for one in abstention.thresholds:
+        chosen, answered, risk = one.chosen, one.coverage.value, one.risk.value
+        if chosen.threshold is not None and answered is not None and risk is not None:
+            return (
+                f"With at most {percent(chosen.risk, n=abstention.n)} wrong answers wanted, the model answers"
+                f" {percent(answered, n=abstention.n)} of these images; {percent(risk, n=one.risk.n)} of its answers"
+                " are wrong."
+            )
+    if abstention.thresholds:
+        risk_wanted = percent(abstention.thresholds[0].chosen.risk, n=abstention.n)
+        return f"The validation images are too few to guarantee at most {risk_wanted} wrong answers."
+    return "Without separate validation images no threshold can be chosen."

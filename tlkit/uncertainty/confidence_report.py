@@ -1,0 +1,58 @@
+"""What a model's confidence is worth: calibration and abstention of one set of predictions, as reports show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tlkit.choices import CONFIDENCE
+from tlkit.predictions import Predictions
+from tlkit.stats.logit_scaling import LogitScaling
+from tlkit.uncertainty.abstention import assess_abstention
+from tlkit.uncertainty.abstention_result import Abstention
+from tlkit.uncertainty.calibration import assess_calibration
+from tlkit.uncertainty.calibration_result import Calibration
+from tlkit.uncertainty.val_scores import ValScores
+
+
+@dataclass(frozen=True)
+class ConfidenceReport:
+    """Calibration and abstention over all images (by group: `assess_calibration`, `assess_abstention`).
+
+    Attributes:
+        calibration: how well confidence agrees with accuracy.
+        abstention: what the model gains by not answering where it is unsure.
+    """
+
+    calibration: Calibration
+    abstention: Abstention
+
+
+def assess_confidence(
+    predictions: Predictions,
+    *,
+    val: Predictions | None,
+    scaling: LogitScaling | None,
+    confidence: float = CONFIDENCE,
+    chose_epoch: bool = False,
+) -> ConfidenceReport | None:
+    """Return what confidence is worth; None where there are no probabilities, or no labels.
+
+    Args:
+        predictions: the predictions to judge, after the scaling.
+        val: validation predictions, from which thresholds are chosen; None where there are none but those to judge.
+        scaling: the scaling of the logits that the model holds; None = none.
+        confidence: two-sided level of the intervals, in (0, 1).
+        chose_epoch: whether the validation images also chose the epoch.
+    """
+    if not _has_both(predictions):
+        return None
+    scores = ValScores.of(val, chose_epoch=chose_epoch) if val is not None and _has_both(val) else None
+    calibration = assess_calibration(
+        predictions, scaling=scaling, scaled=scaling is not None, classwise=False, confidence=confidence
+    )
+    return ConfidenceReport(calibration, assess_abstention(predictions, scores, confidence=confidence))
+
+
+def _has_both(predictions: Predictions) -> bool:
+    """Return whether predictions have probabilities and a label."""
+    return predictions.proba is not None and bool((predictions.y_true >= 0).any())
