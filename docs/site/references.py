@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import re
 import subprocess
@@ -130,7 +129,9 @@ def _meaning(schema: Schema, value: Schema) -> str:
 def _default(value: Schema) -> str:
     if value["required"]:
         return "required"
-    return _code(value["default"]) if "default" in value else ""
+    if "default" not in value or (isinstance(value["default"], dict) and value["default"]):
+        return ""  # a section: its keys have their own
+    return _code(value["default"])
 
 
 def _escaped(text: str) -> str:
@@ -157,9 +158,8 @@ def api_reference() -> str:
     for name in sorted(tlkit.__all__, key=lambda one: (one.lower(), one)):
         if name == "__version__":
             continue
-        value = getattr(tlkit, name)
         lines += [f"({anchor('api', name)})=", f"## {name}", "", "```{eval-rst}"]
-        if inspect.isclass(value):
+        if name[0].isupper():
             lines += [f".. autoclass:: tlkit.{name}", "   :members:"]
         else:
             lines += [f".. autofunction:: tlkit.{name}"]

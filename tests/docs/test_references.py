@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -37,7 +38,7 @@ def test_the_command_reference_has_every_command_and_option():
 
     from tlkit.cli.app import app
 
-    page = references.command_reference()
+    page = html.unescape(references.command_reference())
     entries = dict(
         re.findall(r"^\(command-[a-z-]+\)=\n#+ `tlkit ([a-z -]+)`\n(.*?)(?=^\(|\Z)", page, re.MULTILINE | re.DOTALL)
     )
@@ -103,8 +104,8 @@ def test_the_site_builds_without_a_warning_and_every_link_and_asset_is_there(tmp
         capture_output=True, text=True, check=False, cwd=tmp_path, env=None,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    html = tmp_path / "site" / "html"
-    pages = {path: Links(path) for path in html.rglob("*.html")}
+    site = tmp_path / "site" / "html"
+    pages = {path: Links(path) for path in site.rglob("*.html")}
     assert len(pages) > 35
     wrong = []
     for path, page in pages.items():
@@ -119,5 +120,5 @@ def test_the_site_builds_without_a_warning_and_every_link_and_asset_is_there(tmp
             if not exists or (heading and target in pages and heading not in pages[target].ids):
                 wrong.append((path.name, link))
     assert wrong == []
-    loaded = "".join(path.read_text(encoding="utf-8") for path in html.rglob("*.css"))
+    loaded = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
     assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", loaded)
