@@ -14,7 +14,8 @@ from tlkit.errors import ModelError, PredictionsError
 from tlkit.inference.predictor import load_model
 from tlkit.models.model_files import FACTS_FILE, read_facts
 from tlkit.runs.answer_rules import AnswerRules
-from tlkit.runs.run_uncertainty import scaling_of, val_scores_of
+from tlkit.runs.run_uncertainty import scaling_of
+from tlkit.runs.stored_val_scores import val_scores_of
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.uncertainty.val_scores import FILE
 

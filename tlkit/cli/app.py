@@ -13,6 +13,7 @@ import typer
 from tlkit.cli import data_commands, feature_commands, recipe_commands, track_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
+from tlkit.cli.bench_command import bench
 from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
@@ -57,6 +58,7 @@ for command in (
     completion,
     export,
     verify,
+    bench,
 ):
     app.command()(command)
 for judging in (calibration, abstain, conformal):

@@ -26,23 +26,38 @@ def export(
     decode: Annotated[
         Decode | None, typer.Option(help="full = decode every pixel of large JPEGs for the exported files.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write int8 files, judged against float32 overall and by group.")
+    ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Accuracy that int8 may cost, overall and in each group; default: 0.05.")
+    ] = None,
+    require: Annotated[
+        Literal["PASS"] | None, typer.Option(help="PASS = write the int8 files only if they pass.")
+    ] = None,
     images: VerifiedImages = 200,
     json: AsJson = False,
 ) -> None:
-    """Export a run's model with preprocessing and classes inside, and verify it; exit 1 if it does not agree."""
+    """Export a run's model with preprocessing and classes inside, and verify it.
+
+    Exit 1 if a file does not agree with the model or int8 fails, 3 if there is not enough data to say so.
+    """
     from tlkit.runs import find_model
 
     find_model(run)  # before torch is loaded
     from tlkit.inference.export.export_run import export_run
 
-    written = export_run(run, format=format, fast=fast, decode=decode, images=images)
+    written = export_run(
+        run, format=format, fast=fast, decode=decode, images=images, int8=int8, tolerance=tolerance, require=require
+    )
     if json:
         files = [str(path) for path in written.files]
-        print_json({"files": files, "rung": written.rung, "verification": written.verification.to_dict()})
+        judged = {} if written.int8 is None else {"int8": written.int8.to_dict()}
+        print_json({"files": files, "rung": written.rung, "verification": written.verification.to_dict(), **judged})
     else:
         print_lines([*map(str, written.files), ""])
-        print_tables(written.verification.tables())
-    raise typer.Exit(written.verification.exit_code)
+        print_tables((*written.verification.tables(), *(() if written.int8 is None else written.int8.tables())))
+    raise typer.Exit(written.exit_code)
 
 
 def verify(run: RunPath, images: VerifiedImages = 200, json: AsJson = False) -> None:

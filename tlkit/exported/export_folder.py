@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tlkit.disk import write_text
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.exported.facts import REMEDY
 from tlkit.stored_values import damaged, read_json
+
+if TYPE_CHECKING:
+    from tlkit.exported.int8_report import Int8Report
 
 EXPORT_FOLDER = "export"
 """Name of the folder of exported files in a run."""
@@ -20,6 +24,8 @@ MANIFEST = "export.json"
 VERIFICATION = "verification.json"
 NETWORK_ONNX, MODEL_ONNX, FAST_MODEL_ONNX = "network.onnx", "model.onnx", "model-fast.onnx"
 NETWORK_OPENVINO = "network.xml"
+NETWORK_INT8, MODEL_INT8 = "network-int8.onnx", "model-int8.onnx"
+INT8 = "int8"
 FORMAT_VERSION = 1
 
 
@@ -38,12 +44,24 @@ class ExportFolder:
         """The last result of `tlkit verify`, JSON."""
         return self.path / VERIFICATION
 
-    def record(self, names: Sequence[str]) -> None:
-        """Write the digests of these files, and keep those of others that are still as they were recorded."""
+    def record(self, names: Sequence[str], *, int8: Mapping[str, Any] | None = None) -> None:
+        """Write the digests of these files, and keep those of others that are still as they were recorded.
+
+        Args:
+            names: the files that were written.
+            int8: the verdict on int8, as `Int8Report.to_dict` gives it; None = as it was.
+        """
         kept = {name: digest for name, digest in self._recorded().items() if self._digest(name) == digest}
         files = {**kept, **{name: self._digest(name) for name in names}}
         written = datetime.now(UTC).isoformat(timespec="seconds")
-        values = {"format_version": FORMAT_VERSION, "written": written, "sha256": dict(sorted(files.items()))}
+        values: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "written": written,
+            "sha256": dict(sorted(files.items())),
+        }
+        judged = int8 or self._values().get(INT8)
+        if judged:
+            values[INT8] = judged
         write_text(self.path / MANIFEST, json.dumps(values, indent=2) + "\n")
 
     def recorded(self) -> tuple[Path, ...]:
@@ -73,11 +91,28 @@ class ExportFolder:
             raise ModelError(*problems)
         return self.recorded()
 
-    def _recorded(self) -> Mapping[str, str]:
-        path = self.path / MANIFEST
+    def int8_report(self) -> Int8Report | None:
+        """Return the last verdict on int8, also of a file that was not written; None = there is none.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        from tlkit.exported.int8_report import Int8Report
+
+        values = self._values().get(INT8)
+        with damaged(self.path / MANIFEST, error=ModelError, remedy=REMEDY):
+            return None if values is None else Int8Report.from_dict(values)
+
+    def _values(self) -> dict[str, Any]:
         try:
-            values = read_json(path, error=ModelError, remedy=REMEDY)
+            values: dict[str, Any] = read_json(self.path / MANIFEST, error=ModelError, remedy=REMEDY)
         except FileNotFoundError:
+            return {}
+        return values
+
+    def _recorded(self) -> Mapping[str, str]:
+        path, values = self.path / MANIFEST, self._values()
+        if not values:
             return {}
         refuse_newer(f"{path} was", values.get("format_version"), known=FORMAT_VERSION, error=ModelError)
         with damaged(path, error=ModelError, remedy=REMEDY):

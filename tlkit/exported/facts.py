@@ -49,6 +49,7 @@ class ExportedFacts:
         packages: versions of the packages that made the file.
         source: SHA-256 of each file of the run's stored model.
         verified: verdict of `tlkit verify` when the file was written, with its figures; "" = not verified.
+        gate: verdict on int8 against float32 when the file was written, with its figures; "" = not an int8 file.
     """
 
     kind: FileKind
@@ -65,6 +66,7 @@ class ExportedFacts:
     packages: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
     verified: str = ""
+    gate: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""

@@ -54,7 +54,7 @@ class AnswerRules:
             RunError: the model stores no scores of validation images.
             PredictionsError: a number is out of its range, or no threshold can be guaranteed for the risk.
         """
-        from tlkit.runs.run_uncertainty import val_scores_of
+        from tlkit.runs.stored_val_scores import val_scores_of
         from tlkit.uncertainty.abstention_tables import EPOCH_NOTE, guarantee_sentence, missing_sentence
 
         scores = val_scores_of(run)

@@ -16,9 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.audit.audit import Audit, audit_predictions
+from tlkit.audit.audit import Audit
 from tlkit.audit.error_examples import failing_group_images
-from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.choices import Views
 from tlkit.csv_files import csv_text
@@ -29,7 +28,6 @@ from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
-from tlkit.features.folds import optimism_note
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -43,15 +41,13 @@ from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
 from tlkit.runs import RunDirectory, store_judgements
-from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
+from tlkit.runs.assess_split import chose_epoch, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
-from tlkit.runs.run_options import options_of_recipe
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of, kept_epochs
 from tlkit.samples import Samples
-from tlkit.stats.estimate import Estimate
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.calibration import fit_run_scaling
@@ -59,6 +55,7 @@ from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
+from tlkit.training.judge_split import Judged, explained, judge_split, warn_of_optimism
 from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
@@ -99,17 +96,6 @@ class Inputs:
     environment: Mapping[str, Any]
     leaks: pd.DataFrame
     attribution: str | None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The predictions for one split with their evaluation; audit and explanation where the recipe has an `audit.by`."""
-
-    split: str
-    predictions: Predictions
-    evaluation: Evaluation
-    audit: Audit | None
-    explanation: Explanation | None = None
 
 
 def run_training(
@@ -168,20 +154,20 @@ def _run_steps(
         store_val_scores(directory.model, predictions.get("val"), chose_epoch=chose_epoch("val", trained.history))
 
         judged = [
-            _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
+            judge_split(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
             for place, (split, one) in enumerate(predictions.items())
         ]
         warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
         shown.log.add_results(judged[0].evaluation, judged[0].audit)
-        _warn_of_optimism(trained.card.head, judged[0])
+        warn_of_optimism(trained.card.head, judged[0])
         for one in judged:
             figures = one.predictions, one.evaluation, one.audit
             track_split(tracker, one.split, *figures, section=recipe.tracking, root=samples.root)
 
         if recipe.report.enabled:
-            reported = _explain(recipe, judged[0], samples.split("train"))
+            reported = explained(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
             contents = _report_contents(prepared, inputs, trained, reported, val=predictions.get("val"))
             kept = kept_epochs(directory, trained.history, monitor=recipe.train.monitor)
@@ -373,37 +359,11 @@ def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Pred
         predicted.to_parquet(directory.predictions(split))
 
 
-def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame, *, level: int) -> Judged:
-    """Return the predictions for a split with their evaluation and audit, which logs at a level."""
-    evaluation = evaluate_split(split, predictions, recipe=recipe, leaks=leaks)
-    audit = audit_predictions(predictions, options_of_recipe(recipe), level=level) if recipe.audit.by else None
-    return Judged(split, predictions, evaluation, audit)
-
-
-def _explain(recipe: Recipe, judged: Judged, trained: Samples) -> Judged:
-    """Return what was judged with the explanation of its gaps, where the recipe has columns to audit by."""
-    if not recipe.audit.by:
-        return judged
-    training = trained.groups if len(trained) else None
-    found = explain_predictions(judged.predictions, options_of_recipe(recipe), training=training)
-    return replace(judged, explanation=found)
-
-
 def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation | Audit | Explanation | None]) -> None:
     """Store results by split, if there are any."""
     found = {split: result.to_dict() for split, result in results.items() if result is not None}
     if found:
         store_judgements(directory, file, found)
-
-
-def _warn_of_optimism(head: Mapping[str, Any], judged: Judged) -> None:
-    """Log where the out-of-fold accuracy of a scikit-learn head lies far above its accuracy on test."""
-    stated = head.get("out_of_fold_accuracy")
-    if stated and judged.split == "test":
-        clean = judged.evaluation.without_leaks
-        measured = judged.evaluation.accuracy if clean is None else clean.accuracy
-        if note := optimism_note(Estimate.from_dict(stated), measured):
-            logger.warning("%s", note)
 
 
 def _report_contents(

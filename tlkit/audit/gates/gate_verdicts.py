@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 from scipy.special import betainc
 
-from tlkit.arrays import Mask
 from tlkit.audit.audit import rate_tables
+from tlkit.audit.gates.gate_cases import GateCase, with_verdicts
 from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
-from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict, direction_of
-from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
+from tlkit.audit.gates.no_worse import no_worse_rows
+from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, direction_of
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of, pair_predictions
+from tlkit.audit.paired_predictions import pair_predictions
 from tlkit.audit.rates import Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
-from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.audit.sampling_design import design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
-from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.paired import pairs_needed
 
 if TYPE_CHECKING:
     from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 
 logger = logging.getLogger(__name__)
-
-EVERY = "all images"
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A row before Holm's correction: its p-value, and whether its interval lies beyond or within the bound."""
-
-    row: GateRow
-    p: float | None
-    beyond: bool
-    within: bool
 
 
 def judge_gates(
@@ -89,7 +74,14 @@ def judge_gates(
     if gates.no_worse_than is not None:
         assert baseline is not None, "the caller reads the baseline of the file"
         paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
-        rows += _no_worse(paired, predictions, file, options)
+        rows += no_worse_rows(
+            paired,
+            predictions,
+            by=options.cut(gates.no_worse_than.by),
+            margin=gates.no_worse_than.margin,
+            where=file.where("no_worse_than"),
+            options=options,
+        )
     report = GateReport(file.source, images, options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, counts_text(report))
     return report
@@ -209,7 +201,7 @@ def _is_group_without_images(table: GroupTable, row: GroupRow) -> bool:
 
 
 def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
-    cases: list[_Case] = []
+    cases: list[GateCase] = []
     for index, gate in enumerate(file.gates.limits):
         where, tables = file.where("limits", index), _tables(found, gate)
         for bound, kind in ((gate.at_least, "at least"), (gate.at_most, "at most")):
@@ -220,11 +212,15 @@ def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions)
                 for table in tables
                 for case in _limit_cases(table, bound, where=where, floor=kind == "at least", options=options)
             ]
-            cases += rows or [_Case(_gate_without_groups(kind, where, gate, bound), None, beyond=False, within=False)]
-    return _with_verdicts(cases, options.alpha)
+            cases += rows or [
+                GateCase(_gate_without_groups(kind, where, gate, bound), None, beyond=False, within=False)
+            ]
+    return with_verdicts(cases, options.alpha)
 
 
-def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions) -> Iterator[_Case]:
+def _limit_cases(
+    table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions
+) -> Iterator[GateCase]:
     for row in table.rows:
         if row.images == 0 and not _is_group_without_images(table, row):
             continue
@@ -236,7 +232,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
             p = _binomial_p(rate.value * size, size, bound, floor=floor)
             beyond = rate.high < bound if floor else rate.low > bound
             within = rate.low >= bound if floor else rate.high <= bound
-        yield _Case(
+        yield GateCase(
             GateRow(
                 kind="at least" if floor else "at most",
                 where=where,
@@ -259,78 +255,6 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     if floor:
         return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
-
-
-def _no_worse(
-    paired: PairedPredictions, predictions: Predictions, file: GatesFile, options: AuditOptions
-) -> list[GateRow]:
-    worse = file.gates.no_worse_than
-    assert worse is not None
-    parts: list[tuple[str, str, Mask]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
-    unseen: list[tuple[str, str]] = []
-    for spec in options.cut(worse.by):
-        groups = paired.group_masks(spec, max_values=options.max_values)
-        seen = {name for _, name, rows in groups if rows.any()}
-        unseen += [(by, name) for by, name in _group_names(predictions, spec, options) if name not in seen]
-        parts += groups
-    row = partial(GateRow, "no worse", file.where("no_worse_than"), rate="accuracy", bound=worse.margin)
-    design = design_of(paired.groups, options, level=logging.DEBUG)
-    cases = []
-    for by, name, rows in parts:
-        if rows.any():
-            change = change_of(paired, rows, design, options.confidence)
-            make = partial(row, by=by, group=name, n=change.pairs.n)
-            cases.append(_change_case(change, make, worse.margin, alike=bool(paired.same.all()), options=options))
-    for by, name in unseen:
-        nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
-        empty = row(by=by, group=name, n=0, value=nothing, reason="no estimate")
-        cases.append(_Case(empty, None, beyond=False, within=False))
-    return _with_verdicts(cases, options.alpha)
-
-
-def _change_case(
-    change: Change, row: Callable[..., GateRow], margin: float, *, alike: bool, options: AuditOptions
-) -> _Case:
-    """Return the case of a change of the accuracy; `row` takes its value, its reason and the images needed."""
-    pairs, difference = change.pairs, change.difference
-    low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
-    large = pairs.n >= options.min_group_size and difference.low is not None
-    reason: GateReason = "same predictions" if alike else "" if large else "no estimate"
-    needed = None
-    if not reason and margin > 0 and not options.design_columns:
-        images = pairs_needed(margin, pairs.discordant / pairs.n, alpha=options.alpha)
-        if images is not None and images > pairs.n:
-            reason, needed = "more images", images
-    few = f"n = {pairs.n}, fewer than {options.min_group_size}" if pairs.n < options.min_group_size else ""
-    nothing = Estimate(None, None, None, n=pairs.n, note=few or difference.note)
-    found = redact(difference, options.max_half_width) if large else nothing
-    return _Case(
-        row(value=found, reason=reason, needed=needed),
-        change.p if large else None,
-        beyond=large and high < -margin,
-        within=alike or (large and low >= -margin),
-    )
-
-
-def _group_names(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
-    """Return column and name of the groups of a model's predictions; none of quantiles, which depend on the images."""
-    level = discretize(predictions.groups[spec.column], spec, max_values=options.max_values)
-    if level.kind == "continuous" and not spec.bins:
-        return []
-    return [(level.column, name) for name in level.values]
-
-
-def _with_verdicts(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
-    """Return the rows of one kind of gate with p-values after Holm's correction and verdicts."""
-    rows = []
-    for case, p_holm in zip(cases, holm([case.p for case in cases]), strict=True):
-        gate_verdict: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
-        if case.beyond and p_holm is not None and p_holm < alpha:
-            gate_verdict = "FAIL"
-        row = replace(case.row, p_holm=p_holm, verdict=gate_verdict)
-        told = gate_verdict == "NOT ENOUGH DATA" or (gate_verdict == "PASS" and row.reason == "same predictions")
-        rows.append(row if told else replace(row, reason="", needed=None))
-    return rows
 
 
 def _undecided(row: GroupRow) -> GateReason:

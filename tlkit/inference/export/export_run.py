@@ -19,15 +19,19 @@ from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean
 from tlkit.exported.export_folder import (
     EXPORT_FOLDER,
     FAST_MODEL_ONNX,
+    MODEL_INT8,
     MODEL_ONNX,
+    NETWORK_INT8,
     NETWORK_ONNX,
     NETWORK_OPENVINO,
     ExportFolder,
 )
 from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.int8_report import Int8Report
 from tlkit.exported.model import open_exported
 from tlkit.exported.verification import Verification
 from tlkit.inference.export.export_ladder import NetworkGraph, export_network
+from tlkit.inference.export.make_int8 import make_int8, require_training_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
 from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
@@ -52,12 +56,20 @@ class Export:
         rung: the exporter that succeeded; see `export_network`.
         refused: why each exporter before it was not taken.
         verification: how the files compare with the run.
+        int8: the verdict on int8, whether or not its files were written; None = not requested.
     """
 
     files: tuple[Path, ...]
     rung: str
     refused: tuple[str, ...]
     verification: Verification
+    int8: Int8Report | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 = the files agree with the model, and int8 passes; 1 = a comparison or int8 fails; 3 = not enough data."""
+        codes = {self.verification.exit_code, 0 if self.int8 is None else self.int8.exit_code}
+        return 1 if 1 in codes else max(codes)
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,9 @@ def export_run(
     fast: bool = False,
     decode: Decode | None = None,
     images: int = DEFAULT_IMAGES,
+    int8: bool = False,
+    tolerance: float | None = None,
+    require: Literal["PASS"] | None = None,
 ) -> Export:
     """Write a run's model to its folder `export`, verify the files, and return what was written.
 
@@ -90,6 +105,10 @@ def export_run(
         decode: how JPEGs are to be decoded for the exported model; None = as in the run. A graph cannot imitate
             `reduced`, which lets the decoder scale; with `full`, tlkit and any other decoder give the same pixels.
         images: images of the run that the files are verified on at most.
+        int8: also write `network-int8.onnx` and `model-int8.onnx`, judged against float32 on every image of the judged
+            split, overall and by every column of the recipe's `audit.by`.
+        tolerance: loss of accuracy that int8 may cost, overall and in each group, in [0, 1); None = 0.05.
+        require: "PASS" = write the int8 files only if they pass.
 
     Raises:
         ModelError: the model cannot be exported; the message says why and what to do.
@@ -101,10 +120,13 @@ def export_run(
         raise RunError(f"There is no format {format!r}. Use {' or '.join(known)}.{did_you_mean(str(format), known)}")
     if fast and format != "onnx":
         raise RunError("--fast is a variant of model.onnx. Leave it out, or use --format onnx.")
+    _require_int8_options(int8=int8, tolerance=tolerance, require=require, format=format)
     if format == "openvino":
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     facts = _require_exportable(directory)
+    if int8:
+        require_training_images(directory)
     with write_lock(directory.path / EXPORT_FOLDER):
         graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
         planned = _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
@@ -112,11 +134,60 @@ def export_run(
         folder.path.mkdir(exist_ok=True)
         _remove_outdated(folder, planned[0].facts.source)
         _write(folder, planned)
+        report = None
+        if int8:
+            report, quantized = make_int8(directory, graph.proto, planned[0].facts, tolerance=tolerance)
+            written = require is None or report.verdict == require
+            report = replace(report, written=written)
+            if written:
+                planned += _plan_int8(planned[1].facts, planned[0].facts, quantized, report)
+                _write(folder, planned[-2:])
+            else:
+                _remove_int8(folder)
+            folder.record([], int8=report.to_dict())
         verification = verify_run(directory.path, images=images)
         verdicts = {parity.subject: parity.summary for parity in verification.parities}
         _write(folder, [replace(one, facts=replace(one.facts, verified=verdicts[one.name])) for one in planned])
     files = tuple(folder.path / one.name for one in planned)
-    return Export(files, graph.rung, graph.refused, verification)
+    return Export(files, graph.rung, graph.refused, verification, report)
+
+
+def _require_int8_options(*, int8: bool, tolerance: float | None, require: str | None, format: Format) -> None:
+    """Check the options of int8.
+
+    Raises:
+        RunError: one is out of its range, or is given without int8.
+    """
+    problems = []
+    if not int8 and (tolerance is not None or require is not None):
+        problems.append("--tolerance and --require are about --int8. Add it, or leave them out.")
+    if int8 and format != "onnx":
+        problems.append("--int8 is for --format onnx: OpenVINO's own quantization (NNCF) is not part of tlkit.")
+    if tolerance is not None and not 0 <= tolerance < 1:
+        problems.append(f"--tolerance is {tolerance:g}. Use a loss of accuracy from 0 to below 1, such as 0.05.")
+    if require not in (None, "PASS"):
+        problems.append(f"--require is {require!r}. Only PASS can be required.")
+    if problems:
+        raise RunError(*problems)
+
+
+def _plan_int8(
+    model: ExportedFacts, network: ExportedFacts, proto: onnx.ModelProto, report: Int8Report
+) -> list[_Planned]:
+    planned = []
+    for name, facts in ((NETWORK_INT8, network), (MODEL_INT8, model)):
+        stated = replace(facts, precision="int8", gate=report.summary)
+        content = with_preprocessing(proto, stated) if stated.kind == "model" else proto
+        planned.append(_Planned(name, stated, _onnx_writer(content)))
+    return planned
+
+
+def _remove_int8(folder: ExportFolder) -> None:
+    for name in (NETWORK_INT8, MODEL_INT8):
+        path = folder.path / name
+        if path.is_file():
+            path.unlink()
+            logger.info("Removed %s of an earlier export: int8 did not pass.", path)
 
 
 def _require_exportable(directory: RunDirectory) -> ModelFacts:

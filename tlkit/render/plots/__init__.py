@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.render.plots.advice_plot import plot_advice
+from tlkit.render.plots.bench_plot import plot_bench
 from tlkit.render.plots.canvas import to_svg
 from tlkit.render.plots.class_counts_plot import plot_class_counts
 from tlkit.render.plots.confusion_plot import plot_confusion
@@ -23,6 +24,7 @@ from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_cov
 __all__ = [
     "plot_advice",
     "plot_batch_sizes",
+    "plot_bench",
     "plot_channels",
     "plot_class_counts",
     "plot_confusion",
