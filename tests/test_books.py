@@ -92,7 +92,7 @@ def test_every_command_option_key_and_name_of_the_features_exists():
             verb = next(
                 (verb for verb in sorted(verbs, key=len, reverse=True) if f"{name[6:]} ".startswith(f"{verb} ")), ""
             )
-            known = verb and all(option in verbs[verb] for option in re.findall(r"--[a-z-]+", name))
+            known = verb and all(option in verbs[verb] for option in re.findall(r"--[a-z0-9-]+", name))
         elif name.startswith("tlkit."):
             known = name[6:] in tlkit.__all__
         elif name.startswith("Run."):
