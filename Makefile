@@ -9,7 +9,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c c
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install install-dev quickstart bench dist test test-all check lint types contract pytest constraints clean
+.PHONY: help install install-dev quickstart bench dist docs test test-all check lint types contract pytest constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.quickstart
 	@echo "installing what the checks need"
-	@$(PIP) -e '.[quickstart,openvino,dev]'
+	@$(PIP) -e '.[quickstart,openvino,docs,dev]'
 	@touch $@
 
 install: $(VENV)/.quickstart ## create .venv and install tlkit with what the quickstart needs
@@ -66,6 +66,9 @@ constraints: $(VENV)/.dev ## write the versions now installed to constraints.txt
 bench: $(VENV)/.dev ## measure the audit: false alarms, power, coverage, speed (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/audit_false_alarms.py
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/audit_speed.py
+
+docs: $(VENV)/.dev ## build the documentation site into build/docs/html/: warnings are errors
+	@OMP_NUM_THREADS=1 $(BIN)/python docs/site/build_site.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	@rm -rf build dist

@@ -123,7 +123,7 @@ def advise(
         max_params: leave out backbones with more parameters, classifier not counted.
         max_latency_ms: budget for one image on this machine. Backbones over it, by the whole interval of each of three
             measurements, are marked and ranked after those within it; they are neither left out nor refused.
-        licenses: leave out backbones under other licenses than this one or these; shell patterns such as "apache-*".
+        licenses: leave out backbones under other licenses than this one or these; shell patterns such as `apache-*`.
         folds: of the cross-validation; the same for all backbones.
         seed: of the folds.
         embedding: how missing features are computed; default: `EmbedOptions()`. Latency is always plain torch's, on
