@@ -15,9 +15,14 @@ def bench(
     path: Annotated[Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or an exported file.")],
     batch: Annotated[list[int] | None, typer.Option(min=1, max=4096, help="Images in a call; repeat it.")] = None,
     calls: Annotated[int, typer.Option(min=1, max=100_000, help="Timed calls of each at most.")] = 100,
-    seconds: Annotated[float, typer.Option(min=0, help="Seconds of timing at most, after 8 calls of each.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=1e6, help="Seconds of timing at most, after 8 calls of each.")
+    ] = 60.0,
     max_latency_ms: Annotated[
-        float | None, typer.Option(help="Budget of the 95th percentile at batch 1, all cores; exit 1 if beyond it.")
+        float | None,
+        typer.Option(
+            min=1e-6, max=1e9, help="Budget of the 95th percentile at batch 1, all cores; exit 1 if beyond it."
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="SVG file to write the plot to.")] = None,
     json: AsJson = False,

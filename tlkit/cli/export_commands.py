@@ -30,14 +30,21 @@ def export(
         bool, typer.Option("--int8", help="Also write int8 files, judged against float32 overall and by group.")
     ] = False,
     tolerance: Annotated[
-        float | None, typer.Option(help="Accuracy that int8 may cost, overall and in each group; default: 0.05.")
+        float | None,
+        typer.Option(
+            min=0, max=0.999999, help="Accuracy that int8 may cost, overall and in each group; default: 0.05."
+        ),
     ] = None,
     require: Annotated[
         Literal["PASS"] | None, typer.Option(help="PASS = write the int8 files only if they pass.")
     ] = None,
     abstain_at_risk: Annotated[
         float | None,
-        typer.Option(help="State in the files when the model abstains, for this share of wrong answers at most."),
+        typer.Option(
+            min=1e-6,
+            max=0.999999,
+            help="State in the files when the model abstains, for this share of wrong answers at most.",
+        ),
     ] = None,
     images: VerifiedImages = 200,
     json: AsJson = False,

@@ -10,6 +10,7 @@ import typer
 
 from tlkit.choices import SetMethod, Views
 from tlkit.cli.arguments import (
+    MOST,
     Details,
     DeviceOption,
     ModelPath,
@@ -32,6 +33,7 @@ from tlkit.cli.output import (
 )
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 from tlkit.errors import ModelError, PredictionsError
+from tlkit.output_files import require_writable
 
 
 def fit(
@@ -75,10 +77,17 @@ def predict(
     ] = "none",
     abstain_at_risk: Annotated[
         float | None,
-        typer.Option(help="Add the column answered: no where the model is too unsure for this share of wrong answers."),
+        typer.Option(
+            min=1e-6,
+            max=0.999999,
+            help="Add the column answered: no where the model is too unsure for this share of wrong answers.",
+        ),
     ] = None,
     sets: Annotated[
-        float | None, typer.Option(help="Add the column set: classes that hold the true one in this share of images.")
+        float | None,
+        typer.Option(
+            min=1e-6, max=0.999999, help="Add the column set: classes that hold the true one in this share of images."
+        ),
     ] = None,
     sets_method: Annotated[SetMethod, typer.Option(help="How --sets are made; tlkit conformal compares them.")] = "lac",
     unknown: Annotated[
@@ -91,10 +100,13 @@ def predict(
     ray: Annotated[
         str | None, typer.Option(help="Predict as parts on the Ray cluster of this address; local = this machine.")
     ] = None,
-    part_size: Annotated[int | None, typer.Option(help="Images of a part, with --shard or --ray.")] = None,
+    part_size: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Images of a part, with --shard or --ray.")
+    ] = None,
     weights: WeightsOption = None,
 ) -> None:
     """Predict images with a run, exported file or pretrained weights; an unreadable file has a row with the reason."""
+    require_writable({"--out": out})
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images

@@ -73,9 +73,12 @@ def abstain(
     run_or_file: RunOrFile,
     by: ByColumns = None,
     risk: Annotated[
-        list[float] | None, typer.Option(help="Wanted share of wrong answers; repeat it for more. Default: 0.05.")
+        list[float] | None,
+        typer.Option(min=1e-6, max=0.999999, help="Wanted share of wrong answers; repeat it for more. Default: 0.05."),
     ] = None,
-    delta: Annotated[float, typer.Option(help="Chance that the guarantee of a threshold fails.")] = ALPHA,
+    delta: Annotated[
+        float, typer.Option(min=1e-9, max=0.5, help="Chance that the guarantee of a threshold fails.")
+    ] = ALPHA,
     val: ValFile = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
@@ -106,7 +109,9 @@ def abstain(
 def conformal(
     run_or_file: RunOrFile,
     by: ByColumns = None,
-    coverage: Annotated[float, typer.Option(help="Wanted share of sets that hold the true class.")] = 0.95,
+    coverage: Annotated[
+        float, typer.Option(min=1e-6, max=0.999999, help="Wanted share of sets that hold the true class.")
+    ] = 0.95,
     method: Annotated[
         Literal["lac", "aps", "raps"],
         typer.Option(help="lac = smallest sets; aps, raps = sizes follow the difficulty."),
