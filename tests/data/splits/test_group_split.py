@@ -155,7 +155,7 @@ def test_stratified_groups_keep_the_share_of_a_rare_class():
 def test_the_decision_is_logged_and_images_without_a_group_are_counted(lines):
     rows = [(label, f"p{k}") for k in range(10) for label in "ab"] + [("a", None)] * 5
     hold_out(samples_of(rows), SplitPlan(val=0.2, seed=3, group_by="patient"))
-    assert lines() == [saying("5", "images", "patient"), saying("20", "3", "5", "25", "holding", "stratified")]
+    assert lines() == [saying("5", "images", "patient"), saying("20", "3", "5", "25", "held out", "stratified")]
 
 
 def test_classes_of_one_group_stay_in_training_with_a_warning(lines):

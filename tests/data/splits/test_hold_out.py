@@ -102,7 +102,7 @@ def test_given_splits_are_kept_and_the_decision_is_logged(tmp_path, make_image, 
     scanned = scan_folder(tmp_path)
     after = hold_out(scanned, SplitPlan(val=0.2, test=0.5, seed=0))
     assert after.counts().to_numpy().tolist() == [[8, 2, 1], [8, 2, 1]]
-    assert lines() == [saying("20", "0", "4", "holding", "stratified")]
+    assert lines() == [saying("20", "0", "4", "held out", "stratified")]
     assert hold_out(scanned, SplitPlan(val=0.0, test=0.5, seed=0)) is scanned
 
 
