@@ -74,7 +74,7 @@ def test_few_calls_have_no_interval_of_the_95th_percentile():
     found = quantile_estimate([1.0] * 20, 0.95, confidence=0.95)
     assert found.value == 1.0
     assert found.low is None
-    says(found.note, "20")
+    assert says(found.note, "20")
 
 
 def test_a_file_is_measured_without_torch_at_every_batch(benchmark_of_file, network):
@@ -105,7 +105,8 @@ def test_a_benchmark_survives_json_and_draws_itself(benchmark_of_file):
     found = Benchmark.from_dict(json.loads(json.dumps(benchmark_of_file.to_dict())))
     assert found == benchmark_of_file
     assert found.tables()[0].column("batch") == tuple(row.batch for row in found.rows)
-    says(to_svg(lambda: plot_bench(found)), "network.onnx", "1 thread")
+    drawn = to_svg(lambda: plot_bench(found))
+    assert "network.onnx" in drawn and "1 thread" in drawn
 
 
 def test_the_command_ends_with_the_verdict(network):
@@ -113,10 +114,10 @@ def test_the_command_ends_with_the_verdict(network):
     assert CliRunner().invoke(app, [*command, "0.000001"]).exit_code == 1
     few = CliRunner().invoke(app, ["bench", str(network), "--batch", "1", "--calls", "8", "--max-latency-ms", "1e6"])
     assert few.exit_code == 3
-    says(few.stdout, "NOT ENOUGH DATA")
+    assert says(few.stdout, "NOT ENOUGH DATA")
 
 
 def test_options_out_of_range_are_refused_at_once(network):
     with pytest.raises(ModelError) as caught:
         bench_files([network], batches=(), max_latency_ms=-1)
-    says(caught.value, "max_latency_ms", "batches")
+    assert says(caught.value, "max_latency_ms", "batches")

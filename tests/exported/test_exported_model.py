@@ -94,7 +94,7 @@ def test_files_of_other_tools_are_refused(tmp_path):
     onnx.save(channel_means(), path)
     with pytest.raises(ModelError) as error:
         open_exported(path)
-    says(error, "foreign.onnx", "another tool")
+    assert says(error, "foreign.onnx", "another tool")
     for name in ("missing.onnx", "model.pt", "."):
         with pytest.raises(ModelError):
             open_exported(tmp_path / name)
@@ -113,7 +113,7 @@ def test_a_newer_format_is_refused(network):
     network.write_bytes(sealed(model.SerializeToString()))
     with pytest.raises(ModelError) as error:
         open_exported(network)
-    says(error, "newer", "9")
+    assert says(error, "newer", "9")
 
 
 @pytest.mark.parametrize(

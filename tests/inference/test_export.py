@@ -107,7 +107,7 @@ def test_a_dead_network_does_not_pass(run):
     assert result.verdict == "FAIL"
     assert result.exit_code == 1
     assert verdicts["model.onnx"].largest <= 1e-6
-    says(verdicts["model.onnx"].reasons[0], "move", "0.001")
+    assert says(verdicts["model.onnx"].reasons[0], "move", "0.001")
 
 
 def test_images_that_differ_from_the_stored_predictions_are_named_and_exit_is_1(run):
@@ -119,7 +119,7 @@ def test_images_that_differ_from_the_stored_predictions_are_named_and_exit_is_1(
     replace(stored, proba=proba).to_parquet(path)
     result = CliRunner().invoke(app, ["verify", str(run.path)])
     assert result.exit_code == 1, result.output
-    says(result.output, "2.jpg", "stored predictions", "FAIL")
+    assert says(result.output, "2.jpg", "stored predictions", "FAIL")
 
 
 def test_verify_passes_on_the_command_line_and_is_stored(run):
@@ -140,7 +140,7 @@ def test_files_of_another_model_are_refused(run):
     write_model(run.directory.model, scale=0.5)
     with pytest.raises(ModelError) as error:
         verify_run(run)
-    says(error, "model.safetensors", "changed", "tlkit export")
+    assert says(error, "model.safetensors", "changed", "tlkit export")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "network.onnx"])
@@ -155,14 +155,14 @@ def test_damaged_files_are_refused_by_name(run, name, damage):
         path.write_bytes(content if damage == "changed" else content[: len(content) // 2])
     with pytest.raises(ModelError) as error:
         verify_run(run)
-    says(error, name, "missing" if damage == "missing" else "changed", "tlkit export")
+    assert says(error, name, "missing" if damage == "missing" else "changed", "tlkit export")
 
 
 def test_a_run_without_export_is_told_how(run):
     shutil.rmtree(run.path / "export")
     with pytest.raises(ModelError) as error:
         verify_run(run)
-    says(error, "tlkit export")
+    assert says(error, "tlkit export")
 
 
 def test_a_head_that_is_not_linear_is_refused_with_the_remedy(run):
@@ -172,7 +172,7 @@ def test_a_head_that_is_not_linear_is_refused_with_the_remedy(run):
     )
     with pytest.raises(ModelError) as error:
         export_run(run)
-    says(error, "gradient_boosting", "logistic")
+    assert says(error, "gradient_boosting", "logistic")
 
 
 def test_options_that_do_not_go_together_are_refused(run):
@@ -245,4 +245,4 @@ def test_the_torchscript_exporter_is_the_last_way():
 def test_a_network_that_no_exporter_takes_is_refused_with_all_reasons():
     with pytest.raises(ModelError) as error:
         export_network(NoGraph, image_size=SIZE)
-    says(error, "dynamo", "TorchScript")
+    assert says(error, "dynamo", "TorchScript")

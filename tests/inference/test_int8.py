@@ -22,7 +22,7 @@ from tlkit.inference.export import export_run as export_run_module
 from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_ladder import NetworkGraph
 from tlkit.inference.export.export_run import export_run
-from tlkit.inference.predictor import load_model
+from tlkit.inference.load_model import load_model
 from tlkit.predictions import Predictions
 from tlkit.runs.run import open_run
 
@@ -101,6 +101,11 @@ def test_network_and_model_say_the_same_in_int8_and_are_near_float(exported):
     network = files["network-int8.onnx"].probabilities(pixels)
     np.testing.assert_allclose(network.sum(axis=1), 1, atol=1e-5)
     assert 0 < np.abs(network - files["network.onnx"].probabilities(pixels)).max() < 0.2
+    pictures = list(pixels)
+    by_file = [
+        load_model(files[name].path).predict(pictures).proba for name in ("network-int8.onnx", "model-int8.onnx")
+    ]
+    np.testing.assert_allclose(*by_file, atol=1e-4)
     kinds = [node.op_type for node in onnx.load(files["network-int8.onnx"].path).graph.node]
     assert kinds.count("QuantizeLinear") > 5
     assert "Softmax" in kinds
@@ -111,7 +116,7 @@ def test_only_a_passing_file_is_written_where_pass_is_required(run):
         app, ["export", str(run.path), "--int8", "--tolerance", "0.001", "--require", "PASS", "--images", "2"]
     )
     assert result.exit_code == 3
-    says(result.stdout, "NOT ENOUGH DATA", "not written")
+    assert says(result.stdout, "NOT ENOUGH DATA", "not written")
     folder = run.path / "export"
     assert not (folder / "network-int8.onnx").exists()
     assert not (folder / "model-int8.onnx").exists()

@@ -83,4 +83,4 @@ def test_close_scaling_of_a_very_elongated_image_is_exact():
 def test_a_filter_that_onnx_has_not_is_refused_with_the_remedy():
     with pytest.raises(ModelError) as error:
         session_of(Preprocess(interpolation="lanczos"), close_pixels)
-    says(error, "lanczos", "--fast")
+    assert says(error, "lanczos", "--fast")

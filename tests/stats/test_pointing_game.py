@@ -9,7 +9,9 @@ from tlkit.errors import DataError
 from tlkit.stats.pointing_game import enlarged, peak_of, pointing_game
 
 
-@pytest.mark.parametrize(("cells", "size"), [((7, 7), (64, 48)), ((3, 5), (9, 100)), ((8, 8), (4, 4))])
+@pytest.mark.parametrize(
+    ("cells", "size"), [((7, 7), (64, 48)), ((3, 5), (9, 100)), ((8, 8), (4, 4)), ((1, 1), (5, 7))]
+)
 def test_maps_are_enlarged_as_by_torch(cells, size):
     heat = np.random.default_rng(0).normal(size=cells)
     expected = torch.nn.functional.interpolate(torch.from_numpy(heat)[None, None], size, mode="bilinear")[0, 0].numpy()
