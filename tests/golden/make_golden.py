@@ -482,7 +482,7 @@ def splits() -> dict[str, Any]:
 
 
 def images() -> dict[str, Any]:
-    """Return digests and means of augmented and evaluated pixels, perceptual hashes, and the duplicates of made images."""
+    """Return digests or means of augmented pixels, perceptual hashes, and the duplicates of made images."""
     from tlkit.data.augment.transforms import build_transform, sample_id_of
     from tlkit.data.checks.duplicates import Fingerprints, find_duplicates, fingerprint
     from tlkit.preprocess import Preprocess
