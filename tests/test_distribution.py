@@ -72,10 +72,12 @@ def test_wheel_and_source_archive_hold_package_recipes_and_license(archives):
         for path in (PROJECT / "tlkit").rglob("*")
         if path.suffix in (".py", ".j2", ".css")
     }
-    recipes = {path.name for path in (PROJECT / "recipes").iterdir()}
+    recipes = {str(path.relative_to(PROJECT / "recipes")) for path in (PROJECT / "recipes").rglob("*.*")}
     assert modules <= set(names) and "tlkit/py.typed" in names
     assert modules | {f"recipes/{name}" for name in recipes} | {"README.md", "constraints.txt"} <= set(sources)
-    assert recipes == {Path(name).name for name in names if "/share/tlkit/recipes/" in name}
+    assert {Path(name).name for name in recipes} == {
+        Path(name).name for name in names if "/share/tlkit/recipes/" in name
+    }
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests", "benchmarks", "notebooks")) for name in names)
 

@@ -87,7 +87,7 @@ def test_predictions_from_cached_features_are_those_of_the_stored_model(recipe, 
 def test_cached_views_equal_the_augmented_images_of_as_many_epochs(recipe, caplog):
     chosen = {**SETTINGS, "augment.preset": "medium", "train.epochs": 2}
     cached = fit(recipe, {**chosen, "name": "cached", "features.views": 2})
-    assert says(caplog.messages, "head", "2 cached views")
+    assert says(caplog.messages, "head", "2 augmented views")
     assert backbone_passes(caplog) == 16 + 2 * 16
     live = fit(recipe, {**chosen, "name": "live"})
     assert says(caplog.messages, "augmentation", "every epoch")
@@ -141,7 +141,7 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"strategy": "full", "augment.preset": "light"}, saying("strategy: full", "use strategy: frozen")),
+        ({"strategy": "full", "augment.preset": "light"}, saying("strategy: full", "frozen", "last_n")),
         ({"augment.preset": "light", "features.cache": "never"}, saying("features.cache", "never")),
         ({"augment.preset": "light", "train.mixup": 0.2, "train.cutmix": 1.0}, saying("train.mixup", "train.cutmix")),
         ({}, saying("augment", "none")),

@@ -32,7 +32,8 @@ def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
 def test_a_plan_shows_every_phase_of_a_strategy_and_leaves_the_first_one_set(tiny_recipe):
     overrides = {"strategy": {"kind": "lp_ft", "probe_epochs": 1, "layer_decay": 0.5}, "train.epochs": 4}
     prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), overrides))
-    _, _, probe, tuned = plan_tables(prepared)
+    _, _, probe, tuned, inputs = plan_tables(prepared)
+    assert inputs.column("trains") == ("the classifier", "everything")
     assert [phase.title for phase in (probe, tuned)] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
     assert [row[:2] for row in probe.rows[:-1]] == [(row[0], "eval") for row in probe.rows[:-2]] + [("head", "train")]
     blocks = ("conv1, bn1", "layer1", "layer2", "layer3", "layer4")

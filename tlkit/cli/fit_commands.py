@@ -125,8 +125,8 @@ def predict(
         require_predictions_file(out)
         _predict_exported(run, paths, out, device=device, refused=refused)
         return
-    model_source = source_of(run, weights, device=device)
     require_run_first(run, paths)
+    model_source = source_of(run, weights, device=device)
     rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
     other = [name for name, given in rules_given.items() if given]
     if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other):

@@ -99,7 +99,7 @@ def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
     data.train_dataloader()
     assert lines() == [
         saying("20", "Checked", "images"),
-        saying("20", "0", "4", "holding", "stratified"),
+        saying("20", "0", "4", "held out", "stratified"),
         saying("20", "2", "16", "4", "0", "images", "classes"),
         saying("35–100", "±20", "±10°"),
         saying("num_workers", "16"),
