@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.tables import Cell, Column, Table, counted
+from tlkit.audit.error_example_tables import EXAMPLE_COLUMNS, example_cells
+from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.analysis.error_report import ErrorReport
-    from tlkit.audit.error_examples import ErrorExample
 
 MOST_IMAGES, MOST_PAIRS, MOST_CLASSES = 12, 10, 20
 
@@ -30,24 +30,13 @@ def _images(report: ErrorReport) -> Table:
     return Table(
         name="error_images",
         title=f"{report.name}: {report.errors:,} of {report.n:,} images are wrong, {report.rate.format()}",
-        columns=(
-            Column("image", "image"),
-            Column("kind", "it is", "word"),
-            Column("y_true", "true class"),
-            Column("y_pred", "predicted class"),
-            Column("loss", "loss", "number", digits=2),
-            Column("margin", "margin", "number", digits=2),
-        ),
+        columns=EXAMPLE_COLUMNS,
         rows=(
-            *(_image(one, "wrong") for one in report.images[:MOST_IMAGES]),
-            *(_image(one, "just right") for one in close),
+            *(example_cells(one, "wrong") for one in report.images[:MOST_IMAGES]),
+            *(example_cells(one, "just right") for one in close),
         ),
         notes=(*notes, *_more(len(report.images), MOST_IMAGES)),
     )
-
-
-def _image(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
-    return one.path, kind, one.y_true, one.y_pred, one.loss, one.margin
 
 
 def _pairs(report: ErrorReport) -> Table:

@@ -17,6 +17,21 @@ def group_images_tables(images: GroupImages) -> tuple[Table, ...]:
     return (images_table(images), *confusion_tables(images))
 
 
+EXAMPLE_COLUMNS = (
+    Column("image", "image"),
+    Column("kind", "it is", "word"),
+    Column("y_true", "true class"),
+    Column("y_pred", "predicted class"),
+    Column("loss", "loss", "number", digits=2),
+    Column("margin", "margin", "number", digits=2),
+)
+
+
+def example_cells(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
+    """Return the cells of an image for `EXAMPLE_COLUMNS`; `kind` says what it is, such as "wrong"."""
+    return one.path, kind, one.y_true, one.y_pred, one.loss, one.margin
+
+
 def images_table(images: GroupImages, *, most: int = MOST_IMAGES) -> Table:
     """Return the wrong images with the highest loss, then the right ones with the smallest margin.
 
@@ -27,15 +42,7 @@ def images_table(images: GroupImages, *, most: int = MOST_IMAGES) -> Table:
     return Table(
         name="images",
         title=f"{images.name}: {images.errors:,} of {images.n:,} images are wrong.",
-        columns=(
-            Column("image", "image"),
-            Column("kind", "it is", "word"),
-            Column("y_true", "true class"),
-            Column("y_pred", "predicted class"),
-            Column("loss", "loss", "number", digits=2),
-            Column("margin", "margin", "number", digits=2),
-            Column("near", "nearest in training"),
-        ),
+        columns=(*EXAMPLE_COLUMNS, Column("near", "nearest in training")),
         rows=(
             *(_image(one, "wrong") for one in images.wrong[:most]),
             *(_image(one, "just right") for one in images.close[:most]),
@@ -67,7 +74,7 @@ def confusion_tables(images: GroupImages) -> tuple[Table, ...]:
 
 def _image(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
     near = next((f"{near.path} ({near.label})" for near in one.near if near.split == "train"), None)
-    return one.path, kind, one.y_true, one.y_pred, one.loss, one.margin, near
+    return *example_cells(one, kind), near
 
 
 def _confusion(one: ConfusionShift) -> tuple[Cell, ...]:

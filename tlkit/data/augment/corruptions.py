@@ -110,16 +110,9 @@ def _impulse_noise(share: float, _: float) -> A.BasicTransform:
 
 
 def _jpeg(quality: float, _: float) -> A.BaseCompose:
-    import albumentations as A
+    from tlkit.data.augment.jpeg_compression import jpeg_compression
 
-    # Albumentations 2.0.8 hands RGB to OpenCV, which takes it for BGR: JPEG would keep blue rather than red
-    swap = A.Lambda(image=_reversed_channels, p=1)
-    values = (int(quality), int(quality))
-    return A.Sequential([swap, A.ImageCompression(compression_type="jpeg", quality_range=values, p=1), swap], p=1)
-
-
-def _reversed_channels(image: npt.NDArray[np.uint8], **_: object) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(image[..., ::-1])
+    return jpeg_compression(int(quality), int(quality))
 
 
 def _pixelate(factor: float, _: float) -> A.BasicTransform:

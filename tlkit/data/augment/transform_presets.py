@@ -5,6 +5,7 @@ from __future__ import annotations
 import albumentations as A
 import cv2
 
+from tlkit.data.augment.jpeg_compression import jpeg_compression
 from tlkit.preprocess import Preprocess
 
 
@@ -40,7 +41,7 @@ def preset(name: str, preprocess: Preprocess) -> A.Compose:
                 [
                     A.GaussianBlur(blur_limit=0, sigma_limit=(0.5, 2.0), p=1),
                     A.GaussNoise(std_range=(0.02, 0.1), mean_range=(0, 0), per_channel=True, p=1),
-                    A.ImageCompression(compression_type="jpeg", quality_range=(40, 90), p=1),
+                    jpeg_compression(40, 90),
                 ],
                 p=0.3,
             ),
