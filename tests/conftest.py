@@ -26,6 +26,13 @@ collect_ignore_glob = ["*conftest.py"]  # no doctests there, and as modules thei
 LOGGERS = (None, "tlkit", "pytorch_lightning", "lightning", "lightning.pytorch")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long series an hour each; other tests have the `timeout` of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("series"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(autouse=True)
 def a_feature_cache_of_its_own(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))

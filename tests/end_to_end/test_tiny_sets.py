@@ -51,9 +51,10 @@ def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, c
     assert any(message == warned for message in caplog.messages)
     assert run.evaluation().trained_on and run.judged_split() == "train"
     print_run(run, details=True)
-    assert says(capsys.readouterr().out, "judged on the train split", "WARNING", "trained on these images", "data.test")
+    printed = " ".join(capsys.readouterr().out.split())  # lines end where the name of the folder lets them
+    assert says(printed, "WARNING", "trained on these images", "data.test") and says(printed, "judged on the train split")
     page = run.directory.report.read_text()
-    assert page.count("trained on these images") == 2 and "Accuracy on training images" in page
+    assert page.count("trained on these images") >= 2 and "Accuracy on training images" in page
     assert says(run.card().read_text(), "WARNING", "trained on these images")
     caplog.clear()
     run.compare(run)

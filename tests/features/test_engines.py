@@ -246,8 +246,8 @@ def choose(caplog):
     def chosen(*, tolerance=0.9999, module=module, device="cpu"):
         caplog.clear()
         engine = choose_engine(module, lambda: module, pixels(16), device=device, tolerance=tolerance)
-        (message,) = caplog.messages
-        assert "features.engine" in message and engine.name in message
+        (message,) = (said for said in caplog.messages if "features.engine" in said)
+        assert engine.name in message
         return engine, message
 
     return chosen

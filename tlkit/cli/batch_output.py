@@ -9,6 +9,7 @@ from tlkit.choices import Views
 from tlkit.cli.model_source import ModelSource
 from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
+from tlkit.output_files import require_folder
 
 
 def is_batch(
@@ -17,7 +18,7 @@ def is_batch(
     """Return whether predictions are to be written as parts; `other` names options that do not go with it.
 
     Raises:
-        DataError: the options contradict each other.
+        DataError: the options contradict each other, or the folder cannot be written.
     """
     if shard is None and ray is None:
         if part_size is not None:
@@ -35,6 +36,8 @@ def is_batch(
         )
     if problems:
         raise DataError(*problems)
+    assert out is not None, "checked above"
+    require_folder(out, name="--out")
     return True
 
 

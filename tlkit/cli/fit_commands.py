@@ -33,7 +33,6 @@ from tlkit.cli.output import (
 )
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 from tlkit.errors import ModelError, PredictionsError
-from tlkit.output_files import require_writable
 
 
 def fit(
@@ -106,7 +105,11 @@ def predict(
     weights: WeightsOption = None,
 ) -> None:
     """Predict images with a run, exported file or pretrained weights; an unreadable file has a row with the reason."""
-    require_writable({"--out": out})
+    rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
+    other = [name for name, given in rules_given.items() if given]
+    batch = is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other)
+    if not batch:
+        require_predictions_file(out)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
@@ -122,18 +125,14 @@ def predict(
         }
         given |= {"--shard": shard, "--ray": ray, "--part-size": part_size, "--weights": weights}
         refused = [name for name, value in given.items() if value not in (None, False)]
-        require_predictions_file(out)
         _predict_exported(run, paths, out, device=device, refused=refused)
         return
     require_run_first(run, paths)
     model_source = source_of(run, weights, device=device)
-    rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
-    other = [name for name, given in rules_given.items() if given]
-    if is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other):
+    if batch:
         assert out is not None, "checked above"
         predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size)
         return
-    require_predictions_file(out)
     if unknown:
         require_threshold(require_stored(model_source), tta=tta)
     rules = None

@@ -171,7 +171,7 @@ def compare_metric(
         >>> new = Predictions.build(**images, y_pred=[1] * 5 + [0] * 45 + [1] * 50)
         >>> found = compare_metric({"old": old, "new": new}, "macro_f1")
         >>> found.changes[0].difference.format(), found.changes[0].change
-        ('0.268 [0.173, 0.363]', 'better')
+        ('0.280 [0.186, 0.373]', 'better')
     """
     if len(models) < 2:
         raise PredictionsError(f"A comparison needs two models or more. Got {len(models)}.")

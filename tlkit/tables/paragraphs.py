@@ -40,9 +40,9 @@ def paragraph_lines(
         colored: whether labels have their colors.
 
     Example:
-        >>> print("\n".join(paragraph_lines([Paragraph("Next", "Collect more images of it.")], width=20)))
-        Next  Collect more
-              images of it.
+        >>> print("\n".join(paragraph_lines([Paragraph("Next", "Collect more images of it.")], width=26)))
+        Next  Collect more images
+              of it.
     """
     shown = list(paragraphs)
     longest = max((display_width(printable(one.label)) for one in shown), default=0)
