@@ -27,6 +27,7 @@ from tlkit.cli.report_commands import card, evidence, report
 from tlkit.cli.robustness_commands import explain, robustness
 from tlkit.cli.run_commands import runs, show
 from tlkit.cli.serve_command import serve
+from tlkit.cli.sweep_command import sweep
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command(context_settings=PASS_ON)(fit)
 for command in (
     init,
+    sweep,
     predict,
     runs,
     show,

@@ -19,6 +19,7 @@ except ImportError:  # Windows has no flock: there is no lock against two writer
 
 logger = logging.getLogger(__name__)
 
+HAS_LOCKS = fcntl is not None
 _open_locks: set[TextIO] = set()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems
 
@@ -34,7 +35,7 @@ def write_lock(path: Path) -> Iterator[None]:
     with ExitStack() as held:
         held.callback(_remove_if_empty, path.parent)
         try:
-            held.enter_context(_locked(path.with_name(f".{path.name}.lock"), wait=False))
+            held.enter_context(file_lock(path.with_name(f".{path.name}.lock"), wait=False))
         except BlockingIOError:
             raise RunError(f"{path} is being written by another process. Wait for it, or use name=OTHER.") from None
         yield
@@ -42,10 +43,15 @@ def write_lock(path: Path) -> Iterator[None]:
 
 def is_being_written(path: Path) -> bool | None:
     """Return whether a process writes the run at `path`; None where the system has no locks. Nothing is written."""
+    return is_locked(path.with_name(f".{path.name}.lock"))
+
+
+def is_locked(file: Path) -> bool | None:
+    """Return whether a process holds the lock of a file; None where the system has no locks. Nothing is written."""
     if fcntl is None:
         return None
     try:
-        with path.with_name(f".{path.name}.lock").open() as handle:
+        with file.open() as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
     except FileNotFoundError:
         return False
@@ -59,13 +65,13 @@ def is_being_written(path: Path) -> bool | None:
 @contextmanager
 def judgement_lock(path: Path) -> Iterator[None]:
     """Lock the stored results of the run at `path` while the block runs; waits for other processes."""
-    with _locked(path / ".judgements.lock", wait=True):
+    with file_lock(path / ".judgements.lock", wait=True):
         yield
 
 
 @contextmanager
-def _locked(file: Path, *, wait: bool) -> Iterator[None]:
-    """Lock a file while the block runs, and delete it afterwards.
+def file_lock(file: Path, *, wait: bool) -> Iterator[None]:
+    """Lock a file while the block runs, and delete it afterwards; the system frees it where the process is killed.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +65,13 @@ class FitDisplay:
         log: the run's log.
         progress: whether progress bars of the training are drawn on stderr.
         on_features: called with (images done, images in all) while features are computed.
+        on_epoch: called after each epoch with its row of metrics; True stops the training.
     """
 
     log: RunLog
     progress: bool = False
     on_features: Callable[[int, int], None] | None = None
+    on_epoch: Callable[[Mapping[str, float]], bool] | None = None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -111,6 +111,21 @@ class MetricsRecorder(pl.Callback):
             self.directory.write_text(file, history_of(self.rows).to_csv(index=False, lineterminator="\n"))
         else:
             file.unlink(missing_ok=True)
+
+
+class EpochWatch(pl.Callback):
+    """Hands the row of each epoch to a function, and stops the training where it returns True.
+
+    It stands after what writes checkpoints, so that the epoch can be resumed after.
+    """
+
+    def __init__(self, recorder: MetricsRecorder, on_epoch: Callable[[Mapping[str, float]], bool]) -> None:
+        self._recorder, self._on_epoch = recorder, on_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ask the function about the last row."""
+        if self._recorder.rows and self._on_epoch(self._recorder.rows[-1]):
+            raise StopRequested
 
 
 def epoch_line(row: Mapping[str, float], *, epochs: int | None) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.errors import RunError
 from tlkit.process_state import preserved_process_state
 from tlkit.recipe import Recipe, load_recipe
-from tlkit.runs.run_log import FitDisplay, RunLog, collected_log
+from tlkit.runs.run_log import FitDisplay, collected_log
 from tlkit.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def fit(
     overwrite: bool = False,
     progress: bool = False,
     on_step: Callable[[str, int, int], None] | None = None,
+    on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
 ) -> Run:
     """Train the model of a recipe, predict, evaluate, audit and report; return the run.
 
@@ -45,6 +46,7 @@ def fit(
         overwrite: replace an earlier run of this name.
         progress: draw progress bars on stderr.
         on_step: called with (what is done, images done, images in all) while images are checked and features computed.
+        on_epoch: called after each epoch with its row of `metrics.csv`; True stops the training, as Ctrl-C does.
 
     Ctrl-C ends training after the current batch; the model so far is stored, evaluated and returned as an interrupted
     run. SIGTERM does the same, and is then raised again for the process: `SystemExit`, or the handler set before. Under
@@ -79,18 +81,19 @@ def fit(
         raise launch_needed(processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite)
     path = Path(runs_dir) / recipe.name
     with collected_log() as log:
-        return _fit_at(path, recipe, log=log, resume=resume, overwrite=overwrite, progress=progress, on_step=on_step)
+        shown = FitDisplay(log, progress, None if on_step is None else partial(on_step, "computing features"), on_epoch)
+        on_check = None if on_step is None else partial(on_step, "checking images")
+        return _fit_at(path, recipe, shown, resume=resume, overwrite=overwrite, on_check=on_check)
 
 
 def _fit_at(
     path: Path,
     recipe: Recipe,
+    shown: FitDisplay,
     *,
-    log: RunLog,
     resume: bool,
     overwrite: bool,
-    progress: bool,
-    on_step: Callable[[str, int, int], None] | None,
+    on_check: Callable[[int, int], None] | None,
 ) -> Run:
     """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
     from tlkit.preflight.recipe_queries import can_use_cache
@@ -117,15 +120,12 @@ def _fit_at(
 
             return Run(RunDirectory.open(path))
         # keep thumbnails: add_feature_leaks needs them if features are cached
-        on_check = None if on_step is None else partial(on_step, "checking images")
         dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 
         from tlkit.training.run_training import run_training  # imports torch
 
-        embedding = None if on_step is None else partial(on_step, "computing features")
-        shown = FitDisplay(log, progress, embedding)
         run = run_training(recipe, path, dataset, model=model, resume=resume, shown=shown)
         if resume:
             delete_replaced_run(path)

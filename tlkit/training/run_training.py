@@ -141,7 +141,7 @@ def _run_steps(
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
         track_data(tracker, inputs.environment, samples)
-        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=shown.progress)
+        trained = _train(directory, prepared, features, tracker, stop, resume=resume, shown=shown)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
         trained = _calibrated(trained, prepared, features)
@@ -263,7 +263,7 @@ def _train(
     stop: GracefulStop,
     *,
     resume: bool,
-    progress: bool,
+    shown: FitDisplay,
 ) -> TrainedModel:
     """Train on pixels or on cached features, or fit a scikit-learn head; return the best model.
 
@@ -280,7 +280,14 @@ def _train(
             )
             with threads_for(prepared, features):
                 outcome, history = train(
-                    directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
+                    directory,
+                    prepared,
+                    tracker,
+                    stop,
+                    batches=batches,
+                    resume=resume,
+                    progress=shown.progress,
+                    on_epoch=shown.on_epoch,
                 )
             head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:

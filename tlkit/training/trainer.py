@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from tlkit.runs.run_tables import history_of
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.callbacks import (
     EarlyStoppingInLastPhase,
+    EpochWatch,
     GracefulStop,
     LastBatch,
     MetricsRecorder,
@@ -58,6 +59,7 @@ def train(
     batches: pl.LightningDataModule,
     resume: bool,
     progress: bool,
+    on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
 ) -> tuple[Outcome, pd.DataFrame]:
     """Train, leave the best weights in the classifier; return how training ended, and the metrics of each epoch.
 
@@ -94,7 +96,9 @@ def train(
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
     with leading(world, task):
-        outcome, keeper, history = _run_trainer(task, prepared, batches, tracker, stop, progress=progress)
+        outcome, keeper, history = _run_trainer(
+            task, prepared, batches, tracker, stop, progress=progress, on_epoch=on_epoch
+        )
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
     if outcome == "finished":
         _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
@@ -114,6 +118,7 @@ def _run_trainer(
     stop: GracefulStop,
     *,
     progress: bool,
+    on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
 ) -> tuple[Outcome, KeepCheckpoints, pd.DataFrame]:
     """Run one rank's trainer; return how training ended, what has kept the checkpoints, and the metrics by epoch."""
     directory, classifier, world = RunDirectory(task.folder), prepared.classifier, prepared.world
@@ -132,6 +137,7 @@ def _run_trainer(
     callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
     callbacks += [stop, recorder, last_batch, keeper, *_early_stopping(prepared)]
     callbacks += [ProgressBar()] if progress else []
+    callbacks += [EpochWatch(recorder, on_epoch)] if on_epoch is not None else []
     outcome: Outcome = "finished"
     # a copy, because nothing public makes a sharded or compiled module plain again
     trained = copy.deepcopy(classifier) if prepared.sharded or task.compute_format.compiled else classifier

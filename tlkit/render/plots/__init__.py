@@ -18,6 +18,7 @@ from tlkit.render.plots.per_class_plot import plot_per_class
 from tlkit.render.plots.robustness_plot import plot_robustness
 from tlkit.render.plots.runs_plot import plot_runs
 from tlkit.render.plots.score_histogram_plot import plot_drift, plot_unknown
+from tlkit.render.plots.sweep_plots import plot_importance, plot_trials
 from tlkit.render.plots.tuning_plot import plot_batch_sizes, plot_rates
 from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_coverage
 
@@ -37,12 +38,14 @@ __all__ = [
     "plot_heat",
     "plot_history",
     "plot_image_map",
+    "plot_importance",
     "plot_per_class",
     "plot_rates",
     "plot_reliability",
     "plot_risk_coverage",
     "plot_robustness",
     "plot_runs",
+    "plot_trials",
     "plot_unknown",
     "to_svg",
 ]

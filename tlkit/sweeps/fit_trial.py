@@ -1,0 +1,131 @@
+"""Fits one trial of a sweep in its own run directory, or goes on with one that was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tlkit.errors import DataError, PredictionsError, RunError
+from tlkit.recipe import Recipe
+from tlkit.runs.directory import MARKER
+from tlkit.stats.estimate import Estimate
+
+OnEpoch = Callable[[Mapping[str, float]], bool]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit has given.
+
+    Attributes:
+        estimate: the metric on val.
+        val: digest of the paths and labels of val.
+        pruned: whether `on_epoch` has stopped it.
+    """
+
+    estimate: Estimate
+    val: str
+    pruned: bool = False
+
+
+class FitTrial(Protocol):
+    """Fits a recipe below a folder and returns its figure on val; what it raises as a `TlkitError` fails the trial."""
+
+    def __call__(self, recipe: Recipe, folder: Path, *, metric: str, on_epoch: OnEpoch | None = None) -> Fitted:
+        """Fit it, or go on where a killed process had begun."""
+
+
+def fit_trial(recipe: Recipe, folder: Path, *, metric: str, on_epoch: OnEpoch | None = None) -> Fitted:
+    """Fit a recipe in `folder / recipe.name` and return its figure on val; a finished run there is read, not repeated.
+
+    Args:
+        recipe: of the trial.
+        folder: of the sweep.
+        metric: the figure.
+        on_epoch: called with the metrics of every epoch; True stops the training.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended the fit; the run can be resumed.
+        TlkitError: the recipe, its data or its weights cannot be used, or there are no val images.
+    """
+    from tlkit.runs.run import open_run
+    from tlkit.training.fit import fit
+
+    path, stopped = folder / recipe.name, False
+
+    def watch(row: Mapping[str, float]) -> bool:
+        nonlocal stopped
+        stopped = on_epoch is not None and on_epoch(row)
+        return stopped
+
+    begun = (path / MARKER).is_file()
+    if begun and (run := open_run(path)).status == "finished":
+        return Fitted(figure_of_val(run.path, metric), val_digest(run.path))
+    callback = None if on_epoch is None else watch
+    with _warnings_only():
+        try:
+            run = fit(recipe, runs_dir=folder, resume=begun, on_epoch=callback)
+        except RunError:
+            if not begun:
+                raise
+            run = fit(recipe, runs_dir=folder, overwrite=True, on_epoch=callback)  # killed too early to be resumed
+    if run.status == "interrupted" and not stopped:
+        raise KeyboardInterrupt
+    return Fitted(figure_of_val(run.path, metric), val_digest(run.path), pruned=stopped)
+
+
+def figure_of_val(path: Path, metric: str) -> Estimate:
+    """Return a run's metric on val with its interval.
+
+    Raises:
+        PredictionsError: there is no such metric, or it has no value.
+        DataError: the run has no val images.
+    """
+    from tlkit.evaluation import evaluate
+    from tlkit.evaluation.score_names import HEADLINE, facts_of
+    from tlkit.runs.run import open_run
+
+    run = open_run(path)
+    if "val" not in run.directory.predicted_splits:
+        raise DataError(
+            "A sweep chooses by val, and the recipe has no val images. Set data.val to a share, such as 0.2."
+        )
+    evaluation = run.evaluation("val")
+    facts_of(metric, evaluation.classes)
+    if metric not in HEADLINE and metric not in evaluation.scores and ":" not in metric:
+        ranks = tuple(int(metric.removeprefix("top_")) for _ in "1" if metric.startswith("top_"))
+        evaluation = evaluate(run.predictions("val"), metrics="all", top_k=ranks or evaluation.top_k.keys())
+    elif ":" in metric:
+        evaluation = evaluate(run.predictions("val"), metrics="all")
+    estimate = evaluation.score(metric)
+    if estimate.value is None or not math.isfinite(estimate.value):
+        raise PredictionsError(f"{metric} on val is {estimate.format()}. Choose by another metric.")
+    return estimate
+
+
+def val_digest(path: Path) -> str:
+    """Return a digest of the paths and labels of a run's val images: equal for trials that can be compared."""
+    from tlkit.runs.run import open_run
+
+    val = open_run(path).predictions("val").labelled
+    lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def _warnings_only() -> Iterator[None]:
+    """Show warnings of a fit alone, unless details are wanted; its run.log has every line all the same."""
+    logger = logging.getLogger("tlkit")
+    level = logger.level
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
