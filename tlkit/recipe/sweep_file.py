@@ -241,37 +241,40 @@ def _read_choices(key: str, value: Any, document: Document) -> Choices | None:
 
 def _read_range(key: str, given: Mapping[str, Any], document: Document) -> Range | None:
     """Return a range of numbers; None where it has a problem, which is added to the document."""
-
-    def refuse(text: str, *inner: str) -> None:
-        document.report(("space", key, *inner), text)
-
-    for name in given:
-        if name not in RANGE_KEYS:
-            refuse(f"{key}: {unknown_in((name,), RANGE_KEYS)}", name)
-            return None
     field, _ = field_at(tuple(key.split(".")))
     taken = kinds(field) if field is not None else frozenset()
+    problem = next(_range_problems(key, given, taken), None)
+    if problem is not None:
+        document.report(("space", key, *problem[0]), problem[1])
+        return None
+    return Range(key, given["low"], given["high"], given.get("log", False), given.get("step"), whole=float not in taken)
+
+
+def _range_problems(key: str, given: Mapping[str, Any], taken: frozenset[type]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the problems of a range: the key within it, and the message."""
+    for name in given:
+        if name not in RANGE_KEYS:
+            yield (name,), f"{key}: {unknown_in((name,), RANGE_KEYS)}"
     if not taken & {int, float}:
-        return refuse(f"{key} takes no number, so it has no range. Use a list of values.")
-    numbers = {name: given.get(name) for name in ("low", "high", "step") if given.get(name) is not None}
+        yield (), f"{key} takes no number, so it has no range. Use a list of values."
     for name in ("low", "high"):
-        if name not in numbers:
-            return refuse(f"{key} has no {name}. Write {{low: NUMBER, high: NUMBER}}.")
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            return refuse(f"{key}: {name} is {in_yaml(number)}. Use a number.", name)
-        if float not in taken and not isinstance(number, int):
-            return refuse(f"{key}: {name} is {number}, and {key} takes whole numbers.", name)
-    log, low, high, step = given.get("log", False), numbers["low"], numbers["high"], numbers.get("step")
+        if given.get(name) is None:
+            yield (), f"{key} has no {name}. Write {{low: NUMBER, high: NUMBER}}."
+    for name in ("low", "high", "step"):
+        number = given.get(name)
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+            yield (name,), f"{key}: {name} is {in_yaml(number)}. Use a number."
+        elif number is not None and float not in taken and not isinstance(number, int):
+            yield (name,), f"{key}: {name} is {number}, and {key} takes whole numbers."
+    log, low, high, step = given.get("log", False), given["low"], given["high"], given.get("step")
     if not isinstance(log, bool):
-        return refuse(f"{key}: log is {in_yaml(log)}. Use true or false.", "log")
+        yield ("log",), f"{key}: log is {in_yaml(log)}. Use true or false."
     if low >= high:
-        return refuse(f"{key}: low is {low} and high is {high}. Use a low that is below high.", "low")
+        yield ("low",), f"{key}: low is {low} and high is {high}. Use a low that is below high."
     if log and low <= 0:
-        return refuse(f"{key}: low is {low}, and a logarithmic range begins above 0.", "low")
+        yield ("low",), f"{key}: low is {low}, and a logarithmic range begins above 0."
     if step is not None and (log or not 0 < step <= high - low):
-        return refuse(f"{key}: step is {step}. Use one from above 0 to {high - low:g}, without log.", "step")
-    return Range(key, low, high, log, step, whole=float not in taken)
+        yield ("step",), f"{key}: step is {step}. Use one from above 0 to {high - low:g}, without log."
 
 
 def _check_values(file: SweepFile, document: Document) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tlkit.data.dataset_source import LoadedDataset
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.recipe import Recipe
 from tlkit.runs.directory import MARKER
+from tlkit.runs.run import Run, open_run
 from tlkit.stats.estimate import Estimate
 
 OnEpoch = Callable[[Mapping[str, float]], bool]
@@ -41,43 +43,62 @@ class FitTrial(Protocol):
         """Fit it, or go on where a killed process had begun."""
 
 
-def fit_trial(recipe: Recipe, folder: Path, *, metric: str, on_epoch: OnEpoch | None = None) -> Fitted:
-    """Fit a recipe in `folder / recipe.name` and return its figure on val; a finished run there is read, not repeated.
+class TrialFitter:
+    """Fits recipes by `tlkit.fit`; the images are checked once for all trials whose recipes want the same of them."""
 
-    Args:
-        recipe: of the trial.
-        folder: of the sweep.
-        metric: the figure.
-        on_epoch: called with the metrics of every epoch; True stops the training.
+    def __init__(self) -> None:
+        self._checked: tuple[object, LoadedDataset] | None = None
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C ended the fit; the run can be resumed.
-        TlkitError: the recipe, its data or its weights cannot be used, or there are no val images.
-    """
-    from tlkit.runs.run import open_run
-    from tlkit.training.fit import fit
+    def __call__(self, recipe: Recipe, folder: Path, *, metric: str, on_epoch: OnEpoch | None = None) -> Fitted:
+        """Fit a recipe in `folder / recipe.name`; return its figure on val. A finished run is read, not repeated.
 
-    path, stopped = folder / recipe.name, False
+        Args:
+            recipe: of the trial.
+            folder: of the sweep.
+            metric: the figure.
+            on_epoch: called with the metrics of every epoch; True stops the training.
 
-    def watch(row: Mapping[str, float]) -> bool:
-        nonlocal stopped
-        stopped = on_epoch is not None and on_epoch(row)
-        return stopped
+        Raises:
+            KeyboardInterrupt: Ctrl-C ended the fit; the run can be resumed.
+            TlkitError: the recipe, its data or its weights cannot be used, or there are no val images.
+        """
+        path, stopped = folder / recipe.name, False
 
-    begun = (path / MARKER).is_file()
-    if begun and (run := open_run(path)).status == "finished":
-        return Fitted(figure_of_val(run.path, metric), val_digest(run.path))
-    callback = None if on_epoch is None else watch
-    with _warnings_only():
-        try:
-            run = fit(recipe, runs_dir=folder, resume=begun, on_epoch=callback)
-        except RunError:
-            if not begun:
-                raise
-            run = fit(recipe, runs_dir=folder, overwrite=True, on_epoch=callback)  # killed too early to be resumed
-    if run.status == "interrupted" and not stopped:
-        raise KeyboardInterrupt
-    return Fitted(figure_of_val(run.path, metric), val_digest(run.path), pruned=stopped)
+        def watch(row: Mapping[str, float]) -> bool:
+            nonlocal stopped
+            stopped = on_epoch is not None and on_epoch(row)
+            return stopped
+
+        begun = (path / MARKER).is_file()
+        if not begun or open_run(path).status != "finished":
+            run = self._fit(recipe, folder, begun=begun, on_epoch=None if on_epoch is None else watch)
+            if run.status == "interrupted" and not stopped:
+                raise KeyboardInterrupt
+        return Fitted(figure_of_val(path, metric), val_digest(path), pruned=stopped)
+
+    def _fit(self, recipe: Recipe, folder: Path, *, begun: bool, on_epoch: OnEpoch | None) -> Run:
+        """Fit, or resume; a run that was killed before it could be resumed begins anew."""
+        from tlkit.training.fit import fit
+
+        with _warnings_only():
+            dataset = self._dataset(recipe)
+            try:
+                return fit(recipe, runs_dir=folder, resume=begun, on_epoch=on_epoch, dataset=dataset)
+            except RunError:
+                if not begun:
+                    raise
+                return fit(recipe, runs_dir=folder, overwrite=True, on_epoch=on_epoch, dataset=dataset)
+
+    def _dataset(self, recipe: Recipe) -> LoadedDataset:
+        """Return the checked images of a recipe: those of the last trial where it wants the same of them."""
+        from tlkit.preflight.recipe_queries import can_use_cache
+        from tlkit.training.load_with_model import load_with_model
+
+        cached = can_use_cache(recipe)
+        wanted = (recipe.data.model_dump(exclude={"batch_size", "num_workers"}), recipe.seed, recipe.audit, cached)
+        if self._checked is None or self._checked[0] != wanted:
+            self._checked = wanted, load_with_model(recipe, gray_thumbnails=cached)[0]
+        return self._checked[1]
 
 
 def figure_of_val(path: Path, metric: str) -> Estimate:
@@ -89,7 +110,7 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
     """
     from tlkit.evaluation import evaluate
     from tlkit.evaluation.score_names import HEADLINE, facts_of
-    from tlkit.runs.run import open_run
+    from tlkit.runs.run_options import options_of_run
 
     run = open_run(path)
     if "val" not in run.directory.predicted_splits:
@@ -98,11 +119,16 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
         )
     evaluation = run.evaluation("val")
     facts_of(metric, evaluation.classes)
-    if metric not in HEADLINE and metric not in evaluation.scores and ":" not in metric:
-        ranks = tuple(int(metric.removeprefix("top_")) for _ in "1" if metric.startswith("top_"))
-        evaluation = evaluate(run.predictions("val"), metrics="all", top_k=ranks or evaluation.top_k.keys())
-    elif ":" in metric:
-        evaluation = evaluate(run.predictions("val"), metrics="all")
+    if metric not in HEADLINE:
+        options, rank = options_of_run(run), metric.removeprefix("top_")
+        evaluation = evaluate(
+            run.predictions("val"),
+            metrics="all",
+            top_k=(int(rank),) if rank != metric else (),
+            confidence=options.confidence,
+            cluster_by=options.pair_by or options.cluster_by,
+            weights=options.weights,
+        )
     estimate = evaluation.score(metric)
     if estimate.value is None or not math.isfinite(estimate.value):
         raise PredictionsError(f"{metric} on val is {estimate.format()}. Choose by another metric.")
@@ -111,8 +137,6 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
 
 def val_digest(path: Path) -> str:
     """Return a digest of the paths and labels of a run's val images: equal for trials that can be compared."""
-    from tlkit.runs.run import open_run
-
     val = open_run(path).predictions("val").labelled
     lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -17,7 +17,7 @@ from tlkit.recipe import Recipe
 from tlkit.recipe.sweep_file import SweepFile, load_sweep
 from tlkit.runs.directory import RUNS
 from tlkit.runs.lock import HAS_LOCKS
-from tlkit.sweeps.fit_trial import Fitted, FitTrial, OnEpoch, fit_trial
+from tlkit.sweeps.fit_trial import FitTrial, Fitted, OnEpoch, TrialFitter
 from tlkit.sweeps.judge_sweep import judge_sweep, write_result
 from tlkit.sweeps.study import SweepStudy, TakenTrial
 from tlkit.sweeps.sweep_folder import DEFAULT, SweepFolder
@@ -36,7 +36,7 @@ def run_sweep(
     trials: int | None = None,
     workers: int = 1,
     runs_dir: str | Path = RUNS,
-    fit: FitTrial = fit_trial,
+    fit: FitTrial | None = None,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it, and return its result; the same call may run in several processes.
 
@@ -54,7 +54,7 @@ def run_sweep(
         TlkitError: the sweep file, its recipe, the data or the folder cannot be used, or Optuna is not installed.
         KeyboardInterrupt: Ctrl-C; the same call goes on with the sweep.
     """
-    file = load_sweep(path)
+    file, fit = load_sweep(path), fit or TrialFitter()
     if trials is not None:
         settings = file.settings.model_copy(update={"trials": trials})
         file = SweepFile(file.source, settings, file.recipe, file.space)

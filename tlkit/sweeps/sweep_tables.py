@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.tables import Column, Table, counted
+from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.sweeps.sweep_result import SweepResult, TrialRow
@@ -47,14 +48,16 @@ def trials_table(result: SweepResult, *, most_rows: int | None) -> Table:
         ),
         rows=(
             ("default", result.default, *(None for _ in keys), None, "complete"),
-            *(
-                (str(row.number), row.figure, *(row.settings.get(key) for key in keys), row.seconds, row.state)
-                for row in shown
-            ),
+            *(_cells(row, keys) for row in shown),
         ),
         notes=tuple(filter(None, notes)),
         marks={place: "better" for place, row in enumerate(shown, start=1) if row.number == result.best},
     )
+
+
+def _cells(row: TrialRow, keys: Sequence[str]) -> tuple[Cell, ...]:
+    values = (short(row.settings.get(key, "")) for key in keys)
+    return (str(row.number), row.figure, *values, row.seconds, row.state)
 
 
 def importance_table(result: SweepResult) -> Table:
@@ -99,6 +102,20 @@ def verdict_sentence(result: SweepResult) -> str:
     if low <= 0 <= high or change.change == "not distinguishable":
         return f"{figures}: {SAME}."
     return f"{figures}: {change.change} than the default."
+
+
+def short(text: str) -> str:
+    """Return the value of a key for readers: a long number with four significant digits.
+
+    Example:
+        >>> short("0.004043878009515107"), short("frozen"), short("12345")
+        ('0.004044', 'frozen', '12345')
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if len(text) <= 6 else f"{number:.4g}"
 
 
 def _chosen(result: SweepResult) -> str:

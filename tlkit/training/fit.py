@@ -19,6 +19,7 @@ from tlkit.runs.run_log import FitDisplay, collected_log
 from tlkit.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
 
 if TYPE_CHECKING:
+    from tlkit.data.dataset_source import LoadedDataset
     from tlkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def fit(
     progress: bool = False,
     on_step: Callable[[str, int, int], None] | None = None,
     on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
+    dataset: LoadedDataset | None = None,
 ) -> Run:
     """Train the model of a recipe, predict, evaluate, audit and report; return the run.
 
@@ -47,6 +49,7 @@ def fit(
         progress: draw progress bars on stderr.
         on_step: called with (what is done, images done, images in all) while images are checked and features computed.
         on_epoch: called after each epoch with its row of `metrics.csv`; True stops the training, as Ctrl-C does.
+        dataset: the checked images of the recipe, where they were loaded before for the same `data` section.
 
     Ctrl-C ends training after the current batch; the model so far is stored, evaluated and returned as an interrupted
     run. SIGTERM does the same, and is then raised again for the process: `SystemExit`, or the handler set before. Under
@@ -83,7 +86,7 @@ def fit(
     with collected_log() as log:
         shown = FitDisplay(log, progress, None if on_step is None else partial(on_step, "computing features"), on_epoch)
         on_check = None if on_step is None else partial(on_step, "checking images")
-        return _fit_at(path, recipe, shown, resume=resume, overwrite=overwrite, on_check=on_check)
+        return _fit_at(path, recipe, shown, resume=resume, overwrite=overwrite, on_check=on_check, dataset=dataset)
 
 
 def _fit_at(
@@ -94,6 +97,7 @@ def _fit_at(
     resume: bool,
     overwrite: bool,
     on_check: Callable[[int, int], None] | None,
+    dataset: LoadedDataset | None,
 ) -> Run:
     """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
     from tlkit.preflight.recipe_queries import can_use_cache
@@ -120,7 +124,9 @@ def _fit_at(
 
             return Run(RunDirectory.open(path))
         # keep thumbnails: add_feature_leaks needs them if features are cached
-        dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
+        model = None
+        if dataset is None:
+            dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 

@@ -30,6 +30,8 @@ def plot_trials(result: SweepResult, ax: Axes | None = None) -> Axes:
         result: the sweep.
         ax: where to draw; default: a new figure.
     """
+    from matplotlib.ticker import MaxNLocator
+
     ax = axes_of_size(ax, width=7.0, height=3.8)
     complete = [row for row in result.trials if row.figure is not None and row.figure.value is not None]
     best: list[float] = []
@@ -51,7 +53,7 @@ def plot_trials(result: SweepResult, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "o", color=BLUE, label="trial, 95% interval")
     if any(row.state == "pruned" for row in complete):
         ax.plot([], [], "x", color=GREY, label="pruned")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trial")
     ax.set_ylabel(f"{result.metric.replace('_', ' ')} on val, n = {result.default.n}")
     ax.grid(axis="y", linewidth=0.6)
