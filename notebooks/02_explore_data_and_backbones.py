@@ -103,6 +103,22 @@ ax = tlkit.plot_map(run, split="val", images=100)
 ax = tlkit.plot_map(run, split="val", images=100, method="pca")
 
 # %% [markdown]
+# ## What the backbone computes
+#
+# The filters of the first layer as colors, gray = 0: edges in several directions, and colors.
+
+# %%
+ax = tlkit.plot_filters(run)
+
+# %% [markdown]
+# The last feature maps of one image, each scaled to its own range. A light cell is a place where the backbone finds
+# what the channel stands for; the head adds up their means.
+
+# %%
+image = Path(data.root, str(run.samples.split("val").paths[0]))
+ax = tlkit.plot_feature_maps(run, image)
+
+# %% [markdown]
 # ## Where the run is wrong
 
 # %%

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from tlkit.analysis.repair import repair
     from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
-    from tlkit.analysis.run_plots import plot_confusion, plot_map, plot_suspects, plot_top_losses, show_batch
+    from tlkit.analysis.run_plots import (
+        plot_confusion,
+        plot_feature_maps,
+        plot_filters,
+        plot_map,
+        plot_suspects,
+        plot_top_losses,
+        show_batch,
+    )
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from tlkit.runs.gate_run import gate
     from tlkit.runs.run import Run, open_run
     from tlkit.samples import Samples
+    from tlkit.sweeps.sweep import run_sweep
     from tlkit.training.fit import fit
     from tlkit.training.push_run import push_run
 
@@ -87,6 +96,8 @@ _MODULES = {
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",
     "plot_confusion": "tlkit.analysis.run_plots",
+    "plot_feature_maps": "tlkit.analysis.run_plots",
+    "plot_filters": "tlkit.analysis.run_plots",
     "plot_map": "tlkit.analysis.run_plots",
     "plot_suspects": "tlkit.analysis.run_plots",
     "plot_top_losses": "tlkit.analysis.run_plots",
@@ -94,6 +105,7 @@ _MODULES = {
     "read_predictions": "tlkit.predictions",
     "repair": "tlkit.analysis.repair",
     "robustness": "tlkit.analysis.robustness",
+    "run_sweep": "tlkit.sweeps.sweep",
     "show_batch": "tlkit.analysis.run_plots",
     "verify_run": "tlkit.inference.export.verify_run",
 }
@@ -137,6 +149,8 @@ __all__ = [
     "load_recipe",
     "open_run",
     "plot_confusion",
+    "plot_feature_maps",
+    "plot_filters",
     "plot_map",
     "plot_suspects",
     "plot_top_losses",
@@ -144,6 +158,7 @@ __all__ = [
     "read_predictions",
     "repair",
     "robustness",
+    "run_sweep",
     "show_batch",
     "verify_run",
 ]

@@ -75,3 +75,22 @@ def test_the_pca_of_a_map_is_scikit_learns():
     expected = PCA(2, svd_solver="full").fit_transform(x.astype(np.float64))
     assert np.abs(map_points(x, method="pca")) == pytest.approx(np.abs(expected))
     assert map_points(x, method="tsne").shape == (20, 2)
+
+
+def test_filters_and_feature_maps_are_those_of_the_runs_backbone(run):
+    import torch
+
+    network = tlkit.load_model(run).network
+    convolution = next(module for module in network.backbone.modules() if isinstance(module, torch.nn.Conv2d))
+    tiles = tlkit.plot_filters(run).images
+    assert len(tiles) == min(64, len(convolution.weight))
+    weights = convolution.weight[0].detach().numpy().transpose(1, 2, 0)
+    shown = np.asarray(tiles[0].get_array(), dtype=float)
+    assert np.corrcoef(shown.ravel(), weights.ravel())[0, 1] == pytest.approx(1.0)
+
+    image = run.samples.root / str(run.samples.paths[0])
+    maps = tlkit.plot_feature_maps(run, image)
+    assert len(maps.images) == min(64, network.backbone.num_features)
+    assert image.name in maps.get_title() or any(image.name in text for text in captions(maps))
+    with pytest.raises(DataError, match=saying("nothing.png").pattern):
+        tlkit.plot_feature_maps(run, "nothing.png")

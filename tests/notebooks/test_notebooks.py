@@ -149,7 +149,16 @@ def test_audit_and_repair_runs_and_shows_each_result(run_notebook):
 def test_exploring_shows_batches_maps_and_errors(run_notebook):
     done = run_notebook("02_explore_data_and_backbones.py")
     figures = [source for source, _ in outputs(done, "image/png")]
-    for plot in ("show_batch(run)", "show_batch(heavy", "plot_map", "pca", "plot_top_losses", "plot_confusion"):
+    for plot in (
+        "show_batch(run)",
+        "show_batch(heavy",
+        "plot_map",
+        "plot_filters",
+        "plot_feature_maps",
+        "pca",
+        "plot_top_losses",
+        "plot_confusion",
+    ):
         assert any(plot in source for source in figures), plot
 
 
@@ -169,3 +178,26 @@ def test_the_tracked_run_is_read_back_from_tensorboard(run_notebook, tmp_path):
     for name in ("train/loss", "val/accuracy", "test/accuracy_low"):
         assert repr(name) in scalars
     assert list((tmp_path / "anywhere" / "runs" / "tracked" / "wandb").glob("offline-run-*"))
+
+
+@pytest.mark.series
+@needs_the_quickstart
+def test_the_run_is_shipped_as_files_that_agree_with_it(run_notebook, tmp_path):
+    done = run_notebook("06_ship_it.py")
+    tables = outputs(done, "text/html")
+    assert "model.onnx" in shown_by("export.verification", tables)
+    assert "woman" in shown_by("export.int8", tables)
+    texts = outputs(done, "text/plain")
+    assert shown_by("largest_difference < 1e-4", texts) == "True"
+    (files,) = [text for source, text in texts if source.startswith("sorted(path.relative_to")]
+    for name in ("README.md", "config.json", "model.safetensors", "export/model.onnx"):
+        assert repr(name) in files
+    printed = "".join(
+        output.text
+        for cell in done.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.get("name") == "stdout"
+    )
+    assert "onnx" in printed and "hub/ship" in printed
+    assert "woman" in (tmp_path / "anywhere" / "hub" / "ship" / "README.md").read_text(encoding="utf-8")

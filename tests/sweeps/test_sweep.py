@@ -214,7 +214,7 @@ def kill_and_restart(command, *, kills, begun, timeout):
     end = time.monotonic() + timeout
     running = [subprocess.Popen(command, env=env()) for _ in range(2)]
     try:
-        for number in range(kills):
+        for _ in range(kills):
             aim = begun() + 2
             while begun() < aim and all(one.poll() is None for one in running):
                 assert time.monotonic() < end

@@ -16,8 +16,9 @@ from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.errors import DataError
 from tlkit.features.features import Features
 from tlkit.preprocess import Preprocess
+from tlkit.render.plots import plot_channels, plot_contact_sheet
 from tlkit.render.plots import plot_confusion as plot_confusion_of
-from tlkit.render.plots import plot_contact_sheet
+from tlkit.render.plots import plot_filters as plot_filters_of
 from tlkit.render.plots.image_map_plot import plot_image_map
 from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run import Run
@@ -192,6 +193,48 @@ def plot_map(
     points = map_points(features.of(paths).x, method=method, seed=seed)
     labels = [samples.classes[samples.targets[place]] for place in chosen]
     return plot_image_map(points, _pictures(run, paths, side=48), labels, ax, method=method)
+
+
+def plot_filters(run: Run, ax: Axes | None = None) -> Axes:
+    """Plot the filters of the first convolution of a run's backbone as colors; of arrays: `render.plots.plot_filters`.
+
+    Args:
+        run: the run.
+        ax: where to draw; default: a new figure.
+
+    Raises:
+        ModelError: the backbone has no convolution on RGB, or the run has no model.
+    """
+    from tlkit.inference.attribution import first_filters
+    from tlkit.inference.predictor import load_model
+
+    return plot_filters_of(first_filters(load_model(run, device="cpu").network), ax)
+
+
+def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Axes:
+    """Plot the last feature maps of a run's backbone for one image, each scaled to its own range.
+
+    Args:
+        run: the run.
+        image: path of the image, which is framed and scaled as for prediction.
+        ax: where to draw; default: a new figure.
+
+    Raises:
+        DataError: the image cannot be read.
+        ModelError: the backbone has no feature maps, as vision transformers with tokens, or the run has no model.
+    """
+    import torch
+
+    from tlkit.analysis.explain_images import pictures_of
+    from tlkit.data.loading.batch import normalize
+    from tlkit.inference.attribution import last_feature_maps
+    from tlkit.inference.predictor import load_model
+
+    model = load_model(run, device="cpu")
+    _, picture = next(pictures_of(model, [Path(image)]))
+    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
+    maps = last_feature_maps(model.network, normalize(pixels, model.card.preprocess))[0]
+    return plot_channels(maps, ax, title=Path(image).name)
 
 
 def map_points(x: npt.NDArray[np.float32], *, method: str, seed: int = 0) -> npt.NDArray[np.float64]:

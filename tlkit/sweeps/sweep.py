@@ -17,7 +17,7 @@ from tlkit.recipe import Recipe
 from tlkit.recipe.sweep_file import SweepFile, load_sweep
 from tlkit.runs.directory import RUNS
 from tlkit.runs.lock import HAS_LOCKS
-from tlkit.sweeps.fit_trial import FitTrial, Fitted, OnEpoch, TrialFitter
+from tlkit.sweeps.fit_trial import Fitted, FitTrial, OnEpoch, TrialFitter
 from tlkit.sweeps.judge_sweep import judge_sweep, write_result
 from tlkit.sweeps.study import SweepStudy, TakenTrial
 from tlkit.sweeps.sweep_folder import DEFAULT, SweepFolder
