@@ -231,8 +231,10 @@ def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Ax
     from tlkit.inference.predictor import load_model
 
     model = load_model(run, device="cpu")
-    _, picture = next(pictures_of(model, [Path(image)]))
-    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
+    found = next(pictures_of(model, [Path(image)]), None)
+    if found is None:
+        raise DataError(f"{image} cannot be read. Name another image.")
+    pixels = torch.from_numpy(found[1].copy()).permute(2, 0, 1)[None]
     maps = last_feature_maps(model.network, normalize(pixels, model.card.preprocess))[0]
     return plot_channels(maps, ax, title=Path(image).name)
 
