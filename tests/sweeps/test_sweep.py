@@ -270,3 +270,17 @@ def test_forty_fits_over_two_processes_with_five_kills_lose_and_double_no_trial(
         run = open_run(folder / f"trial-{row.number:04d}")
         assert run.status == "finished" and run.evaluation("val").accuracy == row.figure
         assert run.recipe.train.learning_rate == pytest.approx(float(row.settings["train.learning_rate"]))
+
+
+def test_a_fit_stops_after_the_epoch_at_which_it_is_told_to_and_goes_on_later(tmp_path):
+    recipe, rows = write_recipe(tmp_path, strategy="frozen"), []
+
+    def on_epoch(row):
+        rows.append(row)
+        return True
+
+    stopped = tlkit.fit(recipe, {"report.enabled": False}, on_epoch=on_epoch)
+    assert stopped.status == "interrupted" and list(stopped.history["epoch"]) == [1]
+    assert rows[0]["val_accuracy"] == pytest.approx(stopped.history["val_accuracy"][0])
+    whole = tlkit.fit(recipe, {"report.enabled": False}, resume=True)
+    assert whole.status == "finished" and list(whole.history["epoch"]) == [1, 2]

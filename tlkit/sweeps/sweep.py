@@ -22,6 +22,7 @@ from tlkit.sweeps.judge_sweep import judge_sweep, write_result
 from tlkit.sweeps.study import SweepStudy, TakenTrial
 from tlkit.sweeps.sweep_folder import DEFAULT, SweepFolder
 from tlkit.sweeps.sweep_result import SweepResult, best_of
+from tlkit.sweeps.sweep_tables import short
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,8 @@ def _say(taken: TakenTrial, fitted: Fitted, file: SweepFile, study: SweepStudy) 
     higher = facts_of(metric, _some_classes(metric)).higher_is_better
     ended = sum(row.state != "unfinished" for row in rows)
     best = best_of(rows, higher_is_better=higher)
-    values = ", ".join(
-        f"{key}={value}" for key, value in next(r for r in rows if r.number == taken.row).settings.items()
-    )
+    settings = next(row for row in rows if row.number == taken.row).settings
+    values = ", ".join(f"{key}={short(value)}" for key, value in settings.items())
     logger.info(
         "Trial %d (%d of %d): val %s %s%s; %s. Best so far: trial %s.",
         taken.row,

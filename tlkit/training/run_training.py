@@ -280,14 +280,7 @@ def _train(
             )
             with threads_for(prepared, features):
                 outcome, history = train(
-                    directory,
-                    prepared,
-                    tracker,
-                    stop,
-                    batches=batches,
-                    resume=resume,
-                    progress=shown.progress,
-                    on_epoch=shown.on_epoch,
+                    directory, prepared, tracker, stop, batches=batches, resume=resume, shown=shown
                 )
             head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:

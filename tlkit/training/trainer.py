@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from tlkit.errors import first_few
 from tlkit.lightning import pl
 from tlkit.models.training_step import NotFiniteError
 from tlkit.runs import RunDirectory
+from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_tables import history_of
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.callbacks import (
@@ -58,8 +59,7 @@ def train(
     *,
     batches: pl.LightningDataModule,
     resume: bool,
-    progress: bool,
-    on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
+    shown: FitDisplay,
 ) -> tuple[Outcome, pd.DataFrame]:
     """Train, leave the best weights in the classifier; return how training ended, and the metrics of each epoch.
 
@@ -96,9 +96,7 @@ def train(
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
     with leading(world, task):
-        outcome, keeper, history = _run_trainer(
-            task, prepared, batches, tracker, stop, progress=progress, on_epoch=on_epoch
-        )
+        outcome, keeper, history = _run_trainer(task, prepared, batches, tracker, stop, shown=shown)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
     if outcome == "finished":
         _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
@@ -107,7 +105,7 @@ def train(
 
 def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
     """Train as a rank other than 0, which writes nothing."""
-    _run_trainer(task, prepared, prepared.data, NullTracker(), GracefulStop(), progress=False)
+    _run_trainer(task, prepared, prepared.data, NullTracker(), GracefulStop(), shown=None)
 
 
 def _run_trainer(
@@ -117,8 +115,7 @@ def _run_trainer(
     tracker: Tracker,
     stop: GracefulStop,
     *,
-    progress: bool,
-    on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
+    shown: FitDisplay | None,
 ) -> tuple[Outcome, KeepCheckpoints, pd.DataFrame]:
     """Run one rank's trainer; return how training ended, what has kept the checkpoints, and the metrics by epoch."""
     directory, classifier, world = RunDirectory(task.folder), prepared.classifier, prepared.world
@@ -136,8 +133,9 @@ def _run_trainer(
     recorder = MetricsRecorder(directory, tracker)
     callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
     callbacks += [stop, recorder, last_batch, keeper, *_early_stopping(prepared)]
+    progress = shown is not None and shown.progress
     callbacks += [ProgressBar()] if progress else []
-    callbacks += [EpochWatch(recorder, on_epoch)] if on_epoch is not None else []
+    callbacks += [EpochWatch(recorder, shown.on_epoch)] if shown is not None and shown.on_epoch is not None else []
     outcome: Outcome = "finished"
     # a copy, because nothing public makes a sharded or compiled module plain again
     trained = copy.deepcopy(classifier) if prepared.sharded or task.compute_format.compiled else classifier
