@@ -284,3 +284,15 @@ def test_a_fit_stops_after_the_epoch_at_which_it_is_told_to_and_goes_on_later(tm
     assert rows[0]["val_accuracy"] == pytest.approx(stopped.history["val_accuracy"][0])
     whole = tlkit.fit(recipe, {"report.enabled": False}, resume=True)
     assert whole.status == "finished" and list(whole.history["epoch"]) == [1, 2]
+
+
+@pytest.mark.series
+def test_workers_share_the_trials(tmp_path):
+    write_recipe(tmp_path, strategy="frozen")
+    write_sweep(trials=6)
+    command = [sys.executable, "-m", "tlkit", "sweep", "s.yaml", "--workers", "2"]
+    done = subprocess.run(command, check=False, env=env(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    result = SweepResult.from_dict(json.loads(Path("runs/s/sweep/result.json").read_text()))
+    assert [row.starts for row in result.trials] == [1] * 6 and {row.state for row in result.trials} == {"complete"}
+    assert all(f"Trial {row.number} (" in done.stderr for row in result.trials)

@@ -49,12 +49,14 @@ def run_sweep(
         trials: number of trials, in place of the file's.
         workers: processes on this machine that work on the trials.
         runs_dir: folder of the sweep's folder.
-        fit: fits a trial; default: `tlkit.fit`.
+        fit: fits a trial, in this process alone; default: `tlkit.fit`.
 
     Raises:
         TlkitError: the sweep file, its recipe, the data or the folder cannot be used, or Optuna is not installed.
         KeyboardInterrupt: Ctrl-C; the same call goes on with the sweep.
     """
+    if fit is not None and workers > 1:
+        raise RunError("A fit of your own runs in this process alone. Leave out workers, or start the script twice.")
     file, fit = load_sweep(path), fit or TrialFitter()
     if trials is not None:
         settings = file.settings.model_copy(update={"trials": trials})
