@@ -187,8 +187,6 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
 
 def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] | None]:
     """Return the numbers of a file, with the intervals that val calibrates, where it is given, and their rule."""
-    if file.task == "detection":
-        raise PredictionsError("Predictions of boxes are judged with --task detection and --truth FILE.json.")
     numbers = file.open_numbers(file.path)
     if file.val is None:
         return numbers, None
