@@ -104,6 +104,28 @@ def test_options_of_another_task_are_refused(folder, words, named):
     assert named in str(error.value)
 
 
+def test_boxes_are_evaluated_and_audited_by_size(tmp_path):
+    truth = {
+        "images": [{"id": one, "file_name": f"{one}.jpg"} for one in range(60)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": one, "image_id": one, "category_id": 1, "bbox": [0, 0, 10 + one, 10 + one]} for one in range(60)
+        ],
+    }
+    found = [
+        {"image_id": one, "category_id": 1, "bbox": [0, 0, 10 + one, 10 + one], "score": one / 60} for one in range(60)
+    ]
+    for name, value in (("truth", truth), ("found", found)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    words = (tmp_path / "found.json", "--task", "detection", "--truth", tmp_path / "truth.json")
+    result = json.loads(run("evaluate", *words, "--min-score", "0.25", "--json"))
+    assert (result["average_precision"]["value"], result["recall"]["value"]) == (pytest.approx(1), 0.75)
+    assert "recall of cat" in run("audit", *words, "--min-score", "0.25")
+    with pytest.raises(PredictionsError) as error:
+        run("evaluate", *words[:3])
+    assert "--truth" in str(error.value)
+
+
 def test_judging_other_tasks_loads_no_torch(folder):
     words = ["audit", str(folder / "labels_test.csv"), "--task", "multilabel", "--by", "light"]
     code = (

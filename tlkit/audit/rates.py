@@ -47,7 +47,7 @@ class Rate:
     def nothing(self) -> str:
         """Why the rate is undefined where its denominator is 0: "no images", "no images of cat"."""
         return {
-            "recall": f"no images of {self.class_name}",
+            "recall": "no objects" if self.class_name is None else f"no images of {self.class_name}",
             "precision": f"none called {self.class_name}",
             "false_positive_rate": f"no images of another class than {self.class_name}",
         }.get(self.metric, "no images")

@@ -1,4 +1,4 @@
-"""`TaskAudit`: the result of an audit of labels, grades or numbers, with conversion to JSON and back."""
+"""`TaskAudit`: the result of an audit of labels, grades, numbers or boxes, with conversion to JSON and back."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class TaskAudit:
     """Rates and means of a model across groups, with intervals, tests and verdicts, for other tasks than one class.
 
     Attributes:
-        task: multilabel, ordinal or regression.
+        task: multilabel, ordinal, regression or detection.
         settings: options of the audit.
         images: images assessed.
         unlabelled: images without a label, left out.
         overall: each rate and mean over all images.
         tests: number of tests that Holm's correction covers.
         group_tables: one for each combination of columns and each rate or mean.
-        counted: what a rate counts, as a word.
+        counted: what a rate counts: "image", or "object" in detection.
     """
 
     task: Task

@@ -87,7 +87,9 @@ LabelClasses = Annotated[
 ]
 TaskOption = Annotated[
     Task | None,
-    typer.Option(help="Task of a file: multiclass, multilabel, ordinal, regression; default: what tlkit wrote in it."),
+    typer.Option(
+        help="Task of a file: multiclass, multilabel, ordinal, regression, detection; default: what tlkit wrote in it."
+    ),
 ]
 ValFile = Annotated[
     Path | None,
@@ -103,6 +105,13 @@ Grades = Annotated[
 LabelSeparator = Annotated[
     str | None,
     typer.Option("--separator", help="Multilabel: what stands between the labels of a cell; default: a semicolon."),
+]
+TruthFile = Annotated[
+    Path | None,
+    typer.Option("--truth", help="Detection: true boxes, a JSON file in COCO's format; the file is a list."),
+]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", min=0, max=1, help="Detection: smallest score in recall; default: 0.5.")
 ]
 Details = Annotated[
     bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")

@@ -17,6 +17,7 @@ from tlkit.cli.arguments import (
     LabelClasses,
     LabelledData,
     LabelSeparator,
+    MinScore,
     ModelWeightsOption,
     PathColumn,
     PredColumn,
@@ -24,6 +25,7 @@ from tlkit.cli.arguments import (
     SplitOption,
     TaskOption,
     TrueColumn,
+    TruthFile,
     ValFile,
     Verbatim,
 )
@@ -69,12 +71,28 @@ def evaluate(
     ] = None,
     grades: Grades = None,
     separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    min_score: MinScore = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, any table of predictions, or pretrained weights: every figure with its interval."""
     shown = wants_details(details)
-    of_task = TaskFile(run_or_file, task, val, coverage, grades, separator, groups, y_true, y_pred, path, verbatim)
+    of_task = TaskFile(
+        path=run_or_file,
+        stated=task,
+        val=val,
+        coverage=coverage,
+        grades=grades,
+        separator=separator,
+        truth=truth,
+        min_score=min_score,
+        groups=groups,
+        y_true=y_true,
+        y_pred=y_pred,
+        path_column=path,
+        verbatim=verbatim,
+    )
     if of_task.is_other_task:
         of_task.refuse({"--split": split, "--model-weights": model_weights, "--data": data, "--class": label_class})
         evaluate_task(of_task, cluster_by=cluster_by, weights=weights, details=shown or metrics == "all", json=json)
@@ -171,12 +189,28 @@ def audit(
     ] = None,
     grades: Grades = None,
     separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    min_score: MinScore = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
-    of_task = TaskFile(run_or_file, task, val, coverage, grades, separator, groups, y_true, y_pred, path, verbatim)
+    of_task = TaskFile(
+        path=run_or_file,
+        stated=task,
+        val=val,
+        coverage=coverage,
+        grades=grades,
+        separator=separator,
+        truth=truth,
+        min_score=min_score,
+        groups=groups,
+        y_true=y_true,
+        y_pred=y_pred,
+        path_column=path,
+        verbatim=verbatim,
+    )
     stated: dict[str, Any] = {
         "by": by or None,
         "max_intersection_order": max_intersection_order,

@@ -14,6 +14,7 @@ from tlkit.errors import PredictionsError
 if TYPE_CHECKING:
     from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.predictions import MultilabelPredictions, NumberPredictions
+    from tlkit.predictions.detection_predictions import DetectionPredictions
     from tlkit.tables import Table
 
 
@@ -35,6 +36,8 @@ class TaskFile:
         coverage: of intervals calibrated on val; None = the default.
         grades: names of the grades, separated by commas.
         separator: between the labels of a cell.
+        truth: file of true boxes.
+        min_score: smallest score of a box that counts; None = the default.
         groups: file of group columns to join.
         y_true: column of the truth.
         y_pred: column of the predictions.
@@ -48,6 +51,8 @@ class TaskFile:
     coverage: float | None
     grades: str | None
     separator: str | None
+    truth: Path | None
+    min_score: float | None
     groups: Path | None
     y_true: str
     y_pred: str
@@ -73,7 +78,8 @@ class TaskFile:
         if self.task != "multiclass":
             return True
         given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
-        self._refuse(given, "is for several labels, grades or numbers: name the task, such as --task multilabel.")
+        given |= {"--truth": self.truth, "--min-score": self.min_score}
+        self._refuse(given, "is for another task than one class for each image: name it, such as --task multilabel.")
         return False
 
     def refuse(self, options: Mapping[str, object]) -> None:
@@ -89,6 +95,10 @@ class TaskFile:
             own["--separator"] = self.separator
         if self.task not in ("ordinal", "regression") or self.val is None:
             own["--coverage"] = self.coverage
+        if self.task != "detection":
+            own |= {"--truth": self.truth, "--min-score": self.min_score}
+        else:
+            own["--val"] = self.val
         self._refuse({**options, **own}, f"does not apply to a file of the task {self.task}. Leave it out.")
 
     def _refuse(self, options: Mapping[str, object], why: str) -> None:
@@ -108,6 +118,17 @@ class TaskFile:
             separator=self.separator or SEPARATOR,
             verbatim=self.verbatim,
         )
+        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def open_boxes(self) -> DetectionPredictions:
+        """Return the boxes of the file and of that of the truth, with group columns joined."""
+        from tlkit.predictions.detection_predictions import read_detection
+
+        if self.truth is None:
+            raise PredictionsError(
+                "Predicted boxes are judged with the true ones: --truth FILE.json, in COCO's format."
+            )
+        found = read_detection(self.path, self.truth)
         return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
     def open_numbers(self, path: Path) -> NumberPredictions:
@@ -140,6 +161,13 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
             chosen = thresholds_for(labels, file.open_labels(file.val), cluster_by=cluster_by)
             labels, more, before = chosen.apply(labels), {"thresholds": chosen.to_dict()}, chosen.tables()
         found = evaluate_multilabel(labels, cluster_by=cluster_by, weights=weights)
+    elif file.task == "detection":
+        from tlkit.evaluation.detection import MIN_SCORE, evaluate_detection
+
+        if weights is not None:
+            raise PredictionsError("--weights does not apply to a file of the task detection. Leave it out.")
+        score = MIN_SCORE if file.min_score is None else file.min_score
+        found = evaluate_detection(file.open_boxes(), min_score=score, cluster_by=cluster_by)
     else:
         from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 
@@ -152,7 +180,7 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
     tables = found.tables()
     print_tables([*before, *tables] if details else tables[:1])
     if not details and len(tables) > 1:
-        print_lines(["", "Each label, its threshold, and labels that go together: --details"])
+        print_lines(["", "Each label or category, and what is taken for what: --details"])
 
 
 def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None:
@@ -176,6 +204,8 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
         if file.val is not None:
             labels = thresholds_for(labels, file.open_labels(file.val), cluster_by=stated["cluster_by"]).apply(labels)
         found = audit_multilabel(labels, options_of(stated, labels))
+    elif file.task == "detection":
+        found = _audit_boxes(file, stated)
     else:
         from tlkit.audit.number_audit import audit_numbers
 
@@ -183,6 +213,19 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
         options = options_of({**stated, "tolerance": None}, numbers)
         found = audit_numbers(numbers, options, mean_tolerance=stated["tolerance"])
     print_json(found.to_redacted()) if json else print_tables(found.tables())
+
+
+def _audit_boxes(file: TaskFile, stated: Mapping[str, Any]) -> TaskAudit:
+    """Return the audit of the objects found; by their size, where no column is named."""
+    from tlkit.audit.detection_audit import OBJECT_SIZE, audit_detection
+    from tlkit.audit.options import AuditOptions
+    from tlkit.evaluation.box_matching import match_boxes
+    from tlkit.evaluation.detection import MIN_SCORE, found_objects
+
+    boxes = file.open_boxes()
+    score = MIN_SCORE if file.min_score is None else file.min_score
+    hit = found_objects(boxes, match_boxes(boxes), min_score=score)
+    return audit_detection(boxes, hit, AuditOptions().with_overrides(**{**stated, "by": stated["by"] or [OBJECT_SIZE]}))
 
 
 def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] | None]:
