@@ -67,6 +67,10 @@ def test_another_separator_and_predicted_labels_without_probabilities(tmp_path):
         (JOINED.replace("c,dog", "c,dgo"), ("y_true", "'dgo'", "Did you mean 'dog'", "--separator")),
         (JOINED.replace(".9,", "1.9,"), ("proba", "0 and 1", "1 of 3", "a", "sigmoid")),
         ("path,y_true\na,cat\n", ("proba_<label>", "--y-pred")),
+        (
+            "path,y_true,y_pred\n" + "".join(f"{i},{i}.5,{i}.25\n" for i in range(40)),
+            ("80 different labels", "--task regression", "--separator"),
+        ),
         ("path,y_true_cat,proba_cat,proba_dog\na,1,.1,.2\n", ("y_true_cat", "y_true_dog")),
         ("path,cat,proba_cat\na,maybe,.5\n", ("cat", "'maybe'", "1, 0 or nothing")),
     ],

@@ -67,7 +67,7 @@ def evaluate(
     task: TaskOption = None,
     val: ValFile = None,
     coverage: Annotated[
-        float | None, typer.Option(help="With --val and numbers: share of images that intervals are to hold.")
+        float | None, typer.Option(min=0, max=1, help="With --val and numbers: share of images that intervals hold.")
     ] = None,
     grades: Grades = None,
     separator: LabelSeparator = None,
@@ -158,7 +158,12 @@ def audit(
     ] = None,
     positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(min=0, help="Largest tolerated difference between a group and its complement.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=MOST,
+            help="Largest tolerated difference between a group and its complement; at most 1, but for means.",
+        ),
     ] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
     pair_by: Annotated[
@@ -185,7 +190,7 @@ def audit(
     task: TaskOption = None,
     val: ValFile = None,
     coverage: Annotated[
-        float | None, typer.Option(help="With --val and numbers: share of images that intervals are to hold.")
+        float | None, typer.Option(min=0, max=1, help="With --val and numbers: share of images that intervals hold.")
     ] = None,
     grades: Grades = None,
     separator: LabelSeparator = None,

@@ -205,6 +205,11 @@ def _labels(
             f"{file} holds no label: it has no {PROBA_PREFIX}<label>, {y_true}_<label> or {y_pred}_<label> column "
             f"and no name in {y_true!r} or {y_pred!r}. Its columns are: {first_few(list(table.columns), most=20)}."
         )
+    if len(names) > max(len(table), 20):
+        raise PredictionsError(
+            f"{file}: {y_true!r} and {y_pred!r} hold {len(names)} different labels in {len(table)} images: "
+            f"{first_few(names)}. Are they numbers (--task regression), or separated by another mark (--separator)?"
+        )
     return names
 
 
