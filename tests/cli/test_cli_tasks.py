@@ -70,6 +70,15 @@ def test_a_file_says_its_own_task(folder):
     assert "recall of dog" in run("audit", folder / "labels_test.parquet", "--by", "light")
 
 
+def test_groups_are_joined_to_the_judged_file_and_need_not_name_val(folder):
+    table = pd.DataFrame({"path": [f"test/{one}" for one in range(300)], "site": ["x", "y"] * 150})
+    table.to_csv(folder / "sites.csv", index=False)
+    for name, task in (("labels", "multilabel"), ("numbers", "regression")):
+        words = (folder / f"{name}_test.csv", "--task", task, "--val", folder / f"{name}_val.csv")
+        found = json.loads(run("audit", *words, "--groups", folder / "sites.csv", "--by", "site", "--json"))
+        assert found["settings"]["columns"][0]["column"] == "site"
+
+
 def test_a_file_of_numbers_is_evaluated_and_audited_with_intervals_of_val(folder):
     words = (folder / "numbers_test.csv", "--task", "regression", "--val", folder / "numbers_val.csv")
     found = json.loads(run("evaluate", *words, "--coverage", "0.9", "--json"))

@@ -43,7 +43,7 @@ def audit_detection(boxes: DetectionPredictions, found: Mask, options: AuditOpti
     kept = np.flatnonzero(~boxes.truth.crowd)
     if not len(kept):
         raise PredictionsError("There is no true box that is not a crowd, so there is nothing to compare.")
-    area, image, category = (values[kept] for values in (boxes.truth.value, boxes.truth.image, boxes.truth.category))
+    area, image, category = boxes.truth.value[kept], boxes.truth.image[kept], boxes.truth.category[kept]
     groups = boxes.groups.iloc[image].reset_index(drop=True)
     sizes = np.array(SIZES)[(area >= SMALL).astype(int) + (area >= LARGE)]
     groups[OBJECT_SIZE] = pd.array(sizes, dtype="string")

@@ -105,12 +105,23 @@ class TaskFile:
         if problems := [f"{name} {why}" for name, value in options.items() if value]:
             raise PredictionsError(*problems)
 
-    def open_labels(self, path: Path) -> MultilabelPredictions:
-        """Return the predictions of several labels in the file, or in that of val, with group columns joined."""
+    def open_labels(self) -> MultilabelPredictions:
+        """Return the predictions of several labels in the file, with group columns joined."""
+        found = self._read_labels(self.path)
+        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def open_val_labels(self, path: Path, *, cluster_by: str | None) -> MultilabelPredictions:
+        """Return those of val; group columns are joined only where the clusters are not in the file itself."""
+        found = self._read_labels(path)
+        if self.groups is None or cluster_by is None or cluster_by in found.groups.columns:
+            return found
+        return found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def _read_labels(self, path: Path) -> MultilabelPredictions:
         from tlkit.predictions import read_multilabel
         from tlkit.spelling import SEPARATOR
 
-        found = read_multilabel(
+        return read_multilabel(
             path,
             y_true=self.y_true,
             y_pred=self.y_pred,
@@ -118,7 +129,6 @@ class TaskFile:
             separator=self.separator or SEPARATOR,
             verbatim=self.verbatim,
         )
-        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
     def open_boxes(self) -> DetectionPredictions:
         """Return the boxes of the file and of that of the truth, with group columns joined."""
@@ -132,7 +142,7 @@ class TaskFile:
         return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
     def open_numbers(self, path: Path) -> NumberPredictions:
-        """Return the numbers or grades in the file, or in that of val, with group columns joined."""
+        """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
         from tlkit.predictions import read_numbers
 
         found = read_numbers(
@@ -144,7 +154,9 @@ class TaskFile:
             grades=None if self.grades is None else [one.strip() for one in self.grades.split(",")],
             verbatim=self.verbatim,
         )
-        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+        if self.groups is None or path != self.path:
+            return found
+        return found.with_groups(self.groups, verbatim=self.verbatim)
 
 
 def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None, details: bool, json: bool) -> None:
@@ -156,9 +168,10 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
         from tlkit.evaluation.label_thresholds import thresholds_for
         from tlkit.evaluation.multilabel import evaluate_multilabel
 
-        labels = file.open_labels(file.path)
+        labels = file.open_labels()
         if file.val is not None:
-            chosen = thresholds_for(labels, file.open_labels(file.val), cluster_by=cluster_by)
+            val = file.open_val_labels(file.val, cluster_by=cluster_by)
+            chosen = thresholds_for(labels, val, cluster_by=cluster_by)
             labels, more, before = chosen.apply(labels), {"thresholds": chosen.to_dict()}, chosen.tables()
         found = evaluate_multilabel(labels, cluster_by=cluster_by, weights=weights)
     elif file.task == "detection":
@@ -200,9 +213,11 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
         from tlkit.audit.label_audit import audit_multilabel
         from tlkit.evaluation.label_thresholds import thresholds_for
 
-        labels = file.open_labels(file.path)
+        labels = file.open_labels()
         if file.val is not None:
-            labels = thresholds_for(labels, file.open_labels(file.val), cluster_by=stated["cluster_by"]).apply(labels)
+            clusters = stated["cluster_by"]
+            val = file.open_val_labels(file.val, cluster_by=clusters)
+            labels = thresholds_for(labels, val, cluster_by=clusters).apply(labels)
         found = audit_multilabel(labels, options_of(stated, labels))
     elif file.task == "detection":
         found = _audit_boxes(file, stated)
