@@ -279,6 +279,7 @@ def test_the_file_has_the_agreed_columns_and_note(tmp_path: Path) -> None:
     assert table["tone"].to_pylist() == ["1", None, "2"]
     assert json.loads(table.schema.metadata[b"tlkit"]) == {
         "version": 1,
+        "task": "multiclass",
         "classes": ["ants", "bees"],
         "groups": ["tone"],
     }

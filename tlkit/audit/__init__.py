@@ -4,13 +4,17 @@ from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.groups.intersections import validate_columns
+from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.model_comparison import Comparison, compare_predictions
+from tlkit.audit.number_audit import audit_numbers
 
 __all__ = [
     "Audit",
     "Comparison",
     "Explanation",
     "audit_groups",
+    "audit_multilabel",
+    "audit_numbers",
     "compare_predictions",
     "explain_gaps",
     "validate_columns",

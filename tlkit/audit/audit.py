@@ -10,23 +10,22 @@ import numpy as np
 
 from tlkit.arrays import Floats, Mask
 from tlkit.audit.audit_result import Audit, ColumnFacts
-from tlkit.audit.audit_tables import grouping
 from tlkit.audit.criteria import metrics_of
+from tlkit.audit.estimators import RateEstimates
 from tlkit.audit.group_profiles import profile_table
 from tlkit.audit.group_tables import MISSING, GroupTable
 from tlkit.audit.group_vs_rest import UntestedTable, untested_table
 from tlkit.audit.grouped_predictions import GroupedPredictions
 from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize
-from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
+from tlkit.audit.groups.intersections import cross_columns
+from tlkit.audit.memberships import all_memberships, count_groups, log_levels
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate, rates_of
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, require_valid
 from tlkit.audit.verdicts import assign_verdicts
 from tlkit.choices import Criterion
-from tlkit.errors import first_few
 from tlkit.predictions import Predictions
-from tlkit.spelling import lookalikes
 from tlkit.stats.hypothesis_tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]
@@ -150,11 +149,11 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
     levels = [
         discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
-    _log_levels(levels, options, level)
+    log_levels(levels, options, level)
     design = design_of(known.groups, options, level=level)
     rates = rates_of(options.metrics, known.classes, options.positive)
     untested, profiles = [], []
-    for membership in _all_memberships(levels, labelled, options, level):
+    for membership in all_memberships(levels, labelled, options, level):
         grouped = GroupedPredictions(known, membership.take(labelled), design, options)
         untested += [_compare(grouped, rate) for rate in rates]
         profiles.append(profile_table(grouped))
@@ -180,18 +179,6 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
     )
 
 
-def _log_levels(found: Sequence[Levels], options: AuditOptions, level: int) -> None:
-    for one, spec in zip(found, options.columns, strict=True):
-        logger.debug("Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
-        for alike in lookalikes(one.values):
-            logger.log(
-                logging.WARNING if level >= logging.INFO else level,
-                "Group column %s: %s differ only in case, spaces or leading zeros and count as different groups.",
-                one.column,
-                first_few([repr(value) for value in alike]),
-            )
-
-
 def rate_tables(
     predictions: Predictions, pairs: Sequence[tuple[Sequence[GroupColumn], Rate]], options: AuditOptions
 ) -> tuple[GroupTable, ...]:
@@ -213,7 +200,7 @@ def rate_tables(
     untested = []
     for columns, column_rates in rates.items():
         levels = [discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
-        if len(levels) > 1 and any(_count_groups(cross_columns([level]), labelled) < 2 for level in levels):
+        if len(levels) > 1 and any(count_groups(cross_columns([level]), labelled) < 2 for level in levels):
             continue
         grouped = GroupedPredictions(known, cross_columns(levels).take(labelled), design, options)
         untested += [_compare(grouped, rate) for rate in column_rates]
@@ -231,25 +218,7 @@ def _completed(options: AuditOptions, predictions: Predictions, level: int) -> A
     return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_memberships(
-    levels: Sequence[Levels], labelled: Mask, options: AuditOptions, level: int
-) -> list[GroupMembership]:
-    """Return the groups of each column, then of each intersection of columns with two groups or more."""
-    by_name = {one.column: one for one in levels}
-    singles = [cross_columns([one]) for one in levels]
-    crossed = [membership.columns[0] for membership in singles if _count_groups(membership, labelled) >= 2]
-    if (alone := [one.column for one in levels if one.column not in crossed]) and len(levels) > 1:
-        logger.log(level, "Columns with fewer than two groups have no intersections: %s.", ", ".join(alone))
-    order = min(options.max_intersection_order, len(crossed))
-    return singles + [cross_columns([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
-
-
-def _count_groups(membership: GroupMembership, labelled: Mask) -> int:
-    seen = np.unique(membership.code[labelled & (membership.code >= 0)])
-    return len(seen) if membership.member is None else int(membership.member[seen].any(axis=0).sum())
-
-
-def _compare(grouped: GroupedPredictions, rate: Rate) -> UntestedTable:
+def _compare(grouped: GroupedPredictions, rate: Rate) -> UntestedTable[RateEstimates]:
     """Return one rate of each group compared with the complement, before Holm's correction."""
     return untested_table(
         grouped.membership,
@@ -279,7 +248,11 @@ def _mean_confidence(grouped: GroupedPredictions) -> Floats | None:
 
 
 def _column_facts(
-    level: Levels, labelled: Mask, correct: Mask, options: AuditOptions, untested: Sequence[UntestedTable]
+    level: Levels,
+    labelled: Mask,
+    correct: Mask,
+    options: AuditOptions,
+    untested: Sequence[UntestedTable[RateEstimates]],
 ) -> ColumnFacts:
     """Return the kind of a column, its counts, and the test of missing values; of a design, that of its table."""
     membership = cross_columns([level]).take(labelled)

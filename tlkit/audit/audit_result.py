@@ -16,7 +16,7 @@ from tlkit.audit.group_profiles import ProfileTable
 from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, direction_counts, record
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.rates import AnyMetric, Rate
 from tlkit.audit.redaction import redacted_audit, refuse_redacted
 from tlkit.choices import MIN_CELL_SIZE
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
@@ -114,7 +114,7 @@ class Audit:
         return {table.name: table.gap for table in self.group_tables if table.gap is not None}
 
     def group_table(
-        self, by: str | Sequence[str], *, metric: Metric = "accuracy", class_name: str | None = None
+        self, by: str | Sequence[str], *, metric: AnyMetric = "accuracy", class_name: str | None = None
     ) -> GroupTable:
         """Return one table.
 
@@ -138,7 +138,7 @@ class Audit:
         )
 
     def table(
-        self, by: str | Sequence[str] | None = None, *, metric: Metric = "accuracy", class_name: str | None = None
+        self, by: str | Sequence[str] | None = None, *, metric: AnyMetric = "accuracy", class_name: str | None = None
     ) -> pd.DataFrame:
         """Return one table, or all of them below each other, as a DataFrame with one row per group.
 

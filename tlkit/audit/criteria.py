@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.audit.group_tables import CROSS, Group, GroupTable, Verdict
-from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.rates import AnyMetric, Metric, Rate
 from tlkit.choices import Criterion
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CriterionResult:
     criterion: Criterion
     columns: tuple[str, ...]
     verdict: Verdict | None
-    metric: Metric | None = None
+    metric: AnyMetric | None = None
     class_name: str | None = None
     gap: float | None = None
     expected: float | None = None

@@ -147,14 +147,14 @@ def designed_estimates(
         k, n = (np.bincount(code[part], minlength=membership.patterns + 1) for part in (base & counts, base))
         return independent_estimates(membership, k=k, n=n, options=options)
     assert design.weights is None or not design.paired, "weights and matched sets cannot be combined"
-    weights, row_members = np.ones(len(code)) if design.weights is None else design.weights, _row_members(membership)
+    weights, row_members = np.ones(len(code)) if design.weights is None else design.weights, row_members_of(membership)
     images = _totals(code, np.ones(len(code)), base, row_members).round().astype(np.int64)
     if design.unit is None:
         rates = _weighted(code, weights, counts=counts, base=base, row_members=row_members)
         compared = _compare_weighted(rates)
     else:
         successes, totals = (
-            _unit_sums(design.unit, code, values, base, row_members) for values in (weights * counts, weights)
+            unit_sums(design.unit, code, values, base, row_members) for values in (weights * counts, weights)
         )
         rates = _clustered(successes, totals, images, options.confidence)
         compared = _compare_clusters(rates)
@@ -314,7 +314,7 @@ def _totals(code: Ints, values: Floats, where: Mask, row_members: Floats) -> Flo
     return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(row_members)) @ row_members)
 
 
-def _row_members(membership: GroupMembership) -> Floats:
+def row_members_of(membership: GroupMembership) -> Floats:
     """Return a 0/1 matrix, shape (P + 1, 2 · (G + 1)).
 
     The first G + 1 columns select the patterns of each row, the others those of its complement.
@@ -329,7 +329,7 @@ def _row_members(membership: GroupMembership) -> Floats:
     return np.hstack([belongs, against])
 
 
-def _unit_sums(unit: Ints, code: Ints, values: Floats, where: Mask, row_members: Floats) -> Floats:
+def unit_sums(unit: Ints, code: Ints, values: Floats, where: Mask, row_members: Floats) -> Floats:
     """Return the sum of the values in each unit for every column of `row_members`, shape (M, columns)."""
     units, patterns = int(unit.max(initial=-1)) + 1, len(row_members)
     flat = unit[where] * patterns + code[where]

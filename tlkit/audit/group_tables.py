@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.rates import AnyMetric, Rate
 from tlkit.stats.estimate import Estimate
 
 ALL = "(all)"
@@ -167,7 +167,7 @@ class GroupTable:
     """
 
     columns: tuple[str, ...]
-    metric: Metric
+    metric: AnyMetric
     class_name: str | None
     rows: tuple[GroupRow, ...]
     gap: Gap | None

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
-from tlkit.audit.estimators import RateEstimates
+from tlkit.audit.estimators import RateEstimates, Sides
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
 from tlkit.stats.hypothesis_tests import GapTest
 
 
+class Estimates(Protocol):
+    """What `RateEstimates` and `MeanEstimates` have in common; see the former for the attributes."""
+
+    @property
+    def n(self) -> Ints: ...  # noqa: D102
+    @property
+    def complement_n(self) -> Ints: ...  # noqa: D102
+    @property
+    def n_eff(self) -> Floats: ...  # noqa: D102
+    @property
+    def sides(self) -> Sides: ...  # noqa: D102
+    @property
+    def p(self) -> Callable[[int], float | None]: ...  # noqa: D102
+    @property
+    def gap(self) -> Callable[[Mask], GapTest | None]: ...  # noqa: D102
+
+
+Estimated = TypeVar("Estimated", bound=Estimates)
+
+
 @dataclass(frozen=True)
-class UntestedTable:
+class UntestedTable(Generic[Estimated]):
     """One table of comparisons before Holm's correction.
 
     Arrays have one entry per row: the G groups, then the images with a missing value.
@@ -38,7 +59,7 @@ class UntestedTable:
 
     membership: GroupMembership
     rate: Rate
-    estimates: RateEstimates
+    estimates: Estimated
     images: Ints
     mean_confidence: Floats | None
     assessed: Mask
@@ -69,13 +90,13 @@ class UntestedTable:
 def untested_table(
     membership: GroupMembership,
     rate: Rate,
-    estimates: RateEstimates,
+    estimates: Estimated,
     *,
     images: Ints,
     options: AuditOptions,
     mean_confidence: Floats | None = None,
     shares: RateEstimates | None = None,
-) -> UntestedTable:
+) -> UntestedTable[Estimated]:
     """Return which rows have a rate, a test and a verdict, with their p-values; arguments as in `UntestedTable`."""
     rows = len(images)
     is_group = np.arange(rows) < rows - 1

@@ -1,4 +1,4 @@
-"""Rates that an audit compares (accuracy, recall, …), with numerators and denominators by group."""
+"""Rates and means that an audit compares (accuracy, recall, …), with numerators and denominators by group."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from tlkit.arrays import Ints, Mask
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+MeanMetric = Literal["mean_absolute_error", "mean_error"]
+AnyMetric = Metric | Literal["coverage"] | MeanMetric
+"""The metrics of every task; those of classifiers are `Metric`."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """One rate: a metric and, unless it is the accuracy, the class it is about.
+    """One rate or mean: a metric and, where it is about one, the class or label.
 
     Attributes:
         metric: accuracy = correct of all; recall = found of those that are of the class; precision = right of those
             called the class; false_positive_rate = called the class of those that are not; selection_rate = called
-            the class of all.
-        class_name: the class, or None for the accuracy.
+            the class of all; coverage = truth inside its interval; mean_absolute_error = |prediction − truth|;
+            mean_error = prediction − truth.
+        class_name: the class, or None for what is about all.
     """
 
-    metric: Metric
+    metric: AnyMetric
     class_name: str | None = None
 
     @property
@@ -36,14 +40,14 @@ class Rate:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether the group with the lowest rate is best off: false positives."""
-        return self.metric == "false_positive_rate"
+        """Whether the group with the lowest rate is best off: false positives, absolute errors."""
+        return self.metric in ("false_positive_rate", "mean_absolute_error")
 
     @property
     def nothing(self) -> str:
         """Why the rate is undefined where its denominator is 0: "no images", "no images of cat"."""
         return {
-            "recall": f"no images of {self.class_name}",
+            "recall": "no objects" if self.class_name is None else f"no images of {self.class_name}",
             "precision": f"none called {self.class_name}",
             "false_positive_rate": f"no images of another class than {self.class_name}",
         }.get(self.metric, "no images")
@@ -58,12 +62,22 @@ class Rate:
         """
         if label is None:
             return y_true == y_pred, np.ones(len(y_true), dtype=np.bool_)
-        truly, called = y_true == label, y_pred == label
+        return self.counted(y_true == label, y_pred == label)
+
+    def counted(self, truly: Mask, called: Mask) -> tuple[Mask, Mask]:
+        """Return numerator and denominator of each image, as `outcomes`, for one class or one label of several.
+
+        Args:
+            truly: whether an image is of the class, shape (N,).
+            called: whether it is called the class, shape (N,).
+        """
+        if self.metric == "accuracy":
+            return truly == called, np.ones(len(truly), dtype=np.bool_)
         counted = {
             "recall": truly,
             "precision": called,
             "false_positive_rate": ~truly,
-            "selection_rate": np.ones(len(y_true), dtype=np.bool_),
+            "selection_rate": np.ones(len(truly), dtype=np.bool_),
         }[self.metric]
         return counted & (truly if self.metric == "precision" else called), counted
 
@@ -120,7 +134,7 @@ class GroupCounts:
         truly = by_class(group, y_true)
         return cls(truly.sum(axis=1), truly, by_class(group, y_pred), by_class(group[right], y_true[right]))
 
-    def of(self, metric: Metric, label: int | None) -> tuple[Ints, Ints]:
+    def of(self, metric: AnyMetric, label: int | None) -> tuple[Ints, Ints]:
         """Return numerators and denominators of one rate, each of shape (G,).
 
         Args:

@@ -70,7 +70,7 @@ def redacted_audit(audit: Audit) -> dict[str, Any]:
     """
     values, most = audit.to_dict(), audit.settings.max_half_width
     for table, plain in zip(audit.group_tables, values["group_tables"], strict=True):
-        _hide_table(table, plain, most)
+        hide_table(table, plain, most)
     for facts in values["columns"]:
         del facts["right"]
     for profile in (row for table in values["profiles"] for row in table["rows"]):
@@ -118,7 +118,7 @@ def _redacted(plain: Mapping[str, Any] | None, most: float) -> dict[str, Any] | 
     return None if plain is None else redact(Estimate.from_dict(plain), most).to_dict()
 
 
-def _hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
+def hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
     """Remove from the plain values of a table what tables for readers hide."""
     best = table.best
     for row, values in zip(table.rows, plain["rows"], strict=True):

@@ -92,11 +92,21 @@ def overall_accuracy(right: Mask, design: SamplingDesign | None, options: AuditO
         design: sampling design; None = independent images of equal weight. A matched set counts as a cluster.
         options: level and kind of the interval.
     """
-    n = len(right)
-    everyone = GroupMembership((), ((),), np.zeros(n, dtype=np.int64))
+    return overall_rate(right, np.ones(len(right), dtype=np.bool_), design, options)
+
+
+def overall_rate(counts: Mask, base: Mask, design: SamplingDesign | None, options: AuditOptions) -> Estimate:
+    """Return a rate over all images, with weights and interval of the sampling design.
+
+    Args:
+        counts: whether an image counts in the numerator, shape (N,).
+        base: whether it counts in the denominator, shape (N,), somewhere True.
+        design: sampling design; None = independent images of equal weight. A matched set counts as a cluster.
+        options: level and kind of the interval.
+    """
+    everyone = GroupMembership((), ((),), np.zeros(len(base), dtype=np.int64))
     unmatched = None if design is None else replace(design, paired=False)
-    every = np.ones(n, dtype=np.bool_)
-    estimates = designed_estimates(everyone, unmatched, counts=right, base=every, options=options)
+    estimates = designed_estimates(everyone, unmatched, counts=counts, base=base, options=options)
     return rate_estimate(estimates, 0, confidence=options.confidence, guaranteed=options.guaranteed)
 
 

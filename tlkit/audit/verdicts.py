@@ -11,6 +11,7 @@ import numpy as np
 from tlkit.audit.estimators import FEW_CLUSTERS, RateEstimates
 from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict, direction_of
 from tlkit.audit.group_vs_rest import UntestedTable
+from tlkit.audit.mean_estimates import MeanEstimates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
 from tlkit.stats.corrections import holm
@@ -20,7 +21,7 @@ from tlkit.stats.shrinkage import shrink
 
 
 def assign_verdicts(
-    untested_tables: Sequence[UntestedTable], options: AuditOptions
+    untested_tables: Sequence[UntestedTable[RateEstimates] | UntestedTable[MeanEstimates]], options: AuditOptions
 ) -> tuple[tuple[GroupTable, ...], int]:
     """Return the tables with verdicts after Holm's correction over all of them, and the number of tests."""
     family = [p for untested in untested_tables for p in untested.family]
@@ -57,7 +58,59 @@ def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: flo
 
 
 def _table(
-    untested: UntestedTable, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
+    untested: UntestedTable[RateEstimates] | UntestedTable[MeanEstimates],
+    adjusted: list[float | None],
+    gap_p: float | None,
+    tests: int,
+    options: AuditOptions,
+) -> GroupTable:
+    if isinstance(untested.estimates, MeanEstimates):
+        return _mean_table(untested, adjusted, tests, options)
+    return _rate_table(untested, adjusted, gap_p, tests, options)
+
+
+def _mean_table(
+    untested: UntestedTable[MeanEstimates], adjusted: list[float | None], tests: int, options: AuditOptions
+) -> GroupTable:
+    """Return a table of means: without ratios, shrunken values and the test of the largest gap, which are of rates."""
+    p_holm, estimates, membership = untested.fill_mirrored(adjusted), untested.estimates, untested.membership
+    rows: list[GroupRow] = []
+    for i, group in enumerate([*membership.values, None]):
+        if group is None and untested.images[i] == 0:
+            continue
+        difference = estimates.difference(i, options.confidence) if untested.tested[i] else None
+        decided = None
+        if untested.judged[i]:
+            decided = verdict(difference, p_holm[i], tolerance=estimates.tolerance, alpha=options.alpha)
+        needed = None
+        if decided == "NOT ENOUGH DATA":
+            needed = estimates.needed(i, alpha=options.alpha / tests, least=options.min_group_size)
+        rows.append(
+            GroupRow(
+                group=group,
+                images=int(untested.images[i]),
+                rate=estimates.estimate(i, options.confidence, least=options.min_group_size),
+                difference=difference,
+                p=untested.p[i],
+                p_holm=p_holm[i],
+                verdict=decided,
+                detectable_gap=estimates.detectable(i, options.alpha / tests) if untested.tested[i] else None,
+                images_needed=None if needed is None else needed[0],
+                complement_needed=needed is not None and needed[1],
+                clusters=None if options.cluster_by is None else int(estimates.n_eff[i]),
+                direction=direction_of(decided, difference),
+            )
+        )
+    rate = untested.rate
+    return GroupTable(membership.columns, rate.metric, rate.class_name, tuple(rows), None, membership.unlisted)
+
+
+def _rate_table(
+    untested: UntestedTable[RateEstimates],
+    adjusted: list[float | None],
+    gap_p: float | None,
+    tests: int,
+    options: AuditOptions,
 ) -> GroupTable:
     p_holm, shrunk = untested.fill_mirrored(adjusted), _shrunk(untested, options.confidence)
     gap = _gap(untested, gap_p)
@@ -81,7 +134,7 @@ def _table(
 
 
 def _row(
-    untested: UntestedTable,
+    untested: UntestedTable[RateEstimates],
     i: int,
     group: Group | None,
     *,
@@ -132,7 +185,7 @@ def _row(
     )
 
 
-def _rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate:
+def _rate(untested: UntestedTable[RateEstimates], i: int, options: AuditOptions) -> Estimate:
     """Return the rate of row i with its interval; undefined with too few images."""
     n = int(untested.estimates.n[i])
     if n == 0:
@@ -142,14 +195,14 @@ def _rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate:
     return rate_estimate(untested.estimates, i, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
-def _base_rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate | None:
+def _base_rate(untested: UntestedTable[RateEstimates], i: int, options: AuditOptions) -> Estimate | None:
     """Return the share of a group's images that are of the rate's class."""
     if untested.shares is None or untested.images[i] < options.min_group_size:
         return None
     return rate_estimate(untested.shares, i, confidence=options.confidence)
 
 
-def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:
+def _detectable(untested: UntestedTable[RateEstimates], i: int, alpha: float) -> float | None:
     """Return the detectable gap of row i (80 % power)."""
     if not untested.tested[i]:
         return None
@@ -158,7 +211,7 @@ def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:
 
 
 def _needed(
-    untested: UntestedTable, i: int, alpha: float, options: AuditOptions
+    untested: UntestedTable[RateEstimates], i: int, alpha: float, options: AuditOptions
 ) -> tuple[int | None, int | None, bool]:
     """Return how many images to add to row i, in how many clusters, and whether the complement must grow as well.
 
@@ -198,7 +251,7 @@ def _in_clusters(estimates: RateEstimates, i: int, more: int, size: float) -> tu
     return math.ceil(needed * max(per_cluster, 1.0)), needed
 
 
-def _shrunk(untested: UntestedTable, confidence: float) -> list[Estimate | None]:
+def _shrunk(untested: UntestedTable[RateEstimates], confidence: float) -> list[Estimate | None]:
     shown = np.flatnonzero(untested.assessed[:-1])
     estimates = untested.estimates
     result: list[Estimate | None] = [None] * len(estimates.n)
@@ -210,7 +263,7 @@ def _shrunk(untested: UntestedTable, confidence: float) -> list[Estimate | None]
     return result
 
 
-def _gap(untested: UntestedTable, p_holm: float | None) -> Gap | None:
+def _gap(untested: UntestedTable[RateEstimates], p_holm: float | None) -> Gap | None:
     if untested.gap is None or p_holm is None:
         return None
     shown = np.flatnonzero(untested.assessed[:-1])

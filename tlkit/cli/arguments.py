@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Annotations
+from tlkit.choices import Annotations, Task
 from tlkit.cli.completion import complete_override, complete_run
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -84,6 +84,34 @@ LabelledData = Annotated[
 LabelClasses = Annotated[
     list[str] | None,
     typer.Option("--class", help="With --model-weights: the model's class of a label, such as ants=ant; repeat it."),
+]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option(
+        help="Task of a file: multiclass, multilabel, ordinal, regression, detection; default: what tlkit wrote in it."
+    ),
+]
+ValFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--val",
+        help="Predictions of val: several labels get thresholds chosen there, numbers intervals of that coverage.",
+    ),
+]
+Grades = Annotated[
+    str | None,
+    typer.Option("--grades", help="Ordinal: names of the grades from the lowest on, such as none,mild,severe."),
+]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option("--separator", help="Multilabel: what stands between the labels of a cell; default: a semicolon."),
+]
+TruthFile = Annotated[
+    Path | None,
+    typer.Option("--truth", help="Detection: true boxes, a JSON file in COCO's format; the file is a list."),
+]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", min=0, max=1, help="Detection: smallest score in recall; default: 0.5.")
 ]
 Details = Annotated[
     bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,15 +12,21 @@ from tlkit.cli.arguments import (
     MOST,
     AsJson,
     Details,
+    Grades,
     GroupsFile,
     LabelClasses,
     LabelledData,
+    LabelSeparator,
+    MinScore,
     ModelWeightsOption,
     PathColumn,
     PredColumn,
     RunOrFile,
     SplitOption,
+    TaskOption,
     TrueColumn,
+    TruthFile,
+    ValFile,
     Verbatim,
 )
 from tlkit.cli.model_source import predict_source
@@ -34,6 +40,7 @@ from tlkit.cli.output import (
     wants_details,
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
+from tlkit.cli.task_file import TaskFile, audit_task, evaluate_task
 from tlkit.errors import PredictionsError
 
 MOST_CLASSES = 20  # classes that a terminal shows
@@ -57,11 +64,39 @@ def evaluate(
     model_weights: ModelWeightsOption = None,
     data: LabelledData = None,
     label_class: LabelClasses = None,
+    task: TaskOption = None,
+    val: ValFile = None,
+    coverage: Annotated[
+        float | None, typer.Option(min=0, max=1, help="With --val and numbers: share of images that intervals hold.")
+    ] = None,
+    grades: Grades = None,
+    separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    min_score: MinScore = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, any table of predictions, or pretrained weights: every figure with its interval."""
     shown = wants_details(details)
+    of_task = TaskFile(
+        path=run_or_file,
+        stated=task,
+        val=val,
+        coverage=coverage,
+        grades=grades,
+        separator=separator,
+        truth=truth,
+        min_score=min_score,
+        groups=groups,
+        y_true=y_true,
+        y_pred=y_pred,
+        path_column=path,
+        verbatim=verbatim,
+    )
+    if of_task.is_other_task:
+        of_task.refuse({"--split": split, "--model-weights": model_weights, "--data": data, "--class": label_class})
+        evaluate_task(of_task, cluster_by=cluster_by, weights=weights, details=shown or metrics == "all", json=json)
+        return
     from tlkit.evaluation import evaluate as evaluate_predictions
     from tlkit.evaluation.evaluation_tables import evaluation_tables, summary_table
     from tlkit.evaluation.plain_evaluation import evaluation_sentences
@@ -124,7 +159,11 @@ def audit(
     positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Largest tolerated difference between a group and its complement."),
+        typer.Option(
+            min=0,
+            max=MOST,
+            help="Largest tolerated difference between a group and its complement; at most 1, but for means.",
+        ),
     ] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
     pair_by: Annotated[
@@ -148,11 +187,62 @@ def audit(
     sarif: Annotated[
         Path | None, typer.Option(help="Write gates that do not pass as SARIF, for code scanning.")
     ] = None,
+    task: TaskOption = None,
+    val: ValFile = None,
+    coverage: Annotated[
+        float | None, typer.Option(min=0, max=1, help="With --val and numbers: share of images that intervals hold.")
+    ] = None,
+    grades: Grades = None,
+    separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    min_score: MinScore = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
+    of_task = TaskFile(
+        path=run_or_file,
+        stated=task,
+        val=val,
+        coverage=coverage,
+        grades=grades,
+        separator=separator,
+        truth=truth,
+        min_score=min_score,
+        groups=groups,
+        y_true=y_true,
+        y_pred=y_pred,
+        path_column=path,
+        verbatim=verbatim,
+    )
+    stated: dict[str, Any] = {
+        "by": by or None,
+        "max_intersection_order": max_intersection_order,
+        "min_group_size": min_group_size,
+        "criteria": criteria or None,
+        "positive": positive,
+        "tolerance": tolerance,
+        "cluster_by": cluster_by,
+        "pair_by": pair_by,
+        "weights": weights,
+    }
+    if of_task.is_other_task:
+        of_task.refuse(
+            {
+                "--split": split,
+                "--export": export,
+                "--gate": gate,
+                "--junit": junit,
+                "--summary": summary,
+                "--sarif": sarif,
+                "--model-weights": model_weights,
+                "--data": data,
+                "--class": label_class,
+            }
+        )
+        audit_task(of_task, stated, json=json)
+        return
     from tlkit.audit.brief_tables import audit_sentence, brief_tables
     from tlkit.audit.cell_suppression import require_export
     from tlkit.audit.plain_verdicts import plain_verdicts
@@ -164,17 +254,6 @@ def audit(
 
     require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
-    stated = {
-        "by": by or None,
-        "max_intersection_order": max_intersection_order,
-        "min_group_size": min_group_size,
-        "criteria": criteria or None,
-        "positive": positive,
-        "tolerance": tolerance,
-        "cluster_by": cluster_by,
-        "pair_by": pair_by,
-        "weights": weights,
-    }
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     of_weights = predict_source(
         run_or_file, weights=model_weights, data=data, classes=label_class, split=split, by=by or (), groups=groups

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, SEED, MetricSet
-from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
 from tlkit.evaluation.clustered_figures import (
     clustered_classes,
@@ -19,6 +19,7 @@ from tlkit.evaluation.clustered_figures import (
     clustered_rate,
     units_of,
 )
+from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.evaluation.full_scores import AREAS, brier_estimates, confusion_estimates, ranking_estimates
 from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
@@ -227,15 +228,7 @@ def _check(
         problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=there_are))
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
-    if not 0.0 < confidence < 1.0:
-        problems.append(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
-    for option, column in columns.items():
-        if column is not None and column not in there_are:
-            known = f"The group columns are: {first_few(there_are, most=20)}."
-            there = known if there_are else "There is no group column."
-            problems.append(
-                f"{option} names {column!r}, which is no group column.{did_you_mean(column, there_are)} {there}"
-            )
+    problems += column_problems(predictions.groups, columns, confidence=confidence)
     if problems:
         raise PredictionsError(*problems)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints, Mask
 from tlkit.evaluation.class_intervals import f1_bounds
 from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import percentile_estimate
@@ -19,7 +20,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import Spread, bounded_estimate, mean_df, spread_of
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import clustered_mean, mean_estimate
-from tlkit.stats.one_vs_rest import areas
+from tlkit.stats.one_vs_rest import Area, areas
 
 AREAS = ("auroc", "average_precision")
 ONLY_ONE_CLASS = "all images are of one class"
@@ -138,8 +139,33 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
         confidence: two-sided level, in (0, 1).
     """
     assert labelled.proba is not None, "a ranking needs probabilities"
-    n, size = len(labelled), len(labelled.classes)
+    return one_vs_rest_ranking(labelled.proba, lambda code: labelled.y_true == code, units, confidence=confidence)
+
+
+def one_vs_rest_ranking(
+    proba: Floats,
+    positive_of: Callable[[int], Mask],
+    units: Units | None,
+    *,
+    confidence: float,
+    known: Mask | None = None,
+    of: str = "of this class",
+) -> RankingScores:
+    """Return AUROC and average precision of each column of scores, and their means.
+
+    Args:
+        proba: scores, shape (N, C); higher = more likely.
+        positive_of: a call with a column returns which images are positive, shape (N,).
+        units: weights and clusters; None = independent images of equal weight.
+        confidence: two-sided level, in (0, 1).
+        known: whether it is known if an image is positive, shape (N, C); None = always. Others are left out.
+        of: what positives are, for the reasons why a value is undefined.
+    """
+    n, size = proba.shape
     weight = None if units is None else units.weight
+    of_labels = of != "of this class"
+    none_other = f"no images but those {of}" if of_labels else "no images of other classes"
+    kinds, only_one = ("labels", "no label has positives and negatives") if of_labels else ("classes", ONLY_ONE_CLASS)
     unknown = "" if units is None else units.why_unknown
     summed = np.zeros((2, n))
     variances: tuple[list[float], list[float]] = ([], [])
@@ -149,17 +175,19 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
     biases = [0.0, 0.0]
     per_class: list[tuple[Estimate, Estimate]] = []
     for code in range(size):
-        positive = labelled.y_true == code
-        found = areas(np.ascontiguousarray(labelled.proba[:, code]), positive, weight)
+        positive, held = positive_of(code), None if known is None or known[:, code].all() else known[:, code]
+        positive, n_own = (positive, n) if held is None else (positive & held, int(held.sum()))
+        found = _areas_of(np.ascontiguousarray(proba[:, code]), positive, held, weight)
         if found is None:
-            missing = "no images of this class" if not positive.any() else "no images of other classes"
-            per_class.append((Estimate(None, None, None, n=n, note=missing),) * 2)
+            missing = f"no images {of}" if not positive.any() else none_other
+            per_class.append((Estimate(None, None, None, n=n_own, note=missing),) * 2)
             continue
         both = []
         for kind, area in enumerate(found):
             fewest, df = area.least, area.variance_df
             if units is not None:
-                fewest = min(fewest, units.take(positive).clusters, units.take(~positive).clusters)
+                others = ~positive if held is None else held & ~positive
+                fewest = min(fewest, units.take(positive).clusters, units.take(others).clusters)
                 df = min(df, max(fewest - 1, 0))
             spread = spread_of(area.influence, units, most_df=df, corrected=kind == 0)
             summed[kind] += area.influence
@@ -170,15 +198,15 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
             biases[kind] += area.bias
             both.append(
                 _area_estimate(
-                    area.value, spread, n=n, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
+                    area.value, spread, n=n_own, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
                 )
             )
         per_class.append((both[0], both[1]))
     macro = []
-    note = "" if len(values[0]) == size else f"{len(values[0])} of {size} classes"
+    note = "" if len(values[0]) == size else f"{len(values[0])} of {size} {kinds}"
     for kind in range(2):
         if not values[kind]:
-            macro.append(Estimate(None, None, None, n=n, note=ONLY_ONE_CLASS))
+            macro.append(Estimate(None, None, None, n=n, note=only_one))
             continue
         count = len(values[kind])
         whole = spread_of(summed[kind] / count, units, corrected=kind == 0)
@@ -198,6 +226,23 @@ def ranking_estimates(labelled: Predictions, units: Units | None, confidence: fl
             )
         )
     return RankingScores(tuple(per_class), (macro[0], macro[1]))
+
+
+def _areas_of(score: Floats, positive: Mask, held: Mask | None, weight: Floats | None) -> tuple[Area, Area] | None:
+    """Return AUROC and average precision of the images that are held, with the influences of all images."""
+    if held is None:
+        return areas(score, positive, weight)
+    own = None if weight is None else weight[held]
+    found = areas(score[held], positive[held], own) if held.any() else None
+    return None if found is None else (_among_all(found[0], held, weight), _among_all(found[1], held, weight))
+
+
+def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
+    """Return an area of some images with influences of all: 0 for the others, larger by W/w for those it rests on."""
+    whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
+    influence = np.zeros(len(held))
+    influence[held] = area.influence * (whole / own)
+    return replace(area, influence=influence)
 
 
 def _area_estimate(

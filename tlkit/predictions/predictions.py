@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tlkit.arrays import Floats, Ints
+from tlkit.choices import Task
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.joined_tables import Joinable, paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.prediction_files import write_parquet_table
@@ -68,6 +70,8 @@ class Predictions:
     proba: Floats | None
     groups: pd.DataFrame
     tta: str = "none"
+
+    task: ClassVar[Task] = "multiclass"
 
     def __post_init__(self) -> None:
         n = len(self.path)
@@ -285,7 +289,11 @@ class Predictions:
         table = self.table(unreadable=unreadable)
         if self.proba is not None and np.array_equal(self.proba, self.proba.astype(np.float32)):
             table = table.astype({f"{PROBA_PREFIX}{name}": np.float32 for name in self.classes})
-        noted: dict[str, object] = {"classes": list(self.classes), "groups": list(self.group_columns)}
+        noted: dict[str, object] = {
+            "task": self.task,
+            "classes": list(self.classes),
+            "groups": list(self.group_columns),
+        }
         if self.tta != "none":
             noted["tta"] = self.tta
         write_parquet_table(Path(path), table, noted=noted)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,18 +47,12 @@ def read_predictions(
         PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
     """
     file = Path(path)
-    noted = None
-    if file.suffix.lower() == ".csv":
-        table = read_csv_table(file)
-    elif file.suffix.lower() == ".parquet" or is_parquet_folder(file):
-        table, noted = read_parquet_table(file)
-    else:
+    table, noted = open_table(file, path_column=path_column)
+    if (task := task_of(noted)) not in (None, "multiclass"):
         raise PredictionsError(
-            f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
+            f"{file} holds predictions of the task {task}, not of one class for each image. Read it with "
+            f"{'read_multilabel' if task == 'multilabel' else 'read_numbers'}; on the command line, --task {task}."
         )
-    table.columns = [str(name) for name in table.columns]
-    if path_column != PATH:
-        table = _with_paths(file, table, path_column)
     _check_columns(file, list(table.columns), y_true=y_true, y_pred=y_pred)
     table = without_unreadable(file, table, y_pred=y_pred)
     verbatim = verbatim or noted is not None
@@ -77,7 +73,7 @@ def read_predictions(
         _require_common_names(file, truth, guess)
     return Predictions.build(
         classes=classes,
-        path=_paths(file, table),
+        path=paths_of(file, table),
         y_true=None if truth is None else truth.to_numpy(dtype=object),
         y_pred=None if guess is None else guess.to_numpy(dtype=object),
         proba=_proba(file, table, classes) if in_columns else None,
@@ -86,6 +82,34 @@ def read_predictions(
         source=str(file),
         verbatim=verbatim,
     )
+
+
+def open_table(file: Path, *, path_column: str = PATH) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Return the table of a file of predictions, and tlkit's metadata; None where another tool wrote it.
+
+    Args:
+        file: a file ending in .parquet or .csv, or a folder of Parquet files.
+        path_column: name of the column of paths, which becomes "path".
+
+    Raises:
+        PredictionsError: the file cannot be read or has no such column.
+    """
+    noted = None
+    if file.suffix.lower() == ".csv":
+        table = read_csv_table(file)
+    elif file.suffix.lower() == ".parquet" or is_parquet_folder(file):
+        table, noted = read_parquet_table(file)
+    else:
+        raise PredictionsError(
+            f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
+        )
+    table.columns = [str(name) for name in table.columns]
+    return (table if path_column == PATH else _with_paths(file, table, path_column)), noted
+
+
+def task_of(noted: Mapping[str, Any] | None) -> str | None:
+    """Return the task in the metadata of a file: multiclass for old ones; None where another tool wrote it."""
+    return None if noted is None else str(noted.get("task", "multiclass"))
 
 
 def _with_paths(file: Path, table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -145,7 +169,8 @@ def _classes(
     return sorted({name for column in (truth, guess) if column is not None for name in column.dropna()})
 
 
-def _paths(file: Path, table: pd.DataFrame) -> list[str]:
+def paths_of(file: Path, table: pd.DataFrame) -> list[str]:
+    """Return the path of each row; "row 1" and so on where there is no column of paths."""
     if PATH in table.columns:
         return as_text(table[PATH]).fillna("").tolist()
     logger.info(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.group_tables import GroupRow, GroupTable
-    from tlkit.audit.rates import Metric
+    from tlkit.audit.rates import AnyMetric
     from tlkit.render.plots.rates_plot import Standing
 
 MOST_GROUPS = 40
@@ -24,7 +24,7 @@ def plot_groups(
     ax: Axes | None = None,
     *,
     by: str | Sequence[str] | None = None,
-    metric: Metric = "accuracy",
+    metric: AnyMetric = "accuracy",
     class_name: str | None = None,
 ) -> Axes:
     """Plot the rate of each group with its interval, in the order of the audit's table, and the overall accuracy.

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from tlkit.cli.app import app
+from tlkit.errors import PredictionsError
+from tlkit.predictions import read_multilabel
+
+
+def run(*words: object) -> str:
+    found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where, rng = tmp_path_factory.mktemp("tasks"), np.random.default_rng(0)
+    for name in ("val", "test"):
+        truth = rng.random((300, 2)) < [0.4, 0.2]
+        proba = 1 / (1 + np.exp(-(2 * truth - 1.4 + rng.normal(size=(300, 2)))))
+        number = rng.normal(0, 5, 300)
+        table = pd.DataFrame(
+            {
+                "path": [f"{name}/{one}" for one in range(300)],
+                "y_true": [";".join(np.array(["cat", "dog"])[row]) for row in truth],
+                "proba_cat": proba[:, 0],
+                "proba_dog": proba[:, 1],
+                "light": rng.choice(["day", "night"], 300),
+            }
+        )
+        table.to_csv(where / f"labels_{name}.csv", index=False)
+        numbers = table[["path", "light"]].assign(y_true=number, y_pred=number + rng.normal(size=300))
+        numbers.to_csv(where / f"numbers_{name}.csv", index=False)
+    grade = np.array(["low", "mid", "high"])
+    place = rng.integers(0, 3, 300)
+    graded = table[["path", "light"]].assign(y_true=grade[place], y_pred=grade[np.clip(place + 1, 0, 2)])
+    graded.to_csv(where / "grades.csv", index=False)
+    read_multilabel(where / "labels_test.csv").to_parquet(where / "labels_test.parquet")
+    return where
+
+
+def test_a_file_of_labels_is_evaluated_with_thresholds_of_val(folder):
+    plain = json.loads(run("evaluate", folder / "labels_test.csv", "--task", "multilabel", "--json"))
+    chosen = json.loads(
+        run(
+            "evaluate", folder / "labels_test.csv", "--task", "multilabel", "--val", folder / "labels_val.csv", "--json"
+        )
+    )
+    assert plain["task"] == "multilabel" and [one["threshold"] for one in plain["per_label"]] == [0.5, 0.5]
+    assert chosen["mean_average_precision"] == plain["mean_average_precision"]
+    thresholds = {one["label"]: one["threshold"]["value"] for one in chosen["thresholds"]["thresholds"]}
+    assert {one["name"]: one["threshold"] for one in chosen["per_label"]} == thresholds
+    text = run(
+        "evaluate", folder / "labels_test.csv", "--task", "multilabel", "--val", folder / "labels_val.csv", "--details"
+    )
+    assert "mAP" in text and "F1 on val" in text and "Labels that go together" in text
+
+
+def test_a_file_says_its_own_task(folder):
+    text = run("evaluate", folder / "labels_test.parquet")
+    assert "subset accuracy" in text
+    assert "recall of dog" in run("audit", folder / "labels_test.parquet", "--by", "light")
+
+
+def test_groups_are_joined_to_the_judged_file_and_need_not_name_val(folder):
+    table = pd.DataFrame({"path": [f"test/{one}" for one in range(300)], "site": ["x", "y"] * 150})
+    table.to_csv(folder / "sites.csv", index=False)
+    for name, task in (("labels", "multilabel"), ("numbers", "regression")):
+        words = (folder / f"{name}_test.csv", "--task", task, "--val", folder / f"{name}_val.csv")
+        found = json.loads(run("audit", *words, "--groups", folder / "sites.csv", "--by", "site", "--json"))
+        assert found["settings"]["columns"][0]["column"] == "site"
+
+
+def test_a_file_of_numbers_is_evaluated_and_audited_with_intervals_of_val(folder):
+    words = (folder / "numbers_test.csv", "--task", "regression", "--val", folder / "numbers_val.csv")
+    found = json.loads(run("evaluate", *words, "--coverage", "0.9", "--json"))
+    assert found["intervals_of_val"]["coverage"] == 0.9
+    assert 0.83 < found["intervals"]["coverage"]["value"] < 0.97
+    audit = json.loads(run("audit", *words, "--by", "light", "--tolerance", "3.5", "--json"))
+    assert {table["metric"] for table in audit["group_tables"]} == {"mean_absolute_error", "mean_error", "coverage"}
+    assert audit["overall"][0]["tolerance"] == 3.5 and audit["settings"]["tolerance"] == 0.05
+
+
+def test_a_file_of_grades_needs_their_order(folder):
+    with pytest.raises(PredictionsError):
+        run("evaluate", folder / "grades.csv", "--task", "ordinal")
+    text = run("evaluate", folder / "grades.csv", "--task", "ordinal", "--grades", "low,mid,high")
+    assert "quadratic" in text and "low, mid, high" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--val", "x.csv"), "--val"),
+        (("--grades", "a,b"), "--grades"),
+        (("--task", "multilabel", "--split", "test"), "--split"),
+        (("--task", "multilabel", "--grades", "a,b"), "--grades"),
+        (("--task", "regression", "--separator", "|"), "--separator"),
+        (("--task", "multilabel", "--coverage", "0.9"), "--coverage"),
+    ],
+)
+def test_options_of_another_task_are_refused(folder, words, named):
+    with pytest.raises(PredictionsError) as error:
+        run("evaluate", folder / "labels_test.csv", *words)
+    assert named in str(error.value)
+
+
+def test_boxes_are_evaluated_and_audited_by_size(tmp_path):
+    truth = {
+        "images": [{"id": one, "file_name": f"{one}.jpg"} for one in range(60)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": one, "image_id": one, "category_id": 1, "bbox": [0, 0, 10 + one, 10 + one]} for one in range(60)
+        ],
+    }
+    found = [
+        {"image_id": one, "category_id": 1, "bbox": [0, 0, 10 + one, 10 + one], "score": one / 60} for one in range(60)
+    ]
+    for name, value in (("truth", truth), ("found", found)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    words = (tmp_path / "found.json", "--task", "detection", "--truth", tmp_path / "truth.json")
+    result = json.loads(run("evaluate", *words, "--min-score", "0.25", "--json"))
+    assert (result["average_precision"]["value"], result["recall"]["value"]) == (pytest.approx(1), 0.75)
+    assert "recall of cat" in run("audit", *words, "--min-score", "0.25")
+    with pytest.raises(PredictionsError) as error:
+        run("evaluate", *words[:3])
+    assert "--truth" in str(error.value)
+
+
+def test_judging_other_tasks_loads_no_torch(folder):
+    words = ["audit", str(folder / "labels_test.csv"), "--task", "multilabel", "--by", "light"]
+    code = (
+        f"import sys; from tlkit.cli.app import app; app({words!r}, standalone_mode=False); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'albumentations', 'wandb')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

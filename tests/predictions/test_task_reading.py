@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from messages import says
+
+from tlkit.errors import PredictionsError
+from tlkit.predictions import (
+    MultilabelPredictions,
+    NumberPredictions,
+    Predictions,
+    read_multilabel,
+    read_numbers,
+    read_predictions,
+    task_of_file,
+)
+
+JOINED = "path,y_true,proba_cat,proba_dog,light\na,cat;dog,.9,.4,day\nb,,.2,.7,night\nc,dog,.1,.6,day\n"
+
+
+def written(folder: Path, text: str, name: str = "p.csv") -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_labels_of_a_cell_and_columns_of_a_label_read_alike(tmp_path):
+    joined = read_multilabel(written(tmp_path, JOINED))
+    columns = (
+        "path,y_true_cat,y_true_dog,proba_cat,proba_dog,light\na,1,1,.9,.4,day\nb,0,0,.2,.7,night\nc,0,1,.1,.6,day\n"
+    )
+    assert read_multilabel(written(tmp_path, columns, "q.csv")) == joined
+    plain = columns.replace("y_true_", "").replace("1,1,", "true,yes,")
+    assert read_multilabel(written(tmp_path, plain, "r.csv")) == joined
+    assert joined.labels == ("cat", "dog")
+    assert joined.y_true.tolist() == [[1, 1], [0, 0], [0, 1]]
+    assert joined.y_pred.tolist() == [[True, False], [False, True], [False, True]]
+    assert list(joined.groups.columns) == ["light"]
+
+
+def test_an_empty_cell_of_a_label_is_unknown_and_one_of_all_labels_means_none(tmp_path):
+    found = read_multilabel(
+        written(tmp_path, "path,cat,dog,proba_cat,proba_dog\na,1,,.9,.1\nb,-1,0,.1,.2\nc,,,.5,.5\n")
+    )
+    assert found.y_true.tolist() == [[1, -1], [-1, 0], [-1, -1]]
+    assert found.labelled.path.tolist() == ["a", "b"]
+    assert read_multilabel(written(tmp_path, JOINED, "q.csv")).known.all()
+
+
+def test_another_separator_and_predicted_labels_without_probabilities(tmp_path):
+    file = written(tmp_path, "path,truth,called\na,cat|dog,cat\nb,dog,\n")
+    found = read_multilabel(file, y_true="truth", y_pred="called", separator="|")
+    assert found.proba is None and found.thresholds is None
+    assert found.y_pred.tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (JOINED.replace("c,dog", "c,dgo"), ("y_true", "'dgo'", "Did you mean 'dog'", "--separator")),
+        (JOINED.replace(".9,", "1.9,"), ("proba", "0 and 1", "1 of 3", "a", "sigmoid")),
+        ("path,y_true\na,cat\n", ("proba_<label>", "--y-pred")),
+        (
+            "path,y_true,y_pred\n" + "".join(f"{i},{i}.5,{i}.25\n" for i in range(40)),
+            ("80 different labels", "--task regression", "--separator"),
+        ),
+        ("path,y_true_cat,proba_cat,proba_dog\na,1,.1,.2\n", ("y_true_cat", "y_true_dog")),
+        ("path,cat,proba_cat\na,maybe,.5\n", ("cat", "'maybe'", "1, 0 or nothing")),
+    ],
+)
+def test_what_cannot_be_labels_is_refused_with_place_and_remedy(tmp_path, text, parts):
+    with pytest.raises(PredictionsError) as error:
+        read_multilabel(written(tmp_path, text))
+    assert says(error.value.problems, *parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "parts"),
+    [
+        ("path,y_true,y_pred\na,3,many\n", {}, ("y_pred", "'many'", "--task ordinal")),
+        ("path,y_true,y_pred\na,mild,none\n", {"task": "ordinal"}, ("--grades", "mild", "none")),
+        ("path,y_true,y_pred\na,1,2\n", {"task": "ordinal", "grades": ["1", "3"]}, ("y_pred", "'2'", "1, 3")),
+        ("path,y_true,y_pred,lower,upper\na,1,2,3,1\n", {}, ("lower", "upper", "a")),
+        ("path,y_true,y_pred,lower\na,1,2,3\n", {}, ("both ends",)),
+        ("path,y_true\na,1\n", {}, ("y_pred", "--y-pred")),
+        ("path,y_true,y_pred\na,inf,1\n", {}, ("y_true", "a")),
+    ],
+)
+def test_what_cannot_be_numbers_is_refused_with_place_and_remedy(tmp_path, text, options, parts):
+    with pytest.raises(PredictionsError) as error:
+        read_numbers(written(tmp_path, text), **options)
+    assert says(error.value.problems, *parts)
+
+
+def test_grades_that_are_numbers_are_ordered_by_size(tmp_path):
+    found = read_numbers(written(tmp_path, "path,y_true,y_pred\na,2,10\nb,10,2\nc,,4\n"), task="ordinal")
+    assert found.grades == ("2", "4", "10")
+    assert found.y_pred.tolist() == [2, 0, 1]
+    assert np.isnan(found.y_true[2]) and found.task == "ordinal"
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), proba=st.booleans())
+def test_parquet_of_labels_gives_equal_predictions_back(tmp_path_factory, seed, proba):
+    rng, file = np.random.default_rng(seed), tmp_path_factory.mktemp("labels") / "p.parquet"
+    n, size = int(rng.integers(1, 9)), int(rng.integers(1, 5))
+    made = MultilabelPredictions.build(
+        labels=[f"a label {one}" for one in range(size)],
+        path=[f"i/{one}.jpg" for one in range(n)],
+        y_true=rng.integers(-1, 2, (n, size)),
+        y_pred=None if proba else rng.integers(0, 2, (n, size)),
+        proba=rng.random((n, size)) if proba else None,
+        thresholds={"a label 0": 0.3} if proba else None,
+        groups=pd.DataFrame({"7": rng.choice(["x", "7.0", None], n)}),
+    )
+    made.to_parquet(file)
+    assert read_multilabel(file) == made
+    assert task_of_file(file) == "multilabel"
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), graded=st.booleans(), ends=st.booleans())
+def test_parquet_of_numbers_gives_equal_predictions_back(tmp_path_factory, seed, graded, ends):
+    rng, file = np.random.default_rng(seed), tmp_path_factory.mktemp("numbers") / "p.parquet"
+    n = int(rng.integers(1, 9))
+    y_true = rng.integers(0, 3, n).astype(float) if graded else rng.normal(0, 1e3, n)
+    y_true[rng.random(n) < 0.3] = np.nan
+    y_pred = rng.integers(0, 3, n).astype(float) if graded else rng.normal(0, 1e-3, n)
+    made = NumberPredictions.build(
+        path=[str(one) for one in range(n)],
+        y_true=y_true,
+        y_pred=y_pred,
+        lower=y_pred - 1 if ends else None,
+        upper=y_pred + rng.random(n) if ends else None,
+        grades=["no", "10", "9"] if graded else (),
+        groups=pd.DataFrame({"sex": rng.choice(["f", "m"], n)}),
+    )
+    made.to_parquet(file)
+    assert read_numbers(file, task=made.task) == made
+    assert task_of_file(file) == made.task
+
+
+def test_a_file_of_one_class_says_its_task_and_an_old_one_reads_as_multiclass(tmp_path):
+    file = tmp_path / "p.parquet"
+    made = Predictions.build(classes=["a", "b"], path=["1", "2"], y_true=[0, 1], y_pred=[0, 0])
+    made.to_parquet(file)
+    noted = json.loads(pq.read_schema(file).metadata[b"tlkit"])
+    assert noted.pop("task") == "multiclass" and noted == {"version": 1, "classes": ["a", "b"], "groups": []}
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata({b"tlkit": json.dumps(noted).encode()}), tmp_path / "old.parquet")
+    assert read_predictions(tmp_path / "old.parquet") == made
+    assert task_of_file(tmp_path / "old.parquet") == "multiclass"
+    assert task_of_file(written(tmp_path, JOINED)) is None
+
+
+def test_a_file_of_another_task_is_refused_with_the_task_to_name(tmp_path):
+    file = tmp_path / "p.parquet"
+    NumberPredictions.build(path=["a"], y_true=[1.0], y_pred=[2.0]).to_parquet(file)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(file)
+    assert says(error.value.problems, "regression", "--task regression")
+    with pytest.raises(PredictionsError) as error:
+        read_multilabel(file)
+    assert says(error.value.problems, "regression", "multilabel")
+
+
+def test_groups_are_joined_by_path(tmp_path):
+    found = read_multilabel(written(tmp_path, JOINED)).with_groups(
+        pd.DataFrame({"path": ["a", "c"], "site": ["x", "y"]})
+    )
+    assert found.groups["site"].fillna("-").tolist() == ["x", "-", "y"]
+    assert list(found.groups.columns) == ["light", "site"]

@@ -1,0 +1,255 @@
+"""Judges a file of predictions of another task than one class for each image: several labels, grades, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tlkit.choices import CONFIDENCE, Task
+from tlkit.cli.output import print_json, print_lines, print_tables
+from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from tlkit.audit.task_audit_result import TaskAudit
+    from tlkit.predictions import MultilabelPredictions, NumberPredictions
+    from tlkit.predictions.detection_predictions import DetectionPredictions
+    from tlkit.tables import Table
+
+
+class Judgement(Protocol):
+    """A result with tables and plain values."""
+
+    def tables(self) -> tuple[Table, ...]: ...  # noqa: D102
+    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """What the command line says of a file of predictions and its task.
+
+    Attributes:
+        path: the file.
+        stated: task of the command line; None = the one in the file, else multiclass.
+        val: file of predictions of val; None = none.
+        coverage: of intervals calibrated on val; None = the default.
+        grades: names of the grades, separated by commas.
+        separator: between the labels of a cell.
+        truth: file of true boxes.
+        min_score: smallest score of a box that counts; None = the default.
+        groups: file of group columns to join.
+        y_true: column of the truth.
+        y_pred: column of the predictions.
+        path_column: column of the paths.
+        verbatim: keep the spelling of group values.
+    """
+
+    path: Path
+    stated: Task | None
+    val: Path | None
+    coverage: float | None
+    grades: str | None
+    separator: str | None
+    truth: Path | None
+    min_score: float | None
+    groups: Path | None
+    y_true: str
+    y_pred: str
+    path_column: str
+    verbatim: bool
+
+    @property
+    def task(self) -> Task:
+        """The task: as stated, else what the file says, else multiclass."""
+        from tlkit.predictions.task_reading import task_of_file
+
+        return self.stated or task_of_file(self.path) or "multiclass"
+
+    @property
+    def is_other_task(self) -> bool:
+        """Whether the task is another one than one class for each image.
+
+        Raises:
+            PredictionsError: options of other tasks are given with multiclass, or a task is stated for a run.
+        """
+        if self.path.is_dir() and self.stated not in (None, "multiclass") and (self.path / "recipe.yaml").exists():
+            raise PredictionsError(f"{self.path} is a run, which has its own task. --task is for files of predictions.")
+        if self.task != "multiclass":
+            return True
+        given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
+        given |= {"--truth": self.truth, "--min-score": self.min_score}
+        self._refuse(given, "is for another task than one class for each image: name it, such as --task multilabel.")
+        return False
+
+    def refuse(self, options: Mapping[str, object]) -> None:
+        """Check that options that are about one class for each image are not given.
+
+        Raises:
+            PredictionsError: one is.
+        """
+        own: dict[str, object] = {}
+        if self.task != "ordinal":
+            own["--grades"] = self.grades
+        if self.task != "multilabel":
+            own["--separator"] = self.separator
+        if self.task not in ("ordinal", "regression") or self.val is None:
+            own["--coverage"] = self.coverage
+        if self.task != "detection":
+            own |= {"--truth": self.truth, "--min-score": self.min_score}
+        else:
+            own["--val"] = self.val
+        self._refuse({**options, **own}, f"does not apply to a file of the task {self.task}. Leave it out.")
+
+    def _refuse(self, options: Mapping[str, object], why: str) -> None:
+        if problems := [f"{name} {why}" for name, value in options.items() if value]:
+            raise PredictionsError(*problems)
+
+    def open_labels(self) -> MultilabelPredictions:
+        """Return the predictions of several labels in the file, with group columns joined."""
+        found = self._read_labels(self.path)
+        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def open_val_labels(self, path: Path, *, cluster_by: str | None) -> MultilabelPredictions:
+        """Return those of val; group columns are joined only where the clusters are not in the file itself."""
+        found = self._read_labels(path)
+        if self.groups is None or cluster_by is None or cluster_by in found.groups.columns:
+            return found
+        return found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def _read_labels(self, path: Path) -> MultilabelPredictions:
+        from tlkit.predictions import read_multilabel
+        from tlkit.spelling import SEPARATOR
+
+        return read_multilabel(
+            path,
+            y_true=self.y_true,
+            y_pred=self.y_pred,
+            path_column=self.path_column,
+            separator=self.separator or SEPARATOR,
+            verbatim=self.verbatim,
+        )
+
+    def open_boxes(self) -> DetectionPredictions:
+        """Return the boxes of the file and of that of the truth, with group columns joined."""
+        from tlkit.predictions.detection_predictions import read_detection
+
+        if self.truth is None:
+            raise PredictionsError(
+                "Predicted boxes are judged with the true ones: --truth FILE.json, in COCO's format."
+            )
+        found = read_detection(self.path, self.truth)
+        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+
+    def open_numbers(self, path: Path) -> NumberPredictions:
+        """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
+        from tlkit.predictions import read_numbers
+
+        found = read_numbers(
+            path,
+            task="ordinal" if self.task == "ordinal" else "regression",
+            y_true=self.y_true,
+            y_pred=self.y_pred,
+            path_column=self.path_column,
+            grades=None if self.grades is None else [one.strip() for one in self.grades.split(",")],
+            verbatim=self.verbatim,
+        )
+        if self.groups is None or path != self.path:
+            return found
+        return found.with_groups(self.groups, verbatim=self.verbatim)
+
+
+def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None, details: bool, json: bool) -> None:
+    """Print the figures of a file: with the thresholds that were chosen, or the margin that was calibrated, on val."""
+    found: Judgement
+    more: dict[str, Any] = {}
+    before: tuple[Table, ...] = ()
+    if file.task == "multilabel":
+        from tlkit.evaluation.label_thresholds import thresholds_for
+        from tlkit.evaluation.multilabel import evaluate_multilabel
+
+        labels = file.open_labels()
+        if file.val is not None:
+            val = file.open_val_labels(file.val, cluster_by=cluster_by)
+            chosen = thresholds_for(labels, val, cluster_by=cluster_by)
+            labels, more, before = chosen.apply(labels), {"thresholds": chosen.to_dict()}, chosen.tables()
+        found = evaluate_multilabel(labels, cluster_by=cluster_by, weights=weights)
+    elif file.task == "detection":
+        from tlkit.evaluation.detection import MIN_SCORE, evaluate_detection
+
+        if weights is not None:
+            raise PredictionsError("--weights does not apply to a file of the task detection. Leave it out.")
+        score = MIN_SCORE if file.min_score is None else file.min_score
+        found = evaluate_detection(file.open_boxes(), min_score=score, cluster_by=cluster_by)
+    else:
+        from tlkit.evaluation.evaluate_numbers import evaluate_numbers
+
+        numbers, margin = _with_intervals(file)
+        more = {} if margin is None else {"intervals_of_val": margin}
+        found = evaluate_numbers(numbers, cluster_by=cluster_by, weights=weights)
+    if json:
+        print_json(found.to_dict() | more)
+        return
+    tables = found.tables()
+    print_tables([*before, *tables] if details else tables[:1])
+    if not details and len(tables) > 1:
+        print_lines(["", "Each label or category, and what is taken for what: --details"])
+
+
+def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None:
+    """Print the audit of a file."""
+    from tlkit.audit.options import AuditOptions
+    from tlkit.runs.run_options import with_all_columns
+
+    def options_of(given: Mapping[str, Any], predictions: MultilabelPredictions | NumberPredictions) -> AuditOptions:
+        if not predictions.groups.shape[1]:
+            raise PredictionsError(
+                f"{file.path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
+            )
+        return with_all_columns(AuditOptions().with_overrides(**given), predictions.groups)
+
+    found: TaskAudit
+    if file.task == "multilabel":
+        from tlkit.audit.label_audit import audit_multilabel
+        from tlkit.evaluation.label_thresholds import thresholds_for
+
+        labels = file.open_labels()
+        if file.val is not None:
+            clusters = stated["cluster_by"]
+            val = file.open_val_labels(file.val, cluster_by=clusters)
+            labels = thresholds_for(labels, val, cluster_by=clusters).apply(labels)
+        found = audit_multilabel(labels, options_of(stated, labels))
+    elif file.task == "detection":
+        found = _audit_boxes(file, stated)
+    else:
+        from tlkit.audit.number_audit import audit_numbers
+
+        numbers, _ = _with_intervals(file)
+        options = options_of({**stated, "tolerance": None}, numbers)
+        found = audit_numbers(numbers, options, mean_tolerance=stated["tolerance"])
+    print_json(found.to_redacted()) if json else print_tables(found.tables())
+
+
+def _audit_boxes(file: TaskFile, stated: Mapping[str, Any]) -> TaskAudit:
+    """Return the audit of the objects found; by their size, where no column is named."""
+    from tlkit.audit.detection_audit import OBJECT_SIZE, audit_detection
+    from tlkit.audit.options import AuditOptions
+    from tlkit.evaluation.box_matching import match_boxes
+    from tlkit.evaluation.detection import MIN_SCORE, found_objects
+
+    boxes = file.open_boxes()
+    score = MIN_SCORE if file.min_score is None else file.min_score
+    hit = found_objects(boxes, match_boxes(boxes), min_score=score)
+    return audit_detection(boxes, hit, AuditOptions().with_overrides(**{**stated, "by": stated["by"] or [OBJECT_SIZE]}))
+
+
+def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] | None]:
+    """Return the numbers of a file, with the intervals that val calibrates, where it is given, and their rule."""
+    numbers = file.open_numbers(file.path)
+    if file.val is None:
+        return numbers, None
+    from tlkit.uncertainty.number_intervals import intervals_for
+
+    coverage = CONFIDENCE if file.coverage is None else file.coverage
+    rule = intervals_for(numbers, file.open_numbers(file.val), coverage=coverage)
+    return rule.apply(numbers), rule.to_dict()

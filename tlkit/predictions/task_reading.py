@@ -1,0 +1,317 @@
+"""`read_multilabel` and `read_numbers`: predictions of several labels, grades or numbers, of any tool."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tlkit.arrays import Floats, Ints
+from tlkit.choices import Task
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions.multilabel_predictions import MultilabelPredictions
+from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
+from tlkit.predictions.prediction_files import METADATA_KEY
+from tlkit.predictions.reading import open_table, paths_of, task_of
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text
+from tlkit.spelling import SEPARATOR
+
+logger = logging.getLogger(__name__)
+
+_CELLS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "-1": -1, "-1.0": -1}
+"""What a cell of a column of one label may hold, in lower case; an empty one and -1 are unknown."""
+
+
+def task_of_file(path: Path | str) -> Task | None:
+    """Return the task that a Parquet file by tlkit states; None for files of other tools, CSV and other paths."""
+    file = Path(path)
+    if file.suffix.lower() != ".parquet" or not file.is_file():
+        return None
+    try:
+        note = (pq.read_schema(file).metadata or {}).get(METADATA_KEY)
+        noted = None if note is None else json.loads(note)
+        stated = task_of(noted if isinstance(noted, dict) else None)
+    except (pa.ArrowException, OSError, ValueError):
+        return None  # the reader says what is wrong
+    return next((task for task in get_args(Task) if task == stated), None)
+
+
+def read_multilabel(
+    path: Path | str,
+    *,
+    y_true: str = Y_TRUE,
+    y_pred: str = Y_PRED,
+    path_column: str = PATH,
+    separator: str = SEPARATOR,
+    thresholds: Mapping[str, float] | None = None,
+    verbatim: bool = False,
+) -> MultilabelPredictions:
+    """Return the predictions of several labels for each image, from a Parquet or CSV file of tlkit or of another tool.
+
+    The file has one row per image. The true labels stand in the column `y_true`, separated by ";", where an empty cell
+    means that the image has none of them; or in a column for each label, `y_true_<label>` or `<label>`, with 1 or 0,
+    where an empty cell or -1 means that it is not known. `proba_<label>` holds probabilities. The predicted labels
+    stand in `y_pred` or `y_pred_<label>`; without them a label is predicted from its threshold on. Every other column
+    is a group column.
+
+    The labels are those in the metadata of a file by tlkit, else the sorted names of the `proba_` columns, else those
+    of the `y_true_` and `y_pred_` columns, else the sorted names in the cells.
+
+    Args:
+        path: a file ending in .parquet or .csv (UTF-8, commas), or a folder of Parquet files.
+        y_true: the column of the true labels, or what its columns of one label begin with.
+        y_pred: the column of the predicted labels, or what its columns of one label begin with.
+        path_column: name of the column that holds the path of the image.
+        separator: what stands between the labels of a cell.
+        thresholds: by label, for probabilities; default: those in the file, else 0.5 each.
+        verbatim: keep group values as they are written.
+
+    Raises:
+        PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
+    """
+    file = Path(path)
+    table, noted = open_table(file, path_column=path_column)
+    _require_task(file, noted, "multilabel")
+    labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator)
+    truth, true_columns = _label_cells(file, table, labels, name=y_true, separator=separator, plain=True)
+    guess, pred_columns = _label_cells(file, table, labels, name=y_pred, separator=separator, plain=False)
+    score_columns = [f"{PROBA_PREFIX}{label}" for label in labels]
+    there = [name for name in score_columns if name in table.columns]
+    problems = []
+    if there and len(there) < len(labels):
+        problems.append(f"{file} has no column {first_few([name for name in score_columns if name not in there])}.")
+    if not there and guess is None:
+        problems.append(
+            f"{file} has neither {PROBA_PREFIX}<label> columns nor predicted labels ({y_pred!r}). Its columns are: "
+            f"{first_few(list(table.columns), most=20)}. Name the latter: --y-pred COLUMN (in Python, y_pred=)."
+        )
+    if truth is None and y_true != Y_TRUE:
+        problems.append(f"{file} has no column {y_true!r}.{did_you_mean(y_true, list(table.columns))}")
+    if problems:
+        raise PredictionsError(*problems)
+    if truth is None:
+        logger.info("%s has no column %r and none for each label: every label is unknown.", file, y_true)
+    stored = (noted or {}).get("thresholds")
+    if thresholds is None and isinstance(stored, list):
+        thresholds = dict(zip(labels, map(float, stored), strict=True))
+    if there and thresholds is not None and guess is not None and stored is not None:
+        guess = None  # they follow from the thresholds
+    used = {PATH, *there, *true_columns, *pred_columns}
+    return MultilabelPredictions.build(
+        labels=labels,
+        path=paths_of(file, table),
+        y_true=truth,
+        y_pred=guess,
+        proba=_floats(file, table, score_columns) if there else None,
+        thresholds=None if guess is not None else thresholds,
+        groups=table[[name for name in table.columns if name not in used and not name.startswith(PROBA_PREFIX)]],
+        source=str(file),
+        verbatim=verbatim or noted is not None,
+    )
+
+
+def read_numbers(
+    path: Path | str,
+    *,
+    task: NumberTask = "regression",
+    y_true: str = Y_TRUE,
+    y_pred: str = Y_PRED,
+    path_column: str = PATH,
+    grades: Sequence[str] | None = None,
+    verbatim: bool = False,
+) -> NumberPredictions:
+    """Return predicted numbers or grades from a Parquet or CSV file of tlkit or of another tool.
+
+    The file has one row per image: `y_true` (empty = unknown), `y_pred`, and, if the model gives intervals, `lower` and
+    `upper`. Every other column is a group column. Grades are judged by their positions: 0 for the lowest, 1 for the
+    next.
+
+    Args:
+        path: a file ending in .parquet or .csv (UTF-8, commas), or a folder of Parquet files.
+        task: ordinal for grades, regression for numbers.
+        y_true: name of the column of the true numbers.
+        y_pred: name of the column of the predicted numbers.
+        path_column: name of the column that holds the path of the image.
+        grades: names of the grades from the lowest on; default: those in the metadata of a file by tlkit, else the
+            grades in the file, if all are numbers.
+        verbatim: keep group values as they are written.
+
+    Raises:
+        PredictionsError: the file cannot be read, lacks a column, holds a value that is no number, or grades whose
+            order is not known.
+    """
+    file = Path(path)
+    table, noted = open_table(file, path_column=path_column)
+    _require_task(file, noted, task)
+    if missing := [
+        name for name in (y_true, y_pred) if name not in table.columns and (name, y_true) != (Y_TRUE, Y_TRUE)
+    ]:
+        option = "--y-true" if missing[0] == y_true else "--y-pred"
+        raise PredictionsError(
+            f"{file} has no column {missing[0]!r}. Its columns are: {first_few(list(table.columns), most=20)}. Name "
+            f"the one that holds it: {option} COLUMN.{did_you_mean(missing[0], list(table.columns))}"
+        )
+    names = [name for name in (y_true, y_pred) if name in table.columns]
+    ends = [name for name in (LOWER, UPPER) if name in table.columns]
+    order: tuple[str, ...] = ()
+    if task == "ordinal":
+        stored = (noted or {}).get("classes")
+        order = tuple(grades or stored or _numeric_grades(file, table, names))
+        columns = {name: _positions(file, as_text(table[name]), order) for name in names}
+    else:
+        columns = {name: _numbers(file, as_text(table[name])) for name in names}
+    columns |= {name: _numbers(file, as_text(table[name])) for name in ends}
+    used = {PATH, *names, *ends}
+    return NumberPredictions.build(
+        path=paths_of(file, table),
+        y_true=columns.get(y_true),
+        y_pred=columns[y_pred],
+        lower=columns.get(LOWER),
+        upper=columns.get(UPPER),
+        grades=order,
+        groups=table[[name for name in table.columns if name not in used and not name.startswith(PROBA_PREFIX)]],
+        source=str(file),
+        verbatim=verbatim or noted is not None,
+    )
+
+
+def _require_task(file: Path, noted: Mapping[str, Any] | None, task: Task) -> None:
+    if (stated := task_of(noted)) not in (None, task):
+        raise PredictionsError(
+            f"{file} holds predictions of the task {stated}, not {task}. Leave out --task, or name it."
+        )
+
+
+def _labels(
+    file: Path, table: pd.DataFrame, noted: Mapping[str, Any] | None, *, y_true: str, y_pred: str, separator: str
+) -> list[str]:
+    if noted is not None and noted.get("classes"):
+        return [str(one) for one in noted["classes"]]
+    for prefixes in ([PROBA_PREFIX], [f"{y_true}_", f"{y_pred}_"]):
+        found = {name.removeprefix(prefix) for prefix in prefixes for name in table.columns if name.startswith(prefix)}
+        if found:
+            return sorted(found)
+    cells = [as_text(table[name]).dropna() for name in (y_true, y_pred) if name in table.columns]
+    names = sorted({part for column in cells for cell in column for part in _parts(cell, separator)})
+    if not names:
+        raise PredictionsError(
+            f"{file} holds no label: it has no {PROBA_PREFIX}<label>, {y_true}_<label> or {y_pred}_<label> column "
+            f"and no name in {y_true!r} or {y_pred!r}. Its columns are: {first_few(list(table.columns), most=20)}."
+        )
+    if len(names) > max(len(table), 20):
+        raise PredictionsError(
+            f"{file}: {y_true!r} and {y_pred!r} hold {len(names)} different labels in {len(table)} images: "
+            f"{first_few(names)}. Are they numbers (--task regression), or separated by another mark (--separator)?"
+        )
+    return names
+
+
+def _parts(cell: str, separator: str) -> list[str]:
+    return [part for part in map(str.strip, cell.split(separator)) if part]
+
+
+def _label_cells(
+    file: Path, table: pd.DataFrame, labels: Sequence[str], *, name: str, separator: str, plain: bool
+) -> tuple[Ints | None, list[str]]:
+    """Return 1, 0 or -1 by image and label, and the columns that hold them; None where there are none.
+
+    Args:
+        file: for messages.
+        table: of the file.
+        labels: names.
+        name: "y_true" or "y_pred", or how the user calls it.
+        separator: between the labels of a cell.
+        plain: whether columns that are called as the labels may hold them.
+    """
+    for columns in [[f"{name}_{label}" for label in labels], *([list(labels)] if plain else [])]:
+        there = [column for column in columns if column in table.columns]
+        if len(there) == len(columns):
+            return np.column_stack([_flags(file, as_text(table[column])) for column in columns]), columns
+        if there and columns[0] != labels[0]:
+            lacking = [column for column in columns if column not in there]
+            raise PredictionsError(f"{file} has a column {there[0]!r}, but none called {first_few(lacking)}.")
+    if name not in table.columns:
+        return None, []
+    text = as_text(table[name])
+    place = {label: index for index, label in enumerate(labels)}
+    cells = np.zeros((len(text), len(labels)), dtype=np.int64)
+    unknown: dict[str, int] = {}
+    for row, cell in enumerate(text.fillna("").tolist()):
+        for part in _parts(cell, separator):
+            if part in place:
+                cells[row, place[part]] = 1
+            else:
+                unknown[part] = unknown.get(part, 0) + 1
+    if unknown:
+        first = next(iter(unknown))
+        raise PredictionsError(
+            f"{file}: {name} holds names that are not among the {len(labels)} labels: "
+            f"{first_few([f'{one!r} ({count} rows)' for one, count in unknown.items()])}.{did_you_mean(first, labels)} "
+            f"The labels are: {first_few(labels)}. Labels of a cell are separated by {separator!r}: --separator."
+        )
+    if empty := int(text.isna().sum()):
+        logger.info("%s: %s is empty in %d of %d rows, which means none of the labels.", file, name, empty, len(text))
+    return cells, [name]
+
+
+def _flags(file: Path, text: pd.Series[str]) -> Ints:
+    found = text.str.strip().str.lower().map(_CELLS)
+    wrong = text.notna() & found.isna()
+    if wrong.any():
+        seen = first_few([repr(value) for value in text[wrong].unique().tolist()])
+        raise PredictionsError(
+            f"{file}: the column {text.name} of a label must hold 1, 0 or nothing, but {int(wrong.sum())} rows "
+            f"hold {seen}."
+        )
+    return np.asarray(found.fillna(-1).to_numpy(dtype=np.int64))
+
+
+def _floats(file: Path, table: pd.DataFrame, names: Sequence[str]) -> Floats:
+    try:
+        return np.asarray(table[list(names)].to_numpy(dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise PredictionsError(f"{file}: the columns {first_few(names)} must hold numbers from 0 to 1.") from error
+
+
+def _numbers(file: Path, text: pd.Series[str]) -> Floats:
+    found = pd.to_numeric(text, errors="coerce")
+    wrong = text.notna() & found.isna()
+    if wrong.any():
+        seen = first_few([repr(value) for value in text[wrong].unique().tolist()])
+        raise PredictionsError(
+            f"{file}: {text.name} must hold numbers, but {int(wrong.sum())} of {len(text)} rows hold {seen}. "
+            "Write them with a decimal point; judge names of grades with --task ordinal."
+        )
+    return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _numeric_grades(file: Path, table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the grades in the columns, if all are numbers, by size."""
+    seen = sorted({value for name in names for value in as_text(table[name]).dropna()})
+    number = pd.to_numeric(pd.Series(seen, dtype="string"), errors="coerce")
+    if number.isna().any():
+        raise PredictionsError(
+            f"{file}: the order of the grades {first_few(seen)} is not known. State it from the lowest on: "
+            "--grades none,mild,severe (in Python, grades=)."
+        )
+    return [seen[place] for place in np.argsort(number.to_numpy(dtype=np.float64), kind="stable")]
+
+
+def _positions(file: Path, text: pd.Series[str], grades: Sequence[str]) -> Floats:
+    place = {str(grade): float(index) for index, grade in enumerate(grades)}
+    found = text.str.strip().map(place)
+    wrong = text.notna() & found.isna()
+    if wrong.any():
+        seen = text[wrong].unique().tolist()
+        raise PredictionsError(
+            f"{file}: {text.name} holds {first_few([repr(value) for value in seen])}, which is no grade."
+            f"{did_you_mean(seen[0], list(place))} The grades are: {first_few(list(place), most=20)}."
+        )
+    return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
