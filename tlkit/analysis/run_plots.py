@@ -57,7 +57,8 @@ def show_batch(
     from tlkit.preflight.recipe_queries import augmentation
 
     recipe = run.recipe
-    preprocess = Preprocess.from_dict(run.directory.read_json(run.directory.model / MODEL_CARD)["preprocess"])
+    facts = run.directory.read_model_facts() or run.directory.read_json(run.directory.model / MODEL_CARD)
+    preprocess = Preprocess.from_dict(facts["preprocess"])
     augment = augmentation(recipe) if split == "train" and augmented else None
     transform = build_transform(preprocess, augment=augment)
     samples = run.samples.split(split)

@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, first_few
+from tlkit.features.cache_format import CACHE_VERSION
 from tlkit.preprocess import Preprocess
-
-CACHE_VERSION = 2
-"""Part of every key; raised when the same inputs would give other features than before."""
 
 
 @dataclass(frozen=True)

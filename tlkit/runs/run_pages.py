@@ -44,7 +44,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
     require_writable({"The card": run.directory.card}, error=RunError)
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
     model = directory.model / MODEL_CARD
-    head = directory.read_json(model).get("head", {}) if model.is_file() else {}
+    head = directory.read_model_facts().get("head", {})
     environment = run.environment
     with directory.damaged(model if head else directory.environment):
         notes = notes_of(environment, head, interrupted=run.status == "interrupted")

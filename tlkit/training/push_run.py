@@ -51,9 +51,8 @@ def push_run(
             track_split(tracker, split, *results, section=section, root=samples.root)
         if section.log_report:
             track_report(tracker, run.path, contents_for_report(run))
-        card = run.directory.model / "model.json"
-        if card.is_file():
-            track_model(tracker, run.directory.model, run.directory.read_json(card), environment, best=_was_chosen(run))
+        if facts := run.directory.read_model_facts():
+            track_model(tracker, run.directory.model, facts, environment, best=_was_chosen(run))
     return tracker.location
 
 
