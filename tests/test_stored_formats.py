@@ -17,8 +17,6 @@ import pytest
 from messages import saying, says
 
 import tlkit
-from tlkit.analysis.drift_report import DriftReport
-from tlkit.analysis.robustness_report import RobustnessReport
 from tlkit.audit.audit_result import Audit
 from tlkit.audit.error_examples import NearestImage
 from tlkit.audit.explanation import Explanation
@@ -26,6 +24,8 @@ from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.errors import ModelError, RunError, TlkitError
 from tlkit.evaluation import Evaluation
+from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.exported.bench import Benchmark
 from tlkit.features.cache import FeatureCache
 from tlkit.features.cache_format import CACHE_FORMAT, CACHE_VERSION, warn_of_format

@@ -69,6 +69,17 @@ class Audit:
         group_tables: one per rate and combination of columns: single columns first, then intersections.
         columns: kind and counts of each column.
         profiles: calibration, ranking and recall by class for the groups of each combination of columns.
+
+    Example:
+        >>> from tlkit import Predictions, audit_groups
+        >>> guesses = ["cat"] * 200 + ["cat", "dog"] * 100
+        >>> names = [f"{number}.jpg" for number in range(400)]
+        >>> made = Predictions.build(
+        ...     classes=["cat", "dog"], path=names, y_true=["cat"] * 400, y_pred=guesses,
+        ...     groups=pd.DataFrame({"light": ["day"] * 200 + ["night"] * 200}))
+        >>> audit = audit_groups(made, by="light")
+        >>> audit.verdict, audit.group_table("light").row(("night",)).direction
+        ('FAIL', 'below the rest')
     """
 
     settings: AuditOptions

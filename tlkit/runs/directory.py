@@ -215,6 +215,26 @@ class RunDirectory:
         return self.path / "neighbors.json"
 
     @property
+    def robustness(self) -> Path:
+        """The accuracy under corruptions of each split, JSON."""
+        return self.path / "robustness.json"
+
+    @property
+    def drift(self) -> Path:
+        """The comparison with each set of new images, JSON."""
+        return self.path / "drift.json"
+
+    @property
+    def bench(self) -> Path:
+        """The speed on each processor, JSON."""
+        return self.path / "bench.json"
+
+    @property
+    def heat_maps(self) -> Path:
+        """Pictures of where in images of each split the model looked, JSON."""
+        return self.path / "heat_maps.json"
+
+    @property
     def card(self) -> Path:
         """The model card, Markdown."""
         return self.path / "MODEL_CARD.md"
