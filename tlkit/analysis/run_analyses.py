@@ -49,9 +49,9 @@ def learning_curve(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
 
     Example:
-        >>> curve = learning_curve("runs/pets", sizes=(4, 12), folds=2, repeats=1)
+        >>> curve = learning_curve("runs/pets", sizes=(4, 8), folds=2, repeats=1)
         >>> [point.per_class for point in curve.points]
-        [4, 12]
+        [4, 8]
     """
     run = run if isinstance(run, Run) else open_run(run)
     features, samples, bound = load_run_features(run, ("train",), embedding=embedding, progress=progress)

@@ -80,10 +80,10 @@ def _part(one: GroupImages, images: ReportImages) -> Part:
     blocks: list[Block] = []
     if one.wrong:
         caption = f"{len(one.wrong)} of {one.errors:,} wrong images, the lowest probability of the true class first"
-        if any(shown.near for shown in one.wrong):
-            caption += "; below each its nearest training images, then the nearest right image of its class"
         if any(shown.path in images.heat for shown in one.wrong):
-            caption += f"; beside it where the model looked ({METHODS.get(images.heat_method, images.heat_method)})"
+            caption += f"; beside each where the model looked ({METHODS.get(images.heat_method, images.heat_method)})"
+        if any(shown.near for shown in one.wrong):
+            caption += "; below its nearest training images, then the nearest right image of its class"
         blocks.append(Gallery(caption, _pictures(one.wrong, images)))
     if one.close:
         blocks.append(Gallery("Right, but only just", _pictures(one.close, images)))

@@ -46,7 +46,7 @@ def robustness_section(run: RunContents) -> Section | None:
     )
     blocks: tuple[Block, ...] = (
         figure,
-        Grid(summary.selected(("corruption", "verdict", "change_3", "change_5"))),
+        Grid(summary.selected(("corruption", "verdict", "change_5"))),
         *(Fold(table.title, (table,)) for table in others),
         Fold("Mean change, and images that keep their class", (summary,)),
     )
@@ -70,11 +70,11 @@ def drift_section(run: RunContents) -> Section | None:
         return None
     parts = tuple(_drift_part(name, report) for name, report in reversed(list(run.drift.items())))
     found = [report.verdict for report in run.drift.values()]
+    claim = "New images are compared with those of this run by their features."
+    if len(found) == 1:
+        return Section("drift", "Drift", claim, parts)
     worst = next(word for word in DRIFT_MARKS if word in found)
-    claim = (
-        f"New images are compared with those of this run by their features: in {found.count('DRIFT')} of"
-        f" {len(found)} set{'' if len(found) == 1 else 's'} drift was found."
-    )
+    claim = f"{claim} In {found.count('DRIFT')} of {len(found)} sets drift was found."
     return Section("drift", "Drift", claim, parts, Verdict(worst, DRIFT_MARKS[worst]))
 
 
