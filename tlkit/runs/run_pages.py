@@ -17,7 +17,6 @@ from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
-from tlkit.exported.bench import Benchmark
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
@@ -79,6 +78,8 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         RunError: the run has no predictions for it, or the report cannot be written.
     """
     require_writable({"The report": run.directory.report}, error=RunError)
+    from tlkit.exported.bench import Benchmark  # imports scipy.stats
+
     split, directory = run.judged_split(split), run.directory
     card = contents_for_card(run, split)
     images = report_images(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlkit.audit.heat_maps import HeatMaps
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
-from tlkit.exported.bench import Benchmark
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.stored_judgements import store_judgements, stored_result
+
+if TYPE_CHECKING:
+    from tlkit.exported.bench import Benchmark
 
 logger = logging.getLogger(__name__)
 
