@@ -56,13 +56,16 @@ class MissingExtraError(TlkitError):
         super().__init__(f'{purpose} needs the package {package}. Install it with: pip install "tlkit[{extra}]"')
 
 
-def refuse_newer(what: str, version: object, *, known: int, error: type[TlkitError] = TlkitError) -> None:
+def refuse_newer(
+    what: str, version: object, *, known: int, by: str | None = None, error: type[TlkitError] = TlkitError
+) -> None:
     """Raise where a file has a newer format than this version reads, or none that can be compared.
 
     Args:
         what: start of the message, such as "This audit was".
         version: format of the file.
         known: newest format that this version reads.
+        by: version of the tlkit that wrote it; None = not known.
         error: type of the error.
 
     Raises:
@@ -77,10 +80,8 @@ def refuse_newer(what: str, version: object, *, known: int, error: type[TlkitErr
             "stand. It was damaged, or another tool wrote it: restore it, or make it again."
         )
     if version > known:
-        raise error(
-            f"{what} written by a newer tlkit (format {version}, this one reads up to {known}). "
-            "Update tlkit: pip install -U tlkit"
-        )
+        need = "Update tlkit: pip install -U tlkit" if by is None else f"Install tlkit {by}: pip install tlkit=={by}"
+        raise error(f"{what} written by a newer tlkit (format {version}, this one reads up to {known}). {need}")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:

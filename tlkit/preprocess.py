@@ -37,6 +37,10 @@ class Preprocess:
         decode: `reduced` lets the decoder of a large JPEG scale it by 1/2, 1/4 or 1/8, never below twice the size that
             it is scaled to next; `full` decodes every pixel. Models stored by a tlkit that did not know the word have
             `full`.
+
+    Example:
+        >>> Preprocess().replace(image_size=(320, 320), crop_pct=1.0).image_size
+        (320, 320)
     """
 
     image_size: tuple[int, int] = (224, 224)

@@ -34,6 +34,11 @@ class Samples:
         table: one row per image, index 0…N-1, columns `path` (relative to `root`, "/"-separated), `label` (class
             name), `split` (train, val or test), `digest` (sha256 of the file, hex; "" where unknown), then the group
             columns (strings, missing = NA), and where there are soft labels `label_votes`. Treat it as read-only.
+
+    Example:
+        >>> table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["dog", "cat"], "split": "train", "digest": ""})
+        >>> Samples(Path("photos"), ("cat", "dog"), table).targets.tolist()
+        [1, 0]
     """
 
     root: Path

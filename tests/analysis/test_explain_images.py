@@ -1,21 +1,29 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 
 import numpy as np
 import pytest
 from messages import saying
-from run_fixtures import working_in, write_recipe
+from PIL import Image
+from run_fixtures import copy_of_run, working_in, write_recipe
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.explain_images import pictures_of, rank_correlation
 from tlkit.analysis.image_explanations import ImageExplanations
+from tlkit.audit.error_examples import worst_images
+from tlkit.audit.heat_maps import HeatMaps
 from tlkit.cli.app import app
 from tlkit.errors import TlkitError
+from tlkit.predictions import Predictions
 from tlkit.render.plots import plot_channels, plot_explanations, plot_filters
 from tlkit.render.plots.explanation_plot import overlay
+from tlkit.runs.stored_judgements import stored_result
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +102,43 @@ def test_command_line_writes_its_drawings(run, tmp_path):
     assert result.exit_code == 0
     assert json.loads(result.stdout)["method"] == "grad_cam"
     assert all(file.read_text().startswith("<svg") for file in files.values())
+
+
+def test_the_report_shows_where_the_model_looked_in_the_images_that_it_gets_wrong(run):
+    run = copy_of_run(run.path)
+    known = run.predictions("test")
+    labels = [known.classes[code] for code in known.y_true]
+    swapped = Predictions.build(classes=known.classes, path=known.path, y_true=labels, proba=known.proba[:, ::-1])
+    swapped.to_parquet(run.directory.predictions("test"))  # as a worse model would have it
+    wrong = [one.path for one in worst_images(run.predictions()).wrong]
+    assert wrong
+    found = tlkit.explain_images(run, device="cpu")
+    assert [one.path for one in found.images] == [str(run.samples.root / path) for path in wrong]
+    stored = stored_result(run.directory, run.directory.heat_maps, "test", HeatMaps.from_dict)
+    assert set(wrong) <= set(stored.images)
+    picture = Image.open(io.BytesIO(base64.b64decode(stored.images[wrong[0]].picture)))
+    assert (picture.format, max(picture.size)) == ("JPEG", 200)
+    page = run.report().read_text(encoding="utf-8")
+    assert page.count('class="pair"') == len(wrong)
+
+
+def test_images_of_elsewhere_and_a_report_without_thumbnails_store_no_picture(run, tmp_path):
+    given = run.samples.root / run.samples.paths[0]
+    elsewhere = tmp_path / "other.png"
+    elsewhere.write_bytes(given.read_bytes())
+    before = run.directory.heat_maps.read_bytes() if run.directory.heat_maps.is_file() else b""
+    tlkit.explain_images(run, elsewhere, device="cpu")
+    after = run.directory.heat_maps.read_bytes() if run.directory.heat_maps.is_file() else b""
+    assert before == after
+    hidden = copy_of_run(run.path)
+    hidden.directory.heat_maps.unlink(missing_ok=True)
+    text = hidden.directory.recipe.read_text()
+    hidden.directory.recipe.write_text(re.sub(r"thumbnails: \d+", "thumbnails: 0", text))
+    assert hidden.recipe.report.thumbnails == 0
+    tlkit.explain_images(hidden, given, device="cpu")
+    assert not hidden.directory.heat_maps.exists()
+
+
+def test_a_loaded_model_has_no_images_of_its_own(run):
+    with pytest.raises(TlkitError, match=saying("Name images").pattern):
+        tlkit.explain_images(tlkit.load_model(run, device="cpu"))

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.corruption_figures import corruption_results, difference_of_changes
-from tlkit.analysis.robustness_report import RobustnessReport
 from tlkit.audit.groups.group_columns import columns_of
 from tlkit.audit.options import AuditOptions
 from tlkit.cli.app import app
 from tlkit.data.loading import dataset
 from tlkit.errors import TlkitError
 from tlkit.evaluation.clustered_figures import units_of
+from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.predictions import Predictions
 from tlkit.render.plots import plot_robustness
 from tlkit.stats.estimate import Estimate

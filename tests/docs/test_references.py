@@ -94,17 +94,22 @@ class Links(HTMLParser):
             self.assets.append(given["src"])
 
 
-@pytest.mark.series
-def test_the_site_builds_without_a_warning_and_every_link_and_asset_is_there(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Return the folder of the built site."""
     pytest.importorskip("furo")
     pytest.importorskip("myst_parser")
-    shutil.rmtree(tmp_path / "site", ignore_errors=True)
+    folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "site" / "build_site.py"), str(tmp_path / "site")],
-        capture_output=True, text=True, check=False, cwd=tmp_path, env=None,
+        [sys.executable, str(ROOT / "docs" / "site" / "build_site.py"), str(folder / "site")],
+        capture_output=True, text=True, check=False, cwd=folder, env=None,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    site = tmp_path / "site" / "html"
+    return folder / "site" / "html"
+
+
+@pytest.mark.series
+def test_the_site_builds_without_a_warning_and_every_link_and_asset_is_there(site):
     pages = {path: Links(path) for path in site.rglob("*.html")}
     assert len(pages) > 35
     wrong = []
@@ -122,3 +127,30 @@ def test_the_site_builds_without_a_warning_and_every_link_and_asset_is_there(tmp
     assert wrong == []
     loaded = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
     assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", loaded)
+
+
+@pytest.mark.series
+def test_pages_of_the_site_say_nothing_load_nothing_and_fit_the_window(site):
+    """The index, the recipe reference and a guide, in headless Chromium on a desk and on a telephone."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium to show the pages")
+    wrong: list[tuple[object, ...]] = []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for page_name in ("index.html", "reference/recipe.html", "guides/no_split.html"):
+            for width in (1280, 375):
+                page = browser.new_page(viewport={"width": width, "height": 800})
+                said: list[str] = []
+                page.on("console", lambda message, said=said: said.append(message.text))
+                page.on("pageerror", lambda error, said=said: said.append(str(error)))
+                page.on("request", lambda request, said=said: said.append(request.url))
+                page.goto((site / page_name).as_uri())
+                beyond = [text for text in said if not text.startswith(("file:", "data:"))]
+                taken = page.evaluate("document.documentElement.scrollWidth")
+                if beyond or taken > width or not page.locator("h1").count():
+                    wrong.append((page_name, width, taken, beyond))
+                page.close()
+        browser.close()
+    assert wrong == []

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from measurements import made_benchmark, made_drift, made_robustness
 from PIL import Image
 from test_report import EVIL, QUOTE, images_of, options
 
 from tlkit.audit.error_examples import failing_group_images, worst_images
 from tlkit.audit.explain import explain_gaps
+from tlkit.audit.heat_maps import HeatMap
 from tlkit.render.report import ReportImages, RunContents, SideBySide, write_report, write_side_by_side
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -48,7 +50,11 @@ def report(tmp_path_factory):
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG")
     thumbnail = base64.b64encode(buffer.getvalue()).decode()
     images = ReportImages(
-        failing_group_images(predictions, values["audit"]), worst, dict.fromkeys(worst.paths, thumbnail)
+        failing_group_images(predictions, values["audit"]),
+        worst,
+        dict.fromkeys(worst.paths, thumbnail),
+        heat={path: HeatMap(EVIL, thumbnail) for path in worst.paths},
+        heat_method="grad_cam",
     )
     more = {
         "title": EVIL,
@@ -56,6 +62,9 @@ def report(tmp_path_factory):
         "explanation": explain_gaps(predictions, by=EVIL, replicates=5),
         "images": images,
         "kept_epochs": (1,),
+        "robustness": made_robustness(group=EVIL),
+        "drift": {EVIL: made_drift(path="new/" + 60 * "long" + EVIL), "july": made_drift("NOT ENOUGH DATA")},
+        "speed": {EVIL: made_benchmark(EVIL)},
     }
     return write_report(tmp_path_factory.mktemp("report") / "report.html", RunContents(**{**values, **more}))
 

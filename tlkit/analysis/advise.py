@@ -136,8 +136,8 @@ def advise(
         DataError: the images are missing, too few, or of one class.
 
     Example:
-        >>> advise("data/pets", licenses=["apache-2.0", "mit"]).suggested.name  # doctest: +SKIP
-        'resnet18.a1_in1k'
+        >>> advise("photos", backbones="test_resnet@none", folds=2).suggested.name
+        'test_resnet'
     """
     backbones = (backbones,) if isinstance(backbones, str) else backbones
     licenses = (licenses,) if isinstance(licenses, str) else licenses

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlkit.analysis.robustness_report import CorruptionResult, RobustnessVerdict, SeverityFigures, WorstCorruptedGroup
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.group_columns import GroupColumn
 from tlkit.audit.groups.intersections import intersections, membership_of
 from tlkit.audit.options import AuditOptions
 from tlkit.data.augment.corruption_kinds import CORRUPTIONS, SEVERITIES
 from tlkit.evaluation.clustered_figures import clustered_rate
+from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessVerdict, SeverityFigures, WorstCorruptedGroup
 from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.corrections import holm

@@ -57,7 +57,8 @@ def data_doctor(
         ModelError: the weights of the backbone are not here.
 
     Example:
-        >>> data_doctor("photos").findings  # doctest: +SKIP
+        >>> data_doctor("photos").images
+        60
     """
     find_more = None if embed is None else finder_by_features(embed, decode_options=decode_options)
     diagnosis, _ = diagnose(

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.drift_report import DriftReport, DriftTest, DriftVerdict, ForeignImage
 from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.arrays import Floats, Ints, Mask
@@ -18,6 +17,7 @@ from tlkit.choices import ALPHA, MIN_GROUP_SIZE
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, RunError, first_few
 from tlkit.evaluation.clustered_figures import clustered_rate
+from tlkit.evaluation.drift_report import DriftReport, DriftTest, DriftVerdict, ForeignImage
 from tlkit.features.features import Features
 from tlkit.features.folds import MOST_ALIKE
 from tlkit.features.ood.scores import neighbor_rank, neighbors, unit_length
@@ -26,6 +26,7 @@ from tlkit.inference.embed_run import embed_with_run
 from tlkit.inference.extraction import Progress
 from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
 from tlkit.runs.run import Run, open_run
+from tlkit.runs.stored_measurements import name_of_images, store_drift
 from tlkit.samples import SPLITS
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.connected_components import connected_components
@@ -90,7 +91,8 @@ def drift(
     """Return whether new images differ from a run's own, by two tests on features, and the most foreign of them.
 
     Files that are among the reference images are left out. Images of the run that share `data.group_by`, copies and
-    near duplicates change sides together; so do new images that share the value of `cluster_by` or look the same.
+    near duplicates change sides together; so do new images that share the value of `cluster_by` or look the same. The
+    result is stored with the run, under the folder of the new images.
 
     Args:
         run: a run or its directory.
@@ -110,8 +112,8 @@ def drift(
         TlkitError: there is no such run, split or column, it has no stored model, or no new image is left.
 
     Example:
-        >>> drift("runs/pets", "photos/of/this/week").verdict  # doctest: +SKIP
-        'NO DRIFT FOUND'
+        >>> drift("runs/pets", "new").verdict
+        'DRIFT'
     """
     _require_arguments(alpha, permutations, cluster_by, groups)
     run = run if isinstance(run, Run) else open_run(run)
@@ -136,7 +138,7 @@ def drift(
     beyond = outside > limit
     far = np.lexsort((new.path, -outside))[:most]
     labels = samples.table["label"].tolist()
-    return DriftReport(
+    report = DriftReport(
         run=run.directory.name,
         reference=" and ".join(splits),
         reference_images=len(features),
@@ -167,6 +169,8 @@ def drift(
         confidence=confidence,
         strategy=run.recipe.strategy.kind,
     )
+    store_drift(run.directory, name_of_images(given.path.tolist()), report)
+    return report
 
 
 def _require_arguments(

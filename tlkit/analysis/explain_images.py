@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from tlkit.analysis.image_explanations import ImageExplanation, ImageExplanations
 from tlkit.arrays import Floats
+from tlkit.audit.error_examples import worst_images
+from tlkit.audit.heat_maps import HeatMap, HeatMaps
 from tlkit.choices import CONFIDENCE, SEED, ExplainMethod
 from tlkit.data.augment.transforms import build_transform
+from tlkit.data.checks.thumbnails import as_jpeg
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
@@ -22,17 +26,20 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.runs.run import Run, open_run
+from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.means import mean_estimate
 from tlkit.stats.pointing_game import enlarged, peak_of
 
 BATCH = 8
 """Images at once; gradients take several times the memory of a prediction."""
+STORED_SIDE = 200
+"""Pixels of the longer side of a stored map."""
 
 
 def explain_images(
     run: Run | str | Path | Predictor,
-    images: GivenImages,
+    images: GivenImages | None = None,
     *,
     method: ExplainMethod = "auto",
     target: str | None = None,
@@ -43,9 +50,11 @@ def explain_images(
 ) -> ImageExplanations:
     """Return where in images a run's model looks: one heat map per image.
 
+    Maps of the run's own images are stored with it, so that its report shows them; not where `report.thumbnails` is 0.
+
     Args:
         run: a run with a stored model, its directory, or a model that is loaded.
-        images: as `Predictor.predict` takes them.
+        images: as `Predictor.predict` takes them; default: the wrong images that the run's report shows.
         method: grad_cam, for convolutional networks; attention (gradient-weighted) or rollout, for transformers;
             occlusion, for any model, 64 forward passes an image; auto = attention for a transformer, occlusion for a
             scikit-learn head, else grad_cam.
@@ -60,15 +69,21 @@ def explain_images(
             image can be read.
 
     Example:
-        >>> found = explain_images("runs/pets", "cat.jpg")  # doctest: +SKIP
-        >>> found.images[0].heat.shape  # doctest: +SKIP
-        (7, 7)
+        >>> found = explain_images("runs/pets", "photos/cat/00.png", method="occlusion", device="cpu")
+        >>> found.images[0].heat.shape
+        (8, 8)
     """
+    root, split_of = Path(), {}
     if isinstance(run, Predictor):
+        if images is None:
+            raise DataError("A loaded model has no images of its own. Name images, or pass the run.")
         predictor, name, confidence = run, run.card.architecture, CONFIDENCE
     else:
         opened = run if isinstance(run, Run) else open_run(run)
         name, confidence = opened.directory.name, opened.recipe.evaluate.confidence
+        images = shown_errors(opened) if images is None else images
+        if opened.recipe.report.thumbnails:  # pictures are stored only where the report may show some
+            root, split_of = opened.samples.root.resolve(), _split_of(opened)
         predictor = load_model(opened, device=device)
     classes = predictor.card.classes
     if target is not None and target not in classes:
@@ -80,6 +95,7 @@ def explain_images(
     files = read_images(images, background=predictor.card.preprocess.background)
     found: list[ImageExplanation] = []
     similar: list[float] = []
+    drawn: dict[str, dict[str, HeatMap]] = {}
     for batch in _batches(predictor, files):
         pixels = normalize(batch.image.to(predictor.device), predictor.card.preprocess)
         with torch.no_grad():
@@ -103,14 +119,58 @@ def explain_images(
                     inner=_inner(heat),
                 )
             )
+            own = _path_below(root, found[-1].path) if split_of else ""
+            if own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
+                picture = batch.image[place].permute(1, 2, 0).numpy()
+                drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture))
         if progress is not None:
             progress(int(batch.index[-1]) + 1, len(files))
     if not found:
         raise DataError(f"None of the {len(files)} images can be read; the log says why.")
+    for split, pictures in drawn.items():
+        store_heat_maps(opened.directory, split, HeatMaps(chosen, pictures))
     similarity = None if other is None else _similarity(similar, confidence)
     return ImageExplanations(
         run=name, method=chosen, images=tuple(found), random_similarity=similarity, confidence=confidence
     )
+
+
+def shown_errors(run: Run) -> list[Path]:
+    """Return the wrong images that a run's report shows: those with the highest loss, and those of failing groups.
+
+    Raises:
+        DataError: no image is wrong.
+    """
+    shown = [worst_images(run.predictions())]
+    if run.recipe.audit.by:
+        shown += run.audit_images()
+    root = run.samples.root
+    paths = dict.fromkeys(one.path for images in shown for one in images.wrong)
+    if not paths:
+        raise DataError(f"{run.path} has no wrong image to explain. Name the images.")
+    return [Path(root, path) for path in paths]
+
+
+def _split_of(run: Run) -> dict[str, str]:
+    """Return the split of each of the run's images, by path."""
+    table = run.samples.table
+    return dict(zip(table["path"].tolist(), table["split"].tolist(), strict=True))
+
+
+def _path_below(root: Path, path: str) -> str:
+    """Return a path relative to a resolved folder; "" where it is not below."""
+    whole = Path(path).resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else ""
+
+
+def _drawn(heat: Floats, picture: npt.NDArray[np.uint8]) -> str:
+    """Return a picture (H, W, 3) of a common size with its map on it, as a JPEG, base64."""
+    from tlkit.render.plots.explanation_plot import overlay
+
+    image = Image.fromarray(picture)
+    scale = STORED_SIDE / max(image.size)
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    return as_jpeg(Image.fromarray(overlay(heat, np.asarray(image))))
 
 
 def pictures_of(model: Predictor, images: GivenImages) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:

@@ -90,9 +90,9 @@ def find_unknown(
             range.
 
     Example:
-        >>> report = find_unknown("runs/pets", against={"digits": "data/digits"})  # doctest: +SKIP
-        >>> report.threshold.false_alarms.format()  # doctest: +SKIP
-        '0.047 [0.019, 0.086]'
+        >>> report = find_unknown("runs/pets", false_alarms=0.2, store=False)
+        >>> report.threshold.wanted, report.threshold.n
+        (0.2, 12)
     """
     score = require_score(score)
     if not 0 < false_alarms < 1:

@@ -66,6 +66,12 @@ class LabelAudit:
         strategy: kind of the run's strategy. A backbone that is not frozen has learned the labels, wrong ones too.
         left_out: images that are not judged, by class: those of classes with fewer images than folds.
         measured: accuracy of the run on held-out images; None = not measured.
+
+    Example:
+        >>> from tlkit import audit_labels
+        >>> audit = audit_labels("runs/pets")
+        >>> audit.classes, audit.images["train"]
+        (('cat', 'dog'), 36)
     """
 
     classes: tuple[str, ...]

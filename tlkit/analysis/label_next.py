@@ -54,8 +54,9 @@ def label_next(
         TlkitError: there is no such run or method, it has no stored model, or no new image is left.
 
     Example:
-        >>> label_next("runs/pets", "photos/unlabelled", count=50).images[0].path  # doctest: +SKIP
-        'photos/unlabelled/0412.jpg'
+        >>> chosen = label_next("runs/pets", "new", count=2, forecast=False)
+        >>> [image.path.startswith("new/") for image in chosen.images]
+        [True, True]
     """
     if count < 1:
         raise DataError(f"count is {count}. Use 1 or more.")

@@ -78,8 +78,9 @@ def repair(
         TlkitError: there is no such run, it has no stored model, a column is unknown, or the new run exists.
 
     Example:
-        >>> result = repair("runs/quickstart", by="presentation")  # doctest: +SKIP
-        >>> result.verdict, result.chosen, result.test.change.format()  # doctest: +SKIP
+        >>> result = repair("runs/pets", by="light", min_group_size=30)
+        >>> result.verdict, result.chosen
+        ('NOT ENOUGH DATA', None)
     """
     if not 0 <= margin < 1:
         raise DataError(f"margin is {margin}. Use a number of at least 0 and below 1.")

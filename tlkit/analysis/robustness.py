@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tlkit.analysis.corruption_figures import PairedImages, corruption_results
-from tlkit.analysis.robustness_report import RobustnessReport
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import GROUP_SEVERITY
 from tlkit.data.augment.corruption_kinds import SEVERITIES, corruption_names
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import units_of
+from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.inference.corrupted_images import predict_corrupted
 from tlkit.inference.predictor import load_model
 from tlkit.predictions import Joinable
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
+from tlkit.runs.stored_measurements import store_robustness
 from tlkit.stats.paired import detectable_difference
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def robustness(
 
     Every image is decoded once. Corruptions apply to the image as the network gets it, at severities 1 to 5; the same
     seed gives the same pixels. Intervals and tests allow for the clusters or matched sets of the recipe's audit; images
-    count once each, whatever their weights there.
+    count once each, whatever their weights there. The result is stored with the run, unless it rests on `groups`.
 
     Args:
         run: a run with a stored model, or its directory.
@@ -64,9 +65,9 @@ def robustness(
         TlkitError: there is no such run, split, corruption or column, or no image can be read.
 
     Example:
-        >>> report = robustness("runs/pets", ["jpeg", "darkness"])  # doctest: +SKIP
-        >>> report.corruption("jpeg").first_loss  # doctest: +SKIP
-        4
+        >>> report = robustness("runs/pets", ["jpeg"], device="cpu")
+        >>> [at.severity for at in report.corruption("jpeg").severities]
+        [1, 2, 3, 4, 5]
     """
     names = corruption_names(corruptions)
     if group_severity not in SEVERITIES:
@@ -98,7 +99,7 @@ def robustness(
     column = run.recipe.audit.pair_by or run.recipe.audit.cluster_by
     units = units_of(clean.groups, column) if column in clean.group_columns else None
     results = corruption_results(clean, found.corrupted, units=units, options=options, group_severity=group_severity)
-    return RobustnessReport(
+    report = RobustnessReport(
         run=run.directory.name,
         split=split,
         n=len(clean),
@@ -116,3 +117,6 @@ def robustness(
         seed=seed,
         confidence=options.confidence,
     )
+    if groups is None:
+        store_robustness(run.directory, report)
+    return report

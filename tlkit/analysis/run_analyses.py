@@ -47,6 +47,11 @@ def learning_curve(
 
     Raises:
         TlkitError: there is no such run, it has no stored model, or its images are too few.
+
+    Example:
+        >>> curve = learning_curve("runs/pets", sizes=(4, 8), folds=2, repeats=1)
+        >>> [point.per_class for point in curve.points]
+        [4, 8]
     """
     run = run if isinstance(run, Run) else open_run(run)
     features, samples, bound = load_run_features(run, ("train",), embedding=embedding, progress=progress)

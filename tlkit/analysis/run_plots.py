@@ -53,12 +53,18 @@ def show_batch(
     Raises:
         DataError: the split has no images, or none can be read.
         RunError: the run has no model, so its framing is not known.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> run = open_run("runs/pets")
+        >>> show_batch(run, images=4).get_figure().savefig("sheet.png")
     """
     from tlkit.data.augment.transforms import build_transform, sample_id_of
     from tlkit.preflight.recipe_queries import augmentation
 
     recipe = run.recipe
-    preprocess = Preprocess.from_dict(run.directory.read_json(run.directory.model / MODEL_CARD)["preprocess"])
+    facts = run.directory.read_model_facts() or run.directory.read_json(run.directory.model / MODEL_CARD)
+    preprocess = Preprocess.from_dict(facts["preprocess"])
     augment = augmentation(recipe) if split == "train" and augmented else None
     transform = build_transform(preprocess, augment=augment)
     samples = run.samples.split(split)
@@ -95,6 +101,11 @@ def plot_top_losses(
     Raises:
         RunError: the run has no predictions for the split.
         DataError: the predictions have no labels or probabilities, or none of the images can be read.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> run = open_run("runs/pets")
+        >>> plot_top_losses(run, images=4).get_figure().savefig("sheet.png")
     """
     from tlkit.stats.calibration import log_losses
 
@@ -126,6 +137,11 @@ def plot_confusion(run: Run, ax: Axes | None = None, *, split: str | None = None
 
     Raises:
         RunError: the run has no predictions for the split.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> run = open_run("runs/pets")
+        >>> plot_confusion(run).get_figure().savefig("sheet.png")
     """
     return plot_confusion_of(run.evaluation(split), ax)
 
@@ -142,6 +158,11 @@ def plot_suspects(run: Run, audit: LabelAudit, ax: Axes | None = None, *, images
 
     Raises:
         DataError: none of the images can be read.
+
+    Example:
+        >>> from tlkit import audit_labels, open_run
+        >>> run = open_run("runs/pets")
+        >>> plot_suspects(run, audit_labels(run)).get_figure().savefig("sheet.png")
     """
     suspects = audit.suspects[:images]
     pictures = _pictures(run, [one.path for one in suspects]) if suspects else []
@@ -180,6 +201,11 @@ def plot_map(
 
     Raises:
         DataError: there are fewer than 4 images, none can be read, or the method is unknown.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> run = open_run("runs/pets")
+        >>> plot_map(run, images=8, method="pca").get_figure().savefig("sheet.png")
     """
     samples = run.samples.split(split)
     if len(samples) < 4 or images < 4:

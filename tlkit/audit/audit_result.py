@@ -19,12 +19,14 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import AnyMetric, Rate
 from tlkit.audit.redaction import redacted_audit, refuse_redacted
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
+from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
+from tlkit.stored_formats import Format
 from tlkit.tables import Table, to_html
 
-FORMAT_VERSION = 4
+AUDIT_FORMAT = Format("an audit", 4, "Audit again, as with `tlkit audit RUN`.", key="version")
+"""The history has no upgrade from 1 to 3: an audit is computed from the predictions again."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ class Audit:
         group_tables: one per rate and combination of columns: single columns first, then intersections.
         columns: kind and counts of each column.
         profiles: calibration, ranking and recall by class for the groups of each combination of columns.
+
+    Example:
+        >>> from tlkit import Predictions, audit_groups
+        >>> guesses = ["cat"] * 200 + ["cat", "dog"] * 100
+        >>> names = [f"{number}.jpg" for number in range(400)]
+        >>> made = Predictions.build(
+        ...     classes=["cat", "dog"], path=names, y_true=["cat"] * 400, y_pred=guesses,
+        ...     groups=pd.DataFrame({"light": ["day"] * 200 + ["night"] * 200}))
+        >>> audit = audit_groups(made, by="light")
+        >>> audit.verdict, audit.group_table("light").row(("night",)).direction
+        ('FAIL', 'below the rest')
     """
 
     settings: AuditOptions
@@ -199,7 +212,7 @@ class Audit:
 
         To share an audit, use `to_redacted`.
         """
-        return {"version": FORMAT_VERSION, "complete": True, **to_plain(self)}
+        return {AUDIT_FORMAT.key: AUDIT_FORMAT.version, "complete": True, **to_plain(self)}
 
     def to_redacted(self) -> dict[str, Any]:
         """Return plain JSON values without the numbers that tables hide, as `tlkit audit --json` prints them."""
@@ -213,8 +226,7 @@ class Audit:
             TlkitError: it was written by a newer tlkit, or by `to_redacted`.
         """
         refuse_redacted("This audit", values, "the run's audit.json, or what `Audit.to_dict` returns")
-        refuse_newer("This audit was", values["version"], known=FORMAT_VERSION)
-        return from_plain(cls, values)
+        return from_plain(cls, AUDIT_FORMAT.current(values, what="This audit was"))
 
     def __repr__(self) -> str:
         overall = f"{self.images} images, accuracy {self.overall.format()}"

@@ -206,16 +206,18 @@ def group_images(
     )
 
 
-def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
+def worst_images(predictions: Predictions, *, most: int = 12, neighbors: Neighbors | None = None) -> GroupImages:
     """Return the wrong images with the highest loss and the right ones with the smallest margin, over all groups.
 
     Args:
         predictions: images without a label are left out.
         most: at most so many wrong images, and half as many right ones.
+        neighbors: nearest images by features; None = not known.
     """
     known = predictions.labelled
     every = np.ones(len(known), dtype=np.bool_)
-    found = group_images(known, every, complement=~every, by="", group="The images it gets wrong", most=most)
+    name = "The images it gets wrong"
+    found = group_images(known, every, complement=~every, by="", group=name, most=most, neighbors=neighbors)
     # without a complement no confusion is more frequent in the group
     return replace(found, close=found.close[: most // 2], confusions=())
 

@@ -61,7 +61,9 @@ def robustness(
 
 def explain(
     run: RunPath,
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Images, or folders of them; default: the report's wrong images.")
+    ] = None,
     method: Annotated[ExplainMethod, typer.Option(help="How to find out; auto = by the kind of model.")] = "auto",
     target: Annotated[str | None, typer.Option(help="Class to explain; default: the predicted one.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare with the maps of random weights.")] = False,
@@ -81,8 +83,9 @@ def explain(
     for option, file in drawn.items():
         require_svg(file, option=option)
     opened = open_run(run)
-    from tlkit.analysis.explain_images import explain_images
+    from tlkit.analysis.explain_images import explain_images, shown_errors
 
+    images = images or shown_errors(opened)
     with check_progress("explaining images") as progress:
         result = explain_images(
             opened, images, method=method, target=target, check=check, device=device, progress=progress

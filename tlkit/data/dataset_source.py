@@ -75,6 +75,11 @@ class Source:
         decode_options: pixel limit of decoding.
         check: decode every image; without the check, digests are unknown and bad files are found in training.
         options: how lists, labels and columns are read.
+
+    Example:
+        >>> plan = SplitPlan(val=0.2, test=0.2)
+        >>> Source(root="photos", plan=plan, metadata="photos/meta.csv", groups=("light",)).plan.val
+        0.2
     """
 
     root: Root | Samples = ()

@@ -87,6 +87,15 @@ class Evaluation:
             where only headline figures were requested.
         weights: group column of the images' weights; None = equal weights.
         trained_on: whether the model was trained on these images: no figure then holds for new ones.
+
+    Example:
+        >>> from tlkit import Predictions, evaluate
+        >>> names = [f"{number}.jpg" for number in range(100)]
+        >>> made = Predictions.build(
+        ...     classes=["cat", "dog"], path=names, y_true=["cat", "dog"] * 50, y_pred=["cat"] * 100)
+        >>> evaluation = evaluate(made)
+        >>> evaluation.accuracy.format(), evaluation.per_class[1].recall.value
+        ('0.500 [0.404, 0.596]', 0.0)
     """
 
     classes: tuple[str, ...]

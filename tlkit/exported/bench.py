@@ -12,7 +12,7 @@ from typing import Any
 
 from tlkit.audit.group_tables import Verdict
 from tlkit.choices import CONFIDENCE
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, refuse_newer
 from tlkit.exported.bench_inputs import noise_for
 from tlkit.exported.bench_tables import bench_tables
 from tlkit.exported.bench_timing import Configuration, peak_memory, quantile_estimate, time_alternating
@@ -26,6 +26,7 @@ CALLS = 100
 """Timed calls of each configuration at most; the interval of the 95th percentile needs about 75."""
 BUDGET_S = 60.0
 """Seconds of timing at most, once each configuration has 8 calls."""
+FORMAT_VERSION = 1
 EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
 
 
@@ -101,11 +102,16 @@ class Benchmark:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {"verdict": self.verdict, **to_plain(self)}
+        return {"format_version": FORMAT_VERSION, "verdict": self.verdict, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Benchmark:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ModelError: a newer tlkit wrote it.
+        """
+        refuse_newer("This benchmark was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
         return from_plain(cls, values)
 
     def tables(self) -> tuple[Table, ...]:

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from tlkit.choices import CACHE_LIMIT_GB
 from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text, writing
-from tlkit.errors import DataError
+from tlkit.errors import DataError, TlkitError
 from tlkit.features.activations import MappedRows
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
+from tlkit.features.cache_format import CACHE_FORMAT, warn_of_format
 from tlkit.features.features import Provenance
 from tlkit.stored_values import parse_json
 
@@ -115,7 +116,7 @@ class CacheEntry:
         self.path.mkdir(parents=True, exist_ok=True)
         manifest = self.path / MANIFEST
         if not manifest.is_file():
-            values = {"format_version": 1, "made_by": self.made_by.to_dict()}
+            values = {**CACHE_FORMAT.stamp(), "made_by": self.made_by.to_dict()}
             write_text(manifest, json.dumps(values, indent=2) + "\n")
         block = write_block(self.path, keys, x)
         self._verified.add(block.path.name)
@@ -300,7 +301,11 @@ class FeatureCache:
         entries = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
-                made_by = Provenance.from_dict(parse_json(manifest.read_bytes())["made_by"])
+                values = CACHE_FORMAT.current(parse_json(manifest.read_bytes()), what="Cached features were")
+                made_by = Provenance.from_dict(values["made_by"])
+            except TlkitError as error:
+                warn_of_format(manifest.parent, str(error))
+                continue
             except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
                 logger.warning("%s is damaged (%s) and is ignored.", manifest, type(error).__name__)
                 continue

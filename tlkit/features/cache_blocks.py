@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.disk import atomic_file, write_text
+from tlkit.errors import TlkitError
+from tlkit.features.cache_format import CACHE_FORMAT, warn_of_format
 from tlkit.stored_values import parse_json
 
 logger = logging.getLogger(__name__)
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[Any]) -> Cache
     checksum = hashlib.sha256(data).hexdigest()
     name = hashlib.sha256("".join([checksum, *keys]).encode()).hexdigest()[:24]
     block = CacheBlock(folder / f"{name}.npy", tuple(keys), int(x.shape[1]), checksum)
-    values = {"format_version": FORMAT_VERSION, "width": block.width, "checksum": checksum, "keys": list(keys)}
+    values = {**CACHE_FORMAT.stamp(), "width": block.width, "checksum": checksum, "keys": list(keys)}
     with atomic_file(block.path) as partial:
         partial.write_bytes(data)
     write_text(block.sidecar, json.dumps(values) + "\n")
@@ -108,15 +108,16 @@ def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[Any]) -> Cache
 
 
 def read_block(sidecar: Path) -> CacheBlock | None:
-    """Return the block of a sidecar; None where the sidecar is absent, damaged or of a newer format."""
+    """Return the block of a sidecar; None where the sidecar is absent, damaged or of a format that cannot be read."""
     try:
-        values = parse_json(sidecar.read_bytes())
-        if values["format_version"] > FORMAT_VERSION:
-            return None
+        values = CACHE_FORMAT.current(parse_json(sidecar.read_bytes()), what="Cached features were")
         return CacheBlock(
             sidecar.with_suffix(".npy"), tuple(values["keys"]), int(values["width"]), str(values["checksum"])
         )
     except FileNotFoundError:
+        return None
+    except TlkitError as error:
+        warn_of_format(sidecar.parent, str(error))
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s is damaged (%s); its features are computed again.", sidecar, type(error).__name__)

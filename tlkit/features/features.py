@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, first_few
+from tlkit.features.cache_format import CACHE_VERSION
 from tlkit.preprocess import Preprocess
-
-CACHE_VERSION = 2
-"""Part of every key; raised when the same inputs would give other features than before."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +129,12 @@ class Features:
         path: (N,) paths as given to `embed`; relative to the root where samples were given.
         digest: (N,) sha256 of each image file, hex.
         made_by: their provenance.
+
+    Example:
+        >>> made_by = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
+        >>> x, names = np.zeros((2, 512), dtype=np.float32), np.array(["a.jpg", "b.jpg"])
+        >>> Features(x, names, np.array(["0a", "0b"]), made_by).of(["b.jpg"])
+        Features(1 x 512, resnet18, torch/cpu float32)
     """
 
     x: npt.NDArray[np.float32]

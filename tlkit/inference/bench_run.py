@@ -19,6 +19,7 @@ from tlkit.exported.peak_memory import peak_bytes
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.process_state import preserved_process_state
 from tlkit.runs import RunDirectory
+from tlkit.runs.stored_measurements import store_benchmark
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -34,7 +35,7 @@ def bench_run(
 ) -> Benchmark:
     """Return latency, throughput, peak memory and size of a run's model: torch on the CPU, and every exported file.
 
-    Arguments as for `bench_files`.
+    The result is stored with the run. Arguments as for `bench_files`.
 
     Raises:
         RunError: there is no such run.
@@ -49,7 +50,7 @@ def bench_run(
     if not any("int8" in path.name for path in files):
         notes.append("int8: not exported (tlkit export RUN --int8).")
     with preserved_process_state():  # torch's number of threads is global
-        return bench_files(
+        result = bench_files(
             files,
             subject=directory.name,
             others=(_torch_contender(directory),),
@@ -60,6 +61,8 @@ def bench_run(
             confidence=confidence,
             notes=notes,
         )
+    store_benchmark(directory, result)
+    return result
 
 
 def _torch_contender(directory: RunDirectory) -> Contender:

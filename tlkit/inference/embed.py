@@ -101,9 +101,10 @@ def embed(
         DataError: none of the images can be read, or one is of another kind or does not exist.
 
     Example:
-        >>> features = embed(run.samples, backbone=create_backbone("resnet18"))  # doctest: +SKIP
-        >>> features.of(run.samples.split("val").paths).x.shape  # doctest: +SKIP
-        (153, 512)
+        >>> from tlkit.models.backbone import create_backbone
+        >>> backbone = create_backbone("test_resnet", weights="none", image_size=(32, 32))
+        >>> embed(["photos/cat/00.png", "photos/dog/00.png"], backbone=backbone).x.shape
+        (2, 96)
     """
     return _embed(images, backbone, options or EmbedOptions(), view=None, augment=None, progress=progress)
 

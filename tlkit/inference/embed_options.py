@@ -23,6 +23,10 @@ class EmbedOptions:
         num_workers: processes that decode images, or "auto".
         decode: pixel limit and background color of decoding.
         fold_batch_norm: whether batch normalization is folded into convolutions, which changes the last digits.
+
+    Example:
+        >>> EmbedOptions(engine="torch", num_workers=0).engine
+        'torch'
     """
 
     engine: EngineName | Literal["auto"] = "auto"

@@ -24,6 +24,11 @@ def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor
     Raises:
         ModelError: there is no stored model, or it does not fit this timm; or the exported file was changed.
         RunError: there is no run at the path.
+
+    Example:
+        >>> model = load_model("runs/pets", device="cpu")
+        >>> model.predict(["photos/cat/00.png", "photos/dog/00.png"]).proba.shape
+        (2, 2)
     """
     if isinstance(model, str | Path) and is_exported(model):
         if device not in ("auto", "cpu"):

@@ -47,6 +47,12 @@ class Predictor:
         network: the network, in evaluation mode.
         card: its classes, preprocessing and origin.
         device: where it runs, such as "cpu".
+
+    Example:
+        >>> from tlkit import load_model
+        >>> model = load_model("runs/pets", device="cpu")
+        >>> model.card.classes, model.device
+        (('cat', 'dog'), 'cpu')
     """
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
@@ -93,7 +99,8 @@ class Predictor:
                 read, or there is no such `tta`.
 
         Example:
-            >>> model.predict("bee.jpg").proba.shape  # doctest: +SKIP
+            >>> model = load_model("runs/pets", device="cpu")
+            >>> model.predict("photos/cat/00.png").proba.shape
             (1, 2)
         """
         files = read_images(images, background=self.card.preprocess.background)

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tlkit.disk import atomic_file, write_text
-from tlkit.errors import ModelError, refuse_newer
+from tlkit.errors import ModelError
+from tlkit.models.model_format import MODEL_FORMAT
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
@@ -24,8 +25,6 @@ from tlkit.stored_values import read_json
 
 TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
 REMEDY = "Restore it or train again."
-FORMAT_VERSION = 4
-"""4: logits may be rescaled; 3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class ModelFacts:
 
     @property
     def _format_version(self) -> int:
-        """Smallest format version that covers these facts."""
+        """Lowest version of `MODEL_FORMAT` that covers these facts."""
         if self.calibration is not None:
             return 4
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
@@ -76,7 +75,7 @@ class ModelFacts:
         else:
             values["calibration"] = self.calibration.to_dict()
         return {
-            "format_version": self._format_version,
+            **MODEL_FORMAT.stamp(self._format_version),
             **values,
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
@@ -89,17 +88,18 @@ class ModelFacts:
 
         Raises:
             ValueError: a value is of the wrong kind.
-            ModelError: an option of the architecture is not allowed.
+            ModelError: an option of the architecture is not allowed, or a newer tlkit wrote the facts.
         """
+        values = MODEL_FORMAT.current(values, what="This model was")
         classes = values["classes"]
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes is not a list of names")
         if not isinstance(values["architecture"], str) or not 0 <= values["drop_rate"] < 1:
             raise ValueError("architecture or drop_rate has no usable value")
-        head = values.get("head", {})
+        head = values["head"]
         if not isinstance(head, dict):
             raise ValueError("head is not a mapping")
-        calibration = values.get("calibration")
+        calibration = values["calibration"]
         scaling = None if calibration is None else LogitScaling.from_dict(calibration)
         if scaling is not None and len(scaling.scale) not in (1, len(classes)):
             raise ValueError(f"calibration is for {len(scaling.scale)} classes")
@@ -157,8 +157,7 @@ def read_facts(folder: Path) -> ModelFacts:
             f"There is no stored model in {folder} ({FACTS_FILE} is missing). Did the run finish training?"
         )
     try:
-        values = read_json(path, error=ModelError, remedy=REMEDY)
-        refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
+        values = MODEL_FORMAT.current(read_json(path, error=ModelError, remedy=REMEDY), what=f"{path} was")
         check_options(values.get("options"), source=str(path))  # names the file
         return ModelFacts.from_dict(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -45,6 +45,11 @@ def read_predictions(
 
     Raises:
         PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
+
+    Example:
+        >>> predictions = read_predictions("predictions.csv")
+        >>> predictions.classes, predictions.group_columns
+        (('cat', 'dog'), ('light',))
     """
     file = Path(path)
     table, noted = open_table(file, path_column=path_column)

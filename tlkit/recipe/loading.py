@@ -42,6 +42,11 @@ def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Reci
 
     Raises:
         RecipeError: all problems of the file and the overrides, each with its place and its remedy.
+
+    Example:
+        >>> recipe = load_recipe("pets.yaml", {"train.epochs": 3})
+        >>> recipe.train.epochs, recipe.strategy.kind
+        (3, 'frozen')
     """
     name = os.fspath(path)
     document = read_yaml(read_text(Path(name), name), source=name)

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from tlkit.disk import write_text
-from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
+from tlkit.errors import RunError, did_you_mean, first_few
+from tlkit.models.model_format import MODEL_FORMAT
 from tlkit.output_files import require_folder
+from tlkit.stored_formats import Format
 from tlkit.stored_values import build_stored, damaged, read_json
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
 RUNS = Path("runs")  # default folder of runs
 MODEL_CARD = "model.json"
-FORMAT_VERSION = 1
 REMEDY = "Restore it or fit again."
+RUN_FORMAT = Format("a run", 1, "Fit it again.", error=RunError)
+"""Format of run.json, and with it of the names and the place of all files of a run."""
 T = TypeVar("T")
 
 _ENVIRONMENT = {
@@ -99,8 +102,7 @@ class RunDirectory:
             RunError: there is no run at the path (the nearest names are suggested), or a newer tlkit wrote it.
         """
         if (path / MARKER).is_file():
-            version = cls(path).read_json(path / MARKER).get("format_version")
-            refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
+            cls(path).read_marker()
             return cls(path)
         found = path.parent.iterdir() if path.parent.is_dir() else ()
         siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]
@@ -213,6 +215,26 @@ class RunDirectory:
         return self.path / "neighbors.json"
 
     @property
+    def robustness(self) -> Path:
+        """The accuracy under corruptions of each split, JSON."""
+        return self.path / "robustness.json"
+
+    @property
+    def drift(self) -> Path:
+        """The comparison with each set of new images, JSON."""
+        return self.path / "drift.json"
+
+    @property
+    def bench(self) -> Path:
+        """The speed on each processor, JSON."""
+        return self.path / "bench.json"
+
+    @property
+    def heat_maps(self) -> Path:
+        """Pictures of where in images of each split the model looked, JSON."""
+        return self.path / "heat_maps.json"
+
+    @property
     def card(self) -> Path:
         """The model card, Markdown."""
         return self.path / "MODEL_CARD.md"
@@ -264,7 +286,7 @@ class RunDirectory:
         Raises:
             RunError: its run.json is damaged.
         """
-        status = self.read_json(self.path / MARKER).get("status")
+        status = self.read_marker().get("status")
         if status not in get_args(Status):
             raise RunError(f"{self.path / MARKER} is damaged (its status is {status!r}). Fit again with --overwrite.")
         return cast(Status, status)
@@ -272,7 +294,29 @@ class RunDirectory:
     def set_status(self, status: Status) -> None:
         """Store the status of the run."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.write_json(self.path / MARKER, {"format_version": FORMAT_VERSION, "status": status, "updated": now})
+        self.write_json(self.path / MARKER, {**RUN_FORMAT.stamp(), "status": status, "updated": now})
+
+    def read_marker(self) -> dict[str, Any]:
+        """Read run.json, as the present format has it.
+
+        Raises:
+            RunError: it is missing or damaged, or of a format that cannot be read.
+        """
+        values = self.read_json(self.path / MARKER)
+        return RUN_FORMAT.current({RUN_FORMAT.key: None, **values}, what=f"{self.path} was")
+
+    def read_model_facts(self) -> dict[str, Any]:
+        """Read model.json of the stored model, as the present format has it; empty where there is no model.
+
+        Raises:
+            TlkitError: it is damaged, or of a format that cannot be read.
+        """
+        path = self.model / MODEL_CARD
+        if not path.is_file():
+            return {}
+        values = self.read_json(path)
+        with self.damaged(path):
+            return MODEL_FORMAT.current(values, what=f"{path} was")
 
     def write_json(self, path: Path, values: Mapping[str, Any]) -> None:
         """Write a JSON file atomically."""

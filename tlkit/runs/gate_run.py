@@ -51,6 +51,12 @@ def gate(
         RecipeError: the file of gates is wrong; all its problems at once.
         PredictionsError: a column or class of the gates is not in the predictions.
         RunError: there is no such baseline.
+
+    Example:
+        >>> from tlkit import read_predictions
+        >>> report = gate(read_predictions("predictions.csv"), "gates.yaml")
+        >>> report.verdict, report.exit_code
+        ('NOT ENOUGH DATA', 3)
     """
     file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
     chosen = split

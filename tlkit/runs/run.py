@@ -41,6 +41,12 @@ class Run:
 
     Attributes:
         directory: where its files are.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> run = open_run("runs/pets")
+        >>> run.status, run.evaluate().n, run.audit().settings.by
+        ('finished', 12, ('light',))
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -396,5 +402,9 @@ def open_run(path: str | Path) -> Run:
 
     Raises:
         RunError: there is no run at the path; the nearest names are suggested.
+
+    Example:
+        >>> open_run("runs/pets").judged_split()
+        'test'
     """
     return Run(RunDirectory.open(Path(path)))

@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.audit.error_examples import GroupImages, worst_images
+from tlkit.audit.error_examples import GroupImages, Neighbors, neighbors_from_dict, worst_images
+from tlkit.audit.heat_maps import HeatMap, HeatMaps
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.errors import RunError, first_few
+from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
@@ -22,6 +25,7 @@ from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run_tables import kept_epochs
 from tlkit.runs.run_uncertainty import scaling_of, val_predictions
+from tlkit.runs.stored_judgements import stored_result, stored_results
 from tlkit.uncertainty.confidence_report import assess_confidence
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
     require_writable({"The card": run.directory.card}, error=RunError)
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
     model = directory.model / MODEL_CARD
-    head = directory.read_json(model).get("head", {}) if model.is_file() else {}
+    head = directory.read_model_facts().get("head", {})
     environment = run.environment
     with directory.damaged(model if head else directory.environment):
         notes = notes_of(environment, head, interrupted=run.status == "interrupted")
@@ -74,7 +78,9 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         RunError: the run has no predictions for it, or the report cannot be written.
     """
     require_writable({"The report": run.directory.report}, error=RunError)
-    split = run.judged_split(split)
+    from tlkit.exported.bench import Benchmark  # imports scipy.stats
+
+    split, directory = run.judged_split(split), run.directory
     card = contents_for_card(run, split)
     images = report_images(
         run.predictions(split),
@@ -82,6 +88,8 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         card.slices,
         root=run.samples.root,
         most=run.recipe.report.thumbnails,
+        neighbors=stored_result(directory, directory.neighbors, split, neighbors_from_dict),
+        heat=stored_result(directory, directory.heat_maps, split, HeatMaps.from_dict),
     )
     explanation = run.get_explanation(split)
     confidence = assess_confidence(
@@ -92,12 +100,27 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         chose_epoch=chose_epoch("val", run.history),
     )
     return replace(
-        card, images=images, explanation=explanation, confidence=confidence, repair=run.repair, history=run.history
+        card,
+        images=images,
+        explanation=explanation,
+        confidence=confidence,
+        repair=run.repair,
+        history=run.history,
+        robustness=stored_result(directory, directory.robustness, split, RobustnessReport.from_dict),
+        drift=stored_results(directory, directory.drift, DriftReport.from_dict),
+        speed=stored_results(directory, directory.bench, Benchmark.from_dict),
     )
 
 
 def report_images(
-    predictions: Predictions, groups: tuple[GroupImages, ...], slices: SliceReport | None, *, root: Path, most: int
+    predictions: Predictions,
+    groups: tuple[GroupImages, ...],
+    slices: SliceReport | None,
+    *,
+    root: Path,
+    most: int,
+    neighbors: Neighbors | None = None,
+    heat: HeatMaps | None = None,
 ) -> ReportImages:
     """Return the images of a report with their thumbnails: of failing groups, of slices, and the worst of all.
 
@@ -106,10 +129,12 @@ def report_images(
         groups: images of the groups that fail in the audit.
         slices: the slices; None if they were not searched for.
         root: folder of the images.
-        most: at most so many thumbnails.
+        most: at most so many thumbnails; none of heat maps where it is 0.
+        neighbors: nearest images by features; None = not known.
+        heat: where in images the model looked; None = not known.
     """
     shown = (*groups, *((one.images for one in slices.confirmed if one.images) if slices else ()))
-    worst = worst_images(predictions)
+    worst = worst_images(predictions, neighbors=neighbors)
     shown = (*shown, worst)
     paths = list(dict.fromkeys(path for one in shown for path in one.paths))
     thumbnails: dict[str, str] = {}
@@ -124,7 +149,25 @@ def report_images(
         if not thumbnails:
             logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
             without = f"The images are no longer at {root}, so paths are shown instead of thumbnails."
-    return ReportImages(groups, worst, thumbnails, without)
+    maps = _heat_within(heat, Counter(_shown_paths(shown)), BYTES - _size_of(thumbnails, shown)) if most else {}
+    return ReportImages(groups, worst, thumbnails, without, maps, heat.method if heat and maps else "")
+
+
+def _size_of(thumbnails: Mapping[str, str], shown: Iterable[GroupImages]) -> int:
+    uses = Counter(_shown_paths(shown))
+    return sum(len(data) * uses.get(path, 1) for path, data in thumbnails.items())
+
+
+def _heat_within(heat: HeatMaps | None, uses: Mapping[str, int], most_bytes: int) -> dict[str, HeatMap]:
+    """Return the heat maps of images that are shown, as many as take no more bytes in the page."""
+    kept, size = {}, 0
+    for path, one in heat.images.items() if heat else ():
+        size += len(one.picture) * uses.get(path, 0)
+        if size > most_bytes:
+            break
+        if path in uses:
+            kept[path] = one
+    return kept
 
 
 def _shown_paths(shown: Iterable[GroupImages]) -> Iterator[str]:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.errors import RunError
 from tlkit.runs.directory import MODEL_CARD, RunDirectory
-from tlkit.stored_values import build_stored, read_json
 
 if TYPE_CHECKING:
     from tlkit.predictions import Predictions
     from tlkit.runs.run import Run
     from tlkit.stats.logit_scaling import LogitScaling
-
-REMEDY = "Restore it or fit again."
 
 
 def scaling_of(directory: RunDirectory) -> LogitScaling | None:
@@ -24,13 +20,10 @@ def scaling_of(directory: RunDirectory) -> LogitScaling | None:
     """
     from tlkit.stats.logit_scaling import LogitScaling
 
-    path = directory.model / MODEL_CARD
-    if not path.is_file():
-        return None
-    stored = read_json(path, error=RunError, remedy=REMEDY).get("calibration")
+    stored = directory.read_model_facts().get("calibration")
     if stored is None:
         return None
-    return build_stored(LogitScaling.from_dict, stored, path=path, error=RunError, remedy=REMEDY)
+    return directory.read_result(directory.model / MODEL_CARD, LogitScaling.from_dict, stored)
 
 
 def val_predictions(run: Run, *, judged: str) -> Predictions | None:

@@ -25,11 +25,33 @@ def stored_result(directory: RunDirectory, file: Path, split: str, build: Callab
     return None if stored is None else directory.read_result(file, build, stored)
 
 
-def store_judgements(directory: RunDirectory, file: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Store results by split; a lock protects the results of the other splits from concurrent writes."""
+def stored_results(directory: RunDirectory, file: Path, build: Callable[[Mapping[str, Any]], T]) -> dict[str, T]:
+    """Return all stored results of a file, by split or name; empty if there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    stored = directory.read_json(file) if file.is_file() else {}
+    return {name: directory.read_result(file, build, values) for name, values in stored.items()}
+
+
+def store_judgements(
+    directory: RunDirectory, file: Path, results: Mapping[str, Mapping[str, Any]], *, most: int | None = None
+) -> None:
+    """Store results by split or name; a lock protects the other results of the file from concurrent writes.
+
+    Args:
+        directory: of the run.
+        file: one of its files.
+        results: what to store.
+        most: keep at most so many, those that were stored last.
+    """
     try:
         with judgement_lock(directory.path):
             stored = directory.read_json(file) if file.is_file() else {}
+            if most is not None:
+                others = [entry for entry in stored.items() if entry[0] not in results]
+                stored = dict(others[max(0, len(others) + len(results) - most) :])
             directory.write_json(file, {**stored, **results})
     except OSError as error:
         logger.warning("%s is not stored: %s.", file, error.strerror or error)

@@ -61,9 +61,9 @@ def fit(
         SystemExit: this process is a rank other than 0, and training is over.
 
     Example:
-        >>> run = fit("recipes/quickstart.yaml", {"train.epochs": 3})  # doctest: +SKIP
-        >>> run.evaluate().accuracy.format()  # doctest: +SKIP
-        '0.885 [0.805, 0.936]'
+        >>> run = fit("pets.yaml", resume=True)  # a finished run is returned as it is
+        >>> run.status, run.evaluate().n
+        ('finished', 12)
     """
     if is_nonzero_rank():  # rank 0 alone reads the recipe and reports its errors
         from tlkit.training.nonzero_rank import run_nonzero_rank

@@ -32,6 +32,12 @@ def push_run(
     Raises:
         RecipeError: a value is not one of these, the tracker is not installed, refuses a name, or `online` lacks a key.
         RunError: the run ended before predicting, or no tracker is named.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> push_run(open_run("runs/pets"))
+        Traceback (most recent call last):
+        tlkit.errors.RunError: runs/pets: its recipe has no tracker. Name one: --to wandb, mlflow or tensorboard.
     """
     given = {"tracking.kind": kind, "tracking.mode": mode, "tracking.project": project}
     stated = {key: value for key, value in given.items() if value is not None}
@@ -51,9 +57,8 @@ def push_run(
             track_split(tracker, split, *results, section=section, root=samples.root)
         if section.log_report:
             track_report(tracker, run.path, contents_for_report(run))
-        card = run.directory.model / "model.json"
-        if card.is_file():
-            track_model(tracker, run.directory.model, run.directory.read_json(card), environment, best=_was_chosen(run))
+        if facts := run.directory.read_model_facts():
+            track_model(tracker, run.directory.model, facts, environment, best=_was_chosen(run))
     return tracker.location
 
 

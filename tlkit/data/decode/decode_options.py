@@ -18,6 +18,10 @@ class DecodeOptions:
     Attributes:
         max_pixels: images of more pixels (width × height, by the header) are refused before they are decoded.
         background: RGB color in 0–255 behind transparent pixels. Datasets replace it by their backbone's.
+
+    Example:
+        >>> DecodeOptions(background=(0, 0, 0)).background
+        (0, 0, 0)
     """
 
     max_pixels: int = MAX_PIXELS

@@ -59,9 +59,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         batch_size: images per batch, of loaders made from now on.
 
     Example:
-        >>> source = Source(root="photos", plan=SplitPlan(val=0.1, test=0.2))  # doctest: +SKIP
-        >>> data = ImageFolderDataModule(source, batch_size=64)  # doctest: +SKIP
-        >>> pl.Trainer(max_epochs=3).fit(model, datamodule=data)  # doctest: +SKIP
+        >>> from tlkit import Source, SplitPlan
+        >>> source = Source(root="photos", plan=SplitPlan(val=0.1, test=0.2))
+        >>> data = ImageFolderDataModule(source, batch_size=8, num_workers=0)
+        >>> data.setup("fit")
+        >>> image, target, index = next(iter(data.train_dataloader()))
+        >>> image.shape, image.dtype
+        (torch.Size([8, 3, 224, 224]), torch.uint8)
+
+        With any LightningModule: `Trainer(max_epochs=3).fit(model, datamodule=data)`.
     """
 
     def __init__(

@@ -34,6 +34,10 @@ class SplitPlan:
         time_column: column of dates or numbers; the latest images go to test, those before them to val.
         folds: number of folds of the training images, at least 2, of which one is held out; None = no folds.
         fold: the fold that is held out, in 0…folds-1: as test, or as val where the data has a test split.
+
+    Example:
+        >>> SplitPlan(val=0.1, test=0.2, seed=1, group_by="patient").group_by
+        'patient'
     """
 
     val: float = 0.2

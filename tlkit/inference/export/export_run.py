@@ -119,6 +119,13 @@ def export_run(
         RunError: there is no such run, or it has no stored model.
         MissingExtraError: OpenVINO is not installed.
         PredictionsError: no threshold can be guaranteed for the risk.
+
+    Example:
+        >>> export_run("runs/pets", format="openvino", fast=True)
+        Traceback (most recent call last):
+        tlkit.errors.RunError: --fast is a variant of model.onnx. Leave it out, or use --format onnx.
+
+        `export_run("runs/pets").files` names `network.onnx` and `model.onnx` in the run's folder `export`.
     """
     if format not in get_args(Format):
         known = get_args(Format)

@@ -100,6 +100,11 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     Raises:
         ModelError: there is no exported file; a file has been changed or truncated; or it is not of this run's model.
         RunError: there is no such run.
+
+    Example:
+        >>> verify_run("runs/pets", images=4)
+        Traceback (most recent call last):
+        tlkit.errors.ModelError: There is no exported model in runs/pets/export. Export the run first: tlkit export RUN
     """
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     folder = ExportFolder(directory.path / EXPORT_FOLDER)

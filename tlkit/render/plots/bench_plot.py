@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.render.plots.canvas import BLUE, ORANGE, axes_of_size, horizontal_rows, label_axis, legend_above
+from tlkit.render.plots.canvas import BLUE, ORANGE, axes_of_size, horizontal_rows, is_narrow, label_axis, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +21,19 @@ def plot_bench(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         benchmark: the measurement.
         ax: where to draw; default: a new figure.
     """
-    names = list(dict.fromkeys(f"{row.engine}, {row.subject}, batch {row.batch}" for row in benchmark.rows))
+    lines = "\n" if ax is None and is_narrow() else ", "
+    named = [f"{row.engine}{lines}{row.subject}, batch {row.batch}" for row in benchmark.rows]
+    names = list(dict.fromkeys(named))
     ax = axes_of_size(ax, width=7.5, height=1.3 + 0.42 * max(len(names), 2))
     for offset, color, shape, threads in zip(
         (-0.15, 0.15), (BLUE, ORANGE), "os", sorted({row.threads for row in benchmark.rows}), strict=False
     ):
         rows = [row for row in benchmark.rows if row.threads == threads]
-        places = [names.index(f"{row.engine}, {row.subject}, batch {row.batch}") + offset for row in rows]
+        places = [
+            names.index(name) + offset
+            for row, name in zip(benchmark.rows, named, strict=True)
+            if row.threads == threads
+        ]
         for row, place in zip(rows, places, strict=True):
             if row.throughput.low is not None and row.throughput.high is not None:
                 ax.plot([row.throughput.low, row.throughput.high], [place] * 2, color=color, linewidth=1.6, alpha=0.75)

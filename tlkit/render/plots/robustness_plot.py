@@ -11,7 +11,7 @@ from tlkit.render.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, hori
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.analysis.robustness_report import RobustnessReport
+    from tlkit.evaluation.robustness_report import RobustnessReport
 
 STEP = 0.15
 """Distance of the severities within a row."""

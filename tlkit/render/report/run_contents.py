@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.error_examples import GroupImages
     from tlkit.audit.explanation import Explanation
+    from tlkit.audit.heat_maps import HeatMap
     from tlkit.audit.repair_result import Repair
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
+    from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.robustness_report import RobustnessReport
+    from tlkit.exported.bench import Benchmark
     from tlkit.uncertainty.confidence_report import ConfidenceReport
 
 
@@ -27,17 +31,23 @@ class ReportImages:
         worst: the wrong images of all groups; None if other examples are shown.
         thumbnails: small JPEGs, base64, by path.
         without_thumbnails: why there are none; "" = there are, or none is needed.
+        heat: where in an image the model looked, by path.
+        heat_method: how that was found, such as "grad_cam"; "" without heat maps.
     """
 
     groups: tuple[GroupImages, ...] = ()
     worst: GroupImages | None = None
     thumbnails: Mapping[str, str] = field(default_factory=dict)
     without_thumbnails: str = ""
+    heat: Mapping[str, HeatMap] = field(default_factory=dict)
+    heat_method: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class RunContents:
     """A run with its results for one split. Its card shows no history, explanation, confidence, repair or images.
+
+    The card shows no robustness, drift and speed either.
 
     Attributes:
         title: heading of the page, name of the model.
@@ -51,6 +61,9 @@ class RunContents:
         explanation: the explanation of the gaps; None without groups.
         repair: the repair of the head; None if there is none.
         confidence: calibration and abstention; None without probabilities or labels.
+        robustness: accuracy under corruptions; None if it was not measured.
+        drift: comparisons with new images, by the name of the images; empty if there are none.
+        speed: benchmarks, by processor; empty if there are none.
         images: its example images.
         slices: its slices; None if they were not searched for.
         group_columns: columns that the predictions carry.
@@ -73,6 +86,9 @@ class RunContents:
     explanation: Explanation | None = None
     repair: Repair | None = None
     confidence: ConfidenceReport | None = None
+    robustness: RobustnessReport | None = None
+    drift: Mapping[str, DriftReport] = field(default_factory=dict)
+    speed: Mapping[str, Benchmark] = field(default_factory=dict)
     images: ReportImages = ReportImages()
     slices: SliceReport | None = None
     group_columns: Sequence[str] = ()

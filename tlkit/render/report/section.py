@@ -102,6 +102,8 @@ class Picture:
         said: what the model said of it.
         wrong: whether that is not the label.
         near: the nearest images by features.
+        heat: where the model looked, JPEG, base64; None where that is not known.
+        looked_for: the class that the heat map is for.
     """
 
     path: str
@@ -110,6 +112,8 @@ class Picture:
     said: str = ""
     wrong: bool = False
     near: tuple[Picture, ...] = ()
+    heat: str | None = None
+    looked_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,11 @@ class Gallery:
     kind: ClassVar[str] = "gallery"
     caption: str
     pictures: tuple[Picture, ...]
+
+    @property
+    def wide(self) -> bool:
+        """Whether some pictures have a heat map beside them."""
+        return any(one.heat for one in self.pictures)
 
 
 @dataclass(frozen=True)
@@ -222,6 +231,7 @@ class Page:
         sections: the sections that the page has.
         glossary: words and what they mean.
         attribution: of the images; None = none.
+        more: which commands would add sections; "" = all are there.
     """
 
     title: str
@@ -230,6 +240,7 @@ class Page:
     sections: tuple[Section, ...]
     glossary: tuple[tuple[str, str], ...]
     attribution: str | None
+    more: str = ""
 
     @property
     def titles(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ a title, one plain claim, plots, and tables in folds; `Section.id` is the anchor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tlkit.render.report.sections.audit_section import audit_section
@@ -17,6 +17,7 @@ from tlkit.render.report.sections.data_section import data_section
 from tlkit.render.report.sections.explanation_section import explanation_section
 from tlkit.render.report.sections.figures_section import figures_section
 from tlkit.render.report.sections.images_section import group_images_section, slices_section, worst_section
+from tlkit.render.report.sections.measurements_section import drift_section, robustness_section, speed_section
 from tlkit.render.report.sections.provenance_section import provenance_section
 from tlkit.render.report.sections.reading_section import reading_section
 from tlkit.render.report.sections.repair_section import repair_section
@@ -35,13 +36,30 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
     confusions_section,
     worst_section,
     confidence_section,
+    robustness_section,
     slices_section,
     explanation_section,
     training_section,
     data_section,
+    drift_section,
+    speed_section,
     reading_section,
     provenance_section,
 )
+
+
+COMMANDS = {"robustness": "robustness RUN", "drift": "drift RUN IMAGES", "speed": "bench RUN", "slices": "slices RUN"}
+"""By the id of a section that a run lacks until somebody asks for it: the command that adds it."""
+
+
+def further_commands(run: RunContents, sections: Sequence[Section]) -> str:
+    """Return in one line which commands would add sections or pictures to the report; "" if none would."""
+    there = {section.id for section in sections}
+    commands = [f"`tlkit {command}`" for name, command in COMMANDS.items() if name not in there]
+    worst, images = run.images.worst, run.images
+    if worst is not None and worst.wrong and images.thumbnails and not images.heat:
+        commands.append("`tlkit explain RUN`")
+    return f"More with {', '.join(commands)}." if commands else ""
 
 
 def sections_of(run: RunContents) -> tuple[Section, ...]:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tlkit.render.report.section import Block
 
 MOST_GROUPS = 8
+METHODS = {"grad_cam": "Grad-CAM", "attention": "attention, weighted by gradients", "rollout": "attention rollout"}
+HEAT_NOTE = (
+    "In a heat map yellow marks what counted most for the class that the model said. It shows where, not why; `tlkit"
+    " explain RUN --check` compares maps with those of random weights."
+)
 
 
 def group_images_section(run: RunContents) -> Section | None:
@@ -39,6 +44,7 @@ def worst_section(run: RunContents) -> Section | None:
         return None
     part = _part(worst, run.images)
     notes = [run.images.without_thumbnails] if run.images.without_thumbnails else []
+    notes += [HEAT_NOTE] if any(shown.path in run.images.heat for shown in worst.wrong) else []
     claim = (
         f"{part.claims[0]} In these it gave the true class the least probability. Each is a wrong answer, a wrong label"
         " or a picture of neither class: look, then decide."
@@ -74,8 +80,10 @@ def _part(one: GroupImages, images: ReportImages) -> Part:
     blocks: list[Block] = []
     if one.wrong:
         caption = f"{len(one.wrong)} of {one.errors:,} wrong images, the lowest probability of the true class first"
+        if any(shown.path in images.heat for shown in one.wrong):
+            caption += f"; beside each where the model looked ({METHODS.get(images.heat_method, images.heat_method)})"
         if any(shown.near for shown in one.wrong):
-            caption += "; below each its nearest training images, then the nearest right image of its class"
+            caption += "; below its nearest training images, then the nearest right image of its class"
         blocks.append(Gallery(caption, _pictures(one.wrong, images)))
     if one.close:
         blocks.append(Gallery("Right, but only just", _pictures(one.close, images)))
@@ -98,9 +106,12 @@ def _picture(shown: ErrorExample, images: ReportImages) -> Picture:
         )
         for near in shown.near
     )
-    data = images.thumbnails.get(shown.path)
+    data, heat = images.thumbnails.get(shown.path), images.heat.get(shown.path)
     wrong = shown.y_true != shown.y_pred
-    return Picture(shown.path, data, shown.y_true, f"said {shown.y_pred}{sure}", wrong, near)
+    said = f"said {shown.y_pred}{sure}"
+    if heat is None:
+        return Picture(shown.path, data, shown.y_true, said, wrong, near)
+    return Picture(shown.path, data, shown.y_true, said, wrong, near, heat.picture, heat.explained)
 
 
 def _sure(probability: float) -> str:

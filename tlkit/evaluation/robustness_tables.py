@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.analysis.robustness_report import CorruptionResult, RobustnessReport
+    from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport
 
 
 def robustness_tables(report: RobustnessReport) -> tuple[Table, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tlkit.analysis.drift_tables import drift_tables
 from tlkit.arrays import Floats
 from tlkit.errors import DataError, refuse_newer
+from tlkit.evaluation.drift_tables import drift_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html

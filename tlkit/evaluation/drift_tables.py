@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.analysis.drift_report import DriftReport
+    from tlkit.evaluation.drift_report import DriftReport
 
 MOST_ROWS = 10
 NAMES = {
@@ -38,7 +38,7 @@ def _tests(report: DriftReport) -> Table:
 
 
 def _notes(report: DriftReport) -> list[str]:
-    notes = [_verdict(report)]
+    notes = [drift_verdict(report)]
     if report.tests:
         how = f"p-values by {report.permutations:,} permutations"
         clustered = report.clusters != report.tested
@@ -69,7 +69,8 @@ def _notes(report: DriftReport) -> list[str]:
     return notes
 
 
-def _verdict(report: DriftReport) -> str:
+def drift_verdict(report: DriftReport) -> str:
+    """Return in one sentence what the tests found."""
     new, reference = report.clusters
     units = f"{counted(new, 'unit')} of new images and {counted(reference, 'unit')} of reference images"
     if report.verdict == "NOT ENOUGH DATA":

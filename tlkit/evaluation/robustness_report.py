@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tlkit.analysis.robustness_tables import robustness_tables
 from tlkit.errors import DataError, refuse_newer
+from tlkit.evaluation.robustness_tables import robustness_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html

@@ -1,0 +1,109 @@
+"""Sections of what commands measured on request, and the line about the commands that would add one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from measurements import about, made_benchmark, made_drift, made_robustness
+from messages import says
+from test_report import images_of, options
+
+from tlkit.audit.error_examples import NearestImage, worst_images
+from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.render.report import ReportImages, RunContents, write_report
+from tlkit.render.report.section import Section
+from tlkit.render.report.sections import further_commands
+from tlkit.render.report.sections.measurements_section import (
+    drift_section,
+    robustness_section,
+    robustness_sentence,
+    speed_section,
+    speed_sentence,
+)
+
+CLASSES = ("cat", "dog")
+PIXEL = "/9j/4AAQSkZJRgABAQAAAQABAAD"
+
+
+def contents(**more):
+    return RunContents(**{**options(CLASSES), **more})
+
+
+def pictures(**more):
+    worst = worst_images(images_of(CLASSES), **more)
+    return worst, {image.path: HeatMap(image.y_pred, PIXEL) for image in worst.wrong[:2]}
+
+
+def test_a_page_without_measurements_has_no_such_section_and_names_the_commands():
+    run = contents()
+    assert [section(run) for section in (robustness_section, drift_section, speed_section)] == [None] * 3
+    said = further_commands(run, ())
+    assert says(said, "tlkit robustness RUN", "tlkit drift RUN IMAGES", "tlkit bench RUN", "tlkit slices RUN")
+    assert "explain" not in said  # no image is shown
+
+
+def test_a_command_whose_section_is_there_is_not_named():
+    worst, heat = pictures()
+    run = contents(images=ReportImages((), worst, dict.fromkeys(worst.paths, PIXEL)))
+    sections = [Section(name, name, "", ()) for name in ("robustness", "drift", "speed")]
+    assert further_commands(run, sections) == "More with `tlkit slices RUN`, `tlkit explain RUN`."
+    with_heat = replace(run, images=replace(run.images, heat=heat, heat_method="grad_cam"))
+    assert "explain" not in further_commands(with_heat, sections)
+
+
+def test_robustness_names_the_corruptions_that_cost_accuracy_the_earliest_first():
+    report = made_robustness(jpeg=0.02, darkness=0.4, gaussian_noise=0.2)
+    assert [one.first_loss for one in report.corruptions] == [None, 1, 2]
+    sentence = robustness_sentence(report)
+    assert says(sentence, "2 of 3", "darkness from severity 1, gaussian noise from severity 2")
+    section = robustness_section(contents(robustness=report))
+    assert (section.verdict.text, section.verdict.mark) == ("LOSS under 2 of 3", "bad")
+
+
+@pytest.mark.parametrize(("loss", "mark"), [(0.02, "open"), (0.0, "good")])
+def test_robustness_without_a_certain_loss_passes_only_where_the_images_show_it(loss, mark):
+    section = robustness_section(contents(robustness=made_robustness(jpeg=loss)))
+    assert section.verdict.mark == mark
+    assert says(section.claim, "none of 1")
+
+
+def test_drift_shows_every_set_of_images_the_latest_first_and_the_worst_verdict():
+    found = {"june": made_drift("NO DRIFT FOUND"), "july": made_drift("DRIFT"), "august": made_drift("NOT ENOUGH DATA")}
+    section = drift_section(contents(drift=found))
+    assert [part.title for part in section.blocks] == ["august", "july", "june"]
+    assert [part.verdict.mark for part in section.blocks] == ["open", "bad", "good"]
+    assert section.verdict.text == "DRIFT"
+    assert says(section.claim, "1 of 3")
+
+
+def test_speed_names_the_fastest_engine_for_one_image_by_its_median_latency():
+    benchmark = made_benchmark()
+    assert says(speed_sentence(benchmark), "one image", "onnxruntime", "10.00 [9.50, 10.50] ms")
+    slow = replace(benchmark, rows=tuple(replace(row, p50=about(99.0)) for row in benchmark.rows[4:]))
+    assert says(speed_sentence(slow), "99.00")
+    assert speed_section(contents(speed={"here": replace(benchmark, rows=benchmark.rows[:4])})).claim.startswith("Fast")
+
+
+def test_heat_maps_and_nearest_images_stand_beside_the_worst_errors(tmp_path):
+    predictions = images_of(CLASSES)
+    first = worst_images(predictions).wrong[0].path
+    near = {first: (NearestImage("train/cat/7.jpg", "cat", "train", 0.9),)}
+    worst, heat = pictures(neighbors=near)
+    images = ReportImages((), worst, dict.fromkeys(worst.paths, PIXEL), heat=heat, heat_method="grad_cam")
+    text = write_report(tmp_path / "a.html", contents(images=images)).read_text()
+    assert text.count('class="pair"') == 2
+    assert text.count('class="gallery wide"') == 1
+    assert says(text, f'alt="Where the model looked for {worst.wrong[0].y_pred}"', "Grad-CAM", "train: cat")
+    images = replace(images, heat={}, heat_method="")
+    plain = write_report(tmp_path / "b.html", contents(images=images)).read_text()
+    assert 'class="pair"' not in plain and "Where the model looked" not in plain
+
+
+def test_earlier_heat_maps_of_the_same_method_stay_up_to_a_limit():
+    one, two = (HeatMaps("grad_cam", {path: HeatMap("cat", path)}) for path in ("a", "b"))
+    assert list(two.with_earlier(one, most=9).images) == ["b", "a"]
+    assert list(two.with_earlier(one, most=1).images) == ["b"]
+    assert list(two.with_earlier(replace(one, method="rollout"), most=9).images) == ["b"]
+    assert two.with_earlier(two, most=9) == two
+    assert HeatMaps.from_dict(two.to_dict()) == two

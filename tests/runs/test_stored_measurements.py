@@ -1,0 +1,96 @@
+"""What commands measured is kept with the run, survives the next command, and is shown by its report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from measurements import made_benchmark, made_drift, made_robustness
+from messages import saying
+from run_fixtures import write_run
+from tables_of_predictions import predictions_of
+
+from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.errors import TlkitError
+from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.robustness_report import RobustnessReport
+from tlkit.exported.bench import Benchmark
+from tlkit.runs.run_pages import contents_for_report
+from tlkit.runs.stored_judgements import stored_result, stored_results
+from tlkit.runs.stored_measurements import (
+    MOST_IMAGE_SETS,
+    name_of_images,
+    store_benchmark,
+    store_drift,
+    store_heat_maps,
+    store_robustness,
+)
+
+RECIPE = "recipe_version: 1\nname: pets\ndata: {root: photos}\nmodel: {name: test_resnet, weights: none}\n"
+
+
+@pytest.fixture
+def run():
+    predictions = predictions_of([0, 1] * 20, [0, 1, 1, 1] * 10, classes=("cat", "dog"))
+    table = pd.DataFrame({"path": predictions.path, "label": ["cat", "dog"] * 20})
+    return write_run(Path("runs/pets"), RECIPE, table, predictions)
+
+
+def test_the_report_takes_what_was_measured_of_its_split_only(run):
+    before = contents_for_report(run)
+    assert (before.robustness, dict(before.drift), dict(before.speed)) == (None, {}, {})
+    wrong = before.images.worst.wrong[0].path
+    store_robustness(run.directory, made_robustness(split="test"))
+    store_robustness(run.directory, made_robustness(split="val"))
+    store_drift(run.directory, "new/july", made_drift())
+    store_benchmark(run.directory, made_benchmark("here"))
+    store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {wrong: HeatMap("dog", "AAAA"), "z": HeatMap("", "B")}))
+    after = contents_for_report(run)
+    assert after.robustness.split == "test"
+    assert list(after.drift) == ["new/july"] and list(after.speed) == ["here"]
+    assert dict(after.images.heat) == {wrong: HeatMap("dog", "AAAA")}  # of an image that is shown
+
+
+def test_a_narrow_question_does_not_replace_a_wide_answer(run):
+    wide, narrow = made_robustness(), made_robustness(jpeg=0.3)
+    store_robustness(run.directory, narrow)
+    store_robustness(run.directory, wide)
+    store_robustness(run.directory, narrow)
+    kept = stored_result(run.directory, run.directory.robustness, "test", RobustnessReport.from_dict)
+    assert kept == wide
+
+
+def test_drift_is_kept_for_the_latest_sets_of_images(run):
+    for number in range(MOST_IMAGE_SETS + 2):
+        store_drift(run.directory, f"week {number}", made_drift())
+    store_drift(run.directory, "week 3", made_drift("NO DRIFT FOUND"))
+    kept = stored_results(run.directory, run.directory.drift, DriftReport.from_dict)
+    assert list(kept) == ["week 2", "week 4", "week 5", "week 6", "week 7", "week 3"]
+    assert kept["week 3"].verdict == "NO DRIFT FOUND"
+
+
+def test_speed_is_kept_for_each_processor(run):
+    for processor in ("one", "two", "one"):
+        store_benchmark(run.directory, made_benchmark(processor))
+    assert list(stored_results(run.directory, run.directory.bench, Benchmark.from_dict)) == ["one", "two"]
+
+
+def test_a_damaged_or_newer_measurement_names_its_file_or_the_remedy(run):
+    store_benchmark(run.directory, made_benchmark("here"))
+    file = run.directory.bench
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({"here": values["here"] | {"format_version": 99}}))
+    with pytest.raises(TlkitError, match=saying("newer tlkit", "format 99").pattern):
+        run.report()
+    file.write_text(json.dumps({"here": values["here"] | {"rows": 5}}))
+    with pytest.raises(TlkitError, match=saying("bench.json", "damaged").pattern):
+        run.report()
+
+
+def test_a_set_of_images_is_called_by_its_folder():
+    assert name_of_images(["new/july/a.jpg", "new/july/b.jpg"]) == "new/july"
+    assert name_of_images(["new/july/a.jpg", "old/b.jpg"]) == "new images"
+    assert name_of_images([]) == "new images"
+    assert name_of_images(["images[0]", "images[1]"]) == "new images"

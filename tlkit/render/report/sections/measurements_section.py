@@ -1,0 +1,124 @@
+"""What commands measured on request: robustness to corruptions, drift of new images, speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.evaluation.drift_tables import drift_tables, drift_verdict
+from tlkit.evaluation.robustness_tables import robustness_tables
+from tlkit.exported.bench_tables import bench_tables
+from tlkit.render.plots import plot_bench, plot_drift, plot_robustness
+from tlkit.render.report.plain_words import MARKS
+from tlkit.render.report.section import Figure, Fold, Grid, Part, Section, Verdict
+from tlkit.tables.formatting import SIGNS
+
+if TYPE_CHECKING:
+    from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.robustness_report import RobustnessReport
+    from tlkit.exported.bench import Benchmark
+    from tlkit.render.report.run_contents import RunContents
+    from tlkit.render.report.section import Block, Mark
+
+DRIFT_MARKS: dict[str, Mark] = {"DRIFT": "bad", "NO DRIFT FOUND": "good", "NOT ENOUGH DATA": "open"}
+MOST_NAMED = 3
+
+
+def robustness_section(run: RunContents) -> Section | None:
+    """Return accuracy under corruptions; None where `tlkit robustness` was not asked."""
+    report = run.robustness
+    if report is None:
+        return None
+    summary, *others = robustness_tables(report)
+    verdicts = [one.verdict for one in report.corruptions]
+    losses = verdicts.count("LOSS")
+    verdict = (
+        Verdict(f"LOSS under {losses} of {len(verdicts)}", "bad")
+        if losses
+        else Verdict("NOT ENOUGH DATA", "open")
+        if "NOT ENOUGH DATA" in verdicts
+        else Verdict("NO LOSS BEYOND TOLERANCE", "good")
+    )
+    figure = Figure.draw(
+        lambda: plot_robustness(report),
+        alt=f"Change of accuracy under {len(verdicts)} corruptions. {robustness_sentence(report)} The numbers are in"
+        " the table below.",
+        caption="Five points a corruption, from mild (top) to severe (bottom); a filled point is a certain loss.",
+    )
+    blocks: tuple[Block, ...] = (
+        figure,
+        Grid(summary.selected(("corruption", "verdict", "change_5"))),
+        *(Fold(table.title, (table,)) for table in others),
+        Fold("Mean change, and images that keep their class", (summary,)),
+    )
+    return Section("robustness", "Robustness", robustness_sentence(report), blocks, verdict)
+
+
+def robustness_sentence(report: RobustnessReport) -> str:
+    """Return in one sentence which corruptions cost accuracy, the earliest loss first."""
+    lost = sorted((one.first_loss, one.name) for one in report.corruptions if one.first_loss is not None)
+    whole = len(report.corruptions)
+    if not lost:
+        return f"Under none of {whole} corruptions is a loss of accuracy certain."
+    named = ", ".join(f"{name.replace('_', ' ')} from severity {first}" for first, name in lost[:MOST_NAMED])
+    more = f" and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
+    return f"Under {len(lost)} of {whole} corruptions accuracy is certainly lower: {named}{more}."
+
+
+def drift_section(run: RunContents) -> Section | None:
+    """Return the comparisons with new images, the latest first; None where `tlkit drift` was not asked."""
+    if not run.drift:
+        return None
+    parts = tuple(_drift_part(name, report) for name, report in reversed(list(run.drift.items())))
+    found = [report.verdict for report in run.drift.values()]
+    claim = "New images are compared with those of this run by their features."
+    if len(found) == 1:
+        return Section("drift", "Drift", claim, parts)
+    worst = next(word for word in DRIFT_MARKS if word in found)
+    claim = f"{claim} In {found.count('DRIFT')} of {len(found)} sets drift was found."
+    return Section("drift", "Drift", claim, parts, Verdict(worst, DRIFT_MARKS[worst]))
+
+
+def _drift_part(name: str, report: DriftReport) -> Part:
+    tests, images = drift_tables(report)
+    figure = Figure.draw(
+        lambda: plot_drift(report),
+        alt=f"Distances of {report.images:,} new and {report.reference_images:,} reference images to their nearest"
+        f" reference images. {drift_verdict(report)}",
+        caption="New images that lie to the right of the reference are unlike anything the model has seen.",
+    )
+    folds = (Fold("Tests", (tests,)), Fold("The most foreign of the new images", (images,)))
+    verdict = Verdict(report.verdict, DRIFT_MARKS[report.verdict])
+    return Part(name, (figure, *folds), verdict, (drift_verdict(report),))
+
+
+def speed_section(run: RunContents) -> Section | None:
+    """Return speed and memory by processor; None where `tlkit bench` was not asked."""
+    if not run.speed:
+        return None
+    parts = tuple(_speed_part(name, benchmark) for name, benchmark in run.speed.items())
+    first = next(iter(run.speed.values()))
+    verdict = None if first.verdict is None else Verdict(SIGNS[first.verdict], MARKS[first.verdict])
+    return Section("speed", "Speed", speed_sentence(first), parts, verdict)
+
+
+def _speed_part(name: str, benchmark: Benchmark) -> Part:
+    (table,) = bench_tables(benchmark)
+    figure = Figure.draw(
+        lambda: plot_bench(benchmark),
+        alt=f"Images per second of {len(benchmark.rows)} configurations. {speed_sentence(benchmark)}",
+        caption="From pixels in memory to probabilities; reading and decoding files comes on top.",
+    )
+    few = table.selected(("engine", "precision", "batch", "threads", "p95", "throughput"))
+    return Part(name, (figure, Fold("Latency, throughput and memory", (few, table))))
+
+
+def speed_sentence(benchmark: Benchmark) -> str:
+    """Return in one sentence the fastest way to run the model on one image, by the median latency."""
+    single = [row for row in benchmark.rows if row.batch == min(one.batch for one in benchmark.rows)]
+    best = min(single, key=lambda row: row.p50.value if row.p50.value is not None else float("inf"))
+    threads = "1 thread" if best.threads == 1 else f"{best.threads} threads"
+    what = "one image" if best.batch == 1 else f"{best.batch} images at once"
+    return (
+        f"Fastest for {what}: {best.engine} ({best.precision}, {threads}), {best.p50.format(digits=2)} ms in the"
+        " median call."
+    )
