@@ -62,7 +62,7 @@ def test_copies_in_clusters_change_no_figure_that_rests_on_clusters():
         assert (one.error.bins, one.error.plain) == pytest.approx((two.error.bins, two.error.plain))
         assert ends(one.error.debiased) == pytest.approx(ends(two.error.debiased), abs=0.02)  # other random numbers
     both = [assess_abstention(one, cluster_by="subject") for one in (alone, copied(plain, 4))]
-    assert ends(both[0].error) == pytest.approx(ends(both[1].error))
+    assert ends(both[0].error) == pytest.approx(ends(both[1].error), rel=0.01)  # Student's t of more images
     assert ends(both[0].aurc) == pytest.approx(ends(both[1].aurc), rel=0.02)  # a mean over four times as many ranks
     val = draw(200, 1, 1)
     both = [assess_sets(one, val, cluster_by="subject") for one in (alone, copied(plain, 4))]

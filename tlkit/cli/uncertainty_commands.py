@@ -57,6 +57,7 @@ def calibration(
     from tlkit.stats.logit_scaling import choose_scaling, fit_scaling
     from tlkit.uncertainty.calibration import assess_calibration
     from tlkit.uncertainty.group_rows import require_judgeable
+    from tlkit.uncertainty.plain_uncertainty import calibration_sentence
 
     require_svg(plot)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
@@ -73,7 +74,7 @@ def calibration(
         judged, by=by or (), scaling=fitted, scaled=held is not None, cluster_by=cluster_by or units, weights=weights
     )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=calibration_sentence(result))
     _draw(plot, lambda: plot_reliability(result))
 
 
@@ -102,6 +103,7 @@ def abstain(
     """Judge abstention: risk by coverage, thresholds for a wanted risk, and what they do to each group."""
     from tlkit.render.plots import plot_risk_coverage
     from tlkit.uncertainty.abstention import RISKS, assess_abstention
+    from tlkit.uncertainty.plain_uncertainty import abstention_sentence
     from tlkit.uncertainty.val_scores import ValScores
 
     require_svg(plot)
@@ -120,7 +122,7 @@ def abstain(
         weights=weights,
     )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=abstention_sentence(result))
     _draw(plot, lambda: plot_risk_coverage(result))
 
 
@@ -151,6 +153,7 @@ def conformal(
 ) -> None:
     """Judge conformal prediction sets that are calibrated on val: coverage and size, by class and by group."""
     from tlkit.uncertainty.conformal import assess_sets
+    from tlkit.uncertainty.plain_uncertainty import sets_sentence
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
@@ -167,7 +170,7 @@ def conformal(
         weights=weights,
     )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=sets_sentence(result))
 
 
 def _open(
