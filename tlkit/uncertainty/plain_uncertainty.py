@@ -27,7 +27,7 @@ def calibration_sentence(calibration: Calibration) -> str:
     gap = f"on average {100 * excess.value:+.1f} points {ends} above its accuracy ({level})"
     if excess.low > 0 or excess.high < 0:
         word = "too sure" if excess.low > 0 else "not sure enough"
-        held = "a scaling fitted on val corrects that" if not calibration.scaled else "in spite of its scaling"
+        held = "a scaling fitted on val can correct that" if not calibration.scaled else "in spite of its scaling"
         return f"The model is {word}: its confidence on {images} is {gap}; {held}."
     if error.p < SIGNIFICANT:
         return (
