@@ -1,12 +1,12 @@
-"""Coverage and width of intervals of macro-F1 and balanced accuracy, simulated on balanced and long-tailed classes.
+"""Coverage and width of intervals of macro-F1, simulated on balanced, unequal and long-tailed classes.
 
-    python benchmarks/macro_intervals.py [--draws 300]
+    python benchmarks/macro_intervals.py [--sets 2000] [--kind main] [--others]
 
-A population is a confusion matrix of probabilities; a sample holds a fixed number of images of each class. An interval
-covers where it holds the mean over the population's classes. Methods: tlkit's; the percentile bootstrap; MOVER of the
-classes' intervals, for macro-F1 scaled by the covariance of the classes as estimated (tlkit takes its bound, √2); the
-farther of the last two; the delta method. For balanced accuracy and macro-F1: share of samples that it covers, share
-where the truth lies below it and above it, and its mean width.
+A population is a matrix of probabilities of (true class, predicted class); a sample has n images of it. An interval
+covers where it holds the macro-F1 of the population. Methods: tlkit's; the classes' intervals combined by MOVER and
+widened by √2, about what tlkit had before; with --others, of every tenth sample, the percentile bootstrap of the matrix
+(500 resamples) and the logit-t interval with the delta method's variance. Kinds: main = 2 to 10 classes, rates .1 to
+.9, n ≥ 50; hard = few images of a class, rates near 1, long tails; rare = one class has 2 to 10 % of the images.
 """
 
 from __future__ import annotations
@@ -17,115 +17,102 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import norm
 
 from tlkit.arrays import Floats, Ints
-from tlkit.evaluation.class_intervals import _resample_macro, f1_bounds, macro_estimates
-from tlkit.stats.intervals import wilson_bounds
+from tlkit.evaluation.class_intervals import f1_bounds, macro_f1_estimate
+from tlkit.stats.confusion_scores import CONFUSION_SCORES, margins_of_rows, score_influences, score_replicates
+from tlkit.stats.influence import bounded_estimate, spread_of
+from tlkit.stats.macro_f1 import class_f1
 from tlkit.stats.means import mover_distances
 
 LEVEL = 0.95
+PLACE = CONFUSION_SCORES.index("macro_f1")
 Bounds = tuple[float, float]
 
 
-def macro(confusion: Floats) -> tuple[float, float]:
-    """Return balanced accuracy and macro-F1 over the classes that have images."""
-    support, right = confusion.sum(axis=1), np.diagonal(confusion)
-    present = support > 0
-    both = support + confusion.sum(axis=0)
-    return float((right[present] / support[present]).mean()), float((2 * right[present] / both[present]).mean())
+def population(shares: Floats, rates: Floats, spread: Floats | None = None) -> Floats:
+    """Return probabilities (C, C) of classes with these shares and recalls; errors go where `spread` (C, C) says."""
+    size = len(shares)
+    off = (np.ones((size, size)) if spread is None else spread) * (1 - np.eye(size))
+    off /= off.sum(axis=1, keepdims=True)
+    return shares[:, None] * (np.diag(rates) + (1 - rates)[:, None] * off)
 
 
-def delta_variances(confusion: Ints) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the delta-method variance of balanced accuracy and macro-F1, each with that of independent classes."""
-    support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
-    classes = len(support)
-    recall = right / np.maximum(support, 1)
-    own = recall * (1 - recall) / np.maximum(support, 1)
-    both = np.maximum(support + predicted, 1)
-    f1 = 2 * right / both
-    # influence of an image of cell (i, j) on the sum of F1s
-    effect = -(f1 / both)[:, None] - (f1 / both)[None, :] + np.diag(2 / both)
-    mean = (confusion * effect).sum(axis=1) / np.maximum(support, 1)
-    together = (confusion * (effect - mean[:, None]) ** 2).sum() / classes**2
-    ratio = right / np.maximum(both - right, 1)
-    slope = 2 / (1 + ratio) ** 2
-    alone = (slope**2 * ratio * (1 - ratio) / np.maximum(both - right, 1)).sum() / classes**2
-    return (own.sum() / classes**2, own.sum() / classes**2), (together, alone)
-
-
-def intervals(confusion: Ints, rng: np.random.Generator) -> Iterator[tuple[str, Bounds, Bounds]]:
-    """Yield the name of a method and its intervals of balanced accuracy and macro-F1."""
-    balanced, f1 = macro_estimates(confusion, rng=rng, confidence=LEVEL, replicates=500)
-    yield "tlkit", (balanced.low, balanced.high), (f1.low, f1.high)
-    present = confusion.sum(axis=1) > 0
-    drawn = _resample_macro(confusion, rng=rng, replicates=500)
-    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    yield "bootstrap", tuple(ends[:, 0]), tuple(ends[:, 1])
-    support, right = confusion.sum(axis=1)[present], np.diagonal(confusion)[present]
-    both = (confusion.sum(axis=0) + confusion.sum(axis=1))[present]
-    recalls, f1s = right / support, 2 * right / both
-    value_b, value_f = recalls.mean(), f1s.mean()
-    low_b, high_b = wilson_bounds(right, support, LEVEL)
-    low_f, high_f = (bounds[present] for bounds in f1_bounds(confusion, LEVEL))
-    db, df = mover_distances(recalls, low_b, high_b), mover_distances(f1s, low_f, high_f)
-    mover_b = (value_b - db[0], value_b + db[1])
-    (vb, _), (together, alone) = delta_variances(confusion)
-    ratio = min(together / alone, 2.0) if alone > 0 else 2.0
-    scale = math.sqrt(ratio)
-    yield "MOVER", mover_b, (value_f - scale * df[0], value_f + scale * df[1])
-    wider = (min(ends[0, 1], value_f - scale * df[0]), max(ends[1, 1], value_f + scale * df[1]))
-    wider_b = (min(ends[0, 0], mover_b[0]), max(ends[1, 0], mover_b[1]))
-    yield "wider, covariance", wider_b, wider
-    z = norm.ppf((1 + LEVEL) / 2)
-    half_b, half_f = z * math.sqrt(vb), z * math.sqrt(together)
-    yield "delta", (value_b - half_b, value_b + half_b), (value_f - half_f, value_f + half_f)
-
-
-def populations(rng: np.random.Generator) -> Iterator[tuple[str, Floats, Ints]]:
-    """Yield name, confusion probabilities by true class (C, C), and the number of images of each class."""
-
-    def errors(recall: Floats, spread: float) -> Floats:
-        size = len(recall)
-        off = rng.dirichlet(np.full(size, spread), size=size) * (1 - np.eye(size)) + 1e-9 * (1 - np.eye(size))
-        off /= off.sum(axis=1, keepdims=True)
-        return np.diag(recall) + (1 - recall)[:, None] * off
-
-    for size, images in ((2, 10), (2, 50), (5, 10), (10, 20), (50, 10)):
-        for accuracy in (0.7, 0.9, 0.97):
-            recall = np.clip(rng.normal(accuracy, (1 - accuracy) / 3, size), 0.05, 0.995)
-            yield f"{size} classes of {images}, recall {accuracy}", errors(recall, 1.0), np.full(size, images)
+def populations(rng: np.random.Generator) -> Iterator[tuple[str, str, Floats, int]]:
+    """Yield kind, name, probabilities and number of images."""
+    for size in (2, 3, 5, 10):
+        for rate in (0.1, 0.3, 0.5, 0.7, 0.9):
+            for n in (50, 100, 400):
+                if size < 10 or n > 50:
+                    p = population(np.full(size, 1 / size), np.full(size, rate))
+                    yield "main", f"{size} classes, rate {rate}, n {n}", p, n
+    for shares in ((0.3, 0.7), (0.1, 0.3, 0.6), (0.1, 0.1, 0.2, 0.2, 0.4)):
+        for rate in (0.5, 0.7, 0.9):
+            for n in (50, 200):
+                spread = rng.dirichlet(np.ones(len(shares)), size=len(shares)) + 1e-9
+                p = population(np.array(shares), np.full(len(shares), rate), spread)
+                yield "main", f"shares {shares}, rate {rate}, n {n}", p, n
+    for size, n in ((2, 20), (2, 100), (5, 50), (10, 50), (10, 200), (50, 500)):
+        for rate in (0.7, 0.97):
+            recall = np.clip(rng.normal(rate, (1 - rate) / 3, size), 0.05, 0.995)
+            yield "hard", f"{size} classes, rate {rate}, n {n}", population(np.full(size, 1 / size), recall), n
     for size, largest in ((10, 200), (20, 200), (50, 500)):
-        images = np.maximum((largest / np.arange(1, size + 1) ** 1.3).round().astype(int), 2)
+        images = np.maximum((largest / np.arange(1, size + 1) ** 1.3).round(), 2)
         for rare in (0.05, 0.3, 0.8):
-            recall = np.linspace(0.9, rare, size)
-            pull = errors(recall, 1.0)  # errors go to frequent classes
-            off = (pull - np.diag(np.diagonal(pull))) * images[None, :]
-            off *= ((1 - recall) / off.sum(axis=1))[:, None]
-            yield f"long tail, {size} classes, rarest {rare}", np.diag(recall) + off, images
+            spread = np.tile(images, (size, 1))  # errors go to frequent classes
+            p = population(images / images.sum(), np.linspace(0.9, rare, size), spread)
+            yield "hard", f"long tail, {size} classes, rarest {rare}, n {images.sum():.0f}", p, int(images.sum())
+    for shares in ((0.98, 0.02), (0.95, 0.05), (0.9, 0.1), (0.6, 0.35, 0.05)):
+        for rate in (0.5, 0.9):
+            for n in (60, 200):
+                p = population(np.array(shares), np.full(len(shares), rate))
+                yield "rare", f"shares {shares}, rate {rate}, n {n}", p, n
+
+
+def intervals(confusion: Ints, rng: np.random.Generator, *, resample: bool) -> Iterator[tuple[str, Bounds]]:
+    """Yield the name of a method and its interval."""
+    found = macro_f1_estimate(confusion, LEVEL)
+    assert found.value is not None
+    yield "tlkit", (found.low, found.high)
+    low, high = (end[confusion.sum(axis=1) > 0] for end in f1_bounds(confusion, LEVEL))
+    down, up = mover_distances(class_f1(confusion), low, high)
+    yield "MOVER × √2", (found.value - math.sqrt(2) * down, found.value + math.sqrt(2) * up)
+    if resample:
+        true, guess = (np.repeat(one, confusion.ravel()) for one in np.indices(confusion.shape).reshape(2, -1))
+        margins = margins_of_rows(true, guess, len(confusion))
+        influence = score_influences(true, guess, margins)[:, PLACE]
+        delta = bounded_estimate(found.value, spread_of(influence, None), n=len(true), least=len(true))
+        yield "logit-t", (delta.low, delta.high)
+        drawn = score_replicates(confusion, rng=rng, replicates=500)[:, PLACE]
+        yield "bootstrap", tuple(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=300)
-    arguments = parser.parse_args()
-    rng = np.random.default_rng(0)
-    for name, p, images in populations(rng):
-        truth = macro(p * images[:, None])
-        found = defaultdict(list)
-        for _ in range(arguments.draws):
-            sample = np.stack([rng.multinomial(n, row) for n, row in zip(images, p, strict=True)])
-            for method, *both in intervals(sample, rng):
-                found[method].append(both)
-        print(f"{name}: balanced accuracy {truth[0]:.3f}, macro-F1 {truth[1]:.3f}")
-        for method, ends in found.items():
-            low, high = np.moveaxis(np.clip(np.array(ends), 0, 1), 2, 0)
-            cells = []
-            for k in (0, 1):
-                below, above = np.mean(truth[k] < low[:, k]), np.mean(truth[k] > high[:, k])
-                width = np.mean(high[:, k] - low[:, k])
-                cells.append(f"{1 - below - above:.3f} (below {below:.3f}, above {above:.3f}), width {width:.3f}")
-            print(f"  {method:18} {cells[0]}   |   {cells[1]}", flush=True)
+    parser.add_argument("--sets", type=int, default=2000)
+    parser.add_argument("--kind", choices=["main", "hard", "rare"])
+    parser.add_argument("--others", action="store_true")
+    given = parser.parse_args()
+    methods = ["tlkit", "MOVER × √2", *(("logit-t", "bootstrap") if given.others else ())]
+    every: dict[tuple[str, str], list[float]] = defaultdict(list)
+    print(f"| population | macro-F1 | {' | '.join(methods)} |\n|---|---|{'---|' * len(methods)}")
+    for kind, name, p, n in populations(np.random.default_rng(5)):
+        if given.kind not in (None, kind):
+            continue
+        rng, held, width = np.random.default_rng(0), defaultdict(list), defaultdict(list)
+        truth = float((2 * np.diagonal(p) / (p.sum(axis=0) + p.sum(axis=1))).mean())
+        for place, sample in enumerate(rng.multinomial(n, p.ravel() / p.sum(), size=given.sets)):
+            for method, (low, high) in intervals(
+                sample.reshape(p.shape), rng, resample=given.others and place % 10 == 0
+            ):
+                held[method].append(low <= truth <= high)
+                width[method].append(min(high, 1) - max(low, 0))
+        cells = [f"{np.mean(held[method]):.3f} ({np.mean(width[method]):.3f})" for method in methods]
+        for method, hits in held.items():
+            every[kind, method].append(float(np.mean(hits)))
+        print(f"| {name} | {truth:.3f} | {' | '.join(cells)} |", flush=True)
+    for (kind, method), shares in every.items():
+        print(f"{kind}, {method}: {min(shares):.3f} to {max(shares):.3f} in {len(shares)} populations")
 
 
 if __name__ == "__main__":

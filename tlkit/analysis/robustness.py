@@ -84,7 +84,14 @@ def robustness(
     predictor = load_model(run, device=device)
     decode = DecodeOptions.of(run.recipe.data)
     found = predict_corrupted(
-        predictor, samples, names, seed=seed, batch_size=batch_size, decode_options=decode, progress=progress
+        predictor,
+        samples,
+        names,
+        seed=seed,
+        batch_size=batch_size,
+        decode_options=decode,
+        tolerance=run.recipe.features.tolerance,
+        progress=progress,
     )
     clean = found.clean
     if groups is not None:

@@ -109,9 +109,15 @@ def print_json(values: Mapping[str, Any]) -> None:
     print(json.dumps(values, indent=2, ensure_ascii=False))
 
 
-def print_result(result: Result, *, as_json: bool) -> None:
-    """Print a result as JSON or as tables."""
-    print_json(result.to_dict()) if as_json else print_tables(result.tables())
+def print_result(result: Result, *, as_json: bool, sentence: str = "") -> None:
+    """Print a result as JSON, or as a plain sentence about it and tables."""
+    if as_json:
+        print_json(result.to_dict())
+        return
+    if sentence:
+        print_paragraphs([sentence])
+        print_lines([""])
+    print_tables(result.tables())
 
 
 def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> None:

@@ -37,6 +37,7 @@ def robustness(
 
     require_svg(plot)
     names, opened = corruption_names(corruptions), open_run(run)
+    from tlkit.analysis.plain_findings import robustness_sentence
     from tlkit.analysis.robustness import robustness as measure
 
     with check_progress("predicting corrupted images") as progress:
@@ -56,7 +57,7 @@ def robustness(
         from tlkit.render.plots import plot_robustness
 
         write_svg(plot, lambda: plot_robustness(result))
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=robustness_sentence(result))
 
 
 def explain(

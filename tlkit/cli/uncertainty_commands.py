@@ -26,6 +26,10 @@ ByColumns = Annotated[
 ValFile = Annotated[
     Path | None, typer.Option("--val", help="Validation predictions of the same model, for a file; a run has its own.")
 ]
+ClusterBy = Annotated[
+    str | None, typer.Option(help="Column of clusters, such as the subject; default for a run: its recipe's.")
+]
+WeightsColumn = Annotated[str | None, typer.Option(help="Column of the images' weights.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", help="Draw the figure to this .svg file.")]
 
 
@@ -43,6 +47,8 @@ def calibration(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    cluster_by: ClusterBy = None,
+    weights: WeightsColumn = None,
     plot: PlotFile = None,
     json: AsJson = False,
 ) -> None:
@@ -51,10 +57,11 @@ def calibration(
     from tlkit.stats.logit_scaling import choose_scaling, fit_scaling
     from tlkit.uncertainty.calibration import assess_calibration
     from tlkit.uncertainty.group_rows import require_judgeable
+    from tlkit.uncertainty.plain_uncertainty import calibration_sentence
 
     require_svg(plot)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, own, held, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    judged, own, held, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
     fitted = held
     if fitted is None and own is not None:
         known = require_judgeable(own, source="the validation predictions")
@@ -63,9 +70,11 @@ def calibration(
             fitted = choose_scaling(known.proba, known.y_true)
         else:
             fitted = fit_scaling(known.proba, known.y_true, method=scaling)
-    result = assess_calibration(judged, by=by or (), scaling=fitted, scaled=held is not None)
+    result = assess_calibration(
+        judged, by=by or (), scaling=fitted, scaled=held is not None, cluster_by=cluster_by or units, weights=weights
+    )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=calibration_sentence(result))
     _draw(plot, lambda: plot_reliability(result))
 
 
@@ -86,23 +95,34 @@ def abstain(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    cluster_by: ClusterBy = None,
+    weights: WeightsColumn = None,
     plot: PlotFile = None,
     json: AsJson = False,
 ) -> None:
     """Judge abstention: risk by coverage, thresholds for a wanted risk, and what they do to each group."""
     from tlkit.render.plots import plot_risk_coverage
     from tlkit.uncertainty.abstention import RISKS, assess_abstention
+    from tlkit.uncertainty.plain_uncertainty import abstention_sentence
     from tlkit.uncertainty.val_scores import ValScores
 
     require_svg(plot)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, own, _, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
     if own is None and (risk or by):
         raise PredictionsError(_no_val(run_or_file, "a threshold for a wanted risk, and what it does by group"))
     scores = None if own is None else ValScores.of(own, chose_epoch="also chose the epoch" in line)
-    result = assess_abstention(judged, scores, risks=tuple(risk or RISKS), delta=delta, by=by or ())
+    result = assess_abstention(
+        judged,
+        scores,
+        risks=tuple(risk or RISKS),
+        delta=delta,
+        by=by or (),
+        cluster_by=cluster_by or units,
+        weights=weights,
+    )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=abstention_sentence(result))
     _draw(plot, lambda: plot_risk_coverage(result))
 
 
@@ -127,31 +147,43 @@ def conformal(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    cluster_by: ClusterBy = None,
+    weights: WeightsColumn = None,
     json: AsJson = False,
 ) -> None:
     """Judge conformal prediction sets that are calibrated on val: coverage and size, by class and by group."""
     from tlkit.uncertainty.conformal import assess_sets
+    from tlkit.uncertainty.plain_uncertainty import sets_sentence
 
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, own, _, line = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
     if own is None:
         raise PredictionsError(_no_val(run_or_file, "prediction sets"))
-    result = assess_sets(judged, own, coverage=coverage, method=method, condition=condition, by=by or ())
+    result = assess_sets(
+        judged,
+        own,
+        coverage=coverage,
+        method=method,
+        condition=condition,
+        by=by or (),
+        cluster_by=cluster_by or units,
+        weights=weights,
+    )
     _show(line, as_json=json)
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=sets_sentence(result))
 
 
 def _open(
     path: Path, val: Path | None, *, split: str | None, groups: Path | None, columns: FileColumns
-) -> tuple[Predictions, Predictions | None, LogitScaling | None, str]:
-    """Return the predictions to judge, those of val, the scaling in the model, and a line about a run."""
+) -> tuple[Predictions, Predictions | None, LogitScaling | None, str, str | None]:
+    """Return the predictions to judge, those of val, the scaling in the model, a line and the clusters of a run."""
     from tlkit.predictions import Predictions
     from tlkit.runs.assess_split import chose_epoch
     from tlkit.runs.run_uncertainty import scaling_of, val_predictions
 
     judged = open_run_or_file(path, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        return judged, None if val is None else read_file(val, groups=groups, **columns), None, ""
+        return judged, None if val is None else read_file(val, groups=groups, **columns), None, "", None
     if val is not None:
         raise PredictionsError(f"--val {val} is for a file of predictions. The run {path} has its own val split.")
     name = judged.judged_split(split)
@@ -159,7 +191,9 @@ def _open(
     line = judged_on(judged, name)
     if own is not None and chose_epoch("val", judged.history):
         line += "; val also chose the epoch"
-    return judged.predictions(name), own, scaling_of(judged.directory), line
+    predictions, column = judged.predictions(name), judged.recipe.audit.pair_by or judged.recipe.audit.cluster_by
+    units = column if column in predictions.group_columns else None
+    return predictions, own, scaling_of(judged.directory), line, units
 
 
 def _no_val(path: Path, what: str) -> str:

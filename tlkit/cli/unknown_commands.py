@@ -35,6 +35,7 @@ def errors(
 ) -> None:
     """Show the images with the highest loss, the most confused pairs of classes, and the errors of each class."""
     from tlkit.analysis.find_errors import find_errors
+    from tlkit.analysis.plain_findings import errors_sentence
     from tlkit.predictions import Predictions
 
     require_svg(sheet, option="--sheet")
@@ -50,7 +51,7 @@ def errors(
                 for title, images in result.sheets.items()
             },
         )
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=errors_sentence(result))
 
 
 def unknown(
@@ -75,6 +76,7 @@ def unknown(
         raise DataError("Two folders of --against have the same name. Rename one: the name tells them apart.")
     opened = open_run(run)
     from tlkit.analysis.find_unknown import find_unknown
+    from tlkit.analysis.plain_findings import unknown_sentence
 
     with check_progress("computing features") as progress:
         result = find_unknown(
@@ -84,7 +86,7 @@ def unknown(
         from tlkit.render.plots import plot_unknown
 
         write_svg(plot, lambda: plot_unknown(result))
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=unknown_sentence(result))
 
 
 def drift(
@@ -112,6 +114,7 @@ def drift(
     require_svg(sheet, option="--sheet")
     opened, files = open_run(run), find_images(images)
     from tlkit.analysis.drift import drift as compare_images
+    from tlkit.analysis.plain_findings import drift_sentence
 
     with check_progress("computing features") as progress:
         result = compare_images(
@@ -125,7 +128,7 @@ def drift(
         foreign = result.foreign[:MOST_ON_SHEET]
         captions = [(Path(one.path), f"{one.distance:.3f}\n{Path(one.path).name}") for one in foreign]
         write_contact_sheet(sheet, {"The most foreign of the new images": captions})
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=drift_sentence(result))
 
 
 def label_next(
@@ -153,6 +156,7 @@ def label_next(
     require_writable({"--out": out})
     opened, files = open_run(run), find_images(images)
     from tlkit.analysis.label_next import label_next as choose_images
+    from tlkit.analysis.plain_findings import label_next_sentence
 
     with check_progress("computing features") as progress:
         result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)
@@ -162,4 +166,4 @@ def label_next(
     if sheet is not None:
         captions = [(Path(one.path), f"{one.predicted} or {one.second}") for one in result.images]
         write_contact_sheet(sheet, {f"To label next, by {result.method}": captions})
-    print_result(result, as_json=json)
+    print_result(result, as_json=json, sentence=label_next_sentence(result))

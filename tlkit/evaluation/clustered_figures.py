@@ -67,9 +67,23 @@ def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
         units: clusters of the images.
         confidence: two-sided level, in (0, 1).
     """
-    place, n = np.zeros(len(right), dtype=np.int64), len(right)
+    n = len(right)
     if why := units.why_unknown:
         return Estimate(float(np.average(right, weights=units.weight)), None, None, n=n, note=f"no interval: {why}")
+    rate, size = effective_rate(right, units, confidence)
+    low, high = wilson_bounds(rate * size, size, confidence)
+    return Estimate(rate, float(low), float(high), n=n)
+
+
+def effective_rate(right: Mask, units: Units, confidence: float) -> tuple[float, float]:
+    """Return the share of images that are right, and how many independent images it is worth (`effective_size`).
+
+    Args:
+        right: shape (N,).
+        units: at least two clusters.
+        confidence: two-sided level of the interval that uses the size, in (0, 1).
+    """
+    place, n = np.zeros(len(right), dtype=np.int64), len(right)
     moments = cluster_moments(units.summed(place, 1, right), units.summed(place, 1))
     size = effective_size(
         moments.rate,
@@ -79,8 +93,7 @@ def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:
         df=moments.rate_df,
         confidence=confidence,
     )
-    low, high = wilson_bounds(moments.rate * size, size, confidence)
-    return Estimate(float(moments.rate[0]), float(low[0]), float(high[0]), n=n)
+    return min(float(moments.rate[0]), 1.0), float(size[0])
 
 
 def clustered_loss(losses: Floats, units: Units, confidence: float) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,22 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from tlkit.arrays import Ints
+from tlkit.choices import ENGINE_TOLERANCE
 from tlkit.data.augment.corruption_kinds import SEVERITIES
 from tlkit.data.augment.corruptions import Corruptor
 from tlkit.data.augment.transforms import build_transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.loading.batch import Batch, normalize
+from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.errors import DataError
+from tlkit.features.engines.batch_norm_folding import fold_batch_norm
+from tlkit.features.engines.engine_choice import choose_engine
+from tlkit.inference.embed import PixelBackbone
 from tlkit.inference.predictor import Predictor
 from tlkit.predictions import Predictions
 from tlkit.samples import Samples
@@ -53,6 +59,7 @@ def predict_corrupted(
     batch_size: int = 32,
     num_workers: int | Literal["auto"] = "auto",
     decode_options: DecodeOptions = DecodeOptions(),
+    tolerance: float = ENGINE_TOLERANCE,
     progress: Callable[[int, int], None] | None = None,
 ) -> CorruptedPredictions:
     """Return predictions of labelled samples, clean and under corruptions at every severity.
@@ -68,6 +75,7 @@ def predict_corrupted(
         batch_size: images per forward pass.
         num_workers: processes that decode.
         decode_options: pixel limit of decoding.
+        tolerance: smallest cosine similarity of an engine's features with those of float32 torch, in (0, 1].
         progress: called with (images done, images in all) after each batch.
 
     Raises:
@@ -85,13 +93,17 @@ def predict_corrupted(
     proba: list[npt.NDArray[np.float32]] = []
     codes: dict[tuple[str, int], list[Ints]] = {cell: [] for cell in cells}
     predictor.network.eval()
+    runner: BackboneRunner | None = None
     with torch.inference_mode():
         for batch in loader:
+            runner = runner or BackboneRunner(
+                predictor, batch.image, size=min(batch_size, len(samples)), tolerance=tolerance
+            )
             index.append(batch.index.numpy())
-            proba.append(_probabilities(predictor, batch.image))
+            proba.append(runner(batch.image))
             copies = prefetch(_corrupted(batch, cells, corruptor, ids), depth=AHEAD)
             for cell, images in zip(cells, copies, strict=True):
-                codes[cell].append(_probabilities(predictor, images).argmax(axis=1).astype(np.int64))
+                codes[cell].append(runner(images).argmax(axis=1).astype(np.int64))
             if progress is not None:
                 progress(int(index[-1][-1]) + 1, len(samples))
     if not index:
@@ -120,7 +132,42 @@ def _corrupted(
         yield torch.from_numpy(np.stack(copies)).permute(0, 3, 1, 2)
 
 
-def _probabilities(predictor: Predictor, images: torch.Tensor) -> npt.NDArray[np.float32]:
-    pixels = normalize(images.to(predictor.device), predictor.card.preprocess)
-    found: npt.NDArray[np.float32] = torch.softmax(predictor.network(pixels).float(), dim=1).cpu().numpy()
-    return found
+class BackboneRunner:
+    """Maps uint8 images (B, 3, H, W) to probabilities (B, C): the backbone runs in the engine that `auto` chooses.
+
+    Args:
+        predictor: the model.
+        images: a first batch, on which the engine is compared with float32 torch.
+        size: images per batch; smaller ones are filled up with black images.
+        tolerance: smallest cosine similarity of the engine's features with those of float32 torch.
+    """
+
+    def __init__(self, predictor: Predictor, images: torch.Tensor, *, size: int, tolerance: float) -> None:
+        backbone, preprocess = predictor.network.backbone.eval(), predictor.card.preprocess
+        self._predictor, self._size = predictor, max(size, len(images))
+
+        def folded() -> nn.Module:
+            stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
+            example = torch.randn(1, 3, *preprocess.image_size, generator=stream)
+            return PixelBackbone(fold_batch_norm(copy.deepcopy(backbone).cpu(), example), preprocess)
+
+        self._engine = choose_engine(
+            PixelBackbone(backbone, preprocess),
+            folded,
+            self._full(images),
+            device=predictor.device,
+            tolerance=tolerance,
+        )
+        backbone.to(predictor.device)
+
+    def _full(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the images with black ones after them, as many as a batch has."""
+        if len(images) == self._size:
+            return images
+        return torch.cat([images, images.new_zeros(self._size - len(images), *images.shape[1:])])
+
+    def __call__(self, images: torch.Tensor) -> npt.NDArray[np.float32]:
+        features = torch.from_numpy(self._engine(self._full(images))[: len(images)])
+        logits = self._predictor.network(features.to(self._predictor.device))
+        found: npt.NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        return found

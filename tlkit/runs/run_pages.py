@@ -97,6 +97,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         val=val_predictions(run, judged=split),
         scaling=scaling_of(run.directory),
         confidence=run.recipe.evaluate.confidence,
+        cluster_by=run.recipe.audit.pair_by or run.recipe.audit.cluster_by,
         chose_epoch=chose_epoch("val", run.history),
     )
     return replace(

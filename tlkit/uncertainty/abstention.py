@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +17,22 @@ from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, SEED, TOLERANCE
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import bootstrap_replicates
+from tlkit.stats.brier import MOST_BLOCKS
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.clustered_risk import clustered_aurc, clustered_risk_at_coverage, weighted_ranking
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
+from tlkit.stats.ranking import aurc as weighted_aurc
 from tlkit.stats.selective_risk import aurc_estimate, rank_by_confidence, risk_at_coverage, smallest_aurc
 from tlkit.uncertainty.abstention_result import Abstention, CurvePoint, GroupAbstention, JudgedThreshold
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
+from tlkit.uncertainty.sampling import part_of, rate_of, with_units
 from tlkit.uncertainty.val_scores import ValScores
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 RISKS = (0.05,)
 REPLICATES = 4000
+FEWEST_CLUSTERS = 5
+"""With fewer clusters of a group or of its complement there is no interval of the change of the gap."""
 NOBODY = "no image is answered"
 
 
@@ -41,6 +47,8 @@ def assess_abstention(
     confidence: float = CONFIDENCE,
     tolerance: float = TOLERANCE,
     min_group_size: int = MIN_GROUP_SIZE,
+    cluster_by: str | None = None,
+    weights: str | None = None,
     seed: int = SEED,
 ) -> Abstention:
     """Return what a model gains by not answering where it is unsure, and for whom.
@@ -60,6 +68,10 @@ def assess_abstention(
         confidence: two-sided level of the intervals.
         tolerance: largest tolerated difference between a group and its complement.
         min_group_size: smaller groups get no rate and no verdict.
+        cluster_by: group column of the clusters, such as the subject or the burst: every interval allows for the
+            correlation of images within a cluster, as the audit's do.
+        weights: group column of numbers of at least 0 that weight the images in every figure. The guarantee of a
+            threshold takes the validation images as independent all the same.
         seed: seed of the bootstrap.
 
     Raises:
@@ -70,10 +82,15 @@ def assess_abstention(
     labelled = require_judgeable(predictions, by)
     if val is not None and val.classes != labelled.classes:
         raise PredictionsError("The validation predictions hold other classes than those to judge. Use one model's.")
+    unlabelled = len(predictions) - len(labelled)
+    labelled, units = with_units(labelled, by=by, cluster_by=cluster_by, weights=weights)
     proba = probabilities_of(labelled)
     sure, right = np.asarray(proba[np.arange(len(labelled)), labelled.y_pred]), labelled.correct
     thresholds = (
-        tuple(_judged(val, risk, delta=delta, sure=sure, right=right, confidence=confidence) for risk in risks)
+        tuple(
+            _judged(val, risk, delta=delta, sure=sure, right=right, units=units, confidence=confidence)
+            for risk in risks
+        )
         if val is not None
         else ()
     )
@@ -86,35 +103,67 @@ def assess_abstention(
             tolerance=tolerance,
             min_group_size=min_group_size,
             max_intersection_order=1,
+            cluster_by=cluster_by,
+            weights=weights,
             seed=seed,
         )
-        groups = _by_group(labelled, sure > chosen.chosen.threshold, options)
-    errors = int((~right).sum())
-    ranking = rank_by_confidence(sure, right)
+        groups = _by_group(labelled, sure > chosen.chosen.threshold, units, options)
+    curve = _curve(sure, right, units, coverages=coverages, confidence=confidence)
     return Abstention(
         n=len(labelled),
-        n_unlabelled=len(predictions) - len(labelled),
+        n_unlabelled=unlabelled,
         n_val=None if val is None else len(val),
         val_chose_epoch=val is not None and val.chose_epoch,
         confidence=confidence,
         tolerance=tolerance,
-        error=wilson(errors, len(labelled), confidence),
-        aurc=aurc_estimate(sure, right, confidence),
-        smallest_aurc=smallest_aurc(errors, len(labelled)),
-        curve=tuple(
-            CurvePoint(
-                coverage,
-                float(
-                    ranking.confidence[np.searchsorted(ranking.images, min(len(sure), np.ceil(coverage * len(sure))))]
-                ),
-                risk_at_coverage(sure, right, coverage, confidence),
-            )
-            for coverage in coverages
-        ),
-        ranked=(ranking.images / len(labelled), ranking.errors / ranking.images),
+        error=rate_of(~right, units, confidence),
+        aurc=curve.area,
+        smallest_aurc=curve.smallest_area,
+        curve=curve.points,
+        ranked=curve.ranked,
         thresholds=thresholds,
         by_group_at=None if chosen is None or not groups else chosen.chosen.risk,
         groups=groups,
+        cluster_by=cluster_by,
+        clusters=None if units is None or cluster_by is None else units.clusters,
+        weights=weights,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """The risk–coverage curve: its area, the smallest possible one, points, and all thresholds."""
+
+    area: Estimate
+    smallest_area: float
+    points: tuple[CurvePoint, ...]
+    ranked: tuple[Floats, Floats]
+
+
+def _curve(sure: Floats, right: Mask, units: Units | None, *, coverages: Sequence[float], confidence: float) -> _Curve:
+    n = len(sure)
+    if units is not None:
+        weight = units.weight
+        area, best = weighted_aurc(sure, right, weight), weighted_aurc(right, right, weight)
+        assert area is not None and best is not None, "there are images"
+        weighted = weighted_ranking(sure, right, weight)
+        found = [clustered_risk_at_coverage(sure, right, share, units, confidence) for share in coverages]
+        return _Curve(
+            clustered_aurc(sure, right, units, value=area, level=confidence),
+            best,
+            tuple(CurvePoint(share, least, risk) for share, (risk, least) in zip(coverages, found, strict=True)),
+            (weighted.weight / weighted.weight[-1], weighted.errors / weighted.weight),
+        )
+    ranking = rank_by_confidence(sure, right)
+    ends = [np.searchsorted(ranking.images, min(n, np.ceil(share * n))) for share in coverages]
+    return _Curve(
+        aurc_estimate(sure, right, confidence),
+        smallest_aurc(int((~right).sum()), n),
+        tuple(
+            CurvePoint(share, float(ranking.confidence[end]), risk_at_coverage(sure, right, share, confidence))
+            for share, end in zip(coverages, ends, strict=True)
+        ),
+        (ranking.images / n, ranking.errors / ranking.images),
     )
 
 
@@ -135,7 +184,7 @@ def _check(*, risks: Sequence[float], coverages: Sequence[float], delta: float, 
 
 
 def _judged(
-    val: ValScores, risk: float, *, delta: float, sure: Floats, right: Mask, confidence: float
+    val: ValScores, risk: float, *, delta: float, sure: Floats, right: Mask, units: Units | None, confidence: float
 ) -> JudgedThreshold:
     """Return the threshold for a risk, with its coverage and risk on the images to judge."""
     chosen = val.threshold(risk, delta=delta)
@@ -143,12 +192,14 @@ def _judged(
         nothing = Estimate(None, None, None, n=0, note="no threshold")
         return JudgedThreshold(chosen, nothing, nothing)
     answered = sure > chosen.threshold
-    kept = int(answered.sum())
-    wrong = int((answered & ~right).sum())
-    return JudgedThreshold(chosen, wilson(kept, len(sure), confidence), wilson(wrong, kept, confidence, nothing=NOBODY))
+    coverage = rate_of(answered, units, confidence)
+    risk_here = rate_of(~right[answered], part_of(units, answered), confidence, nothing=NOBODY)
+    return JudgedThreshold(chosen, coverage, risk_here)
 
 
-def _by_group(labelled: Predictions, answered: Mask, options: AuditOptions) -> tuple[GroupAbstention, ...]:
+def _by_group(
+    labelled: Predictions, answered: Mask, units: Units | None, options: AuditOptions
+) -> tuple[GroupAbstention, ...]:
     """Return coverage, risk and the change of the gap of each group.
 
     Coverage and risk are audited as accuracies are: Newcombe's interval against the complement, Fisher's test, Holm's
@@ -165,7 +216,7 @@ def _by_group(labelled: Predictions, answered: Mask, options: AuditOptions) -> t
         own = coverage.get((one.column, one.group))
         its = risk.get((one.column, one.group))
         part = int((one.rows & answered).sum())
-        before, after, change, verdict = _gap_change(labelled, answered, one, options, tests=max(1, tests))
+        before, after, change, verdict = _gap_change(labelled, answered, one, units, options, tests=max(1, tests))
         found.append(
             GroupAbstention(
                 column=one.column,
@@ -175,7 +226,7 @@ def _by_group(labelled: Predictions, answered: Mask, options: AuditOptions) -> t
                 coverage=_rate_of(own, int(one.rows.sum())),
                 coverage_gap=None if own is None else own.difference,
                 coverage_verdict=None if own is None else own.verdict,
-                error=wilson(int((one.rows & ~labelled.correct).sum()), int(one.rows.sum()), options.confidence),
+                error=rate_of(~labelled.correct[one.rows], part_of(units, one.rows), options.confidence),
                 risk=_one_minus(_rate_of(its, part)),
                 risk_gap=None if its is None or its.difference is None else _negated(its.difference),
                 risk_verdict=None if its is None else its.verdict,
@@ -198,13 +249,13 @@ def _audited(predictions: Predictions, options: AuditOptions) -> dict[tuple[str,
 
 
 def _gap_change(
-    labelled: Predictions, answered: Mask, one: GroupRows, options: AuditOptions, *, tests: int
+    labelled: Predictions, answered: Mask, one: GroupRows, units: Units | None, options: AuditOptions, *, tests: int
 ) -> tuple[float | None, float | None, Estimate, Verdict | None]:
     """Return the group's risk minus the complement's without and with abstention, and how its disadvantage grows.
 
     The interval is the percentile bootstrap of the counts by group, answered and right, in which the two gaps are
-    paired. The verdict rests on an interval at the level 1 − alpha / tests (Bonferroni): FAIL = the disadvantage grows;
-    PASS = it grows by less than the tolerance.
+    paired; of whole clusters where images are clustered. The verdict rests on an interval at the level
+    1 − alpha / tests (Bonferroni): FAIL = the disadvantage grows; PASS = it grows by less than the tolerance.
     """
     known = _complement(labelled, one)
     cells = np.where(one.rows, 0, 4) + 2 * answered + ~labelled.correct
@@ -215,12 +266,20 @@ def _gap_change(
     if one.group == "(missing)" or min(group, rest) < least:
         few = f"{min(group, rest)} answered images, of {least} at least"
         return None, None, Estimate(None, None, None, n=n, note=few), None
-    value = _gaps(counts[None])[0]
-    drawn = bootstrap_replicates(counts, _gaps, rng=np.random.default_rng(options.seed), replicates=REPLICATES)
+    rng = np.random.default_rng(options.seed)
+    if units is None:
+        value = _gaps(counts[None])[0]
+        drawn = bootstrap_replicates(counts, _gaps, rng=rng, replicates=REPLICATES)
+    else:
+        compared = one.rows | known
+        table = units.take(compared).summed(cells[compared], 8)
+        value, drawn = _gaps(table.sum(axis=0)[None])[0], _cluster_replicates(table, rng)
+        if min(units.take(one.rows).clusters, units.take(known).clusters) < FEWEST_CLUSTERS:
+            drawn = drawn[:0]
     change = _growth(drawn)
     grown = float(_growth(value[None])[0])
     kept = change[np.isfinite(change)]
-    if len(kept) < 0.95 * len(change) or kept.std() == 0:
+    if not len(kept) or len(kept) < 0.95 * len(change) or kept.std() == 0:
         nothing = Estimate(grown, None, None, n=n, note="not enough data for an interval")
         return float(value[0]), float(value[1]), nothing, "NOT ENOUGH DATA"
     tail = (1 - options.confidence) / 2
@@ -240,7 +299,19 @@ def _complement(labelled: Predictions, one: GroupRows) -> Mask:
     return np.asarray(labelled.groups[one.column].notna().to_numpy(dtype=np.bool_) & ~one.rows)
 
 
-def _gaps(counts: Ints) -> Floats:
+def _cluster_replicates(table: Floats, rng: np.random.Generator) -> Floats:
+    """Return `_gaps` of resamples of the clusters, shape (replicates, 2); `table` (M, 8) holds their weighted counts.
+
+    More than 500 clusters are resampled in random blocks.
+    """
+    blocks = min(len(table), MOST_BLOCKS)
+    sums = np.zeros((blocks, table.shape[1]))
+    np.add.at(sums, rng.permutation(len(table)) % blocks, table)
+    times = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=REPLICATES)
+    return _gaps(times @ sums)
+
+
+def _gaps(counts: Floats | Ints) -> Floats:
     """Return the gap in risk without and with abstention, shape (B, 2), of counts (B, 8) by group, answered, wrong."""
     table = counts.reshape(len(counts), 2, 2, 2)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -109,6 +109,9 @@ class Abstention:
         thresholds: one for each wanted risk.
         by_group_at: the wanted risk at whose threshold the groups are judged; None = they are not.
         groups: what it does by group.
+        cluster_by: column of the clusters that intervals allow for; None = independent images.
+        clusters: number of clusters; None without `cluster_by`.
+        weights: column of the images' weights; None = equal weights.
     """
 
     n: int
@@ -125,6 +128,9 @@ class Abstention:
     thresholds: tuple[JudgedThreshold, ...] = ()
     by_group_at: float | None = None
     groups: tuple[GroupAbstention, ...] = ()
+    cluster_by: str | None = None
+    clusters: int | None = None
+    weights: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Abstention) and self.to_dict() == other.to_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.tables import Cell, Column, Table, counted
+from tlkit.uncertainty.sampling import sampling_note
 
 if TYPE_CHECKING:
     from tlkit.stats.selective_risk import RiskThreshold
@@ -27,6 +28,7 @@ def curve_table(abstention: Abstention) -> Table:
         f"Area under the curve (AURC): {abstention.aurc.format()}; a ranking by chance has "
         f"{abstention.error.value:.3f}, the best possible one {abstention.smallest_aurc:.3f}."
     ]
+    notes += sampling_note(abstention.cluster_by, abstention.clusters, abstention.weights)
     if abstention.n_unlabelled:
         notes.append(f"Left out: {counted(abstention.n_unlabelled, 'image')} without a label.")
     return Table(

@@ -11,13 +11,16 @@ from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError
+from tlkit.evaluation.clustered_figures import clustered_rate
 from tlkit.predictions import Predictions
 from tlkit.stats.calibration import log_losses
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.clustered_reliability import clustered_calibration_errors
 from tlkit.stats.logit_scaling import LogitScaling
-from tlkit.stats.means import mean_estimate
-from tlkit.stats.reliability import calibration_errors, reliability_bins
+from tlkit.stats.reliability import CalibrationError, ReliabilityBin, calibration_errors, reliability_bins
 from tlkit.uncertainty.calibration_result import Calibration, CalibrationRow, ClassCalibration, ScaledPart
-from tlkit.uncertainty.group_rows import fixed_columns, group_rows, probabilities_of, require_judgeable
+from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
+from tlkit.uncertainty.sampling import mean_of, part_of, with_units
 
 
 def assess_calibration(
@@ -29,6 +32,8 @@ def assess_calibration(
     bins: int | None = None,
     classwise: bool = True,
     confidence: float = CONFIDENCE,
+    cluster_by: str | None = None,
+    weights: str | None = None,
     seed: int = SEED,
 ) -> Calibration:
     """Return how well confidence agrees with accuracy: overall, by class and by group.
@@ -40,9 +45,13 @@ def assess_calibration(
         by: group columns, as `tlkit.audit_groups` takes them.
         scaling: a scaling fitted on other images; the result then compares before and after.
         scaled: whether the predictions already are those after the scaling, as a run's are.
-        bins: number of bins of equal mass; default: at most 10, with about 20 images in each.
+        bins: number of bins of equal mass; default: at most 10, with about 20 images in each, or as many clustered
+            images as 20 independent ones are worth.
         classwise: whether to assess the probability of each class, too.
         confidence: two-sided level of the intervals, in (0, 1).
+        cluster_by: group column of the clusters, such as the subject or the burst: every interval allows for the
+            correlation of images within a cluster, as the audit's do.
+        weights: group column of numbers of at least 0 that weight the images in every figure.
         seed: seed of simulations and resamples.
 
     Raises:
@@ -64,6 +73,8 @@ def assess_calibration(
     if bins is not None and bins < 1:
         raise PredictionsError(f"bins must be at least 1. Got {bins} instead.")
     labelled = require_judgeable(predictions, by)
+    unlabelled = len(predictions) - len(labelled)
+    labelled, units = with_units(labelled, by=by, cluster_by=cluster_by, weights=weights)
     if scaling is not None and len(scaling.scale) not in (1, len(labelled.classes)):
         raise PredictionsError(
             f"The scaling is for {len(scaling.scale)} classes, but the predictions have {len(labelled.classes)}."
@@ -78,8 +89,8 @@ def assess_calibration(
     def rows_of(one: Predictions) -> tuple[CalibrationRow, ...]:
         everything = np.ones(len(one), dtype=np.bool_)
         return (
-            _row(one, "", "", everything, bins=bins, confidence=confidence, seed=seed),
-            *(_row(one, g.column, g.group, g.rows, bins=bins, confidence=confidence, seed=seed) for g in groups),
+            _row(one, GroupRows("", "", everything), units, bins=bins, confidence=confidence, seed=seed),
+            *(_row(one, group, units, bins=bins, confidence=confidence, seed=seed) for group in groups),
         )
 
     rows = rows_of(labelled)
@@ -97,17 +108,20 @@ def assess_calibration(
     return Calibration(
         classes=labelled.classes,
         n=len(labelled),
-        n_unlabelled=len(predictions) - len(labelled),
+        n_unlabelled=unlabelled,
         confidence=confidence,
         rows=rows,
-        bins=reliability_bins(_sure(labelled), labelled.correct, bins=bins, level=confidence),
+        bins=_bins(_sure(labelled), labelled.correct, units, bins=bins, confidence=confidence),
         per_class=tuple(
-            _class(name, proba[:, code], labelled.y_true == code, bins=bins, confidence=confidence, seed=seed)
+            _class(name, proba[:, code], labelled.y_true == code, units, bins=bins, confidence=confidence, seed=seed)
             for code, name in enumerate(labelled.classes if classwise else ())
         ),
         scaling=scaling,
         scaled=scaled and scaling is not None,
         parts=tuple(parts),
+        cluster_by=cluster_by,
+        clusters=None if units is None or cluster_by is None else units.clusters,
+        weights=weights,
     )
 
 
@@ -127,30 +141,56 @@ def _sure(predictions: Predictions) -> Floats:
     return np.asarray(probabilities_of(predictions)[np.arange(len(predictions)), predictions.y_pred])
 
 
+def _errors(
+    sure: Floats, right: Mask, units: Units | None, *, bins: int | None, confidence: float, seed: int
+) -> CalibrationError:
+    if units is None:
+        return calibration_errors(sure, right, bins=bins, level=confidence, seed=seed)
+    return clustered_calibration_errors(sure, right, units, bins=bins, level=confidence, seed=seed)
+
+
+def _bins(
+    sure: Floats, right: Mask, units: Units | None, *, bins: int | None, confidence: float
+) -> tuple[ReliabilityBin, ...]:
+    """Return the reliability diagram; mean confidence and accuracy of a bin are weighted."""
+    found = reliability_bins(sure, right, bins=bins, level=confidence)
+    if units is None:
+        return found
+    rows = [(sure >= one.lowest) & (sure <= one.highest) for one in found]
+    return tuple(
+        replace(
+            one,
+            confidence=float(np.average(sure[inside], weights=units.weight[inside])),
+            accuracy=clustered_rate(right[inside], units.take(inside), confidence),
+        )
+        for one, inside in zip(found, rows, strict=True)
+    )
+
+
 def _row(
-    predictions: Predictions, column: str, group: str, mask: Mask, *, bins: int | None, confidence: float, seed: int
+    predictions: Predictions, group: GroupRows, units: Units | None, *, bins: int | None, confidence: float, seed: int
 ) -> CalibrationRow:
-    part = predictions.take(mask)
+    part, own = predictions.take(group.rows), part_of(units, group.rows)
     sure, right = _sure(part), part.correct
-    error = calibration_errors(sure, right, bins=bins, level=confidence, seed=seed)
+    error = _errors(sure, right, own, bins=bins, confidence=confidence, seed=seed)
     losses = log_losses(probabilities_of(part), part.y_true)
     truth = np.zeros((len(part), len(part.classes)))
     truth[np.arange(len(part)), part.y_true] = 1.0
     brier = ((probabilities_of(part) - truth) ** 2).sum(axis=1)
     return CalibrationRow(
-        column=column,
-        group=group,
+        column=group.column,
+        group=group.group,
         n=len(part),
         error=error,
-        excess=mean_estimate(sure - right, confidence, lowest=-1.0, highest=1.0),
-        log_loss=mean_estimate(losses, confidence),
-        brier=mean_estimate(brier, confidence, highest=2.0),
+        excess=mean_of(sure - right, own, confidence, lowest=-1.0, highest=1.0),
+        log_loss=mean_of(losses, own, confidence),
+        brier=mean_of(brier, own, confidence, highest=2.0),
     )
 
 
 def _class(
-    name: str, proba: Floats, is_class: Mask, *, bins: int | None, confidence: float, seed: int
+    name: str, proba: Floats, is_class: Mask, units: Units | None, *, bins: int | None, confidence: float, seed: int
 ) -> ClassCalibration:
-    excess = mean_estimate(proba - is_class, confidence, lowest=-1.0, highest=1.0)
-    error = calibration_errors(proba, is_class, bins=bins, level=confidence, seed=seed)
+    excess = mean_of(proba - is_class, units, confidence, lowest=-1.0, highest=1.0)
+    error = _errors(proba, is_class, units, bins=bins, confidence=confidence, seed=seed)
     return ClassCalibration(name, int(is_class.sum()), error, excess)

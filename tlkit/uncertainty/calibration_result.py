@@ -93,6 +93,9 @@ class Calibration:
         scaling: the scaling that is judged; None = none.
         scaled: whether `rows`, `bins` and `per_class` are those after the scaling.
         parts: before and after, of all images, then of the groups; empty without a scaling.
+        cluster_by: column of the clusters that intervals allow for; None = independent images.
+        clusters: number of clusters; None without `cluster_by`.
+        weights: column of the images' weights; None = equal weights.
     """
 
     classes: tuple[str, ...]
@@ -105,6 +108,9 @@ class Calibration:
     scaling: LogitScaling | None = None
     scaled: bool = False
     parts: tuple[ScaledPart, ...] = ()
+    cluster_by: str | None = None
+    clusters: int | None = None
+    weights: str | None = None
 
     @property
     def overall(self) -> CalibrationRow:

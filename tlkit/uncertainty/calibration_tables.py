@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.tables import Cell, Column, Table, counted
+from tlkit.uncertainty.sampling import sampling_note
 
 if TYPE_CHECKING:
     from tlkit.stats.logit_scaling import LogitScaling
@@ -34,6 +35,7 @@ def errors_table(calibration: Calibration) -> Table:
         "model shows an ECE at least as large. Confidence − accuracy above 0: over-confident.",
         f"Bins hold about equal numbers of images, {calibration.overall.error.bins} of all images.",
     ]
+    notes += sampling_note(calibration.cluster_by, calibration.clusters, calibration.weights)
     if calibration.n_unlabelled:
         notes.append(f"Left out: {counted(calibration.n_unlabelled, 'image')} without a label.")
     return Table(

@@ -33,6 +33,7 @@ def assess_confidence(
     val: Predictions | None,
     scaling: LogitScaling | None,
     confidence: float = CONFIDENCE,
+    cluster_by: str | None = None,
     chose_epoch: bool = False,
 ) -> ConfidenceReport | None:
     """Return what confidence is worth; None where there are no probabilities, or no labels.
@@ -42,15 +43,24 @@ def assess_confidence(
         val: validation predictions, from which thresholds are chosen; None where there are none but those to judge.
         scaling: the scaling of the logits that the model holds; None = none.
         confidence: two-sided level of the intervals, in (0, 1).
+        cluster_by: group column of the clusters; None, or a column that is not there = independent images.
         chose_epoch: whether the validation images also chose the epoch.
     """
     if not _has_both(predictions):
         return None
     scores = ValScores.of(val, chose_epoch=chose_epoch) if val is not None and _has_both(val) else None
+    units = cluster_by if cluster_by in predictions.group_columns else None
     calibration = assess_calibration(
-        predictions, scaling=scaling, scaled=scaling is not None, classwise=False, confidence=confidence
+        predictions,
+        scaling=scaling,
+        scaled=scaling is not None,
+        classwise=False,
+        confidence=confidence,
+        cluster_by=units,
     )
-    return ConfidenceReport(calibration, assess_abstention(predictions, scores, confidence=confidence))
+    return ConfidenceReport(
+        calibration, assess_abstention(predictions, scores, confidence=confidence, cluster_by=units)
+    )
 
 
 def _has_both(predictions: Predictions) -> bool:

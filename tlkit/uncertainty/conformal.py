@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,15 +12,16 @@ from tlkit.audit.group_tables import MISSING, Verdict
 from tlkit.audit.groups.group_columns import By
 from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, TOLERANCE, SetMethod
 from tlkit.errors import PredictionsError
+from tlkit.evaluation.clustered_figures import effective_rate
 from tlkit.predictions import Predictions
+from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.conformal import conformal_quantile, fewest_images, nonconformity, sets_of
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
-from tlkit.stats.means import mean_estimate
 from tlkit.stats.selective_risk import binomial_tail
 from tlkit.uncertainty.conformal_result import CONDITIONS, Condition, ConformalSets, SetCoverage
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
+from tlkit.uncertainty.sampling import mean_of, part_of, rate_of, with_units
 from tlkit.uncertainty.val_scores import ValScores
 
 COVERAGE = 0.95
@@ -36,6 +38,8 @@ def assess_sets(
     confidence: float = CONFIDENCE,
     tolerance: float = TOLERANCE,
     min_group_size: int = MIN_GROUP_SIZE,
+    cluster_by: str | None = None,
+    weights: str | None = None,
 ) -> ConformalSets:
     """Return coverage and size of split-conformal sets that were calibrated on `val` and are judged on other images.
 
@@ -52,11 +56,16 @@ def assess_sets(
         confidence: two-sided level of the intervals.
         tolerance: by how much coverage may fall short before a group fails.
         min_group_size: smaller groups get no verdict.
+        cluster_by: group column of the clusters, such as the subject or the burst: every interval allows for the
+            correlation of images within a cluster, as the audit's do.
+        weights: group column of numbers of at least 0 that weight the images in every figure. The guarantee of the
+            sets takes the validation images as exchangeable with the judged ones all the same.
 
     Raises:
         PredictionsError: labels, probabilities or a column lack, a number is out of range, or the classes differ.
     """
     labelled = require_judgeable(predictions, by)
+    labelled, units = with_units(labelled, by=by, cluster_by=cluster_by, weights=weights)
     scores = val if isinstance(val, ValScores) else ValScores.of(val)
     if scores.classes != labelled.classes:
         raise PredictionsError("The validation predictions hold other classes than those to judge. Use one model's.")
@@ -73,9 +82,13 @@ def assess_sets(
     classes = [GroupRows("", name, labelled.y_true == code) for code, name in enumerate(labelled.classes)]
 
     def judged(rows: Sequence[GroupRows]) -> tuple[SetCoverage, ...]:
-        p = holm([_too_low(covered[one.rows], coverage, min_group_size, one.group) for one in rows])
+        p = holm(
+            [_too_low(covered[one.rows], part_of(units, one.rows), coverage, min_group_size, one.group) for one in rows]
+        )
         return tuple(
-            _coverage_of(one, covered, size, adjusted, wanted=coverage, confidence=confidence, tolerance=tolerance)
+            _coverage_of(
+                one, covered, size, units, adjusted, wanted=coverage, confidence=confidence, tolerance=tolerance
+            )
             for one, adjusted in zip(rows, p, strict=True)
         )
 
@@ -94,6 +107,9 @@ def assess_sets(
         sizes=tuple(int(count) for count in np.bincount(size, minlength=len(labelled.classes) + 1)),
         rows=(*judged(names), *judged(groups)),
         per_class=judged(classes),
+        cluster_by=cluster_by,
+        clusters=None if units is None or cluster_by is None else units.clusters,
+        weights=weights,
     )
 
 
@@ -126,18 +142,34 @@ def _group_limits(
     return limits, unbounded
 
 
-def _too_low(covered: Mask, wanted: float, least: int, name: str) -> float | None:
-    """Return the p-value of the exact binomial test that the coverage is at least the wanted one."""
+def _too_low(covered: Mask, units: Units | None, wanted: float, least: int, name: str) -> float | None:
+    """Return the p-value of the binomial test that the coverage is at least the wanted one; None = no test.
+
+    It is exact for independent images. Weighted or clustered ones count as many as they are worth (`effective_size`).
+    """
     if len(covered) < least or name == MISSING:
         return None
+    if units is not None:
+        if units.why_unknown:
+            return None
+        rate, worth = effective_rate(covered, units, CONFIDENCE)
+        return float(binomial_tail(rate * worth, worth, wanted))
     return float(binomial_tail(covered.sum(), len(covered), wanted))
 
 
 def _coverage_of(
-    one: GroupRows, covered: Mask, size: Ints, p: float | None, *, wanted: float, confidence: float, tolerance: float
+    one: GroupRows,
+    covered: Mask,
+    size: Ints,
+    units: Units | None,
+    p: float | None,
+    *,
+    wanted: float,
+    confidence: float,
+    tolerance: float,
 ) -> SetCoverage:
-    n = int(one.rows.sum())
-    rate = wilson(int(covered[one.rows].sum()), n, confidence)
+    n, part = int(one.rows.sum()), part_of(units, one.rows)
+    rate = rate_of(covered[one.rows], part, confidence)
     verdict: Verdict | None = None
     if p is not None:
         verdict = "NOT ENOUGH DATA"
@@ -146,7 +178,10 @@ def _coverage_of(
         elif rate.low is not None and rate.low > wanted - tolerance:
             verdict = "PASS"
     own = size[one.rows]
-    mean = mean_estimate(own, confidence) if n else Estimate(None, None, None, n=0, note="no images")
+    mean = Estimate(None, None, None, n=0, note="no images")
+    if n:
+        found = mean_of(own.astype(np.float64), part, confidence, lowest=-np.inf)  # sizes are no losses: no log scale
+        mean = replace(found, low=None if found.low is None else max(0.0, found.low))
     return SetCoverage(
         column=one.column,
         group=one.group,
@@ -155,6 +190,6 @@ def _coverage_of(
         p_holm=p,
         verdict=verdict,
         size=mean,
-        single=wilson(int((own == 1).sum()), n, confidence),
+        single=rate_of(own == 1, part, confidence),
         empty=int((own == 0).sum()),
     )

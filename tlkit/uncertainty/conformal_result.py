@@ -30,7 +30,8 @@ class SetCoverage:
         group: name of the group or of the class; "" = all images.
         n: labelled images.
         coverage: share of them whose set holds the true class.
-        p_holm: p-value of the exact binomial test for too low a coverage, after Holm's correction; None = no test.
+        p_holm: p-value of the binomial test for too low a coverage, exact without clusters and weights, after Holm's
+            correction; None = no test.
         verdict: FAIL = the coverage is below the wanted one; PASS = it falls short by less than the tolerance.
         size: mean number of classes in a set.
         single: share of sets with one class.
@@ -67,6 +68,9 @@ class ConformalSets:
         sizes: number of sets of each size, 0…C.
         rows: all images, then the groups.
         per_class: the images of each true class.
+        cluster_by: column of the clusters that intervals allow for; None = independent images.
+        clusters: number of clusters; None without `cluster_by`.
+        weights: column of the images' weights; None = equal weights.
     """
 
     classes: tuple[str, ...]
@@ -83,6 +87,9 @@ class ConformalSets:
     sizes: tuple[int, ...]
     rows: tuple[SetCoverage, ...]
     per_class: tuple[SetCoverage, ...]
+    cluster_by: str | None = None
+    clusters: int | None = None
+    weights: str | None = None
 
     @property
     def overall(self) -> SetCoverage:

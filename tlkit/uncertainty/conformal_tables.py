@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.tables import Column, Table, counted
 from tlkit.uncertainty.calibration_tables import EVERYTHING, label_of
+from tlkit.uncertainty.sampling import sampling_note
 
 if TYPE_CHECKING:
     from tlkit.uncertainty.conformal_result import ConformalSets, SetCoverage
@@ -22,12 +23,15 @@ def conformal_tables(sets: ConformalSets) -> tuple[Table, ...]:
 
 def coverage_table(sets: ConformalSets) -> Table:
     """Return coverage and size of the sets, overall and by group."""
+    designed = sets.cluster_by is not None or sets.weights is not None
+    test = "binomial at the effective size" if designed else "exact binomial"
     notes = [
         f"Guarantee: over the draw of the validation images and of a new image of the same distribution, a set holds "
         f"the true class with a probability of at least {sets.wanted:g}, {WITHIN[sets.condition]}. The coverage that "
         "one draw of validation images gives varies around it.",
-        f"Verdict: FAIL = below {sets.wanted:g} (exact binomial, Holm); PASS = at most {sets.tolerance:g} below it.",
+        f"Verdict: FAIL = below {sets.wanted:g} ({test}, Holm); PASS = at most {sets.tolerance:g} below it.",
     ]
+    notes += sampling_note(sets.cluster_by, sets.clusters, sets.weights)
     if sets.unbounded:
         shown = ", ".join(sets.unbounded[:5]) + (" …" if len(sets.unbounded) > 5 else "")
         held = "every set holds the class" if sets.condition == "class" else "every set holds all classes"

@@ -1,0 +1,116 @@
+"""What errors, unknown images, drift, robustness and a choice of labels found, in plain sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.errors import first_few
+from tlkit.evaluation.plain_evaluation import in_percent
+from tlkit.tables import counted
+
+if TYPE_CHECKING:
+    from tlkit.analysis.drift_report import DriftReport
+    from tlkit.analysis.error_report import ErrorReport
+    from tlkit.analysis.label_next_result import LabelNext
+    from tlkit.analysis.robustness_report import RobustnessReport
+    from tlkit.analysis.unknown_report import UnknownReport
+
+MOST_NAMED = 4
+
+
+def errors_sentence(report: ErrorReport) -> str:
+    """Return how often the model is wrong, and what it takes for what."""
+    level = f"{report.confidence:.0%} interval"
+    if not report.errors:
+        most = _end(report.rate.high)
+        return f"None of {counted(report.n, 'image')} is wrong; up to {most} of new ones may be ({level})."
+    found = [f"{report.errors:,} of {counted(report.n, 'image')} are wrong: {in_percent(report.rate)} ({level})."]
+    if report.pairs:
+        pair = report.pairs[0]
+        found.append(f"{pair.y_true} is taken for {pair.y_pred} most clearly ({pair.k:,} of {pair.n:,}).")
+    found.append("Look at the first images below: a wrong label or a missing kind of image shows there.")
+    return " ".join(found)
+
+
+def unknown_sentence(report: UnknownReport) -> str:
+    """Return how many known and foreign images are called unknown."""
+    chosen = next(one for one in report.thresholds if one.score == report.score)
+    level, found = f"{report.confidence:.0%} intervals", list[str]()
+    if chosen.threshold.value is None:
+        why = chosen.threshold.false_alarms.note
+        return f"NOT ENOUGH DATA for a threshold of {report.score}: {why}. Add validation images."
+    if chosen.held_out.value is None:
+        found.append(f"The threshold is set for {report.wanted:.0%} false alarms, which no held-out images check.")
+    else:
+        found.append(
+            f"Of known images ({report.known}) {in_percent(chosen.held_out)} are called unknown, where "
+            f"{report.wanted:.0%} is wanted ({level})."
+        )
+    own = [one for one in report.foreign if one.score == report.score]
+    if own:
+        found.append(f"Of foreign ones: {', '.join(f'{one.name} {in_percent(one.unknown)}' for one in own)}.")
+    else:
+        found.append("How many foreign ones it finds is not known: --against FOLDER measures it.")
+    found.append("tlkit predict --unknown applies it." if report.stored else "It is not stored.")
+    return " ".join(found)
+
+
+def drift_sentence(report: DriftReport) -> str:
+    """Return whether new images differ from the run's own, and what to do."""
+    images, level = counted(report.images, "new image"), f"{report.confidence:.0%} interval"
+    if report.verdict == "DRIFT":
+        told = next((one for one in report.tests if one.name == "classifier"), None)
+        how = (
+            ""
+            if told is None
+            else f": a classifier tells them apart in {in_percent(told.statistic)} ({level}) of cases"
+        )
+        return (
+            f"The {images} differ from the {report.reference} images{how}. The accuracy there is unknown: label some, "
+            "and look at the most foreign ones below."
+        )
+    far = f"{in_percent(report.beyond)} of them are farther out than 95 % of the {report.reference} images ({level})"
+    if report.verdict == "NO DRIFT FOUND":
+        return f"No drift is found in {images}; {far}. A small drift, or a few foreign images, can go unseen."
+    return f"NOT ENOUGH DATA: {images} are too few to tell drift from chance; {far}. Collect more."
+
+
+def robustness_sentence(report: RobustnessReport) -> str:
+    """Return which corruptions certainly cost accuracy and from which severity, and which do not."""
+    by = {
+        verdict: [one for one in report.corruptions if one.verdict == verdict]
+        for verdict in ("LOSS", "NO LOSS BEYOND TOLERANCE", "NOT ENOUGH DATA")
+    }
+    found = [f"Clean accuracy is {in_percent(report.clean)} ({report.confidence:.0%} interval)."]
+    lost = sorted(by["LOSS"], key=lambda one: one.first_loss or 0)
+    if lost:
+        named = [f"{one.name} from severity {one.first_loss}" for one in lost]
+        found.append(
+            f"It certainly falls with {first_few(named, most=MOST_NAMED)}: train on such images, or avoid them."
+        )
+    if by["NO LOSS BEYOND TOLERANCE"]:
+        names = [one.name for one in by["NO LOSS BEYOND TOLERANCE"]]
+        found.append(f"It holds within {100 * report.tolerance:g} points with {first_few(names, most=MOST_NAMED)}.")
+    if by["NOT ENOUGH DATA"]:
+        names = [one.name for one in by["NOT ENOUGH DATA"]]
+        found.append(f"Too few images to tell for {first_few(names, most=MOST_NAMED)}.")
+    return " ".join(found)
+
+
+def label_next_sentence(result: LabelNext) -> str:
+    """Return which images to label, and what as many labels would bring."""
+    found = [f"Label these {counted(len(result.images), 'image')} of {result.pool:,} first, chosen by {result.method}."]
+    gain = result.gain
+    if gain.value is not None and gain.low is not None and gain.high is not None:
+        found.append(
+            f"As many random ones would add {100 * gain.value:+.1f} points of accuracy "
+            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] ({result.confidence:.0%} interval); chosen ones may add "
+            "more or less."
+        )
+    else:
+        found.append("What they would add cannot be said; the test split tells after the next fit.")
+    return " ".join(found)
+
+
+def _end(value: float | None) -> str:
+    return "an unknown share" if value is None else f"{100 * value:.1f} %"
