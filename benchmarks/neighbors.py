@@ -91,7 +91,8 @@ def main() -> None:
     for name, found in middle.items():
         print(
             f"{name:8} {found['cpu']:7.1f} s CPU  {found['wall']:7.1f} s wall  + {found['mb']:5.0f} MB  "
-            f"CPU ratio {middle['plain']['cpu'] / found['cpu']:.2f}  mean similarity {found['sum'] / size[0] / size[2]:.7f}"
+            f"CPU ratio {middle['plain']['cpu'] / found['cpu']:.2f}  "
+            f"mean similarity {found['sum'] / size[0] / size[2]:.7f}"
         )
 
 

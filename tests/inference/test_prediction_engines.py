@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from messages import says
 
-from tests.messages import says
 from tlkit.data.sources.read_samples import read_with_columns
 from tlkit.errors import DataError
 from tlkit.features.engines.graph_engines import OnnxRuntimeEngine
