@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import pytest
+
 REACH = 600
 """A message is found in a longer text where its parts lie within so many characters."""
 
@@ -58,10 +60,12 @@ def says(message: object, *parts: object) -> bool:
     """Whether a message, or one of several, holds each of these parts.
 
     Args:
-        message: a text, something whose text it is (an error), or an iterable of those.
+        message: a text, something whose text it is (an error, what `pytest.raises` caught), or an iterable of those.
         parts: what it must hold; a `Saying` stands for its own.
     """
     wanted = Saying(*parts)
+    if isinstance(message, pytest.ExceptionInfo):  # its own text is cut
+        message = message.value
     several = isinstance(message, Iterable) and not isinstance(message, str)
     return any(str(one) == wanted for one in message) if several else wanted.within(str(message))
 

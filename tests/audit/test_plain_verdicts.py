@@ -69,3 +69,13 @@ def test_any_group_name_is_told(name):
     shown = name or "(empty)"
     (found,) = plain_verdicts(audit_groups(predictions({shown: (300, 400), "b": (395, 400)}), by="site"))
     assert shown in found.text
+
+
+def test_too_few_people_are_counted_in_people_not_in_images():
+    who = ["ann"] * 40 + ["bob"] * 43 + ["eva"] * 40 + ["kim"] * 43
+    audit = audit_groups(predictions({"a": (60, 83), "b": (70, 83)}, who=who), by="site", cluster_by="who")
+    (few,) = plain_verdicts(audit)
+    assert few.verdict == "NOT ENOUGH DATA"
+    assert "clusters of who" in few.text and "there are 2 each" in few.text and "images" not in few.text
+    needed = [row.clusters_needed for row in audit.group_table("site").rows if row.clusters_needed is not None]
+    assert not needed or f"{int(float(f'{max(needed):.2g}')):,}" in few.text

@@ -119,7 +119,7 @@ def test_images_that_differ_from_the_stored_predictions_are_named_and_exit_is_1(
     replace(stored, proba=proba).to_parquet(path)
     result = CliRunner().invoke(app, ["verify", str(run.path)])
     assert result.exit_code == 1, result.output
-    assert says(result.output, "2.jpg", "stored predictions", "FAIL")
+    assert says(result.output, "FAIL") and says(result.output, "stored predictions", "2.jpg")
 
 
 def test_verify_passes_on_the_command_line_and_is_stored(run):

@@ -103,7 +103,7 @@ def _column_text(audit: Audit, table: GroupTable) -> str:
     if unclear:
         found.append(f"A gap that may be within the {allowed}: {_listed(unclear)}.")
     if undecided:
-        found.append(f"Too few images to tell: {_listed(undecided)}.")
+        found.append(f"Too few {_units(audit)} to tell: {_listed(undecided)}.")
     return " ".join(found)
 
 
@@ -124,7 +124,8 @@ def _undecided_or_passed(audit: Audit, rows: Sequence[GroupRow]) -> str:
         which = f"its {counted(len(undecided), 'group')}" if every else _listed(undecided)
         verb = "differs" if len(undecided) == 1 else "differ"
         found.append(
-            f"NOT ENOUGH DATA: too few images to tell whether {which} {verb} by more than {allowed}{_needs(undecided)}."
+            f"NOT ENOUGH DATA: too few {_units(audit)} to tell whether {which} {verb} by more than {allowed}"
+            f"{_needs(audit, undecided)}."
         )
     return " ".join(found)
 
@@ -136,17 +137,28 @@ def _open(audit: Audit, rows: Sequence[GroupRow]) -> tuple[list[GroupRow], list[
     return shown, [row for row in found if row not in shown]
 
 
-def _needs(rows: Sequence[GroupRow]) -> str:
-    """Return how many images the groups have, and about how many more would decide; "" where none is known."""
-    sizes = [row.rate.n for row in rows]
-    had = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
-    more = [two_figures(row.images_needed) for row in rows if row.images_needed is not None]
+def _units(audit: Audit) -> str:
+    """Return what the audit's sample is made of, such as "images" or "clusters of patient"."""
+    options = audit.settings
+    if options.unit_column is None:
+        return "images"
+    return f"{'clusters' if options.pair_by is None else 'matched sets'} of {options.unit_column}"
+
+
+def _needs(audit: Audit, rows: Sequence[GroupRow]) -> str:
+    """Return how many images or clusters the groups have, and about how many more would decide, where it is known."""
+    clustered = audit.settings.unit_column is not None
+    sizes = [(row.clusters or 0) if clustered else row.rate.n for row in rows]
+    wanted = [row.clusters_needed if clustered else row.images_needed for row in rows]
+    more = [two_figures(number) for number in wanted if number is not None]
     each = " each" if len(rows) > 1 else ""
-    text = f" (there are {had}{each}"
-    if not more:
-        return f"{text})"
-    wanted = f"{min(more):,}" if min(more) == max(more) else f"{min(more):,} to {max(more):,}"
-    return f"{text}; about {wanted} more{each} would do)"
+    text = f" (there {'is' if sizes == [1] else 'are'} {_range(sizes)}{each}"
+    return f"{text}; about {_range(more)} more{each} would do)" if more else f"{text})"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _figures(audit: Audit, row: GroupRow) -> str:

@@ -39,7 +39,7 @@ def _items(finding: Finding) -> list[SarifFinding]:
     found = [
         SarifFinding(
             finding.kind,
-            f"{kind.what[0].upper()}{kind.what[1:]}: {item}. {kind.advice}",
+            f"{kind.what[0].upper()}{kind.what[1:]}: {item.removesuffix('.')}. {kind.advice}",
             level,
             _files(item, known),
             base=IMAGES,

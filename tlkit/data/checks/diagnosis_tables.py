@@ -50,8 +50,8 @@ def finding_paragraphs(diagnosis: Diagnosis) -> tuple[Paragraph, ...]:
     return tuple(
         Paragraph(
             finding.severity,
-            f"{finding.count:,} {KINDS[finding.kind].what} ({finding.kind}): {first_few(finding.items, most=1)}. "
-            f"{KINDS[finding.kind].advice}",
+            f"{finding.count:,} {KINDS[finding.kind].what} ({finding.kind}): "
+            f"{first_few(finding.items, most=1).removesuffix('.')}. {KINDS[finding.kind].advice}",
             color=colors[finding.severity],
         )
         for finding in diagnosis.findings

@@ -23,7 +23,7 @@ class FindingKind(NamedTuple):
 
 
 _KINDS: dict[str, tuple[Severity, str, str]] = {
-    "layout": ("error", "the folder cannot be used as it is", "Do what the message says."),
+    "layout": ("error", "the folder cannot be used as it is", "Until then nothing can be fitted."),
     "zero-byte": ("error", "empty files (0 bytes)", "Fetch them again, or quarantine them."),
     "html": ("error", "HTML pages under an image's name", "The download met an error page; fetch them again."),
     "not-an-image": ("error", "files that hold no image", "Replace them, or quarantine them."),

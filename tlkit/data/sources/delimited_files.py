@@ -112,9 +112,12 @@ def _own_names(
     lacking = [name for name in dict.fromkeys(required) if name not in counts]
     for name in lacking[:1] if split_by else lacking:
         wanted = names.get(name, name)
-        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(wanted, columns)
-        if name in MAPPED and not hint:
-            hint = f" If another one is meant, name it: data.columns.{name}=COLUMN (--column {name}=COLUMN)."
+        if split_by:
+            hint = f" It seems to be separated by {split_by}; use commas."
+        elif name in MAPPED and wanted.casefold() not in {column.casefold() for column in columns}:
+            hint = f" Name the one that is meant: data.columns.{name}=COLUMN (--column {name}=COLUMN)."
+        else:
+            hint = did_you_mean(wanted, columns)
         problems.append(f"{file} has no column {wanted!r}. It has {first_few(columns, most=50)}.{hint}")
     twice = [name for name, count in counts.items() if name and count > 1]
     if twice:
