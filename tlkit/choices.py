@@ -11,12 +11,14 @@ Criterion = Literal[
 ]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 ExplainMethod = Literal["auto", "grad_cam", "attention", "rollout", "occlusion"]
+GraphEngineName = Literal["onnxruntime", "openvino"]
 HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
+PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]
 SetMethod = Literal["lac", "aps", "raps"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -14,7 +12,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tlkit.analysis import nearest_neighbors as neighbors
 from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
 
 
@@ -81,42 +78,6 @@ def test_nearest_neighbor_is_scikit_learns_leave_one_out(make_features):
     odd = knn_leave_one_out(x, (y > 0).astype(int), classes=("a", "b"), k=5)  # two classes, five votes: no ties
     votes = cross_val_score(KNeighborsClassifier(5, metric="cosine"), x, (y > 0).astype(int), cv=LeaveOneOut())
     assert np.array_equal(odd.correct, votes.astype(bool))
-
-
-@pytest.mark.parametrize(("rows", "others"), [(512, 4096), (7, 5), (60, 1), (1, 200)])
-def test_neighbors_do_not_depend_on_the_block_size(make_features, monkeypatch, rows, others):
-    x, _, _ = make_features(n=60)
-    apart = np.arange(60) // 2
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    alike = np.where(apart[:, None] == apart, -np.inf, unit @ unit.T)
-    monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", rows)
-    monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", others)
-    for found_rows, found, likeness in neighbors.iter_nearest_neighbors(x, apart=apart, k=8):
-        for row, near, how in zip(found_rows, found, likeness, strict=True):
-            assert set(near.tolist()) == set(np.argsort(-alike[row])[:8].tolist())
-            np.testing.assert_allclose(how, alike[row][near], atol=1e-6)
-
-
-def test_missing_neighbors_have_similarity_minus_infinity(make_features):
-    x, _, _ = make_features(n=6)
-    ((_, _, likeness),) = neighbors.iter_nearest_neighbors(x, apart=np.array([0, 0, 0, 0, 0, 1]), k=10)
-    assert likeness.shape == (6, 6)
-    assert np.isfinite(likeness).sum(axis=1).tolist() == [1, 1, 1, 1, 1, 5]
-
-
-def test_memory_for_neighbors_does_not_grow_with_the_number_of_images(monkeypatch):
-    monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", 50)
-    monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", 200)
-    peaks = []
-    for n in (500, 500, 4000):  # the first pays for what is loaded once
-        x = np.random.default_rng(0).normal(size=(n, 16)).astype(np.float32)
-        apart = np.arange(n)
-        tracemalloc.start()
-        for _ in neighbors.iter_nearest_neighbors(x, apart=apart, k=5):
-            pass
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[2] < 1.2 * peaks[1]
 
 
 def test_copies_do_not_vote_on_each_other():

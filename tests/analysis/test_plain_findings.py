@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tables_of_predictions import predictions_of
 
-from tlkit.analysis.drift_report import DriftReport, DriftTest
 from tlkit.analysis.find_errors import find_errors
 from tlkit.analysis.label_next_result import LabelNext
 from tlkit.analysis.plain_findings import drift_sentence, errors_sentence, label_next_sentence, robustness_sentence
-from tlkit.analysis.robustness_report import CorruptionResult, RobustnessReport
+from tlkit.evaluation.drift_report import DriftReport, DriftTest
+from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

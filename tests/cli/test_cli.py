@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from command import tlkit
 from messages import saying, says
+from options import parameters
 
 from tlkit import __version__
 
@@ -75,6 +76,41 @@ except SystemExit as error:
 )
 def test_help_and_recipe_checks_load_nothing_heavy(code, recipe, tmp_path):
     assert loaded_by(code, cwd=tmp_path) == set()
+
+
+def test_the_help_of_every_verb_loads_nothing_heavy(tmp_path):
+    verbs = sorted({tuple(command.split()) for command, *_ in parameters()})
+    code = f"""
+from tlkit.cli.app import main
+for verb in {verbs!r}:
+    sys.argv = ["tlkit", *verb, "--help"]
+    try:
+        main()
+    except SystemExit as error:
+        assert not error.code, verb
+"""
+    assert len(verbs) > 30
+    assert loaded_by(code, cwd=tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "summary", "colours"],
+        ["data", "doctor", "colours"],
+        ["data", "split", "colours", "--out", "split.csv"],
+        ["init", "colours"],
+        ["predict", "nowhere", "colours"],
+        ["track", "nowhere"],
+        ["gate", "nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_verbs_that_need_no_network_load_no_torch(arguments, recipe, tmp_path):
+    code = run_main(*arguments).replace(
+        "assert (error.code or 0) == 0, error.code", "assert error.code in (None, 0, 2)"
+    )
+    assert not loaded_by(code, cwd=tmp_path) & set(TORCH_SIDE)
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "audit"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, MIN_GROUP_SIZE
@@ -33,6 +32,7 @@ from tlkit.stats.connected_components import connected_components
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.nearest_neighbors import iter_nearest_neighbors
 from tlkit.stats.two_sample import PERMUTATIONS, classifier_test, mmd_test
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import FOLDS, SEED
 from tlkit.features.heads.fit_head import ClassWeight, cross_validate, resolve_folds, validate_features
@@ -16,6 +15,7 @@ from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.nearest_neighbors import iter_nearest_neighbors
 
 MAX_STEPS = 100
 MIN_ERROR = 1e-12

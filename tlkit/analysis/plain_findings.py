@@ -9,11 +9,11 @@ from tlkit.evaluation.plain_evaluation import in_percent
 from tlkit.tables import counted
 
 if TYPE_CHECKING:
-    from tlkit.analysis.drift_report import DriftReport
     from tlkit.analysis.error_report import ErrorReport
     from tlkit.analysis.label_next_result import LabelNext
-    from tlkit.analysis.robustness_report import RobustnessReport
     from tlkit.analysis.unknown_report import UnknownReport
+    from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.robustness_report import RobustnessReport
 
 MOST_NAMED = 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.choices import Views
+from tlkit.choices import PredictEngine, Views
 from tlkit.cli.model_source import ModelSource
 from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
@@ -50,6 +50,7 @@ def predict_parts(
     shard: str | None,
     ray: str | None,
     part_size: int | None,
+    engine: PredictEngine,
 ) -> None:
     """Predict images as parts, and print what is done."""
     from tlkit.cli.allocator import keep_freed_memory
@@ -60,7 +61,7 @@ def predict_parts(
     keep_freed_memory()
     digest, classes = model.identity()
     size = PART_IMAGES if part_size is None else part_size
-    settings = batch_settings(digest, classes, tta=tta, part_images=size)
+    settings = batch_settings(digest, classes, tta=tta, part_images=size, engine=engine)
     load = model.load
     with check_progress("predicting images") as progress:
         if ray is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import SetMethod, Views
+from tlkit.choices import PredictEngine, SetMethod, Views
 from tlkit.cli.arguments import (
     MOST,
     Details,
@@ -102,6 +102,9 @@ def predict(
     part_size: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Images of a part, with --shard or --ray.")
     ] = None,
+    engine: Annotated[
+        PredictEngine, typer.Option(help="What runs the backbone; auto = ONNX Runtime for many images on a CPU.")
+    ] = "auto",
     weights: WeightsOption = None,
 ) -> None:
     """Predict images with a run, exported file or pretrained weights; an unreadable file has a row with the reason."""
@@ -124,6 +127,7 @@ def predict(
             "--abstain-at-risk": abstain_at_risk,
         }
         given |= {"--shard": shard, "--ray": ray, "--part-size": part_size, "--weights": weights}
+        given |= {"--engine": engine != "auto"}
         refused = [name for name, value in given.items() if value not in (None, False)]
         _predict_exported(run, paths, out, device=device, refused=refused)
         return
@@ -131,8 +135,10 @@ def predict(
     model_source = source_of(run, weights, device=device)
     if batch:
         assert out is not None, "checked above"
-        predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size)
+        predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size, engine=engine)
         return
+    if unknown and engine not in ("auto", "torch"):
+        raise PredictionsError(f"--engine {engine} cannot be used with --unknown, which runs in torch. Leave it out.")
     if unknown:
         require_threshold(require_stored(model_source), tta=tta)
     rules = None
@@ -155,7 +161,9 @@ def predict(
         if unknown:
             found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
         else:
-            predictions = model.predict(files, tta=tta, progress=progress, on_unreadable=unreadable.append)
+            predictions = model.predict(
+                files, tta=tta, engine=engine, progress=progress, on_unreadable=unreadable.append
+            )
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     if unknown:
         write_unknown(found, out, unreadable=unreadable)

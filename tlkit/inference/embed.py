@@ -79,6 +79,14 @@ class PixelBackbone(nn.Module):
         return cast(torch.Tensor, self.module(normalize(pixels, self.preprocess)))
 
 
+def folded_backbone(module: nn.Module, preprocess: Preprocess) -> PixelBackbone:
+    """Return a copy of a backbone on the CPU that takes pixels, with batch normalization folded where possible."""
+    stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
+    example = torch.randn(1, 3, *preprocess.image_size, generator=stream)
+    whole = copy.deepcopy(module).cpu()  # the backbone may be in training on another device
+    return PixelBackbone(fold_batch_norm(whole, example), preprocess)
+
+
 def embed(
     images: Samples | GivenImages,
     *,
@@ -252,10 +260,7 @@ def choose_maker(
     def folded() -> nn.Module:
         if not folds:
             return copy.deepcopy(module).cpu()
-        stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
-        example = torch.randn(1, 3, *backbone.preprocess.image_size, generator=stream)
-        whole = copy.deepcopy(backbone.module).cpu()  # the backbone may be in training on another device
-        return PixelBackbone(fold_batch_norm(whole, example), backbone.preprocess)
+        return folded_backbone(backbone.module, backbone.preprocess)
 
     def build(name: EngineName) -> Engine:
         return create_engine(name, folded(), pixels.black_batch(), device=device)

@@ -76,7 +76,9 @@ def predict_unknown(
 
     handle = model.network.head.register_forward_pre_hook(note_features)
     try:
-        predictions = model.predict(images, batch_size=batch_size, progress=progress, on_unreadable=on_unreadable)
+        predictions = model.predict(  # torch: the check of another engine would pass features through the head, too
+            images, batch_size=batch_size, engine="torch", progress=progress, on_unreadable=on_unreadable
+        )
     finally:
         handle.remove()
     x = np.concatenate(seen)

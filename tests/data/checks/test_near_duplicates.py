@@ -110,11 +110,11 @@ def test_few_images_are_compared_too(tmp_path, count):
     assert [pair[:2] for pair in found.pairs] == ([(0, 1)] if count > 1 else [])
 
 
-@pytest.mark.parametrize("at_once", [1, 700, 10**9])
+@pytest.mark.parametrize("at_once", [4, 2800, 10**9])
 def test_nearest_neighbors_equal_sklearn_for_any_block_size(monkeypatch, at_once):
     from sklearn.neighbors import NearestNeighbors
 
-    monkeypatch.setattr(near_duplicates, "NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr("tlkit.stats.nearest_neighbors.BYTES_AT_ONCE", at_once)
     x = np.random.default_rng(0).normal(size=(70, 12)).astype(np.float32)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     places = np.arange(70)

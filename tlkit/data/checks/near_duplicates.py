@@ -26,6 +26,7 @@ from tlkit.data.checks.same_picture import same_where_aligned
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.num_workers import available_cores
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.stats.nearest_neighbors import iter_nearest_references
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ NEAREST = 3
 """Number of nearest neighbors that are verified; in benchmarks, copies of photos were always among them."""
 MOST_COMPARED = 100_000
 """With more images, comparing all pairs of features takes longer than reading the images."""
-NUMBERS_AT_ONCE = 16_000_000
-"""Similarities held in memory at a time: 64 MB."""
 LEAST_SCORE = 0.9
 """Smallest correlation of the edges of copies."""
 PROBED = 100
@@ -166,18 +165,9 @@ def _nearest(unit: Floats32, queries: Rows, others: Rows) -> _Nearest:
     depth = min(max(rank, NEAREST) + itself, len(others))
     if depth <= itself:
         return _Nearest(np.empty((0, 2), np.intp), np.empty((0, 2), np.intp))
-    at_once = max(1, NUMBERS_AT_ONCE // len(others))
-    found, similarities = [], []
-    for at in range(0, len(queries), at_once):
-        similar = unit[queries[at : at + at_once]] @ unit[others].T
-        if itself:
-            similar[np.arange(len(similar)), np.arange(at, at + len(similar))] = np.inf
-        nearest = np.argpartition(-similar, depth - 1, axis=1)[:, :depth]
-        values = np.take_along_axis(similar, nearest, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")[:, itself:]
-        found.append(others[np.take_along_axis(nearest, order, axis=1)])
-        similarities.append(np.take_along_axis(values, order, axis=1))
-    neighbors, similarity = np.concatenate(found), np.concatenate(similarities)
+    found = list(iter_nearest_references(unit[queries], unit[others], k=depth - itself, apart=(queries, others)))
+    neighbors = others[np.concatenate([near for _, near, _ in found])]
+    similarity = np.concatenate([similar for _, _, similar in found])
     usual_similarity = float(np.median(similarity[:, min(rank, similarity.shape[1]) - 1]))
     left = np.repeat(queries[:, None], neighbors.shape[1], axis=1)
     close = similarity >= usual_similarity

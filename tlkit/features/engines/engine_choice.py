@@ -176,6 +176,7 @@ def choose_engine(
     device: str,
     tolerance: float,
     compared: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None,
+    key: str = "features.engine",
 ) -> Engine:
     """Return the engine that `auto` prefers, or torch where that one fails or differs too much from float32 torch.
 
@@ -188,6 +189,7 @@ def choose_engine(
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
         compared: maps an engine's output to the features that are compared; None = the output.
+        key: the setting that names an engine, for the log.
     """
     built, name = folded(), available_engines(device)[0]
     engine: Engine | None = None
@@ -211,10 +213,11 @@ def choose_engine(
                 engine, note = None, f": {name} differs too much from float32 torch ({note}; {needed})"
     engine = engine or create_engine("torch", built, pixels, device=device)
     logger.debug(
-        "features.engine is auto: %s (%s) runs the frozen backbone%s. To take another engine, name it in "
-        "features.engine.",
+        "%s is auto: %s (%s) runs the frozen backbone%s. To take another engine, name it in %s.",
+        key,
         engine.name,
         engine.dtype,
         note,
+        key,
     )
     return engine

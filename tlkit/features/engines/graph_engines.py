@@ -100,6 +100,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.use_deterministic_compute = True
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads decode meanwhile
         options.add_free_dimension_override_by_name("batch", len(pixels))
         graph = export_onnx(module, pixels)
 

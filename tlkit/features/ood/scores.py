@@ -13,6 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from tlkit.arrays import Floats, Ints
 from tlkit.choices import SEED, OodScoreName
 from tlkit.errors import DataError, did_you_mean
+from tlkit.stats.nearest_neighbors import iter_nearest_references
 
 SCORES: tuple[OodScoreName, ...] = get_args(OodScoreName)
 ON_LOGITS: tuple[OodScoreName, ...] = ("msp", "energy")
@@ -143,12 +144,17 @@ def neighbors(
         x: features (N, D); they are scaled to length 1.
         reference: features of length 1, (R, D).
         k: at most R.
-    """
-    from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
-    distance, rows = search.kneighbors(unit_length(x))
-    return distance.astype(np.float32), rows.astype(np.int64)
+    Distances are computed from differences: those of products are inexact for images that are very near.
+    """
+    unit = unit_length(x)
+    distance, rows = np.zeros((len(x), k), dtype=np.float32), np.zeros((len(x), k), dtype=np.int64)
+    for block, near, _ in iter_nearest_references(unit, reference, k=k):
+        for row, found in zip(block.tolist(), near, strict=True):
+            far = np.linalg.norm(reference[found] - unit[row], axis=1)
+            order = np.argsort(far, kind="stable")
+            distance[row], rows[row] = far[order], found[order]
+    return distance, rows
 
 
 def _knn(x: npt.NDArray[np.floating], reference: npt.NDArray[np.float32], k: int) -> Floats:

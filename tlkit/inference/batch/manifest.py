@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tlkit.choices import Views
+from tlkit.choices import PredictEngine, Views
 from tlkit.data.sources.image_stream import StreamedImage, require_sources, stream_images
 from tlkit.disk import PARTIAL, writing
 from tlkit.errors import DataError, first_few, refuse_newer
@@ -27,7 +27,8 @@ from tlkit.stored_values import parse_json
 MANIFEST = "_manifest.parquet"
 """Readers of a folder of Parquet files skip names that begin with "_"."""
 KEY = b"tlkit.batch"
-VERSION = 1
+VERSION = 2
+"""1: without `engine`; torch computed every part."""
 PART_IMAGES = 2048
 """Images of one part: what a killed process has to predict again, at most. A multiple of the batch size of `predict`,
 so that each image has the batch that it has there, and its probabilities agree to the last bit."""
@@ -42,12 +43,14 @@ class BatchSettings:
         classes: digest (sha256, hex) of the class names, in order.
         tta: test-time augmentation.
         part_images: images of one part; the last one may have fewer.
+        engine: what runs the backbone; auto = as many images as the whole folder has decide, and the first part.
     """
 
     model: str
     classes: str
     tta: Views = "none"
     part_images: int = PART_IMAGES
+    engine: PredictEngine = "torch"
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,7 @@ def _require_same(kept: Manifest, made: Manifest, sources: Sequence[str | Path])
         "classes": "other class names",
         "tta": f"--tta {kept.settings.tta}",
         "part_images": f"--part-size {kept.settings.part_images}",
+        "engine": f"--engine {kept.settings.engine}",
     }
     before: Mapping[str, Any] = asdict(kept.settings)
     other = [words[name] for name, value in asdict(made.settings).items() if before[name] != value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tlkit.choices import Views
+from tlkit.choices import PredictEngine, Views
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError
 from tlkit.inference.batch.manifest import Manifest, names_digest
@@ -32,9 +33,17 @@ class ImageModel(Protocol):
     """A model that predicts image files, such as `Predictor`."""
 
     def predict(
-        self, images: Sequence[Path], *, tta: Views, on_unreadable: Callable[[Unreadable], None] | None
+        self,
+        images: Sequence[Path],
+        *,
+        tta: Views,
+        engine: PredictEngine,
+        on_unreadable: Callable[[Unreadable], None] | None,
     ) -> Predictions:
         """Return one row per readable image, and report the others."""
+
+    def engine_for(self, images: Sequence[Path], *, count: int, tta: Views) -> PredictEngine:
+        """Return the engine that `auto` takes for `count` images, of which these are the first."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,9 @@ def predict_part(
         Unreadable(row, image.path, image.error or GONE) for row, image in enumerate(images) if row not in there
     ]
     files = [folder / images[row].path for row in rows]
-    predictions = _predict(model, files, rows=rows, tta=manifest.settings.tta, unreadable=unreadable, classes=classes)
+    engine = _engine(model, manifest, folder=folder) if files else "torch"
+    predict = partial(model.predict, tta=manifest.settings.tta, engine=engine)
+    predictions = _predict(predict, files, rows=rows, unreadable=unreadable, classes=classes)
     failed = {one.row for one in unreadable}
     names = np.array([images[row].path for row in rows if row not in failed], dtype=str)
     predictions = replace(predictions, path=names)
@@ -101,16 +112,28 @@ def predict_part(
 
 
 def part_note(manifest: Manifest, part: int) -> dict[str, Any]:
-    """Return what a part's metadata says of itself."""
-    return {"part": part, "names": manifest.digests[part], **asdict(manifest.settings)}
+    """Return what a part's metadata says of itself; torch is not named, as in parts of earlier versions."""
+    settings = {
+        name: value for name, value in asdict(manifest.settings).items() if (name, value) != ("engine", "torch")
+    }
+    return {"part": part, "names": manifest.digests[part], **settings}
+
+
+def _engine(model: ImageModel, manifest: Manifest, *, folder: Path) -> PredictEngine:
+    """Return the engine of every part, whichever process predicts it: that of one prediction of all images."""
+    settings = manifest.settings
+    if settings.engine != "auto":
+        return settings.engine
+    names = [folder / image.path for image in manifest.part_images(0) if not image.error]
+    first = [path for path in names if file_exists(str(path))]
+    return model.engine_for(first, count=manifest.images, tta=settings.tta) if first else "torch"
 
 
 def _predict(
-    model: ImageModel,
+    predict: Callable[..., Predictions],
     files: Sequence[Path],
     *,
     rows: Sequence[int],
-    tta: Views,
     unreadable: list[Unreadable],
     classes: Sequence[str],
 ) -> Predictions:
@@ -118,7 +141,7 @@ def _predict(
     failed: list[Unreadable] = []
     try:
         if files:
-            return model.predict(files, tta=tta, on_unreadable=failed.append)
+            return predict(files, on_unreadable=failed.append)
     except DataError:
         if len(failed) < len(files):  # there are readable ones, so something else is wrong
             raise

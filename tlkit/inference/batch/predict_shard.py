@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tlkit.choices import Views
+from tlkit.choices import PredictEngine, Views
 from tlkit.errors import DataError
 from tlkit.inference.batch.batch_result import BatchResult
 from tlkit.inference.batch.manifest import PART_IMAGES, BatchSettings, Manifest, make_manifest
@@ -36,7 +36,12 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def batch_settings(
-    model_digest: str, classes: Sequence[str], *, tta: Views = "none", part_images: int = PART_IMAGES
+    model_digest: str,
+    classes: Sequence[str],
+    *,
+    tta: Views = "none",
+    part_images: int = PART_IMAGES,
+    engine: PredictEngine = "auto",
 ) -> BatchSettings:
     """Return the settings that all parts of a folder share.
 
@@ -46,7 +51,7 @@ def batch_settings(
     if part_images < 1:
         raise DataError(f"--part-size is {part_images}. Use a number of images from 1.")
     names = hashlib.sha256(json.dumps(list(classes)).encode()).hexdigest()
-    return BatchSettings(model_digest, names, tta, part_images)
+    return BatchSettings(model_digest, names, tta, part_images, engine)
 
 
 def model_files_digest(model: Path) -> str:

@@ -1,0 +1,166 @@
+"""The engine that runs a model's backbone for prediction: the network in torch, or a graph that agrees with it."""
+
+from __future__ import annotations
+
+import logging
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.choices import ENGINE_TOLERANCE, GraphEngineName, PredictEngine, Views
+from tlkit.data.augment.tta_views import views_of
+from tlkit.data.loading.batch import LoadedImage
+from tlkit.data.loading.dataset import ImageDataset
+from tlkit.errors import DataError, did_you_mean
+from tlkit.features.engines.engine_choice import PROBE_IMAGES, available_engines, choose_engine, create_engine
+from tlkit.features.engines.torch_engine import Engine
+from tlkit.inference.embed import PixelBackbone, folded_backbone
+from tlkit.models.network import Network
+from tlkit.preprocess import Preprocess
+
+logger = logging.getLogger(__name__)
+
+AUTO: GraphEngineName = "onnxruntime"
+FEW_IMAGES = 512
+"""With fewer images `auto` stays with torch: exporting the graph and opening a session takes longer than it saves."""
+PROBABILITY_TOLERANCE = 1e-4
+"""Largest difference of a probability from float32 torch on the compared images; `tlkit verify` allows as much."""
+
+
+def require_engine(name: str) -> None:
+    """Check the name of an engine.
+
+    Raises:
+        DataError: there is no such engine for predictions.
+    """
+    known = get_args(PredictEngine)
+    if name not in known:
+        raise DataError(
+            f"There is no engine {name!r} for predictions. There are {', '.join(known)}."
+            f"{did_you_mean(str(name), known)}"
+        )
+
+
+class PredictionEngines:
+    """The engines of one network, each built once for a batch size; the network must not change after that.
+
+    Args:
+        network: the model, in evaluation mode, on `device`.
+        preprocess: input size, mean and standard deviation.
+        device: where torch runs it.
+    """
+
+    def __init__(self, network: Network, preprocess: Preprocess, *, device: str) -> None:
+        self._network, self._preprocess, self._device = network, preprocess, device
+        self._named: dict[tuple[GraphEngineName, int], Engine] = {}
+        self._agreed: dict[int, Engine | None] = {}  # what `auto` found, by batch size
+
+    def of(
+        self, engine: PredictEngine, dataset: ImageDataset, *, images: int, batch_size: int, tta: Views
+    ) -> Engine | None:
+        """Return an engine of the backbone, uint8 (B, 3, H, W) to features (B, D); None = the network in torch.
+
+        Auto takes ONNX Runtime on a CPU for `FEW_IMAGES` images and more, where it agrees with torch on the first ones
+        of the dataset. Predictions are float32 whatever the device, so on a GPU it takes torch.
+
+        Raises:
+            MissingExtraError: the package of a named engine is not installed; the message has its pip line.
+            DataError: a named engine cannot run this network.
+        """
+        if engine == "torch":
+            return None
+        if engine != "auto":
+            if (engine, batch_size) not in self._named:
+                self._named[engine, batch_size] = self._build(engine, batch_size)
+            return self._named[engine, batch_size]
+        if images < FEW_IMAGES or available_engines(self._device)[0] != AUTO:
+            logger.debug("Engine: torch (auto, %d images, %s). --engine or engine= changes it.", images, self._device)
+            return None
+        if batch_size not in self._agreed:
+            pixels, real = _first_images(dataset, self._preprocess, batch_size=batch_size, tta=tta)
+            found = agreeing_engine(self._network, self._preprocess, pixels, real=real) if real else None
+            self._agreed[batch_size] = found
+            name = "torch" if found is None else AUTO
+            logger.info("Engine: %s (auto, %d images). --engine or engine= changes it.", name, images)
+        return self._agreed[batch_size]
+
+    def _build(self, name: GraphEngineName, batch_size: int) -> Engine:
+        black = torch.zeros(batch_size, 3, *self._preprocess.image_size, dtype=torch.uint8)
+        try:
+            return create_engine(name, folded_backbone(self._network.backbone, self._preprocess), black, device="cpu")
+        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # an exporter's or a runtime's
+            logger.debug("%s cannot run the backbone.", name, exc_info=True)
+            raise DataError(
+                f"The engine {name} cannot run this network ({type(error).__name__}). Use the engine torch, or auto."
+            ) from error
+
+
+def agreeing_engine(network: Network, preprocess: Preprocess, pixels: torch.Tensor, *, real: int) -> Engine | None:
+    """Return the engine that `auto` prefers on a CPU if it agrees with float32 torch; else None.
+
+    The features are held to the rule of `features.engine` (cosine and decisions of random classifiers), and the
+    model's own probabilities to `PROBABILITY_TOLERANCE`.
+
+    Args:
+        network: the model, in evaluation mode, on the CPU.
+        preprocess: mean and standard deviation.
+        pixels: a full batch, uint8 (B, 3, H, W), whose first images are real.
+        real: how many those are.
+    """
+    module = PixelBackbone(network.backbone, preprocess)
+    engine = choose_engine(
+        module,
+        lambda: folded_backbone(network.backbone, preprocess),
+        pixels,
+        device="cpu",
+        tolerance=ENGINE_TOLERANCE,
+        key="engine",
+    )
+    if engine.name.startswith("torch"):
+        return None
+    with torch.inference_mode():
+        expected = torch.softmax(network(module(pixels[:real]).float()).float(), dim=1).numpy()
+    found = head_probabilities(network, engine(pixels)[:real])
+    difference = float(np.abs(found - expected).max())
+    if not difference <= PROBABILITY_TOLERANCE:  # NaN fails too
+        logger.info(
+            "%s changes a probability by %.1e, and %.0e is allowed, so torch predicts.",
+            engine.name,
+            difference,
+            PROBABILITY_TOLERANCE,
+        )
+        return None
+    logger.debug("%s: largest difference of a probability %.1e on %d images.", engine.name, difference, real)
+    return engine
+
+
+def head_probabilities(network: Network, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the softmax (B, C) of the network's head, calibrated if it is, from features (B, D)."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(features).to(device))
+        proba: npt.NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+    return proba
+
+
+def filled(pixels: torch.Tensor, images: int) -> torch.Tensor:
+    """Return pixels (B, 3, H, W), contiguous, filled with black images up to a number of images."""
+    missing = images - len(pixels)
+    pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])]) if missing > 0 else pixels
+    return pixels.contiguous()
+
+
+def _first_images(
+    dataset: ImageDataset, preprocess: Preprocess, *, batch_size: int, tta: Views
+) -> tuple[torch.Tensor, int]:
+    """Return a full batch of the first readable images, the others black, and the number of the former."""
+    most = min(PROBE_IMAGES, batch_size)
+    for start in range(0, len(dataset), most):
+        items = dataset.__getitems__(range(start, min(start + most, len(dataset))))
+        good = [item.image for item in items if isinstance(item, LoadedImage)]
+        if good:
+            pictures = torch.from_numpy(np.stack(good)).permute(0, 3, 1, 2)
+            return filled(next(views_of(pictures, tta, size=preprocess.image_size)), batch_size), len(good)
+    return torch.zeros(batch_size, 3, *preprocess.image_size, dtype=torch.uint8), 0
