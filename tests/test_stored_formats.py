@@ -226,6 +226,9 @@ def required(kind, seen=()) -> str:
         hints = get_type_hints(kind)
         needed = [one for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
         return f"{{{', '.join(f'{one.name}: {required(hints[one.name], (*seen, kind))}' for one in needed)}}}"
+    parts = dict.fromkeys(required(part, seen) for part in get_args(kind) if not isinstance(part, str))
+    if list(parts) == ["literal"]:  # more words that are allowed are no other form
+        return "literal"
     inner = ", ".join(required(part, seen) for part in get_args(kind) if not isinstance(part, str))
     name = "one of" if get_origin(kind) in (Union, UnionType) else getattr(get_origin(kind) or kind, "__name__", "any")
     return "array" if name == "ndarray" else "literal" if get_origin(kind) is Literal else f"{name}[{inner}]"
