@@ -40,7 +40,7 @@ COMMANDS = [
     ("label-next", label_next, {"count", "by", "forecast"}),
     ("predict", load_model, {"device"}),
     ("predict", Predictor.predict, {"engine", "tta"}),
-    ("predict", AnswerRules.of, {"engine", "tta"}),
+    ("predict", AnswerRules.of, {"tta"}),
     ("conformal", assess_sets, {"coverage", "method", "condition"}),
     ("abstain", assess_abstention, {"delta"}),
     ("data labels", audit_labels, {"head", "folds"}),
