@@ -39,7 +39,7 @@ COMMANDS = [
     ("drift", drift, {"alpha"}),
     ("label-next", label_next, {"count", "by", "forecast"}),
     ("predict", load_model, {"device"}),
-    ("predict", Predictor.predict, {"tta"}),
+    ("predict", Predictor.predict, {"engine", "tta"}),
     ("predict", AnswerRules.of, {"tta"}),
     ("conformal", assess_sets, {"coverage", "method", "condition"}),
     ("abstain", assess_abstention, {"delta"}),
