@@ -24,17 +24,17 @@ def calibration_sentence(calibration: Calibration) -> str:
     if error.p is None or excess.value is None or excess.low is None or excess.high is None:
         return f"NOT ENOUGH DATA to judge the model's confidence: {error.debiased.note or excess.note}. Add images."
     ends = f"[{100 * excess.low:+.1f}, {100 * excess.high:+.1f}]"
-    gap = f"on average {100 * excess.value:+.1f} points {ends} above its accuracy ({level})"
+    gap = f"confidence minus accuracy is {100 * excess.value:+.1f} points {ends} on average ({level})"
     if excess.low > 0 or excess.high < 0:
         word = "too sure" if excess.low > 0 else "not sure enough"
         held = "a scaling fitted on val can correct that" if not calibration.scaled else "in spite of its scaling"
-        return f"The model is {word}: its confidence on {images} is {gap}; {held}."
+        return f"The model is {word}: on {images} {gap}; {held}."
     if error.p < SIGNIFICANT:
         return (
             f"Confidence and accuracy disagree more than chance explains (p = {error.p:.3f}) on {images}, though "
-            f"not in one direction: confidence is {gap}. Do not read the probabilities as chances."
+            f"not in one direction: {gap}. Do not read the probabilities as chances."
         )
-    return f"No disagreement of confidence and accuracy is found on {images}: confidence is {gap}."
+    return f"No disagreement of confidence and accuracy is found on {images}: {gap}."
 
 
 def abstention_sentence(abstention: Abstention) -> str:
