@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def with_units(
-    labelled: Predictions, *, by: By | tuple[By, ...] | list[By] = (), cluster_by: str | None, weights: str | None
+    labelled: Predictions, *, by: By | Sequence[By] = (), cluster_by: str | None, weights: str | None
 ) -> tuple[Predictions, Units | None]:
     """Return the labelled images with a weight, and their weights and clusters; None = independent images.
 
