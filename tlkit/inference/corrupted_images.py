@@ -167,6 +167,7 @@ class BackboneRunner:
         return torch.cat([images, images.new_zeros(self._size - len(images), *images.shape[1:])])
 
     def __call__(self, images: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Return the probabilities (B, C) of at most `size` images."""
         features = torch.from_numpy(self._engine(self._full(images))[: len(images)])
         logits = self._predictor.network(features.to(self._predictor.device))
         found: npt.NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
