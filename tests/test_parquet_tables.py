@@ -15,7 +15,7 @@ from messages import says
 
 from tlkit.audit import audit_groups
 from tlkit.data.sources.delimited_files import read_table
-from tlkit.errors import DataError
+from tlkit.errors import DataError, PredictionsError
 from tlkit.predictions import read_predictions
 
 UTC = pa.timestamp("us", "UTC")
@@ -98,3 +98,12 @@ def test_a_partitioned_folder_is_one_table(tmp_path):
     assert (done.returncode, "8" in done.stdout) == (0, True), done.stderr
     other = tlkit("evaluate", ".", cwd=tmp_path)
     assert other.returncode == 2
+
+
+def test_parts_that_do_not_fit_together_are_told_apart_from_damage(tmp_path):
+    table = pd.DataFrame({"path": ["a.png"], "y_true": ["a"], "y_pred": ["a"], "site": ["north"]})
+    (tmp_path / "preds" / "site=1").mkdir(parents=True)
+    table.to_parquet(tmp_path / "preds" / "site=1" / "a.parquet")
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(tmp_path / "preds")
+    assert says(error, "preds", "site", "incompatible")

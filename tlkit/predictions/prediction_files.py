@@ -81,6 +81,9 @@ def read_parquet_table(file: Path, *, binary: Collection[str] = ()) -> tuple[pd.
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
         names = table.column_names
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:  # damaged pages, text or metadata
+        if file.is_dir():
+            why = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+            raise PredictionsError(f"The parts of {file} do not make one table: {why}. Write them again.") from error
         raise PredictionsError(damaged) from error
     if twice := repeated(names):
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
