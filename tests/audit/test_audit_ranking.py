@@ -8,7 +8,7 @@ from messages import saying, says
 from sklearn.metrics import roc_auc_score
 from tables_of_predictions import predictions_of as table_of
 
-from tlkit.audit import Audit, audit_groups
+from tlkit.audit import audit_groups
 from tlkit.stats.ranking import auroc
 
 
@@ -104,14 +104,3 @@ def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
     assert (few.auroc, few.auroc_positives, list(few.auroc_negatives)) == ({}, {}, ["yes"])
     assert (list(many.auroc), list(many.auroc_positives), many.auroc_negatives) == (["yes"], ["yes"], {})
     assert many.auroc["yes"].value == pytest.approx(roc_auc_score(y[100:], p[100:]))
-
-
-def test_an_audit_that_was_stored_before_these_areas_can_be_read():
-    audit = audit_groups(predictions_of(np.random.default_rng(4), ["a"] * 60 + ["b"] * 60), by="g")
-    plain = audit.to_dict()
-    assert Audit.from_dict(plain) == audit
-    plain["version"] = 2
-    for table in plain["profiles"]:
-        for row in table["rows"]:
-            del row["auroc_positives"], row["auroc_negatives"]
-    assert Audit.from_dict(plain).profile_table("g").rows[0].auroc_positives is None

@@ -145,14 +145,15 @@ def neighbors(
         reference: features of length 1, (R, D).
         k: at most R.
 
-    Distances are computed from differences: those of products are inexact for images that are very near.
+    Distances are computed from differences: those of products are inexact for images that are very near. So are the
+    ranks; the nearest 2k + 8 by products are therefore ranked anew.
     """
     unit = unit_length(x)
     distance, rows = np.zeros((len(x), k), dtype=np.float32), np.zeros((len(x), k), dtype=np.int64)
-    for block, near, _ in iter_nearest_references(unit, reference, k=k):
+    for block, near, _ in iter_nearest_references(unit, reference, k=min(2 * k + 8, len(reference))):
         for row, found in zip(block.tolist(), near, strict=True):
             far = np.linalg.norm(reference[found] - unit[row], axis=1)
-            order = np.argsort(far, kind="stable")
+            order = np.argsort(far, kind="stable")[:k]
             distance[row], rows[row] = far[order], found[order]
     return distance, rows
 
