@@ -1,6 +1,7 @@
-"""What examples in docstrings find in their working directory: `photos/`, `runs/pets`, `predictions.csv`, `gates.yaml`.
+"""What examples in docstrings find in their working directory: photos, a run of them, recipes and predictions.
 
-An example that names none of them runs as it is.
+`photos/`, `new/`, `runs/pets`, `predictions.csv`, `pets.yaml`, `sweep.yaml`, `gates.yaml`. An example that names none
+of them runs as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ strategy: frozen
 train: {epochs: 2, learning_rate: 0.01}
 audit: {by: [light], min_group_size: 2}
 """
+SWEEP = """\
+sweep_version: 1
+name: pets-sweep
+recipe: pets.yaml
+metric: accuracy
+space: {train.learning_rate: [0.01, 0.03]}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +44,7 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [write_photos(folder, name, tint) for name, tint in (("cat", (200, 120, 60)), ("dog", (60, 120, 200)))]
     (folder / "photos" / "meta.csv").write_text("path,light\n" + "".join(rows))
     (folder / "pets.yaml").write_text(RECIPE)
+    (folder / "sweep.yaml").write_text(SWEEP)
     (folder / "gates.yaml").write_text("gates_version: 1\ntolerances: [{by: light, tolerance: 0.2}]\n")
     (folder / "predictions.csv").write_text("path,y_true,y_pred,light\na.jpg,cat,cat,day\nb.jpg,dog,cat,night\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +81,7 @@ def in_the_folder_of_the_examples(request: pytest.FixtureRequest, monkeypatch: p
     if example is None:
         return
     source = "".join(one.source for one in example.examples)
-    if any(name in source for name in ("photos", "pets", "predictions.csv", "gates.yaml")):
+    if any(name in source for name in ("photos", "pets", "predictions.csv", "sweep.yaml", "gates.yaml")):
         folder = request.getfixturevalue("example_folder")
         monkeypatch.chdir(folder)
         monkeypatch.setenv("TLKIT_CACHE", str(folder / "cache"))

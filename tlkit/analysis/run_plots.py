@@ -230,6 +230,10 @@ def plot_filters(run: Run, ax: Axes | None = None) -> Axes:
 
     Raises:
         ModelError: the backbone has no convolution on RGB, or the run has no model.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> plot_filters(open_run("runs/pets")).get_figure().savefig("filters.png")
     """
     from tlkit.inference.attribution import first_filters
     from tlkit.inference.predictor import load_model
@@ -248,6 +252,10 @@ def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Ax
     Raises:
         DataError: the image cannot be read.
         ModelError: the backbone has no feature maps, as vision transformers with tokens, or the run has no model.
+
+    Example:
+        >>> from tlkit import open_run
+        >>> plot_feature_maps(open_run("runs/pets"), "photos/cat/00.png").get_figure().savefig("maps.png")
     """
     import torch
 

@@ -54,6 +54,11 @@ def run_sweep(
     Raises:
         TlkitError: the sweep file, its recipe, the data or the folder cannot be used, or Optuna is not installed.
         KeyboardInterrupt: Ctrl-C; the same call goes on with the sweep.
+
+    Example:
+        >>> found = run_sweep("sweep.yaml", trials=2)
+        >>> [trial.state for trial in found.trials]
+        ['complete', 'complete']
     """
     if fit is not None and workers > 1:
         raise RunError("A fit of your own runs in this process alone. Leave out workers, or start the script twice.")
