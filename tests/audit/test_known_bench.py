@@ -99,7 +99,7 @@ def test_t33_the_bootstrap_has_the_known_error_and_ends(bench):
     assert ends(found) == pytest.approx((0.6000, 0.8246), abs=0.01)  # recorded for fairlearn
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_t33_the_bootstrap_of_counts_agrees_with_fairlearns_of_rows(bench):
     group, truth, guess = bench
     positive = truth == 1

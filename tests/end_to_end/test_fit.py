@@ -207,6 +207,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves_and_no_probe(tiny_rec
     assert (len(run.history), run.status) == (epochs, "finished")
 
 
+@pytest.mark.series
 def test_many_options_together_resume_to_the_same_weights(tiny_recipe, monkeypatch):
     overrides = {
         "train.epochs": 3,

@@ -100,6 +100,7 @@ def test_the_report_of_a_fit_is_the_one_that_its_run_writes_later(photos, reads,
     assert {name: file.read_bytes() for name, file in stored.items()} == before
 
 
+@pytest.mark.series
 def test_the_report_of_an_interrupted_and_of_a_resumed_fit_is_the_one_that_its_run_writes_later(photos, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_after(patch, 5)

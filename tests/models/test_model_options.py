@@ -116,6 +116,7 @@ def test_options_of_published_repositories_are_accepted_and_reach_the_network():
         create_backbone("test_resnet", weights="none", image_size=(100_000, 100_000))
 
 
+@pytest.mark.series
 def test_a_network_larger_than_the_stored_tensors_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
     file = stored(tmp_path / "model", embed_dim=65536, depth=1024)  # 210 TB
     for load in (

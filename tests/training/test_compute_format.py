@@ -86,6 +86,7 @@ def compile_by(backend, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **given: own(module, backend=backend, **given))
 
 
+@pytest.mark.series
 def test_compiled_training_equals_eager_training_and_resumes(tiny_recipe, monkeypatch):
     graphs, limit = [], torch.compiler.config.recompile_limit
 

@@ -99,7 +99,7 @@ def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     assert pd.read_csv("runs/tiny/metrics.csv")["epoch"].tolist() == list(range(1, 16))
 
 
-@pytest.mark.slow
+@pytest.mark.series
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_rank_that_is_killed_ends_the_run_with_one_message(recipe):
     process = start(recipe, *changes(**{"train.epochs": 100}))

@@ -368,7 +368,7 @@ def test_two_evaluations_at_once_keep_both_splits(cut, monkeypatch):
     assert sorted(run.directory.read_json(run.directory.evaluation)) == ["test", "val"]
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_the_tracker_of_a_resumed_run_has_the_whole_history(tiny_recipe, monkeypatch, caplog):
     """W&B cannot continue an offline record, so the new one repeats the epochs before it."""
     recipe = tiny_recipe(tail="tracking: {kind: wandb, mode: offline, project: tests}\n")

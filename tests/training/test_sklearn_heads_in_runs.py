@@ -125,6 +125,7 @@ def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(he
         tlkit.load_model(run)
 
 
+@pytest.mark.series
 def test_head_runs_are_resumed_and_replaced_by_the_same_rules(head_recipe, caplog):
     path = head_recipe("ridge")
     run = tlkit.fit(path)

@@ -116,7 +116,7 @@ def test_group_dro_weights_the_intersections_of_class_and_group(recipe, strategy
     assert origin_of(prepared) != before
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_group_dro_trains_equally_on_features_and_images(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     options = {"train.loss": "group_dro", "train.group_dro_step": 0.5, "strategy": "frozen", "augment": "none"}

@@ -177,6 +177,7 @@ def test_a_shard_that_is_none_is_refused(text):
         parse_shard(text)
 
 
+@pytest.mark.series
 def test_processes_that_are_killed_lose_and_double_no_row(stored_model, image_folder, tmp_path, monkeypatch):
     """Processes are killed at random moments until one ends by itself."""
     stored_model()

@@ -131,6 +131,7 @@ def test_a_grid_tries_every_combination_once(tiny):
     assert result.winner.settings["train.learning_rate"] == "0.01"
 
 
+@pytest.mark.series
 def test_the_key_that_alone_matters_is_the_most_important(tiny):
     space = SPACE + "  train.weight_decay: {low: 0.0, high: 0.5}\n"
     result = tiny(trials=15, space=space)
