@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
     if any(extra):
         columns.append(Column("note", "note"))
     marks: dict[int, Mark] = {place: "quiet" for place, row in enumerate(shown) if row.suppressed}
-    marks |= {place: _mark(table, row) for place, row in enumerate(shown) if row.verdict == "FAIL"}
+    marks |= {place: failure_mark(table, row) for place, row in enumerate(shown) if row.verdict == "FAIL"}
     fewer = len(table.rows) - len(shown)
     more = (f"{counted(fewer, 'more row')}, none of them FAIL.",) if fewer else ()
     return Table(
@@ -106,10 +106,34 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
 
 def failed_table(audit: Audit) -> Table:
     """Return the rows that fail, over all rates."""
-    level, most = f"{audit.settings.confidence:.0%}", audit.settings.max_half_width
+    settings = audit.settings
+    return failures_table(
+        audit.failures,
+        title=f"Beyond the tolerance of {settings.tolerance:g}",
+        confidence=settings.confidence,
+        most=lambda _: settings.max_half_width,
+    )
+
+
+def failures_table(
+    failures: Sequence[tuple[GroupTable, GroupRow, Estimate]],
+    *,
+    title: str,
+    confidence: float,
+    most: Callable[[GroupTable], float],
+) -> Table:
+    """Return a table of rows that fail, with each value and its difference from the complement.
+
+    Args:
+        failures: table, row and difference of each.
+        title: of the table.
+        confidence: level of the intervals.
+        most: half width of an interval from which on a table withholds its value.
+    """
+    level = f"{confidence:.0%}"
     return Table(
         name="failed",
-        title=f"Beyond the tolerance of {audit.settings.tolerance:g}",
+        title=title,
         columns=(
             Column("by", "by"),
             Column("group", "group"),
@@ -125,17 +149,17 @@ def failed_table(audit: Audit) -> Table:
                 row.name,
                 table.rate_name,
                 row.rate.n,
-                redact(row.rate, most),
-                redact(difference, most),
+                redact(row.rate, most(table)),
+                redact(difference, most(table)),
                 row.direction,
             )
-            for table, row, difference in audit.failures
+            for table, row, difference in failures
         ),
-        marks={place: _mark(table, row) for place, (table, row, _) in enumerate(audit.failures)},
+        marks={place: failure_mark(table, row) for place, (table, row, _) in enumerate(failures)},
     )
 
 
-def _mark(table: GroupTable, row: GroupRow) -> Mark:
+def failure_mark(table: GroupTable, row: GroupRow) -> Mark:
     """Return the mark of a row that fails."""
     return "better" if table.is_better(row) else "worst"
 

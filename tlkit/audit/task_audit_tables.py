@@ -6,15 +6,16 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
+from tlkit.audit.audit_tables import failure_mark, failures_table
 from tlkit.audit.rates import MeanMetric
 from tlkit.audit.redaction import hide_table, redact, redaction_notes
 from tlkit.errors import first_few
 from tlkit.plain_values import to_plain
-from tlkit.tables import Cell, Column, Mark, Table, counted, two_figures
+from tlkit.tables import Cell, Column, Table, counted, two_figures
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
-    from tlkit.audit.group_tables import GroupRow, GroupTable
+    from tlkit.audit.group_tables import GroupTable
     from tlkit.audit.task_audit_result import OverallFigure, TaskAudit
 
 MOST_ROWS = 40  # with more rows, only tables in which a row fails are shown
@@ -75,33 +76,12 @@ def overview_table(audit: TaskAudit, *, omitted: int = 0) -> Table:
 
 def failed_table(audit: TaskAudit) -> Table:
     """Return the rows that fail, largest difference in tolerances first."""
-    level = f"{audit.settings.confidence:.0%}"
     failures = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0) / max(audit.tolerance_of(one[0]), 1e-9))
-    return Table(
-        name="failed",
+    return failures_table(
+        failures,
         title="Beyond the tolerance",
-        columns=(
-            Column("by", "by"),
-            Column("group", "group"),
-            Column("rate", "rate"),
-            Column("n", "n", "count"),
-            Column("value", f"value [{level}]", "estimate"),
-            Column("difference", f"against the complement [{level}]", "estimate", signed=True),
-            Column("direction", "direction", "word"),
-        ),
-        rows=tuple(
-            (
-                table.by,
-                row.name,
-                table.rate_name,
-                row.rate.n,
-                redact(row.rate, _most(audit, table)),
-                redact(difference, _most(audit, table)),
-                row.direction,
-            )
-            for table, row, difference in failures
-        ),
-        marks={place: _mark(table, row) for place, (table, row, _) in enumerate(failures)},
+        confidence=audit.settings.confidence,
+        most=lambda table: _most(audit, table),
     )
 
 
@@ -138,7 +118,7 @@ def group_table(audit: TaskAudit, table: GroupTable) -> Table:
             Column("images_needed", f"more {audit.counted}s for a gap of {audit.tolerance_of(table):.3g}", "count"),
         ),
         rows=tuple(rows),
-        marks={place: _mark(table, row) for place, row in enumerate(table.rows) if row.verdict == "FAIL"}
+        marks={place: failure_mark(table, row) for place, row in enumerate(table.rows) if row.verdict == "FAIL"}
         | {place: "quiet" for place, row in enumerate(table.rows) if row.suppressed},
     )
     notes = list(redaction_notes([found], most))
@@ -163,10 +143,6 @@ def hidden_figures(audit: TaskAudit) -> list[dict[str, Any]]:
 def _most(audit: TaskAudit, table: GroupTable) -> float:
     """Return the half width beyond which an estimate has no number; none for means, which have a unit."""
     return math.inf if table.metric in get_args(MeanMetric) else audit.settings.max_half_width
-
-
-def _mark(table: GroupTable, row: GroupRow) -> Mark:
-    return "better" if table.is_better(row) else "worst"
 
 
 def _verdict_counts(audit: TaskAudit, figure: OverallFigure) -> tuple[int, ...]:

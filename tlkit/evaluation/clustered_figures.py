@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,41 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mover_distances
 from tlkit.tables import counted
+
+logger = logging.getLogger(__name__)
+
+
+class Sampled(Protocol):
+    """Predictions of any task: images with group columns, of which some can be taken."""
+
+    @property
+    def groups(self) -> pd.DataFrame: ...  # noqa: D102
+
+    def take(self, rows: Mask) -> Self: ...  # noqa: D102
+
+
+P = TypeVar("P", bound=Sampled)
+
+
+def with_weight(images: P, cluster_by: str | None, weights: str | None) -> tuple[P, Units | None]:
+    """Return the images whose weight is above 0, and their weights and clusters; None = independent images.
+
+    Args:
+        images: predictions.
+        cluster_by: group column of the clusters; None = independent images.
+        weights: that of the weights, numbers of at least 0; None = 1 each.
+
+    Raises:
+        PredictionsError: a weight is no number of at least 0.
+    """
+    if cluster_by is None and weights is None:
+        return images, None
+    units = units_of(images.groups, cluster_by, weights)
+    held = units.weight > 0
+    if not held.all():
+        logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(held))
+        images, units = images.take(held), units.take(held)
+    return images, units
 
 
 def units_of(groups: pd.DataFrame, cluster_by: str | None, weights: str | None = None) -> Units:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError
-from tlkit.evaluation.clustered_figures import units_of
+from tlkit.evaluation.clustered_figures import with_weight
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.label_scores import rate_of
@@ -17,8 +15,6 @@ from tlkit.predictions import NumberPredictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.number_scores import mean_loss, r_squared, root, signed_mean
-
-logger = logging.getLogger(__name__)
 
 
 def evaluate_numbers(
@@ -58,11 +54,7 @@ def evaluate_numbers(
         )
     if problems:
         raise PredictionsError(*problems)
-    found = predictions.labelled
-    units = units_of(found.groups, cluster_by, weights) if cluster_by is not None or weights is not None else None
-    if units is not None and not (held := units.weight > 0).all():
-        logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(found))
-        found, units = found.take(held), units.take(held)
+    found, units = with_weight(predictions.labelled, cluster_by, weights)
     return NumberEvaluation(
         task=found.task,
         n=len(found),

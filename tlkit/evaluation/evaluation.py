@@ -17,7 +17,7 @@ from tlkit.evaluation.clustered_figures import (
     clustered_loss,
     clustered_macro,
     clustered_rate,
-    units_of,
+    with_weight,
 )
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
@@ -94,12 +94,7 @@ def evaluate(
     unlabelled = len(predictions) - len(labelled)
     if unlabelled:
         logger.info("%d of %d images have no label and are left out.", unlabelled, len(predictions))
-    units = None
-    if cluster_by is not None or weights is not None:
-        units = units_of(labelled.groups, cluster_by, weights)
-        if not (held := units.weight > 0).all():
-            logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(labelled))
-            labelled, units = labelled.take(held), units.take(held)
+    labelled, units = with_weight(labelled, cluster_by, weights)
     confusion = _confusion(labelled)
     drawn = (
         None

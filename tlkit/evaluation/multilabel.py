@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from tlkit.choices import CONFIDENCE
 from tlkit.errors import PredictionsError
-from tlkit.evaluation.clustered_figures import units_of
+from tlkit.evaluation.clustered_figures import with_weight
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.full_scores import one_vs_rest_ranking
 from tlkit.evaluation.label_pairs import label_pairs
 from tlkit.evaluation.label_scores import label_rates, macro_f1, micro_average_precision, rate_of, ratio_score
 from tlkit.evaluation.multilabel_result import LabelResult, MultilabelEvaluation
 from tlkit.predictions import MultilabelPredictions
-
-logger = logging.getLogger(__name__)
 
 
 def evaluate_multilabel(
@@ -56,11 +52,7 @@ def evaluate_multilabel(
         )
     if problems:
         raise PredictionsError(*problems)
-    found = predictions.labelled
-    units = units_of(found.groups, cluster_by, weights) if cluster_by is not None or weights is not None else None
-    if units is not None and not (held := units.weight > 0).all():
-        logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(found))
-        found, units = found.take(held), units.take(held)
+    found, units = with_weight(predictions.labelled, cluster_by, weights)
     known, truly = found.known, found.y_true == 1
     called = found.y_pred & known
     hits, both = (truly & called).sum(axis=1), truly.sum(axis=1) + called.sum(axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from tlkit.arrays import Ints
 from tlkit.choices import ENGINE_TOLERANCE
@@ -24,9 +22,9 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.errors import DataError
-from tlkit.features.engines.batch_norm_folding import fold_batch_norm
 from tlkit.features.engines.engine_choice import choose_engine
-from tlkit.inference.embed import PixelBackbone
+from tlkit.inference.embed import PixelBackbone, folded_backbone
+from tlkit.inference.prediction_engine import filled, head_probabilities
 from tlkit.inference.predictor import Predictor
 from tlkit.predictions import Predictions
 from tlkit.samples import Samples
@@ -144,31 +142,16 @@ class BackboneRunner:
 
     def __init__(self, predictor: Predictor, images: torch.Tensor, *, size: int, tolerance: float) -> None:
         backbone, preprocess = predictor.network.backbone.eval(), predictor.card.preprocess
-        self._predictor, self._size = predictor, max(size, len(images))
-
-        def folded() -> nn.Module:
-            stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
-            example = torch.randn(1, 3, *preprocess.image_size, generator=stream)
-            return PixelBackbone(fold_batch_norm(copy.deepcopy(backbone).cpu(), example), preprocess)
-
+        self._network, self._size = predictor.network, max(size, len(images))
         self._engine = choose_engine(
             PixelBackbone(backbone, preprocess),
-            folded,
-            self._full(images),
+            lambda: folded_backbone(backbone, preprocess),
+            filled(images, self._size),
             device=predictor.device,
             tolerance=tolerance,
         )
         backbone.to(predictor.device)
 
-    def _full(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images with black ones after them, as many as a batch has."""
-        if len(images) == self._size:
-            return images
-        return torch.cat([images, images.new_zeros(self._size - len(images), *images.shape[1:])])
-
     def __call__(self, images: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the probabilities of the images (N, 3, H, W), shape (N, C)."""
-        features = torch.from_numpy(self._engine(self._full(images))[: len(images)])
-        logits = self._predictor.network(features.to(self._predictor.device))
-        found: npt.NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        return found
+        return head_probabilities(self._network, self._engine(filled(images, self._size))[: len(images)])

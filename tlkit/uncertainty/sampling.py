@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 
@@ -13,14 +12,12 @@ from tlkit.audit.groups.group_columns import By, columns_of
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.sampling_design import design_problems
 from tlkit.errors import PredictionsError
-from tlkit.evaluation.clustered_figures import clustered_rate, units_of
+from tlkit.evaluation.clustered_figures import clustered_rate, with_weight
 from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import clustered_mean, mean_estimate
-
-logger = logging.getLogger(__name__)
 
 
 def with_units(
@@ -42,12 +39,7 @@ def with_units(
     options = AuditOptions(columns=tuple(columns_of(by)) if by else (), cluster_by=cluster_by, weights=weights)
     if problems := design_problems(labelled.groups, options):
         raise PredictionsError(*problems)
-    units = units_of(labelled.groups, cluster_by, weights)
-    held = units.weight > 0
-    if not held.all():
-        logger.info("%d of %d images have the weight 0 and are left out.", (~held).sum(), len(held))
-        labelled, units = labelled.take(held), units.take(held)
-    return labelled, units
+    return with_weight(labelled, cluster_by, weights)
 
 
 def part_of(units: Units | None, rows: Mask) -> Units | None:
