@@ -33,15 +33,27 @@ Groups = dict[str, Callable[[int, str], str]]
 
 
 def write_recipe(
-    folder: Path, *, more: str = "", tail: str = "", strategy: str = "full", groups: Groups | None = None, **splits: int
+    folder: Path,
+    *,
+    more: str = "",
+    tail: str = "",
+    strategy: str = "full",
+    groups: Groups | None = None,
+    report: bool = False,
+    **splits: int,
 ) -> Path:
-    """Write a recipe over a small folder of coloured images; audited by the first of the groups, if there are any."""
+    """Write a recipe over a small folder of coloured images; audited by the first of the groups, if there are any.
+
+    Its figures take longer than a tiny fit, so there is a report only on request.
+    """
     root = write_image_folder(folder / "colours", **(splits or {"": 16}))
     if groups:
         write_groups(root, groups)
         more = f", metadata: meta.csv, groups: [{', '.join(groups)}]{more}"
         tail = tail or f"audit: {{by: [{next(iter(groups))}], min_group_size: 2}}\n"
     path = folder / "tiny.yaml"
+    if not report and "report:" not in tail:
+        tail += "report: {enabled: false}\n"
     path.write_text(TINY.format(root=root, more=more, strategy=strategy) + tail)
     return path
 

@@ -29,6 +29,7 @@ data: {{root: {root}, num_workers: 0, image_size: 32, val: 0.25}}
 augment: none
 model: {{name: test_resnet, weights: none}}
 strategy: {{kind: frozen, head: ridge}}
+report: {{enabled: false}}
 """
 
 

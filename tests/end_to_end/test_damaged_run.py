@@ -45,7 +45,7 @@ READERS = {
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     groups = {"light": day_and_night, "age": lambda number, _: str(20 + number)}
-    recipe = write_recipe(folder, strategy="frozen", groups=groups)
+    recipe = write_recipe(folder, strategy="frozen", groups=groups, report=True)
     with working_in(folder):
         fit(recipe)
     return folder

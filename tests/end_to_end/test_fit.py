@@ -33,7 +33,7 @@ def made(tmp_path_factory):
     """Return a folder with a recipe and its finished run."""
     folder = tmp_path_factory.mktemp("made")
     with working_in(folder):
-        fit(write_recipe(folder))
+        fit(write_recipe(folder, report=True))
     return folder
 
 
@@ -165,7 +165,7 @@ def test_groups_of_the_metadata_reach_the_audit_and_the_report(tiny_recipe):
     groups = {"camera": lambda number, _: "old" if number % 2 else "new", "light": lambda number, _: "cd"[number % 2]}
     run = fit(tiny_recipe(groups=groups), {"train.epochs": 1})
     assert {row.name for row in run.audit().group_table("camera").rows} == {"new", "old"}
-    assert "camera" in run.directory.report.read_text()
+    assert "camera" in run.report().read_text()
     with pytest.raises(PredictionsError, match=saying("camra", "'camera'").pattern):
         run.audit(by="camra")
     run.audit(by="light")
@@ -189,7 +189,7 @@ def test_an_unreadable_image_is_named_counted_and_excluded(tiny_recipe, tmp_path
     assert "red/003.png" not in set(run.samples.paths)
     assert any("red/003.png" in message for message in caplog.messages)
     assert run.environment["data"]["excluded"] == 1
-    assert "red/003.png" in run.directory.report.read_text()
+    assert "red/003.png" in run.report().read_text()
 
 
 def test_without_val_and_test_images_the_last_epoch_predicts_train(tiny_recipe):
@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, mo
     assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
     assert run.evaluate().n == 8
     assert load_model(run).card.classes == ("blue", "red")
-    assert "interrupted" in run.directory.report.read_text()
+    assert "interrupted" in run.report().read_text()
     assert says(caplog.messages, "epoch 2 of 5")
     assert signal.getsignal(signal.SIGINT) is before
 

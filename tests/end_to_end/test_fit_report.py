@@ -21,7 +21,8 @@ RESULTS = ("evaluation", "audit", "explanation")
 @pytest.fixture
 def photos(tiny_recipe, tmp_path):
     """Return a recipe whose old camera has every image of one class wrong, with a leak and an attribution."""
-    recipe = tiny_recipe(train=12, val=6, test=24, more=", metadata: meta.csv, groups: [camera, person]", tail=AUDIT)
+    columns = ", metadata: meta.csv, groups: [camera, person]"
+    recipe = tiny_recipe(train=12, val=6, test=24, more=columns, tail=AUDIT, report=True)
     root = tmp_path / "colours"
     (root / "train" / "red" / "leak.png").write_bytes((root / "test" / "red" / "000.png").read_bytes())
     (root / "train" / "red" / "broken.png").write_bytes(b"no image")
@@ -119,7 +120,7 @@ def test_the_report_of_an_interrupted_and_of_a_resumed_fit_is_the_one_that_its_r
 
 def test_a_run_that_is_resumed_has_no_row_of_an_epoch_that_it_trains_again(tiny_recipe, monkeypatch):
     """The process was killed after the row of epoch 2, before its checkpoint."""
-    recipe, changes = tiny_recipe(), {"train.epochs": 3, "data.batch_size": 4}
+    recipe, changes = tiny_recipe(report=True), {"train.epochs": 3, "data.batch_size": 4}
     with monkeypatch.context() as patch:
         interrupt_after(patch, 5)
         run = fit(recipe, changes)

@@ -55,7 +55,7 @@ def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, c
     assert says(printed, "WARNING", "trained on these images", "data.test") and says(
         printed, "judged on the train split"
     )
-    page = run.directory.report.read_text()
+    page = run.report().read_text()
     assert page.count("trained on these images") >= 2 and "Accuracy on training images" in page
     assert says(run.card().read_text(), "WARNING", "trained on these images")
     caplog.clear()
@@ -63,7 +63,7 @@ def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, c
     assert any(message == warned for message in caplog.messages)
     held = fit(tiny_recipe(), {"train.epochs": 1, "name": "held"})
     assert not held.evaluation().trained_on
-    assert "Accuracy on training images" not in held.directory.report.read_text()
+    assert "Accuracy on training images" not in held.report().read_text()
 
 
 def test_more_classes_than_a_batch_holds(tiny_recipe, tmp_path):

@@ -58,7 +58,7 @@ def offline_home(tmp_path, monkeypatch):
 
 def test_a_tracked_run_can_be_read_back_with_wandbs_own_reader(tiny_recipe, offline_home):
     """The whole path, offline, item by item; then sent once more by `push_run`."""
-    recipe = tiny_recipe(groups={"camera": day_and_night})
+    recipe = tiny_recipe(groups={"camera": day_and_night}, report=True)
     run = fit(recipe, {"tracking": "wandb", "tracking.log_images": 6, "tracking.phase_runs": True})
     folders = {next(iter(inspected(one)["run"]))["display_name"]: one for one in (run.path / "wandb").glob("offline-*")}
     assert set(folders) == {run.recipe.name, f"{run.recipe.name}-phase-1"}

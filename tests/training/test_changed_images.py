@@ -29,7 +29,7 @@ def test_a_run_names_the_images_that_changed_after_their_check(workers, tiny_rec
     monkeypatch.setattr(run_training, "prepare", prepare_and_change)
     run = fit(recipe, PIXELS | {"data.num_workers": workers})
     assert run.environment["changed_images"] == ["test/red/000.png", "train/red/001.png"]
-    assert says(run.directory.report.read_text(encoding="utf-8"), "changed", "train/red/001.png", "split.csv")
+    assert says(run.report().read_text(encoding="utf-8"), "changed", "train/red/001.png", "split.csv")
     if workers == 0:  # worker processes log for themselves
         said = [record.getMessage() for record in caplog.records if "changed since" in record.getMessage()]
         assert len(said) == 2 and says(said[0], "train/red/001.png") and says(said[1], "test/red/000.png")
@@ -38,4 +38,4 @@ def test_a_run_names_the_images_that_changed_after_their_check(workers, tiny_rec
 def test_a_run_on_unchanged_images_says_nothing(tiny_recipe):
     run = fit(tiny_recipe(train=4, val=2, test=1), PIXELS | {"train.epochs": 1})
     assert "changed_images" not in run.environment
-    assert "split.csv has" not in run.directory.report.read_text(encoding="utf-8")
+    assert "split.csv has" not in run.report().read_text(encoding="utf-8")
