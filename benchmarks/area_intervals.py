@@ -3,8 +3,8 @@
     python benchmarks/area_intervals.py [--sets 2000]
 
 A population has logits that are standard normal, and larger by `signal` for the true class; a sample has n images of
-it, of two classes at least. Beside tlkit's intervals, those of average precision that it had before: the linearised variance around the value
-less the part of each positive in its own precision, on the log odds scale.
+it, of two classes at least. Beside tlkit's intervals, those of average precision that it had before: the linearised
+variance around the value less the part of each positive in its own precision, on the log odds scale.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ import numpy as np
 
 from tlkit.arrays import Floats, Mask
 
+FEW_POSITIVES = 15
+"""Positives below which the variance of average precision is that of the value: the smaller of two is too small."""
+
 
 @dataclass(frozen=True)
 class Area:
@@ -23,7 +26,7 @@ class Area:
         least: images that the area rests on at least: the fewer of positives and negatives, or the positives.
         bias: about by how much the value is too large on average; 0 for AUROC.
         without_own: the influences on average precision where no positive counts among the images at its own score,
-            shape (N,); None for AUROC and for weighted images.
+            shape (N,), the same as `influence` below 15 positives; None for AUROC and for weighted images.
     """
 
     value: float
@@ -105,8 +108,8 @@ def areas(score: Floats, positive: Mask, weight: Floats | None = None) -> tuple[
     if weight is None:
         bias = -float(second.mean())
         second += bias
-        without_own = by_image(*found[2][1:])
-        without_own -= without_own.mean()
+        without_own = second if held_pos < FEW_POSITIVES else by_image(*found[2][1:])
+        without_own = without_own - without_own.mean()
     else:
         reached = upto_pos[-1] + upto_neg[-1] - upto_pos - upto_neg + pos + neg
         at_positives = ((one if tie is None else one[tie])[y] for one in (upto_pos[-1] - upto_pos + pos, reached))
