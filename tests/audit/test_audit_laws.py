@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score
 from tables_of_predictions import predictions_of
 
 from tlkit.audit import Audit, audit_groups
@@ -40,6 +41,19 @@ def audit(predictions, **options):
 @given(images, st.randoms())
 def test_the_order_of_the_images_changes_nothing(rows, random):
     assert audit(build(random.sample(rows, len(rows)))) == audit(build(rows))
+
+
+@few
+@given(images)
+def test_a_column_without_any_value_has_one_row_of_all_images_and_no_verdict(rows):
+    given = build([(true, guess, None, two) for true, guess, _, two in rows])
+    found = audit(given, by="one", metrics=["accuracy"], min_group_size=1)
+    known = [(true, guess) for true, guess, *_ in rows if true >= 0]
+    (row,) = found.group_table("one").rows
+    assert (row.name, row.rate.n) == ("(missing)", len(known))
+    assert row.rate.value == pytest.approx(accuracy_score(*zip(*known, strict=True)))
+    assert (row.verdict, row.difference, row.p_holm, found.tests) == (None, None, None, 0)
+    assert found.verdict == "NOT ENOUGH DATA"
 
 
 @few

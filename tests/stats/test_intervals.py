@@ -16,6 +16,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import (
     clopper_pearson,
     clopper_pearson_bounds,
+    jeffreys_bounds,
     newcombe,
     newcombe_bounds,
     ratio_log,
@@ -40,6 +41,15 @@ def test_the_ends_are_exact_at_rates_of_0_and_1(function, n):
     assert function(n, n).high == 1.0
     assert 0.0 < function(0, n).high < 1.0
     assert 0.0 < function(n, n).low < 1.0
+
+
+@given(counts, st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]))
+def test_jeffreys_interval_is_that_of_statsmodels_but_reaches_0_and_1(count, confidence):
+    k, n = count
+    low, high = jeffreys_bounds(k, n, confidence)
+    theirs = proportion_confint(k, n, alpha=1 - confidence, method="jeffreys")
+    assert low == pytest.approx(theirs[0] if k else 0.0, abs=1e-9)
+    assert high == pytest.approx(theirs[1] if k < n else 1.0, abs=1e-9)
 
 
 @given(counts, st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tlkit.stats.influence import bounded_estimate, mean_df, spread_of
+from tlkit.stats.influence import Spread, bounded_estimate, mean_df, spread_of
 from tlkit.stats.intervals import wilson
-from tlkit.stats.one_vs_rest import areas
+from tlkit.stats.one_vs_rest import FEW_POSITIVES, areas
 from tlkit.stats.ranking import auroc
 
 
@@ -45,6 +45,58 @@ def test_influences_are_the_derivatives_of_scikit_learns_areas_by_weight(seed: i
             theirs(positive, score, sample_weight=weight + sign * step * (np.arange(n) == row)) for sign in (1, -1)
         )
         assert area.influence[row] == pytest.approx((up - down) / (2 * step) * weight.sum() * factor, abs=1e-5)
+
+
+@given(st.integers(0, 10_000), st.integers(6, 40), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_influences_on_average_precision_are_those_of_leaving_out_each_image_in_turn(
+    seed: int, n: int, ties: bool
+) -> None:
+    score, positive, _ = sample(seed, n, ties=ties)
+    positive[:3] = True, True, False
+    found = areas(score, positive)
+    assert found is not None
+    area = found[1]
+    left = np.array([average_precision_score(np.delete(positive, one), np.delete(score, one)) for one in range(n)])
+    assert area.bias == pytest.approx((n - 1) * (left.mean() - area.value), abs=1e-9)
+    np.testing.assert_allclose(area.influence, (n - 1) * (left.mean() - left), atol=1e-9)
+
+
+def precision_of_the_others(score: np.ndarray, positive: np.ndarray) -> float:
+    """Return the mean over the positives of the precision at their score, of all images but the positive itself."""
+    above = [np.delete(positive, one)[np.delete(score, one) >= score[one]] for one in np.flatnonzero(positive)]
+    return float(np.mean([one.mean() if len(one) else 1.0 for one in above]))
+
+
+@given(st.integers(0, 10_000), st.integers(20, 60), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_influences_without_the_positive_itself_are_those_of_leaving_out_each_image(
+    seed: int, n: int, ties: bool
+) -> None:
+    score, positive, _ = sample(seed, n, ties=ties)
+    positive[:3] = True, True, False
+    found = areas(score, positive)
+    assert found is not None
+    if positive.sum() < FEW_POSITIVES:
+        np.testing.assert_allclose(found[1].without_own, found[1].influence, atol=1e-12)
+        return
+    left = np.array([precision_of_the_others(np.delete(score, one), np.delete(positive, one)) for one in range(n)])
+    np.testing.assert_allclose(found[1].without_own, (n - 1) * (left.mean() - left), atol=1e-9)
+
+
+def test_a_spread_is_at_most_that_of_another_estimate_of_the_same_quantity() -> None:
+    wide, narrow = np.array([-3.0, 3.0, 0.0]), np.array([-1.0, 1.0, 0.0])
+    found = spread_of(wide, None, other=narrow)
+    assert found == Spread(spread_of(narrow, None).variance, spread_of(wide, None).df)
+    assert spread_of(narrow, None, other=wide) == spread_of(narrow, None)
+
+
+def test_a_bounded_estimate_of_a_share_is_wilsons() -> None:
+    variance = 0.8 * 0.2 / 45
+    found = bounded_estimate(0.8, Spread(variance, np.inf), n=100, least=100)
+    assert (found.low, found.high) == pytest.approx((wilson(36, 45).low, wilson(36, 45).high))
+    signed = bounded_estimate(0.6, Spread(4 * variance, np.inf), n=100, least=100, lowest=-1.0)
+    assert (signed.low, signed.high) == pytest.approx((2 * found.low - 1, 2 * found.high - 1))
 
 
 def test_the_variance_of_auroc_is_delongs() -> None:

@@ -75,9 +75,10 @@ def test_intervals_of_risk_at_coverage_and_of_the_area_hold_the_truth(a, n, sets
         found = aurc_estimate(*sample)
         if found.low is not None:
             held.append(found.low <= area <= found.high)
-    least = 0.93 if sets > 1000 else 0.90
+    least, most = (0.93, 0.97) if sets > 1000 else (0.90, 0.985)
+    print(np.round(truths, 3), hits / sets, round(np.mean(held), 3))  # pytest -rP
     assert (hits / sets >= least).all() and np.mean(held) >= least
-    assert (hits / sets <= 0.985).all()
+    assert all(share <= (most if truth >= 0.1 else 0.985) for truth, share in zip(truths, hits / sets, strict=True))
 
 
 @pytest.mark.parametrize("sets", [150, pytest.param(2000, marks=pytest.mark.series)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tables_of_predictions import predictions_of
 
-from tlkit.evaluation.plain_evaluation import in_percent
+from tlkit.tables.shares import in_percent
 from tlkit.uncertainty import assess_abstention, assess_calibration, assess_sets
 from tlkit.uncertainty.plain_uncertainty import abstention_sentence, calibration_sentence, sets_sentence
 from tlkit.uncertainty.val_scores import ValScores

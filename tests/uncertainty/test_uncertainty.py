@@ -209,3 +209,17 @@ def test_plots_draw_the_intervals_and_the_number_of_images(results):
     other = plot_risk_coverage(results["abstention"])
     assert "700" in other.get_xlabel() and "risk" in other.get_ylabel()
     assert to_svg(lambda: plot_risk_coverage(results["abstention"])).startswith("<svg")
+
+
+def test_a_group_column_without_any_value_repeats_the_figures_of_all_images_and_judges_nothing():
+    given, val = (
+        predictions_of(one.y_true, classes=CLASSES, proba=one.proba, site=[None] * len(one))
+        for one in (draw(300, 5), draw(400, 6))
+    )
+    overall, missing = assess_calibration(given, by="site", classwise=False).rows
+    assert (missing.group, missing.n) == ("(missing)", 300)
+    assert (missing.excess, missing.log_loss) == (overall.excess, overall.log_loss)
+    (answered,) = assess_abstention(given, ValScores.of(val), risks=[0.3], by="site").groups
+    assert answered.group == "(missing)" and answered.coverage_verdict is None and answered.change_verdict is None
+    sets = assess_sets(given, val, by="site", condition="group")
+    assert sets.rows[1].coverage == sets.overall.coverage and sets.rows[1].verdict is None

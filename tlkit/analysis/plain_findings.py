@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.errors import first_few
-from tlkit.evaluation.plain_evaluation import in_percent
 from tlkit.tables import counted
+from tlkit.tables.shares import LARGE, in_percent, percent, points
 
 if TYPE_CHECKING:
     from tlkit.analysis.error_report import ErrorReport
@@ -69,7 +69,7 @@ def drift_sentence(report: DriftReport) -> str:
             f"The {images} differ from the {report.reference} images{how}. The accuracy there is unknown: label some, "
             "and look at the most foreign ones below."
         )
-    far = f"{in_percent(report.beyond)} of them are farther out than 95 % of the {report.reference} images ({level})"
+    far = f"{in_percent(report.beyond)} of them are farther out than 95% of the {report.reference} images ({level})"
     if report.verdict == "NO DRIFT FOUND":
         return f"No drift is found in {images}; {far}. A small drift, or a few foreign images, can go unseen."
     return f"NOT ENOUGH DATA: {images} are too few to tell drift from chance; {far}. Collect more."
@@ -90,7 +90,8 @@ def robustness_sentence(report: RobustnessReport) -> str:
         )
     if by["NO LOSS BEYOND TOLERANCE"]:
         names = [one.name for one in by["NO LOSS BEYOND TOLERANCE"]]
-        found.append(f"It holds within {100 * report.tolerance:g} points with {first_few(names, most=MOST_NAMED)}.")
+        allowed = points(report.tolerance, decimals=2)
+        found.append(f"It holds within {allowed} with {first_few(names, most=MOST_NAMED)}.")
     if by["NOT ENOUGH DATA"]:
         names = [one.name for one in by["NOT ENOUGH DATA"]]
         found.append(f"Too few images to tell for {first_few(names, most=MOST_NAMED)}.")
@@ -113,4 +114,4 @@ def label_next_sentence(result: LabelNext) -> str:
 
 
 def _end(value: float | None) -> str:
-    return "an unknown share" if value is None else f"{100 * value:.1f} %"
+    return "an unknown share" if value is None else percent(value, n=LARGE)

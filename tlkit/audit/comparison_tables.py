@@ -8,6 +8,7 @@ from tlkit.audit.group_tables import ALL, CLASS
 from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
+from tlkit.tables.shares import points
 
 if TYPE_CHECKING:
     from tlkit.audit.model_comparison import ChangeRow, Comparison
@@ -174,7 +175,7 @@ def _resolving(row: ChangeRow) -> str:
     if row.resolving is None or row.resolving <= row.pairs.n:
         return ""
     more = two_figures(row.resolving - row.pairs.n)
-    return f"; about {more:,} more images would resolve {RESOLVED_DIFFERENCE * 100:g} points"
+    return f"; about {more:,} more images would resolve {points(RESOLVED_DIFFERENCE)}"
 
 
 def _kinds(parts: list[ChangeRow]) -> str:

@@ -11,6 +11,7 @@ from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable, Verdict
 from tlkit.audit.redaction import redact
 from tlkit.errors import first_few
 from tlkit.tables import counted, two_figures
+from tlkit.tables.shares import percent, points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -46,7 +47,7 @@ def plain_verdicts(audit: Audit) -> tuple[PlainVerdict, ...]:
     Example:
         >>> for one in plain_verdicts(run.audit()):  # doctest: +SKIP
         ...     print(one.verdict, one.by, one.text)
-        FAIL sex woman is recognised less often than the rest: 79 % against 96 % (6 to 30 points lower), …
+        FAIL sex woman is recognised less often than the rest: 79% against 96% (6 to 30 points lower), …
     """
     single = [table for table in audit.group_tables if table.metric == "accuracy" and len(table.columns) == 1]
     others = [table for table in audit.group_tables if table not in single]
@@ -56,33 +57,11 @@ def plain_verdicts(audit: Audit) -> tuple[PlainVerdict, ...]:
     return tuple(found)
 
 
-def percent(share: float, *others: float) -> str:
-    """Return a share in percent: whole, or with a decimal where it would read like one of the others.
-
-    Example:
-        >>> percent(0.792, 0.958), percent(0.954, 0.949)
-        ('79 %', '95.4 %')
-    """
-    same = any(round(100 * other) == round(100 * share) and other != share for other in others)
-    return f"{100 * share:.1f} %" if same else f"{100 * share:.0f} %"
-
-
-def points(difference: float) -> str:
-    """Return a difference of shares in percentage points.
-
-    Example:
-        >>> points(0.05), points(0.025), points(0.01)
-        ('5 points', '2.5 points', '1 point')
-    """
-    text = f"{100 * difference:.3g}"
-    return f"{text} point" if text == "1" else f"{text} points"
-
-
 def _column_text(audit: Audit, table: GroupTable) -> str:
     """Return what is known of the groups of one column."""
     rows = [row for row in table.rows if row.verdict is not None]
     failing = [row for row in rows if row.verdict == "FAIL"]
-    allowed = points(audit.settings.tolerance)
+    allowed = points(audit.settings.tolerance, decimals=2)
     if not rows:
         return "There are no two groups to compare."
     if not failing:
@@ -109,7 +88,7 @@ def _column_text(audit: Audit, table: GroupTable) -> str:
 
 def _undecided_or_passed(audit: Audit, rows: Sequence[GroupRow]) -> str:
     """Return the text of a column without a FAIL."""
-    allowed = points(audit.settings.tolerance)
+    allowed = points(audit.settings.tolerance, decimals=2)
     passed = [row for row in rows if row.verdict == "PASS"]
     unclear, undecided = _open(audit, rows)
     if not unclear and not undecided:
@@ -176,7 +155,8 @@ def _figures(audit: Audit, row: GroupRow) -> str:
     if audit.settings.pair_by is not None:  # the difference within matched sets does not follow from the two rates
         return f": {percent(rate.value)}, {points(abs(gap.value))} {side} within matched sets{interval}"
     complement = min(max(rate.value - gap.value, 0.0), 1.0)
-    return f": {percent(rate.value, complement)} against {percent(complement, rate.value)}{interval}"
+    own, others = percent(rate.value, apart_from=complement), percent(complement, apart_from=rate.value)
+    return f": {own} against {others}{interval}"
 
 
 def _others_text(audit: Audit, tables: Sequence[GroupTable]) -> str:
@@ -184,7 +164,7 @@ def _others_text(audit: Audit, tables: Sequence[GroupTable]) -> str:
     rows = [(table, row) for table in tables for row in table.rows if row.verdict is not None]
     failing = sorted(((t, r) for t, r in rows if r.verdict == "FAIL"), key=lambda one: _size(one[1]), reverse=True)
     passed = sum(row.verdict == "PASS" for _, row in rows)
-    allowed = points(audit.settings.tolerance)
+    allowed = points(audit.settings.tolerance, decimals=2)
     found = []
     if failing:
         names = [f"{_name(row)} ({table.rate_name}{_figures(audit, row)})" for table, row in failing]

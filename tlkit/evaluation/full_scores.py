@@ -162,7 +162,7 @@ def one_vs_rest_ranking(
         of: what positives are, for the reasons why a value is undefined.
     """
     n, size = proba.shape
-    weight = None if units is None else units.weight
+    weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
     of_labels = of != "of this class"
     none_other = f"no images but those {of}" if of_labels else "no images of other classes"
     kinds, only_one = ("labels", "no label has positives and negatives") if of_labels else ("classes", ONLY_ONE_CLASS)
@@ -173,6 +173,7 @@ def one_vs_rest_ranking(
     values: tuple[list[float], list[float]] = ([], [])
     least: tuple[list[int], list[int]] = ([], [])
     biases = [0.0, 0.0]
+    alone: Floats | None = np.zeros(n)
     per_class: list[tuple[Estimate, Estimate]] = []
     for code in range(size):
         positive, held = positive_of(code), None if known is None or known[:, code].all() else known[:, code]
@@ -189,7 +190,7 @@ def one_vs_rest_ranking(
                 others = ~positive if held is None else held & ~positive
                 fewest = min(fewest, units.take(positive).clusters, units.take(others).clusters)
                 df = min(df, max(fewest - 1, 0))
-            spread = spread_of(area.influence, units, most_df=df, corrected=kind == 0)
+            spread = spread_of(area.influence, units, most_df=df, corrected=kind == 0, other=area.without_own)
             summed[kind] += area.influence
             variances[kind].append(spread.variance)
             dfs[kind].append(spread.df)
@@ -201,6 +202,7 @@ def one_vs_rest_ranking(
                     area.value, spread, n=n_own, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
                 )
             )
+        alone = None if alone is None or found[1].without_own is None else alone + found[1].without_own
         per_class.append((both[0], both[1]))
     macro = []
     note = "" if len(values[0]) == size else f"{len(values[0])} of {size} {kinds}"
@@ -209,7 +211,8 @@ def one_vs_rest_ranking(
             macro.append(Estimate(None, None, None, n=n, note=only_one))
             continue
         count = len(values[kind])
-        whole = spread_of(summed[kind] / count, units, corrected=kind == 0)
+        other = alone / count if kind == 1 and alone is not None else None
+        whole = spread_of(summed[kind] / count, units, corrected=kind == 0, other=other)
         cap = mean_df(variances[kind], dfs[kind], of_mean=whole.variance) if not unknown else 0.0
         spread = Spread(whole.variance, min(whole.df, cap))
         harmonic = count / float((1 / np.array(least[kind])).sum())
@@ -242,7 +245,11 @@ def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
     whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
     influence = np.zeros(len(held))
     influence[held] = area.influence * (whole / own)
-    return replace(area, influence=influence)
+    without_own = None
+    if area.without_own is not None:
+        without_own = np.zeros(len(held))
+        without_own[held] = area.without_own * (whole / own)
+    return replace(area, influence=influence, without_own=without_own)
 
 
 def _area_estimate(

@@ -129,7 +129,7 @@ def micro_average_precision(found: MultilabelPredictions, units: Units | None, c
         return Estimate(ranked[1].value, None, None, n=n, note=f"no interval: {why}")
     own = Units(np.ones(len(image)), image) if units is None else Units(units.weight[image], units.unit[image])
     with_label = own.take(truly).clusters
-    spread = spread_of(ranked[1].influence, own, most_df=max(with_label - 1, 1))
+    spread = spread_of(ranked[1].influence, own, most_df=max(with_label - 1, 1), other=ranked[1].without_own)
     return bounded_estimate(ranked[1].value, spread, n=n, least=with_label, bias=ranked[1].bias, confidence=confidence)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
+from tlkit.tables.shares import points
 
 if TYPE_CHECKING:
     from tlkit.evaluation.metric_comparison import Contender, MetricChange, MetricComparison
@@ -124,7 +125,7 @@ def _resolving(needed: int | None, comparison: MetricComparison) -> str:
     if needed is None:
         return ""
     size = comparison.resolve
-    what = f"{size * 100:g} points" if comparison.higher_is_better else f"a difference of {size:g}"
+    what = points(size, decimals=2) if comparison.higher_is_better else f"a difference of {size:g}"
     if needed <= comparison.images:
         return f"; so many images suffice to resolve {what}"
     return f"; about {two_figures(needed - comparison.images):,} more images would resolve {what}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.tables import counted
+from tlkit.tables.shares import in_percent
 
 if TYPE_CHECKING:
     from tlkit.evaluation.evaluation_result import Evaluation
-    from tlkit.stats.estimate import Estimate
 
 MOST_CONFUSIONS = 2
 
@@ -38,19 +38,3 @@ def evaluation_sentences(evaluation: Evaluation, *, split: str = "") -> tuple[st
         ]
         found.append(f"Most frequent confusions: {', '.join(named)}.")
     return tuple(found)
-
-
-def in_percent(estimate: Estimate) -> str:
-    """Return an estimate of a share in percent with its interval; its note where it has none.
-
-    Example:
-        >>> from tlkit.stats.estimate import Estimate
-        >>> in_percent(Estimate(0.9028, 0.8434, 0.9411, n=144))
-        '90.3 % [84.3, 94.1]'
-        >>> in_percent(Estimate(None, None, None, n=0, note="no images"))
-        'undefined (no images)'
-    """
-    if estimate.low is None or estimate.high is None:
-        return estimate.format()
-    ends = f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-    return f"{ends} %" if estimate.value is None else f"{100 * estimate.value:.1f} % {ends}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
+from scipy.special import stdtrit
 
 from tlkit.arrays import Floats
 from tlkit.choices import CONFIDENCE
@@ -30,7 +30,14 @@ class Spread:
     df: float
 
 
-def spread_of(influence: Floats, units: Units | None, *, most_df: float = np.inf, corrected: bool = False) -> Spread:
+def spread_of(
+    influence: Floats,
+    units: Units | None,
+    *,
+    most_df: float = np.inf,
+    corrected: bool = False,
+    other: Floats | None = None,
+) -> Spread:
     """Return the variance of a score from the influences of the images.
 
     The sum over the clusters of the squared sums of w·influence/W, times M/(M − 1): the linearised variance in cluster
@@ -42,7 +49,11 @@ def spread_of(influence: Floats, units: Units | None, *, most_df: float = np.inf
         units: weights and clusters; None = independent images of equal weight.
         most_df: upper limit of the degrees of freedom.
         corrected: whether the influences hold a factor of their own for M − 1 instead of M, as those of AUROC do.
+        other: influences on another estimate of the same quantity, whose variance is the largest possible one.
     """
+    if other is not None:
+        spread = spread_of(influence, units, most_df=most_df, corrected=corrected)
+        return Spread(min(spread.variance, spread_of(other, units).variance), spread.df)
     if units is None:
         sums = influence / len(influence)
     else:
@@ -68,11 +79,13 @@ def bounded_estimate(
     confidence: float = CONFIDENCE,
     note: str = "",
 ) -> Estimate:
-    """Return a score in [lowest, 1] with its interval: Student's t on the log odds scale.
+    """Return a score in [lowest, 1] with its interval: Wilson's, with an effective number of images and Student's t.
 
-    On that scale the interval stays in the range and allows for the skewness near its ends; for AUROC: Qin & Hotilovac
-    (2008), Statistical Methods in Medical Research 17:207; for average precision: Boyd, Eng & Page (2013), ECML PKDD,
-    LNCS 8190:451, section 4.3. Where nothing varies, as at 1, the interval is Wilson's with `least` images.
+    With s the score's place between `lowest` and 1, the effective number is s(1 − s)/Var(s), that of independent images
+    of which a share of s is right. For rates: Franco, Little, Louis & Slud (2019), Journal of Survey Statistics and
+    Methodology 7:334. The interval stays in the range and allows for the skewness near its ends; on the log odds
+    scale it is wider, and holds the truth more often than it says (decision 220). Where nothing varies, as at 1, the
+    effective number is `least`.
 
     Args:
         value: the score.
@@ -90,9 +103,11 @@ def bounded_estimate(
     if not (spread.variance > NO_VARIANCE and 1e-12 < share < 1 - 1e-12):
         low, high = wilson_bounds(share * least, least, confidence)
     else:
-        t = float(stdtrit(max(spread.df, 1.0), 0.5 + confidence / 2.0))
-        half = t * np.sqrt(spread.variance) / scale / (share * (1.0 - share))
-        low, high = expit(logit(share) - half), expit(logit(share) + half)
+        t2 = float(stdtrit(max(spread.df, 1.0), 0.5 + confidence / 2.0)) ** 2
+        per_image = spread.variance / scale**2 / (share * (1.0 - share))  # 1 over the effective number
+        centre = (share + t2 * per_image / 2.0) / (1.0 + t2 * per_image)
+        half = np.sqrt(t2 * per_image * (share * (1.0 - share) + t2 * per_image / 4.0)) / (1.0 + t2 * per_image)
+        low, high = centre - half, centre + half
     ends = lowest + scale * float(low), lowest + scale * float(high)
     return Estimate(value, min(ends[0], value), max(ends[1], value), n=n, note=note)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.errors import first_few
-from tlkit.evaluation.plain_evaluation import in_percent
 from tlkit.tables import counted
+from tlkit.tables.shares import in_percent
 
 if TYPE_CHECKING:
     from tlkit.uncertainty.abstention_result import Abstention

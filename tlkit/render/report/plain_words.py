@@ -11,44 +11,14 @@ from tlkit.audit.redaction import redact
 from tlkit.render.report.section import Verdict
 from tlkit.tables import two_figures
 from tlkit.tables.formatting import SIGNS
+from tlkit.tables.shares import percent, percent_range, points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.render.report.section import Mark
-    from tlkit.stats.estimate import Estimate
 
-LARGE = 100
-"""Images from which a share has a decimal: one image of fewer moves it by more than a percent."""
 MARKS: dict[str, Mark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
-
-
-def percent(share: float, *, n: int) -> str:
-    """Return a share of n images in percent.
-
-    Example:
-        >>> percent(0.9028, n=144), percent(0.7917, n=48), percent(1.0, n=5000)
-        ('90.3%', '79%', '100%')
-    """
-    return f"{100 * share:.0f}%" if n < LARGE or share in (0.0, 1.0) else f"{100 * share:.1f}%"
-
-
-def percent_range(estimate: Estimate) -> str:
-    """Return the interval of a share in percent, such as "84.3% to 94.1%"; "" where it has none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{percent(estimate.low, n=estimate.n)} to {percent(estimate.high, n=estimate.n)}"
-
-
-def points(difference: float) -> str:
-    """Return a difference of shares in percentage points, without its sign.
-
-    Example:
-        >>> points(-0.0573), points(0.05), points(0.01)
-        ('5.7 points', '5 points', '1 point')
-    """
-    text = f"{abs(100 * difference):.1f}".removesuffix(".0")
-    return f"{text} point{'' if text == '1' else 's'}"
 
 
 def verdict_of(tables: Sequence[GroupTable]) -> Verdict:
@@ -85,12 +55,12 @@ def failing_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:
         text += f": {span}"
     ends = [abs(end) for end in (row.difference.low, row.difference.high) if end is not None]
     apart = f" They are at least {points(min(ends))} apart" if ends else " They are apart"
-    return f"{text}.{apart}; {points(settings.tolerance)} are tolerated."
+    return f"{text}.{apart}; {points(settings.tolerance, decimals=2)} are tolerated."
 
 
 def other_sentence(audit: Audit, tables: Sequence[GroupTable]) -> str:
     """Return what holds for the rows of some tables, over one column or intersection, that do not fail."""
-    by, tolerance = tables[0].by, points(audit.settings.tolerance)
+    by, tolerance = tables[0].by, points(audit.settings.tolerance, decimals=2)
     rows = [row for table in tables for row in table.rows if row.verdict is not None]
     others = [row for row in rows if row.verdict != "FAIL"]
     if not others:

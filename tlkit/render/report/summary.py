@@ -9,15 +9,7 @@ import numpy as np
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.limitations import limits_of
-from tlkit.render.report.plain_words import (
-    MARKS,
-    failing_sentence,
-    other_sentence,
-    percent,
-    percent_range,
-    verdict_of,
-    verdict_of_row,
-)
+from tlkit.render.report.plain_words import MARKS, failing_sentence, other_sentence, verdict_of, verdict_of_row
 from tlkit.render.report.section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
 from tlkit.render.report.sections.data_section import data_sentence
@@ -25,6 +17,7 @@ from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
 from tlkit.tables import counted, two_figures
 from tlkit.tables.formatting import SIGNS
+from tlkit.tables.shares import percent, percent_range
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit

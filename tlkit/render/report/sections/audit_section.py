@@ -12,6 +12,7 @@ from tlkit.audit.profile_tables import profile_tables
 from tlkit.render.plots import plot_groups
 from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
 from tlkit.render.report.section import Figure, Fold, Grid, Part, Section
+from tlkit.tables.shares import points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -46,9 +47,10 @@ def audit_section(run: RunContents) -> Section | None:
         Fold("All verdicts, and how they were reached", (overview,)),
     )
     failed, tests = len(audit.failures), audit.tests
+    tolerance = points(audit.settings.tolerance, decimals=2)
     claim = (
         f"Each group is compared with all other images whose group is known, at a tolerance of"
-        f" {100 * audit.settings.tolerance:g} points: {failed} of {tests} comparison{'' if tests == 1 else 's'} fail."
+        f" {tolerance}: {failed} of {tests} comparison{'' if tests == 1 else 's'} fail."
     )
     return Section("audit", "Groups", claim, blocks, verdict_of(audit.group_tables))
 

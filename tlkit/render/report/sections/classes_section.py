@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tlkit.evaluation.evaluation_tables import class_table, confused_table, confusion_matrix_table, lowest_recall
 from tlkit.render.plots import plot_confusion, plot_per_class
-from tlkit.render.report.plain_words import percent
 from tlkit.render.report.section import Figure, Fold, Grid, Section
+from tlkit.tables.shares import percent
 
 if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
