@@ -198,7 +198,9 @@ def test_robustness_and_drift_are_evidence_once_they_are_stored_and_name_no_grou
     evidence = write_evidence(run)
     resilience = clause(evidence, "EU AI Act", "Art. 15(4)")
     assert resilience.files == ("robustness.json", "drift.json")
-    assert says(resilience.figure, "2 of 3 corruptions", "darkness from severity 1", "2 sets of new images", "drift in 1")
+    assert says(
+        resilience.figure, "2 of 3 corruptions", "darkness from severity 1", "2 sets of new images", "drift in 1"
+    )
     assert resilience.verdict == "LOSS"
     assert "corrupted" not in resilience.not_assessed and "camera" not in resilience.not_assessed
     assert clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.4").verdict == "DRIFT"

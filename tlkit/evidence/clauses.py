@@ -19,6 +19,7 @@ from tlkit.tables import counted
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
 
+
 def clauses(facts: RunFacts) -> tuple[Clause, ...]:
     """Return the clauses of Art. 10 and 15, of TS 12791 and of MEASURE 2.4 to 2.6 and 2.11, each with what is shown."""
     return (

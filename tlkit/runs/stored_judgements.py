@@ -16,12 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def stored_result(
-    directory: RunDirectory,
-    file: Path,
-    split: str,
-    build: Callable[[Mapping[str, Any]], T],
-    *,
-    remedy: str = REMEDY,
+    directory: RunDirectory, file: Path, split: str, build: Callable[[Mapping[str, Any]], T], *, remedy: str = REMEDY
 ) -> T | None:
     """Return one split's stored result, made by `build` from its values; None if there is none.
 

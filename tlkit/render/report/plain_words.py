@@ -51,6 +51,17 @@ def points(difference: float) -> str:
     return f"{text} point{'' if text == '1' else 's'}"
 
 
+def signed_points(difference: float) -> str:
+    """Return a difference of shares in percentage points with its sign.
+
+    Example:
+        >>> signed_points(-0.0573), signed_points(0.05), signed_points(-0.0001)
+        ('-5.7 points', '+5 points', '0 points')
+    """
+    text = points(difference)
+    return text if text == "0 points" else f"{'+' if difference > 0 else '-'}{text}"
+
+
 def verdict_of(tables: Sequence[GroupTable]) -> Verdict:
     """Return the verdict over tables of an audit, with the number of rows that fail on either side."""
     rows = [(table, row) for table in tables for row in table.rows]

@@ -21,6 +21,7 @@ from tlkit.render.report.plain_words import (
 from tlkit.render.report.section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
 from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.measurements_section import drift_sentence, robustness_sentence
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
 from tlkit.tables import counted, two_figures
@@ -52,7 +53,7 @@ def summary_of(run: RunContents) -> Summary:
             else ()
         ),
         ("What you can conclude", _can(run)),
-        ("What you cannot conclude", tuple(limits_of(run, failures=False))),
+        ("What you cannot conclude", (*_drifted(run), *limits_of(run, failures=False))),
         ("What to do next", _next(run)),
     )
     return Summary(
@@ -124,6 +125,8 @@ def _good(run: RunContents) -> tuple[Claim, ...]:
         claims.append(Claim(f"{text} ({percent_range(clean.accuracy)}).", ("data",)))
     claims.append(Claim(weakest_sentence(evaluation), ("classes",)))
     claims.append(Claim(confusion_sentence(evaluation), ("confusions", "worst")))
+    if run.robustness is not None:
+        claims.append(Claim(robustness_sentence(run.robustness), ("robustness",)))
     return tuple(claims)
 
 
@@ -139,6 +142,11 @@ def _within(estimate: Estimate, evaluation: Evaluation) -> str:
     return f": {percent(estimate.value, n=estimate.n)} ({evaluation.confidence:.0%} interval {percent_range(estimate)})"
 
 
+def _drifted(run: RunContents) -> tuple[Claim, ...]:
+    """Return a claim for each set of new images; not on the card, since a set has the name of its folder."""
+    return tuple(Claim(drift_sentence(name, report), ("drift",)) for name, report in run.drift.items())
+
+
 def _can(run: RunContents) -> tuple[Claim, ...]:
     evaluation, audit = run.evaluation, run.audit
     if evaluation.trained_on:
@@ -148,7 +156,7 @@ def _can(run: RunContents) -> tuple[Claim, ...]:
     claims = []
     if span := percent_range(accuracy):
         text = f"On new images drawn like these, expect it to be right for {span} of them"
-        claims.append(Claim(f"{text}, with {evaluation.confidence:.0%} confidence.", ("result", "reading")))
+        claims.append(Claim(f"{text} ({evaluation.confidence:.0%} interval).", ("result", "reading")))
     if audit is not None and (failed := len(audit.failures)):
         text = (
             f"{counted(failed, 'gap')} beyond the tolerance {'is' if failed == 1 else 'are'} more than chance: tested"
