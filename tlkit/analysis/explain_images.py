@@ -25,6 +25,7 @@ from tlkit.data.sources.given_images import GivenImages, ImageSource, read_image
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
 from tlkit.inference.predictor import Predictor, load_model
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
 from tlkit.stats.estimate import Estimate
@@ -37,6 +38,7 @@ STORED_SIDE = 200
 """Pixels of the longer side of a stored map."""
 
 
+@with_notebook_bar("explaining images")
 def explain_images(
     run: Run | str | Path | Predictor,
     images: GivenImages | None = None,

@@ -23,6 +23,7 @@ from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.model import ExportedModel, open_exported
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions, Unreadable
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class ExportedPredictor:
         """Names of the classes, in the order of the probabilities."""
         return self.model.facts.classes
 
+    @with_notebook_bar("predicting images")
     def predict(
         self,
         images: GivenImages,
