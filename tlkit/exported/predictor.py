@@ -81,7 +81,7 @@ class ExportedPredictor:
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
     ) -> Predictions:
-        """Return predictions of one image or several, by the rules of `tlkit.Predictor.predict`.
+        """Return predictions of one image or several, by the rules of `tlkit.inference.Predictor.predict`.
 
         Args:
             images: one image or an iterable of images, each a path, a folder, a tar file, a Pillow image, a uint8
