@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from references import public_names
 
 from tlkit.recipe import Recipe
 
