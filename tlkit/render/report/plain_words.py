@@ -14,6 +14,7 @@ from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import ExplainedGroup
     from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.render.report.section import Mark
     from tlkit.stats.estimate import Estimate
@@ -60,6 +61,15 @@ def signed_points(difference: float) -> str:
     """
     text = points(difference)
     return text if text == "0 points" else f"{'+' if difference > 0 else '-'}{text}"
+
+
+def training_sentence(group: ExplainedGroup) -> str:
+    """Return what to do about a group that few training images show.
+
+    Example: "Add training images of “woman”: none shows it, and 33% of the assessed ones do."
+    """
+    shown = "none shows it" if group.train == 0 else f"only {group.train_share:.1%} of them show it"
+    return f"Add training images of “{group.group}”: {shown}, and {group.judged_share:.0%} of the assessed ones do."
 
 
 def verdict_of(tables: Sequence[GroupTable]) -> Verdict:

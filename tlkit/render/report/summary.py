@@ -15,6 +15,7 @@ from tlkit.render.report.plain_words import (
     other_sentence,
     percent,
     percent_range,
+    training_sentence,
     verdict_of,
     verdict_of_row,
 )
@@ -174,8 +175,15 @@ def _next(run: RunContents) -> tuple[Claim, ...]:
         there = f" The data has {', '.join(run.group_columns)}." if run.group_columns else ""
         found.append(Claim(f"Name group columns (audit.by) to see for whom it works less well.{there}"))
     else:
-        worse = [row for table, row, _ in audit.failures if not table.is_better(row)]
-        if worse and run.repair is None:
+        worse = [(table, row) for table, row, _ in audit.failures if not table.is_better(row)]
+        scarce = (
+            () if run.explanation is None else (run.explanation.scarce_group(one.by, row.name) for one, row in worse)
+        )
+        missing = [group for group in dict.fromkeys(scarce) if group is not None]
+        found += [Claim(training_sentence(group), ("explanation", "data")) for group in missing]
+        if missing:
+            found.append(Claim("Look at the images of the groups that are worse off.", ("examples", "audit")))
+        elif worse and run.repair is None:
             text = "Look at the images of the groups that are worse off, then try `tlkit repair`: another head for the"
             found.append(Claim(f"{text} same backbone, in seconds.", ("examples", "explanation", "audit")))
         elif run.repair is not None:

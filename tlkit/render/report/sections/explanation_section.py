@@ -66,7 +66,7 @@ def gap_sentences(explanation: Explanation, column: ExplainedColumn) -> tuple[st
     ]
     if widest.train == 0:
         found.append(f"No training image belongs to it; {widest.judged_share:.0%} of the assessed ones do.")
-    elif widest.train_share is not None and widest.train_share < widest.judged_share / 2:
+    elif widest.scarce:
         shares = f"{widest.train_share:.0%} of the training images and {widest.judged_share:.0%} of the assessed ones"
         found.append(f"It holds {shares}.")
     return tuple(found)
