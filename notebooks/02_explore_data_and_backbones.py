@@ -27,6 +27,7 @@ from pathlib import Path
 import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the README
 
 import tlkit
+from tlkit.analysis import plot_feature_maps, plot_filters, plot_map
 from tlkit.datasets import make_occupations
 
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
@@ -94,13 +95,13 @@ ax = tlkit.show_batch(heavy, epoch=1, images=8)
 # distances between clusters, and their sizes, mean nothing.
 
 # %%
-ax = tlkit.plot_map(run, split="val", images=100)
+ax = plot_map(run, split="val", images=100)
 
 # %% [markdown]
 # PCA keeps the two directions of the largest variance. What dominates them here: the class, or the way of drawing?
 
 # %%
-ax = tlkit.plot_map(run, split="val", images=100, method="pca")
+ax = plot_map(run, split="val", images=100, method="pca")
 
 # %% [markdown]
 # ## What the backbone computes
@@ -108,7 +109,7 @@ ax = tlkit.plot_map(run, split="val", images=100, method="pca")
 # The filters of the first layer as colors, gray = 0: edges in several directions, and colors.
 
 # %%
-ax = tlkit.plot_filters(run)
+ax = plot_filters(run)
 
 # %% [markdown]
 # The last feature maps of one image, each scaled to its own range. A light cell is a place where the backbone finds
@@ -116,7 +117,7 @@ ax = tlkit.plot_filters(run)
 
 # %%
 image = Path(data.root, str(run.samples.split("val").paths[0]))
-ax = tlkit.plot_feature_maps(run, image)
+ax = plot_feature_maps(run, image)
 
 # %% [markdown]
 # ## Where the run is wrong

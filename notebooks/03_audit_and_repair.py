@@ -33,6 +33,7 @@ import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the 
 import matplotlib.pyplot as plt
 
 import tlkit
+from tlkit.analysis import plot_suspects
 from tlkit.datasets import make_occupations
 from tlkit.render.plots import plot_curve
 
@@ -113,7 +114,7 @@ labels
 # Decide here: the label stands above, the suggestion below each picture.
 
 # %%
-ax = tlkit.plot_suspects(run, labels)
+ax = plot_suspects(run, labels)
 
 # %% [markdown]
 # ## Which groups have a lower accuracy?

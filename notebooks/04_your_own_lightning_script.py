@@ -26,6 +26,7 @@ import warnings
 import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the README
 
 import tlkit
+from tlkit.data import Source
 from tlkit.datasets import make_occupations
 
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
@@ -59,7 +60,7 @@ classifier = tlkit.Classifier(
     train={"learning_rate": 0.005},
 )
 images = tlkit.ImageFolderDataModule(
-    tlkit.Source(root=data.root, metadata="metadata.csv", groups=("presentation",)),
+    Source(root=data.root, metadata="metadata.csv", groups=("presentation",)),
     preprocess=classifier.preprocess.replace(image_size=(64, 64)),
     batch_size=32,
     num_workers=0,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from references import public_names
 
 from tlkit.recipe import Recipe
 
@@ -94,7 +95,7 @@ def test_every_command_option_key_and_name_of_the_features_exists():
             )
             known = verb and all(option in verbs[verb] for option in re.findall(r"--[a-z0-9-]+", name))
         elif name.startswith("tlkit."):
-            known = name[6:] in tlkit.__all__
+            known = name in public_names()
         elif name.startswith("Run."):
             known = hasattr(tlkit.Run, name[4:])
         else:

@@ -15,7 +15,7 @@ STEPS = {  # what is done, one after the other in one process: what may be loade
     "import tlkit.recipe, tlkit.runs.run, tlkit.preflight.recipe_dataset, tlkit.data, tlkit.models, tlkit.training": "",
     "import tlkit.training.fit, tlkit.models.model_names": "",
     "import tlkit.data.checks.label_decisions, tlkit.render.report.dataset_pages": "sklearn scipy.stats",
-    "import tlkit.analysis.label_issues, cleanlab.filter; tlkit.LabelAudit": "sklearn scipy.stats",
+    "import tlkit.analysis.label_issues, cleanlab.filter; tlkit.analysis.LabelAudit": "sklearn scipy.stats",
 }
 
 

@@ -1,12 +1,19 @@
 """Transfer learning for image classifiers: fine-tuning by a recipe, evaluation with error bars, audits across groups.
 
+Here are the functions of a user, and the classes that one builds or catches. Types of results and arguments are public
+in their packages: `tlkit.analysis`, `tlkit.audit`, `tlkit.data`, `tlkit.evaluation`, `tlkit.features`,
+`tlkit.inference`, `tlkit.preprocess`, `tlkit.recipe`, `tlkit.samples`.
+
 Names are imported at first use, so that `import tlkit` loads no other package.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from tlkit.analysis.advise import advise
@@ -17,41 +24,23 @@ if TYPE_CHECKING:
     from tlkit.analysis.find_errors import find_errors
     from tlkit.analysis.find_slices import find_slices
     from tlkit.analysis.find_unknown import find_unknown
-    from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.label_next import label_next
     from tlkit.analysis.repair import repair
     from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
-    from tlkit.analysis.run_plots import (
-        plot_confusion,
-        plot_feature_maps,
-        plot_filters,
-        plot_map,
-        plot_suspects,
-        plot_top_losses,
-        show_batch,
-    )
-    from tlkit.audit.audit import Audit, audit_groups
-    from tlkit.data.dataset_source import Source
-    from tlkit.data.decode.decode_options import DecodeOptions
+    from tlkit.analysis.run_plots import plot_confusion, plot_top_losses, show_batch
+    from tlkit.audit.audit import audit_groups
     from tlkit.data.loading.datamodule import ImageFolderDataModule
-    from tlkit.data.splits.hold_out import SplitPlan
     from tlkit.errors import TlkitError
-    from tlkit.evaluation.evaluation import Evaluation, evaluate
-    from tlkit.features.features import Features
+    from tlkit.evaluation.evaluation import evaluate
     from tlkit.inference.embed import embed
-    from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.export_run import export_run
-    from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.load_model import load_model
-    from tlkit.inference.predictor import Predictor
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
-    from tlkit.preprocess import Preprocess
-    from tlkit.recipe import Recipe, load_recipe
+    from tlkit.recipe import load_recipe
     from tlkit.runs.gate_run import gate
     from tlkit.runs.run import Run, open_run
-    from tlkit.samples import Samples
     from tlkit.sweeps.sweep import run_sweep
     from tlkit.training.fit import fit
     from tlkit.training.push_run import push_run
@@ -59,22 +48,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
-    "DecodeOptions": "tlkit.data.decode.decode_options",
-    "EmbedOptions": "tlkit.inference.embed_options",
-    "Evaluation": "tlkit.evaluation.evaluation",
-    "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.loading.datamodule",
-    "LabelAudit": "tlkit.analysis.label_audit",
     "Predictions": "tlkit.predictions",
-    "Predictor": "tlkit.inference.predictor",
-    "Preprocess": "tlkit.preprocess",
-    "Recipe": "tlkit.recipe",
     "Run": "tlkit.runs.run",
-    "Samples": "tlkit.samples",
-    "Source": "tlkit.data.dataset_source",
-    "SplitPlan": "tlkit.data.splits.hold_out",
     "TlkitError": "tlkit.errors",
     "advise": "tlkit.analysis.advise",
     "audit_groups": "tlkit.audit.audit",
@@ -96,10 +73,6 @@ _MODULES = {
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",
     "plot_confusion": "tlkit.analysis.run_plots",
-    "plot_feature_maps": "tlkit.analysis.run_plots",
-    "plot_filters": "tlkit.analysis.run_plots",
-    "plot_map": "tlkit.analysis.run_plots",
-    "plot_suspects": "tlkit.analysis.run_plots",
     "plot_top_losses": "tlkit.analysis.run_plots",
     "push_run": "tlkit.training.push_run",
     "read_predictions": "tlkit.predictions",
@@ -107,26 +80,13 @@ _MODULES = {
     "robustness": "tlkit.analysis.robustness",
     "run_sweep": "tlkit.sweeps.sweep",
     "show_batch": "tlkit.analysis.run_plots",
-    "verify_run": "tlkit.inference.export.verify_run",
 }
 
 __all__ = [
-    "Audit",
     "Classifier",
-    "DecodeOptions",
-    "EmbedOptions",
-    "Evaluation",
-    "Features",
     "ImageFolderDataModule",
-    "LabelAudit",
     "Predictions",
-    "Predictor",
-    "Preprocess",
-    "Recipe",
     "Run",
-    "Samples",
-    "Source",
-    "SplitPlan",
     "TlkitError",
     "__version__",
     "advise",
@@ -149,10 +109,6 @@ __all__ = [
     "load_recipe",
     "open_run",
     "plot_confusion",
-    "plot_feature_maps",
-    "plot_filters",
-    "plot_map",
-    "plot_suspects",
     "plot_top_losses",
     "push_run",
     "read_predictions",
@@ -160,14 +116,38 @@ __all__ = [
     "robustness",
     "run_sweep",
     "show_batch",
-    "verify_run",
 ]
 
 
+_FURTHER = {
+    "Audit": "tlkit.audit",
+    "DecodeOptions": "tlkit.data",
+    "EmbedOptions": "tlkit.inference",
+    "Evaluation": "tlkit.evaluation",
+    "Features": "tlkit.features",
+    "LabelAudit": "tlkit.analysis",
+    "Predictor": "tlkit.inference",
+    "Preprocess": "tlkit.preprocess",
+    "Recipe": "tlkit.recipe",
+    "Samples": "tlkit.samples",
+    "Source": "tlkit.data",
+    "SplitPlan": "tlkit.data",
+    "plot_feature_maps": "tlkit.analysis",
+    "plot_filters": "tlkit.analysis",
+    "plot_map": "tlkit.analysis",
+    "plot_suspects": "tlkit.analysis",
+    "verify_run": "tlkit.inference",
+}
+"""Names that stood here until 2026-12: types of results and of arguments, and rarer functions."""
+
+_get = lazy_names("tlkit", _MODULES)
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'tlkit' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    if name in _FURTHER:
+        warnings.warn(f"tlkit.{name} is now {_FURTHER[name]}.{name}.", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(_FURTHER[name]), name)
+    return _get(name)
 
 
 def __dir__() -> list[str]:

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from page_blocks import FENCED, block_of, run_python
-from references import anchor, api_reference, command_reference, recipe_reference, schema_keys, tutorial
+from references import anchor, api_reference, command_reference, public_names, recipe_reference, schema_keys, tutorial
 
-import tlkit
 from tlkit.recipe.dumping import json_schema
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +111,7 @@ def known_entries() -> dict[str, str]:
     from tlkit.cli.app import app
 
     entries = {key: anchor("key", key) for key, _ in schema_keys(json_schema()) if "." in key and "[]" not in key}
-    entries |= {f"tlkit.{name}": anchor("api", name) for name in tlkit.__all__ if name != "__version__"}
+    entries |= {name: anchor("api", name.removeprefix("tlkit.")) for name in public_names()}
     return entries | {f"tlkit {name}": anchor("command", name) for name in command_names(get_command(app))}
 
 

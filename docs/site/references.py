@@ -152,17 +152,40 @@ def command_reference() -> str:
     )
 
 
+FURTHER = {
+    "tlkit.analysis": ("LabelAudit", "plot_feature_maps", "plot_filters", "plot_map", "plot_suspects"),
+    "tlkit.audit": ("Audit",),
+    "tlkit.data": ("DecodeOptions", "Source", "SplitPlan"),
+    "tlkit.evaluation": ("Evaluation",),
+    "tlkit.features": ("Features",),
+    "tlkit.inference": ("EmbedOptions", "Predictor", "verify_run"),
+    "tlkit.preprocess": ("Preprocess",),
+    "tlkit.recipe": ("Recipe",),
+    "tlkit.samples": ("Samples",),
+}
+"""Public names of packages: types of results and of arguments, and rarer functions."""
+
+
+def public_names() -> list[str]:
+    """Return every public name with its package, those of tlkit first."""
+    own = sorted((name for name in tlkit.__all__ if name != "__version__"), key=lambda one: (one.lower(), one))
+    return [f"tlkit.{name}" for name in own] + [
+        f"{package}.{name}" for package, names in FURTHER.items() for name in names
+    ]
+
+
 def api_reference() -> str:
     """Return the page of every public name with its docstring, for autodoc."""
-    lines = ["# Python reference", "", "The public names of `tlkit`. They are imported at first use.", ""]
-    for name in sorted(tlkit.__all__, key=lambda one: (one.lower(), one)):
-        if name == "__version__":
-            continue
-        lines += [f"({anchor('api', name)})=", f"## {name}", "", "```{eval-rst}"]
+    lines = ["# Python reference", ""]
+    lines += ["The public names of `tlkit`, then those of its packages. They are imported at first use.", ""]
+    for whole in public_names():
+        package, _, name = whole.rpartition(".")
+        title = name if package == "tlkit" else whole
+        lines += [f"({anchor('api', whole.removeprefix('tlkit.'))})=", f"## {title}", "", "```{eval-rst}"]
         if name[0].isupper():
-            lines += [f".. autoclass:: tlkit.{name}", "   :members:"]
+            lines += [f".. autoclass:: {whole}", "   :members:"]
         else:
-            lines += [f".. autofunction:: tlkit.{name}"]
+            lines += [f".. autofunction:: {whole}"]
         lines += ["```", ""]
     return "\n".join([*lines, "## \\_\\_version\\_\\_", "", f"`{tlkit.__version__}`, a text.", ""])
 

@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import confusion_matrix
 
 import tlkit
+from tlkit.analysis import plot_feature_maps, plot_filters, plot_map
 from tlkit.analysis.run_plots import map_points
 from tlkit.errors import DataError
 from tlkit.training.fit import fit
@@ -61,13 +62,13 @@ def test_the_plots_show_the_runs_own_images_and_figures(run):
 
 
 def test_a_map_has_a_thumbnail_for_each_image_at_its_point(run):
-    ax = tlkit.plot_map(run, split="train", images=8, method="pca")
+    ax = plot_map(run, split="train", images=8, method="pca")
     assert len(ax.artists) == 8
     assert "n = 8" in ax.get_xlabel()
     with pytest.raises(DataError, match=saying("method", "'umap'", "'tsne'", "'pca'").pattern):
-        tlkit.plot_map(run, split="train", method="umap")
+        plot_map(run, split="train", method="umap")
     with pytest.raises(DataError, match=saying("4").pattern):
-        tlkit.plot_map(run, split="train", images=2)
+        plot_map(run, split="train", images=2)
 
 
 def test_the_pca_of_a_map_is_scikit_learns():
@@ -82,15 +83,15 @@ def test_filters_and_feature_maps_are_those_of_the_runs_backbone(run):
 
     network = tlkit.load_model(run).network
     convolution = next(module for module in network.backbone.modules() if isinstance(module, torch.nn.Conv2d))
-    tiles = tlkit.plot_filters(run).images
+    tiles = plot_filters(run).images
     assert len(tiles) == min(64, len(convolution.weight))
     weights = convolution.weight[0].detach().numpy().transpose(1, 2, 0)
     shown = np.asarray(tiles[0].get_array(), dtype=float)
     assert np.corrcoef(shown.ravel(), weights.ravel())[0, 1] == pytest.approx(1.0)
 
     image = run.samples.root / str(run.samples.paths[0])
-    maps = tlkit.plot_feature_maps(run, image)
+    maps = plot_feature_maps(run, image)
     assert len(maps.images) == min(64, network.backbone.num_features)
     assert image.name in maps.get_title() or any(image.name in text for text in captions(maps))
     with pytest.raises(DataError, match=saying("nothing.png").pattern):
-        tlkit.plot_feature_maps(run, "nothing.png")
+        plot_feature_maps(run, "nothing.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import re
 import shutil
 import subprocess
@@ -57,8 +58,13 @@ def test_the_command_reference_has_every_command_and_option():
 
 def test_the_python_reference_has_every_public_name():
     page = references.api_reference()
-    named = set(re.findall(r"^\.\. auto(?:class|function):: tlkit\.(\w+)$", page, re.MULTILINE))
-    assert named == set(tlkit.__all__) - {"__version__"}
+    named = set(re.findall(r"^\.\. auto(?:class|function):: tlkit\.([\w.]+)$", page, re.MULTILINE))
+    own = {name for name in named if "." not in name}
+    assert own == set(tlkit.__all__) - {"__version__"}
+    for name in named - own:
+        package, _, last = name.rpartition(".")
+        assert getattr(importlib.import_module(f"tlkit.{package}"), last).__doc__
+    assert {"data.Source", "inference.Predictor", "analysis.plot_map"} <= named
 
 
 def test_keys_commands_and_names_in_a_page_lead_to_the_references():

@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch.utils.data import DataLoader
 
 import tlkit
+from tlkit.data import Source
 from tlkit.errors import ModelError, RecipeError
 from tlkit.models.backbone import create_backbone
 
@@ -34,7 +35,7 @@ def backbone():
 def data(image_folder, backbone):
     root = image_folder(train=12, val=4, test=9)
     return tlkit.ImageFolderDataModule(
-        tlkit.Source(root=root, check=False), preprocess=backbone.preprocess, batch_size=8, num_workers=0, augment=None
+        Source(root=root, check=False), preprocess=backbone.preprocess, batch_size=8, num_workers=0, augment=None
     )
 
 

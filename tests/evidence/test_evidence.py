@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
-from messages import saying
+from measurements import made_drift, made_robustness
+from messages import saying, says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
@@ -17,7 +18,9 @@ from tlkit.audit import audit_groups
 from tlkit.errors import TlkitError
 from tlkit.evaluation import evaluate
 from tlkit.evidence.evidence import Evidence, write_evidence
+from tlkit.predictions import Predictions
 from tlkit.render.published_figures import published_figures
+from tlkit.uncertainty import assess_sets
 
 RECIPE = """\
 recipe_version: 1
@@ -172,6 +175,70 @@ def test_clauses_name_file_figure_verdict_and_what_is_missing_and_claim_nothing(
     with pytest.raises(TlkitError, match=saying("newer tlkit").pattern):
         Evidence.from_dict(evidence.to_dict() | {"format_version": 99})
     assert [table.name for table in evidence.tables()] == ["clauses", "figures", "files"]
+
+
+def clause(evidence, source, name):
+    return next(one for one in evidence.clauses if (one.source, one.clause) == (source, name))
+
+
+def test_what_was_not_measured_is_named_as_not_assessed(run):
+    evidence = write_evidence(run)
+    resilience = clause(evidence, "EU AI Act", "Art. 15(4)")
+    assert (resilience.files, resilience.figure, resilience.verdict) == ((), "", "")
+    assert says(resilience.not_assessed, "corrupted", "another source, camera or time")
+    unsure = clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.6")
+    assert unsure.files == () and says(unsure.not_assessed, "Abstention", "Conformal sets", "images of no class")
+    assert says(clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.4").not_assessed, "camera", "production")
+
+
+def test_robustness_and_drift_are_evidence_once_they_are_stored_and_name_no_group_or_file(run):
+    run.directory.robustness.write_text(json.dumps({"test": made_robustness(group=SECRET).to_dict()}))
+    drift = made_drift(path=f"{SECRET}.jpg").to_dict()
+    run.directory.drift.write_text(json.dumps({SECRET: drift, "other": made_drift("NO DRIFT FOUND").to_dict()}))
+    evidence = write_evidence(run)
+    resilience = clause(evidence, "EU AI Act", "Art. 15(4)")
+    assert resilience.files == ("robustness.json", "drift.json")
+    assert says(
+        resilience.figure, "2 of 3 corruptions", "darkness from severity 1", "2 sets of new images", "drift in 1"
+    )
+    assert resilience.verdict == "LOSS"
+    assert "corrupted" not in resilience.not_assessed and "camera" not in resilience.not_assessed
+    assert clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.4").verdict == "DRIFT"
+    assert clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.5").verdict == "LOSS"
+    assert {one.path for one in evidence.files if one.private} >= {"robustness.json", "drift.json"}
+    for name in FILES:
+        assert SECRET not in (run.path / name).read_text(encoding="utf-8"), name
+
+
+def test_abstention_and_sets_are_evidence_where_val_has_probabilities(run):
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    right = np.where(rng.random(400) < 0.9, rng.uniform(0.6, 1.0, 400), rng.uniform(0.0, 0.4, 400))
+    proba = np.where(y[:, None] == [0, 1], right[:, None], 1 - right[:, None])
+    groups = pd.DataFrame({"light": ["day", "night"] * 200, "place": ["in", "in", "out", "out"] * 100})
+    for split, rows in {"val": slice(0, 300), "test": slice(300, 400)}.items():
+        part = Predictions.build(
+            classes=("cat", "dog"),
+            path=[f"{split}{i}.png" for i in range(len(y[rows]))],
+            y_true=y[rows],
+            proba=proba[rows],
+            groups=groups[rows].reset_index(drop=True),
+        )
+        part.to_parquet(run.directory.predictions(split))
+    evidence = write_evidence(run)
+    unsure = clause(evidence, "EU AI Act", "Art. 15(4), backup and fail-safe plans")
+    assert unsure.files == ("predictions/val.parquet", "predictions/test.parquet")
+    sets = assess_sets(run.predictions("test"), run.predictions("val"))
+    assert says(unsure.figure, "wrong answers", sets.overall.coverage.format(), "300 images of val")
+    assert unsure.verdict == sets.overall.verdict
+    assert "Conformal" not in unsure.not_assessed and "images of no class" in unsure.not_assessed
+
+
+def test_a_stored_result_of_a_newer_tlkit_is_not_assessed_and_named(run, caplog):
+    newer = made_robustness().to_dict() | {"format_version": 99}
+    run.directory.robustness.write_text(json.dumps({"test": newer}))
+    assert says(clause(write_evidence(run), "EU AI Act", "Art. 15(4)").not_assessed, "corrupted")
+    assert says(caplog.text, "robustness.json", "newer tlkit")
 
 
 def test_an_edited_card_is_kept_and_other_files_are_not_replaced(run, tmp_path, caplog):

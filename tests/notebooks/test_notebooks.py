@@ -12,6 +12,8 @@ import pytest
 from nbclient import NotebookClient
 
 import tlkit
+import tlkit.analysis
+import tlkit.data
 import tlkit.datasets
 import tlkit.render.plots
 
@@ -19,6 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
 PUBLIC = {
     "tlkit": tlkit.__all__,
+    "tlkit.analysis": tlkit.analysis.__all__,
+    "tlkit.data": tlkit.data.__all__,
     "tlkit.datasets": tlkit.datasets.__all__,
     "tlkit.render.plots": tlkit.render.plots.__all__,
 }

@@ -21,6 +21,7 @@ from tlkit.render.report.sections.measurements_section import (
     speed_section,
     speed_sentence,
 )
+from tlkit.render.report.summary import summary_of
 
 CLASSES = ("cat", "dog")
 PIXEL = "/9j/4AAQSkZJRgABAQAAAQABAAD"
@@ -75,6 +76,23 @@ def test_drift_shows_every_set_of_images_the_latest_first_and_the_worst_verdict(
     assert [part.verdict.mark for part in section.blocks] == ["open", "bad", "good"]
     assert section.verdict.text == "DRIFT"
     assert says(section.claim, "1 of 3")
+
+
+def test_the_summary_says_what_robustness_and_drift_found_with_links_to_them():
+    found = {"june": made_drift("NO DRIFT FOUND"), "july": made_drift("DRIFT")}
+    run = contents(robustness=made_robustness(darkness=0.4), drift=found)
+    questions = dict(summary_of(run).questions)
+    good = next(claim for claim in questions["How good it is"] if claim.evidence == ("robustness",))
+    assert good.text == robustness_sentence(run.robustness)
+    drifted = [claim.text for claim in questions["What you cannot conclude"] if claim.evidence == ("drift",)]
+    assert says(drifted[0], "june", "No drift") and says(drifted[1], "july", "40 new images", "unknown")
+    without = dict(summary_of(contents()).questions)
+    assert not [claim for claims in without.values() for claim in claims if {*claim.evidence} & {"drift", "robustness"}]
+
+
+def test_one_set_of_new_images_has_its_finding_and_verdict_in_the_heading():
+    section = drift_section(contents(drift={"july": made_drift("DRIFT")}))
+    assert section.verdict.text == "DRIFT" and says(section.claim, "july", "differ", "training images")
 
 
 def test_speed_names_the_fastest_engine_for_one_image_by_its_median_latency():

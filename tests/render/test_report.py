@@ -29,7 +29,7 @@ strategy: {kind: frozen}
 class Reader(HTMLParser):
     """Collects the elements, attributes and visible text of a page."""
 
-    VOID = ("meta", "link", "img", "br", "source")
+    VOID = ("meta", "link", "img", "br", "wbr", "source")
 
     def __init__(self) -> None:
         super().__init__()

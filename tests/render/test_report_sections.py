@@ -19,16 +19,26 @@ from tlkit.audit.error_examples import failing_group_images, worst_images
 from tlkit.audit.explain import explain_gaps
 from tlkit.evaluation import evaluate
 from tlkit.render.plots import plot_confusion, plot_groups, plot_history, plot_per_class, plot_runs, to_svg
-from tlkit.render.report import ReportImages, RunContents
+from tlkit.render.report import ReportImages, RunContents, write_report
 from tlkit.render.report.glossary import GLOSSARY, anchor, link_words
 from tlkit.render.report.limitations import limits_of
-from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
+from tlkit.render.report.plain_words import (
+    failing_sentence,
+    other_sentence,
+    points,
+    signed_points,
+    verdict_of,
+    verdict_of_row,
+)
 from tlkit.render.report.sections import sections_of
 from tlkit.render.report.sections.data_section import data_section
+from tlkit.render.report.sections.explanation_section import gap_sentences
 from tlkit.render.report.sections.images_section import group_images_section, worst_section
 from tlkit.render.report.sections.training_section import training_section
 from tlkit.render.report.summary import audit_claims, summary_of
+from tlkit.render.report.table_markup import table_markup
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Column, Table
 
 
 def contents(predictions, *, by="g", **more):
@@ -109,7 +119,8 @@ def test_the_verdict_comes_first_and_what_lies_behind_the_gaps_after_classes_and
     page = page_of(tmp_path, **values)
     assert page.words.index("Are all groups served alike?") < page.words.index("Balanced accuracy")
     ids = [value for tag, name, value in page.attributes if (tag, name) == ("section", "id")]
-    assert ids[:2] == ["summary", "result"]
+    assert ids[:2] == ["summary", "audit"]
+    assert ids.index("confusions") < ids.index("result")  # plots before tables
     assert ids.index("audit") < ids.index("classes") < ids.index("confusions") < ids.index("explanation")
 
 
@@ -206,3 +217,45 @@ def test_figures_for_narrow_pages_are_hardly_wider_than_a_telephone():
         narrow, wide = (ET.fromstring(to_svg(plot, narrow=one)).get("width") for one in (True, False))
         assert float(narrow.removesuffix("pt")) / 72 < 4.3  # inches; a telephone shows 3.6 at the size of the text
         assert float(wide.removesuffix("pt")) / 72 > 6
+
+
+def explained(**train):
+    """Return the explanation of 240 images: night holds cats only, is wrong twice as often, and has few in training."""
+    light = ["day"] * 160 + ["night"] * 80
+    y = [0, 1] * 80 + [0] * 80
+    wrong = [number % 8 == 0 for number in range(160)] + [number % 3 == 0 for number in range(80)]
+    predictions = predictions_of(
+        y, [1 - one if off else one for one, off in zip(y, wrong, strict=True)], classes=("cat", "dog"), light=light
+    )
+    counts = pd.DataFrame({"light": [name for name, count in train.items() for _ in range(count)]})
+    return explain_gaps(predictions, by="light", training=counts if train else None, replicates=5)
+
+
+@pytest.mark.parametrize(("train", "words"), [({"day": 90}, "No training image"), ({"day": 90, "night": 10}, "10%")])
+def test_what_lies_behind_the_widest_gap_is_said_in_shares_that_sum_to_it(train, words):
+    explanation = explained(**train)
+    (column,) = explanation.columns
+    shares, trained = gap_sentences(explanation, column)
+    night = next(one for one in column.groups if one.group == "night")
+    side = 1 if night.split.gap.value > 0 else -1
+    assert says(shares, points(night.split.gap.value), signed_points(side * night.split.rate.value))
+    assert says(trained, words, "33%")
+    unknown = explained()
+    assert len(gap_sentences(unknown, unknown.columns[0])) == 1
+
+
+def test_a_long_name_may_break_after_an_underscore_and_never_within_a_number(tmp_path):
+    predictions = images_of(("health_worker", "bees<b>"))
+    worst = worst_images(predictions, most=2)
+    values = options(("health_worker", "bees<b>"), images=ReportImages((), worst, {}))
+    text = write_report(tmp_path / "a.html", RunContents(**values)).read_text()
+    assert "health_<wbr>worker" in text and "bees<b>" not in text
+    assert not re.search(r"\d\.<wbr>\d", text)
+
+
+def test_only_open_tables_of_five_columns_take_two_lines_on_a_telephone():
+    columns = tuple(Column(name, name) for name in "abcde")
+    table = Table("t", "T", columns, (("1",) * 5,))
+    assert 'class="stacked"' in table_markup(table, set(), stacked=True)
+    assert 'class="stacked"' not in table_markup(table, set())
+    assert 'class="stacked"' not in table_markup(table.selected(("a", "b")), set(), stacked=True)

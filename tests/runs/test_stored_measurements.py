@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from measurements import made_benchmark, made_drift, made_robustness
-from messages import saying
+from messages import says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
 from tlkit.audit.heat_maps import HeatMap, HeatMaps
-from tlkit.errors import TlkitError
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.exported.bench import Benchmark
@@ -77,16 +77,53 @@ def test_speed_is_kept_for_each_processor(run):
     assert list(stored_results(run.directory, run.directory.bench, Benchmark.from_dict)) == ["one", "two"]
 
 
-def test_a_damaged_or_newer_measurement_names_its_file_or_the_remedy(run):
+FILES = {
+    "robustness": ("robustness.json", "tlkit robustness"),
+    "drift": ("drift.json", "tlkit drift"),
+    "speed": ("bench.json", "tlkit bench"),
+}
+
+
+def store_all(run):
+    """Store one measurement of each kind."""
+    store_robustness(run.directory, made_robustness(split="test"))
+    store_drift(run.directory, "new/july", made_drift())
     store_benchmark(run.directory, made_benchmark("here"))
-    file = run.directory.bench
-    values = json.loads(file.read_text())
-    file.write_text(json.dumps({"here": values["here"] | {"format_version": 99}}))
-    with pytest.raises(TlkitError, match=saying("newer tlkit", "format 99").pattern):
-        run.report()
-    file.write_text(json.dumps({"here": values["here"] | {"rows": 5}}))
-    with pytest.raises(TlkitError, match=saying("bench.json", "damaged").pattern):
-        run.report()
+
+
+@pytest.mark.parametrize("section", FILES)
+@pytest.mark.parametrize("damage", ["newer", "field", "text"])
+def test_a_report_leaves_out_what_cannot_be_read_and_names_file_and_remedy(run, section, damage, caplog):
+    store_all(run)
+    name, command = FILES[section]
+    file = run.path / name
+    ((key, values),) = json.loads(file.read_text()).items()
+    changed = values | ({"format_version": 99} if damage == "newer" else {"confidence": "high"})
+    file.write_text("{half a" if damage == "text" else json.dumps({key: changed}))
+    page = run.report().read_text(encoding="utf-8")
+    shown = set(re.findall(r'<section id="(\w+)"', page))
+    assert shown & set(FILES) == set(FILES) - {section}
+    (notice,) = re.findall(r'<div class="notice">(.*?)</div>', page, re.DOTALL)
+    remedy = ("pip install -U tlkit",) if damage == "newer" else (f"{command} {run.path}", "Delete it")
+    assert says(notice, name, *remedy)
+    assert says(caplog.text, name)
+    assert json.loads(file.read_text() if damage != "text" else "{}") == ({key: changed} if damage != "text" else {})
+
+
+def test_a_report_of_readable_files_has_no_notice(run):
+    store_all(run)
+    assert 'class="notice"' not in run.report().read_text(encoding="utf-8")
+
+
+def test_a_new_result_is_not_lost_where_the_file_that_is_there_cannot_be_read(run, caplog):
+    for name, _ in FILES.values():
+        (run.path / name).write_text("{half a")
+    (run.path / "heat_maps.json").write_text("{half a")
+    store_all(run)  # a command prints its result after this, so nothing is raised
+    store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {"a": HeatMap("dog", "AAAA")}))
+    for name in (*(name for name, _ in FILES.values()), "heat_maps.json"):
+        assert (run.path / name).read_text() == "{half a"
+        assert says(caplog.text, "not stored", name)
 
 
 def test_a_set_of_images_is_called_by_its_folder():

@@ -22,6 +22,7 @@ from tiny_sweep import objective, tiny_fit
 
 import tlkit
 from tlkit.errors import RecipeError, RunError, TlkitError
+from tlkit.render.plots.sweep_plots import plot_trials
 from tlkit.runs.run import open_run
 from tlkit.sweeps.sweep import run_sweep
 from tlkit.sweeps.sweep_result import SweepResult
@@ -146,6 +147,37 @@ def test_a_trial_below_the_median_is_pruned_and_cannot_win(tiny, tmp_path):
     assert pruned and result.winner.state == "complete"
     assert all(row.figure.value < result.winner.figure.value for row in pruned)
     assert (tmp_path / "log").read_text().count("pruned") == len(pruned)
+
+
+def test_the_plot_of_trials_states_the_recipes_level_and_marks_each_pruned_trial(tiny, tmp_path):
+    result = tiny(pruner="median", trials=20, sampler="random")
+    axes = plot_trials(result)
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert says(words, "trial", "95% interval") and "pruned" in words
+    crosses = {line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())}
+    assert crosses == {row.number for row in result.trials if row.state == "pruned"}
+    states = [cells[-1] for cells in result.tables(most_rows=None)[0].rows]
+    assert states.count("pruned") == len(crosses) > 0
+    with (tmp_path / "tiny.yaml").open("a") as recipe:
+        recipe.write("evaluate: {confidence: 0.9}\n")
+    other = plot_trials(tiny(name="other", trials=1)).get_legend().get_texts()
+    assert says([text.get_text() for text in other], "trial", "90% interval")
+
+
+@pytest.mark.series
+def test_real_fits_below_the_median_are_stopped_before_their_last_epoch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_recipe(tmp_path, strategy="frozen", **{"": 40})
+    space = "space:\n  train.learning_rate: {low: 0.000001, high: 0.1, log: true}\n  train.epochs: [6]\n"
+    result = run_sweep(write_sweep(pruner="median", trials=16, sampler="random", space=space))
+    pruned = [row for row in result.trials if row.state == "pruned"]
+    assert 0 < len(pruned) < 6  # the first ten cannot be
+    for row in result.trials:
+        epochs = len(open_run(Path("runs/s") / f"trial-{row.number:04d}").history)
+        assert epochs < 6 if row in pruned else epochs == 6
+    assert result.winner.state == "complete"
+    states = pd.read_csv("runs/s/sweep/trials.csv")["state"].tolist()
+    assert states == [row.state for row in result.trials]
 
 
 def test_a_trial_that_fails_is_in_the_table_with_its_reason(tiny, tmp_path):

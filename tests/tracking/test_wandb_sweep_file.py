@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import queue
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
+from run_fixtures import write_recipe
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+from wandb.wandb_agent import Agent
 
 from tlkit.recipe import load_recipe
+from tlkit.runs.run import open_run
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SWEEP = yaml.safe_load((RECIPES / "sweeps" / "wandb.yaml").read_text(encoding="utf-8"))
@@ -36,3 +44,45 @@ def test_every_value_of_the_sweep_is_valid_in_the_recipe():
         for value in options.get("values", [options.get("min"), options.get("max")]):
             load_recipe(RECIPES / "quickstart.yaml", {key: value})
     assert SWEEP["metric"]["name"] == "val/loss"
+
+
+@pytest.mark.series
+def test_the_agent_runs_a_fit_whose_offline_record_has_the_sweeps_metric(tmp_path, monkeypatch):
+    """W&B's own agent executes what a server would send; the fit is real, its record offline."""
+    write_recipe(tmp_path, strategy="frozen", tail="report: {enabled: false}\n", **{"": 24})
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "tiny.yaml").rename(tmp_path / "recipes" / "quickstart.yaml")
+    program = tmp_path / "bin" / "tlkit"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tlkit "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(RECIPES.parent),
+        "WANDB_MODE": "offline",
+        "WANDB_SWEEP_ID": "sweep1",
+        "WANDB_RUN_ID": "",
+        "WANDB_SWEEP_PARAM_PATH": "",
+        "WANDB_DIR": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)  # so that what the agent sets is gone after the test
+    agent = Agent(None, queue.Queue(), sweep_id="sweep1")
+    agent._sweep_command = SWEEP["command"]
+    args = {"train.learning_rate": {"value": 0.02}, "augment.preset": {"value": "none"}}
+    agent._command_run({"type": "run", "run_id": "trial7", "program": SWEEP["program"], "args": args})
+    assert agent._run_processes["trial7"].wait(timeout=300) == 0
+    run = open_run("runs/sweep-trial7")
+    assert (run.status, run.recipe.train.learning_rate, run.recipe.tracking.kind) == ("finished", 0.02, "wandb")
+    (record,) = Path("runs/sweep-trial7/wandb").glob("offline-run-*trial7")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(record)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    values = [
+        float(json.loads(item["value_json"]))
+        for one in found
+        if one["type"] == "history"
+        for item in one["history"]["item"]
+        if SWEEP["metric"]["name"] in (item.get("key"), "/".join(item.get("nested_key", [])))
+    ]
+    assert values == pytest.approx(run.history["val_loss"].tolist())

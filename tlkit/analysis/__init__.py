@@ -1,1 +1,28 @@
 """Questions that need images or features again: advise, label audit, learning curve, slices, repair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from tlkit.analysis.label_audit import LabelAudit
+    from tlkit.analysis.run_plots import plot_feature_maps, plot_filters, plot_map, plot_suspects
+
+__all__ = ["LabelAudit", "plot_feature_maps", "plot_filters", "plot_map", "plot_suspects"]
+
+__getattr__ = lazy_names(
+    "tlkit.analysis",
+    {
+        "LabelAudit": "tlkit.analysis.label_audit",
+        "plot_feature_maps": "tlkit.analysis.run_plots",
+        "plot_filters": "tlkit.analysis.run_plots",
+        "plot_map": "tlkit.analysis.run_plots",
+        "plot_suspects": "tlkit.analysis.run_plots",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

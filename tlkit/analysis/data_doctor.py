@@ -17,6 +17,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root
 from tlkit.errors import ModelError, first_few
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.process_state import preserved_process_state
 from tlkit.samples import Samples
 
@@ -24,6 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 @preserved_process_state()
+@with_notebook_bar("checking images")
 def data_doctor(
     root: Root,
     *,

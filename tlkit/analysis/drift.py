@@ -23,6 +23,7 @@ from tlkit.features.ood.scores import neighbor_rank, neighbors, unit_length
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_with_run
 from tlkit.inference.extraction import Progress
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions.joined_tables import paths_in_table, read_joined, with_known_paths
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import name_of_images, store_drift
@@ -75,6 +76,7 @@ class _Side:
         return _Side(self.features.take(rows), self.unit[rows])
 
 
+@with_notebook_bar("computing features")
 def drift(
     run: Run | str | Path,
     images: GivenImages,

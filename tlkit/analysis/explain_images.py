@@ -25,6 +25,7 @@ from tlkit.data.sources.given_images import GivenImages, ImageSource, read_image
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
 from tlkit.inference.predictor import Predictor, load_model
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
 from tlkit.stats.estimate import Estimate
@@ -37,6 +38,7 @@ STORED_SIDE = 200
 """Pixels of the longer side of a stored map."""
 
 
+@with_notebook_bar("explaining images")
 def explain_images(
     run: Run | str | Path | Predictor,
     images: GivenImages | None = None,
@@ -120,7 +122,8 @@ def explain_images(
                 )
             )
             own = _path_below(root, found[-1].path) if split_of else ""
-            if own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
+            shows = heat.max() > max(heat.min(), 0.0)  # else no place spoke for the class: the picture would be bare
+            if shows and own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
                 picture = batch.image[place].permute(1, 2, 0).numpy()
                 drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture))
         if progress is not None:

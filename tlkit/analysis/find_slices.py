@@ -24,6 +24,7 @@ from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, meas
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.runs import store_judgements
@@ -38,6 +39,7 @@ CLUSTER = "cluster"
 MIN_CLUSTERED = 10  # images in each half, to form clusters
 
 
+@with_notebook_bar("measuring images")
 def find_slices(
     source: Run | Predictions,
     columns: Sequence[str] | pd.DataFrame | None = None,

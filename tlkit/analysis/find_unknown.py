@@ -28,6 +28,7 @@ from tlkit.inference.extraction import Progress
 from tlkit.inference.stored_model import load_stored
 from tlkit.inference.unknown_images import gives_logits, logits_of
 from tlkit.models.network import Network
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
 from tlkit.samples import SPLITS, Samples
@@ -61,6 +62,7 @@ class _Known:
         return wilson(int((unknown & chosen).sum()), int(chosen.sum()), confidence)
 
 
+@with_notebook_bar("computing features")
 def find_unknown(
     run: Run | str | Path,
     *,

@@ -20,12 +20,14 @@ from tlkit.inference.embed_run import embed_with_run
 from tlkit.inference.extraction import Progress
 from tlkit.inference.stored_model import load_stored
 from tlkit.inference.unknown_images import logits_of
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.stats.estimate import Estimate
 
 NO_CURVE = "no learning curve for a fine-tuned backbone"
 
 
+@with_notebook_bar("computing features")
 def label_next(
     run: Run | str | Path,
     images: GivenImages,

@@ -16,6 +16,7 @@ from tlkit.evaluation.clustered_figures import units_of
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.inference.corrupted_images import predict_corrupted
 from tlkit.inference.predictor import load_model
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Joinable
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run, open_run
@@ -29,6 +30,7 @@ DISCORDANT = 0.1
 """Share of images that change sides, for which the smallest loss that can be found is stated."""
 
 
+@with_notebook_bar("predicting corrupted images")
 def robustness(
     run: Run | str | Path,
     corruptions: Sequence[str] | None = None,

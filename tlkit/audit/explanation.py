@@ -44,6 +44,11 @@ class ExplainedGroup:
     train_share: float | None = None
     judged_share: float = 0.0
 
+    @property
+    def scarce(self) -> bool:
+        """Whether its share of the training images is less than half of that of the assessed ones."""
+        return self.train_share is not None and self.train_share < self.judged_share / 2
+
 
 @dataclass(frozen=True)
 class AdjustedGap:
@@ -186,6 +191,11 @@ class Explanation:
         if self.independent:
             return "Cochran–Mantel–Haenszel"
         return "weighted t" if self.settings.unit_column is None else "t on clusters"
+
+    def scarce_group(self, by: str, group: str) -> ExplainedGroup | None:
+        """Return a group of a column that few training images show; None for any other group, or if not known."""
+        rows = (one for column in self.columns if column.by == by for one in column.groups)
+        return next((one for one in rows if one.group == group and one.scarce), None)
 
     def column(self, by: str) -> ExplainedColumn:
         """Return the explanation of one column.

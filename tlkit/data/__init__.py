@@ -1,5 +1,30 @@
 """Images from disk to batches: scanning, checking, splitting, decoding, augmenting, loading."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+from tlkit.lazy_names import lazy_names
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else Albumentations asks the network for its version
+
+if TYPE_CHECKING:
+    from tlkit.data.dataset_source import Source
+    from tlkit.data.decode.decode_options import DecodeOptions
+    from tlkit.data.splits.hold_out import SplitPlan
+
+__all__ = ["DecodeOptions", "Source", "SplitPlan"]
+
+__getattr__ = lazy_names(
+    "tlkit.data",
+    {
+        "DecodeOptions": "tlkit.data.decode.decode_options",
+        "Source": "tlkit.data.dataset_source",
+        "SplitPlan": "tlkit.data.splits.hold_out",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,10 +6,11 @@ The wording of the subjects is ours. The numbers of Regulation (EU) 2024/1689 ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.errors import first_few
+from tlkit.evidence.clause import ACT, RMF, TS, Clause
+from tlkit.evidence.resilience_clauses import monitoring_clauses, resilience_clauses
 from tlkit.evidence.run_facts import RunFacts
 from tlkit.render.published_figures import ALL_IMAGES
 from tlkit.render.report.sections.data_section import data_sentence
@@ -18,36 +19,16 @@ from tlkit.tables import counted
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
 
-ACT, TS, RMF = "EU AI Act", "ISO/IEC TS 12791:2024", "NIST AI RMF 1.0"
-NOTHING_SHOWN = ""
-
-
-@dataclass(frozen=True)
-class Clause:
-    """What a run has to show for one clause.
-
-    Attributes:
-        source: the law or the standard.
-        clause: the clause, or the kind of treatment.
-        subject: what it is about.
-        files: the files that show something, of the run or of the evidence; empty = none does.
-        figure: what they show, in one sentence or two; "" = nothing.
-        verdict: FAIL, PASS or NOT ENOUGH DATA, where a figure was compared with a tolerance; else "".
-        not_assessed: what about this clause was not assessed here; "" = nothing that tlkit knows of.
-    """
-
-    source: str
-    clause: str
-    subject: str
-    files: tuple[str, ...] = ()
-    figure: str = NOTHING_SHOWN
-    verdict: str = ""
-    not_assessed: str = ""
-
 
 def clauses(facts: RunFacts) -> tuple[Clause, ...]:
-    """Return the clauses of Art. 10 and 15, of TS 12791 and of MEASURE 2.11, each with what the run shows."""
-    return (*_data_clauses(facts), *_accuracy_clauses(facts), *_treatment_clauses(facts), _measure(facts))
+    """Return the clauses of Art. 10 and 15, of TS 12791 and of MEASURE 2.4 to 2.6 and 2.11, each with what is shown."""
+    return (
+        *_data_clauses(facts),
+        *_accuracy_clauses(facts),
+        *_treatment_clauses(facts),
+        *monitoring_clauses(facts),
+        _measure(facts),
+    )
 
 
 def _data_clauses(facts: RunFacts) -> tuple[Clause, ...]:
@@ -141,7 +122,6 @@ def _accuracy_clauses(facts: RunFacts) -> tuple[Clause, ...]:
     accuracy = f"On {run.evaluation.n:,} images of the {run.split} split ({level}): {', '.join(overall)}."
     if run.chose_epoch:
         accuracy += " That split also selected the epoch, so the figures are slightly optimistic."
-    slices = "" if run.slices is None else f"{counted(len(run.slices.slices), 'slice')} of unusual images examined."
     return (
         Clause(
             ACT,
@@ -159,15 +139,7 @@ def _accuracy_clauses(facts: RunFacts) -> tuple[Clause, ...]:
             "The card states the figures with their intervals and limits.",
             not_assessed="The instructions for use.",
         ),
-        Clause(
-            ACT,
-            "Art. 15(4)",
-            "resilience to errors, faults, inconsistencies; feedback loops",
-            ("slices.json",) if run.slices else (),
-            slices,
-            not_assessed="Images that are corrupted, or of another source, camera or time; failures of the system "
-            "around the model; feedback loops.",
-        ),
+        *resilience_clauses(facts),
         Clause(
             ACT,
             "Art. 15(5)",

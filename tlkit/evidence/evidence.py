@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tlkit.choices import MIN_CELL_SIZE
 from tlkit.disk import write_text
 from tlkit.errors import RunError, refuse_newer
-from tlkit.evidence.clauses import Clause, clauses
+from tlkit.evidence.clause import Clause
+from tlkit.evidence.clauses import clauses
 from tlkit.evidence.croissant import croissant
 from tlkit.evidence.cyclonedx import CycloneDxVersion, cyclonedx
 from tlkit.evidence.evidence_tables import evidence_tables

@@ -9,22 +9,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.errors import PredictionsError
 from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.published_figures import PublishedFigures, published_figures
 from tlkit.render.report import RunContents
 from tlkit.render.report.limitations import limits_of
+from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MARKER
-from tlkit.runs.run_pages import contents_for_card
+from tlkit.runs.run_options import options_of_run
+from tlkit.runs.run_pages import confidence_of, contents_for_card
+from tlkit.runs.run_uncertainty import val_predictions
+from tlkit.runs.stored_measurements import read_measurements
+from tlkit.uncertainty.conformal import assess_sets
+from tlkit.uncertainty.val_scores import ValScores
 
 if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair
     from tlkit.runs.run import Run
+    from tlkit.uncertainty.conformal_result import ConformalSets
 
-PRIVATE = ("split.csv", "excluded.csv", "leaks.csv", "audit.json", "explanation.json", "slices.json", "predictions")
+PRIVATE = (
+    *("split.csv", "excluded.csv", "leaks.csv", "audit.json", "explanation.json", "slices.json", "predictions"),
+    *("robustness.json", "drift.json"),
+)
 """Files of a run with values of single images or numbers of small groups."""
 _FILES = (
     *("recipe.yaml", "environment.json", "split.csv", "excluded.csv", "leaks.csv", "metrics.csv"),
     *("evaluation.json", "audit.json", "explanation.json", "slices.json", "repair.json"),
+    *("robustness.json", "drift.json", "bench.json"),
 )
 
 
@@ -54,6 +66,7 @@ class RunFacts:
         limits: sentences on the limits of the figures.
         group_columns: the group columns of the images.
         repair: the repair of the head; None if there is none.
+        sets: conformal sets of the assessed split, calibrated on val; None where val is missing or is what is assessed.
         created: when the run ended, ISO 8601, UTC; "" = unknown.
         files: the run's files with their digests.
         digest: SHA-256 of names and digests of the files that define the run: recipe, images, model, predictions.
@@ -65,6 +78,7 @@ class RunFacts:
     limits: tuple[str, ...]
     group_columns: tuple[str, ...]
     repair: Repair | None
+    sets: ConformalSets | None
     created: str
     files: tuple[RunFile, ...]
     digest: str
@@ -73,6 +87,11 @@ class RunFacts:
     def model_files(self) -> tuple[RunFile, ...]:
         """The files of the model."""
         return tuple(file for file in self.files if file.path.startswith("model/"))
+
+    @property
+    def predictions(self) -> str:
+        """The file of the predictions for the assessed split, in the run's folder."""
+        return f"predictions/{self.contents.split}.parquet"
 
     @property
     def environment(self) -> Mapping[str, Any]:
@@ -104,6 +123,7 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
     """
     contents = contents_for_card(run, split)
     evaluation, audit = contents.evaluation, contents.audit
+    measured = read_measurements(run.directory, contents.split)
     files = tuple(_files(run.path))
     defining = [
         (file.path, file.sha256)
@@ -111,16 +131,42 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
         if file.path in ("recipe.yaml", "split.csv") or file.path.startswith(("model/", "predictions/"))
     ]
     return RunFacts(
-        contents=replace(contents, repair=run.repair),
+        contents=replace(
+            contents,
+            repair=run.repair,
+            confidence=confidence_of(run, contents.split),
+            robustness=measured.robustness,
+            drift=measured.drift,
+        ),
         figures=published_figures(evaluation, audit, min_cell_size=min_cell_size),
         intended_use=run.recipe.report.intended_use,
         limits=tuple(claim.text for claim in limits_of(contents)),
         group_columns=tuple(run.samples.groups.columns),
         repair=run.repair,
+        sets=_sets(run, contents.split),
         created=str(run.directory.read_json(run.path / MARKER).get("updated", "")),
         files=files,
         digest=hashlib.sha256(json.dumps(defining).encode()).hexdigest(),
     )
+
+
+def _sets(run: Run, split: str) -> ConformalSets | None:
+    """Return conformal sets of a split that are calibrated on val; None where val or probabilities lack."""
+    val, options = val_predictions(run, judged=split), options_of_run(run)
+    if val is None:
+        return None
+    try:
+        return assess_sets(
+            run.predictions(split),
+            ValScores.of(val, chose_epoch=chose_epoch("val", run.history)),
+            confidence=options.confidence,
+            tolerance=options.tolerance,
+            min_group_size=options.min_group_size,
+            cluster_by=options.pair_by or options.cluster_by,
+            weights=options.weights,
+        )
+    except PredictionsError:
+        return None
 
 
 def sha256_of(path: Path) -> str:

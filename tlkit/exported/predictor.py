@@ -23,6 +23,7 @@ from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.model import ExportedModel, open_exported
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions, Unreadable
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class ExportedPredictor:
         """Names of the classes, in the order of the probabilities."""
         return self.model.facts.classes
 
+    @with_notebook_bar("predicting images")
     def predict(
         self,
         images: GivenImages,
@@ -79,7 +81,7 @@ class ExportedPredictor:
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
     ) -> Predictions:
-        """Return predictions of one image or several, by the rules of `tlkit.Predictor.predict`.
+        """Return predictions of one image or several, by the rules of `tlkit.inference.Predictor.predict`.
 
         Args:
             images: one image or an iterable of images, each a path, a folder, a tar file, a Pillow image, a uint8

@@ -1,1 +1,27 @@
 """Inference: predictions of a stored model, features of images, devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from tlkit.inference.embed_options import EmbedOptions
+    from tlkit.inference.export.verify_run import verify_run
+    from tlkit.inference.predictor import Predictor
+
+__all__ = ["EmbedOptions", "Predictor", "verify_run"]
+
+__getattr__ = lazy_names(
+    "tlkit.inference",
+    {
+        "EmbedOptions": "tlkit.inference.embed_options",
+        "Predictor": "tlkit.inference.predictor",
+        "verify_run": "tlkit.inference.export.verify_run",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -31,6 +31,7 @@ from tlkit.inference.stored_model import load_stored
 from tlkit.models.cuts import POOLED, Cut
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
+from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.runs import find_model
 from tlkit.samples import Samples
@@ -67,6 +68,7 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
 
+    @with_notebook_bar("predicting images")
     def predict(
         self,
         images: GivenImages,

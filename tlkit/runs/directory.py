@@ -326,14 +326,18 @@ class RunDirectory:
         """Write a text file atomically."""
         write_text(path, text)
 
-    def read_json(self, path: Path) -> dict[str, Any]:
+    def read_json(self, path: Path, *, remedy: str = REMEDY) -> dict[str, Any]:
         """Read one of the run's JSON files.
+
+        Args:
+            path: the file.
+            remedy: what to do about a damaged one.
 
         Raises:
             RunError: the file is missing or damaged.
         """
         try:
-            return read_json(path, error=RunError, remedy=REMEDY)
+            return read_json(path, error=RunError, remedy=remedy)
         except FileNotFoundError:
             raise RunError(f"{self.path} has no {path.name}: the run did not get that far.") from None
 
@@ -356,13 +360,21 @@ class RunDirectory:
         """Return a context that turns what damaged values of a file raise into a `RunError` that names the file."""
         return damaged(path, error=RunError, remedy=REMEDY)
 
-    def read_result(self, path: Path, build: Callable[[Mapping[str, Any]], T], values: Any) -> T:
+    def read_result(
+        self, path: Path, build: Callable[[Mapping[str, Any]], T], values: Any, *, remedy: str = REMEDY
+    ) -> T:
         """Return a result from the values that one of the run's JSON files holds.
+
+        Args:
+            path: the file.
+            build: makes the result, such as `Evaluation.from_dict`.
+            values: what the file holds of it.
+            remedy: what to do about a damaged file.
 
         Raises:
             RunError: the values are not those of such a result.
         """
-        return build_stored(build, values, path=path, error=RunError, remedy=REMEDY)
+        return build_stored(build, values, path=path, error=RunError, remedy=remedy)
 
 
 def find_model(path: Path) -> Path:

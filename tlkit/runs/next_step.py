@@ -6,11 +6,17 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlkit.errors import first_few
+from tlkit.audit.explanation import Explanation
+from tlkit.errors import PredictionsError, RunError, first_few
+from tlkit.runs.repair_groups import Grouping
+from tlkit.runs.run_options import options_of_run
+from tlkit.runs.stored_judgements import stored_result
 from tlkit.tables import two_figures
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import ExplainedGroup
+    from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.evaluation import Evaluation
     from tlkit.runs.run import Run
 
@@ -71,14 +77,7 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
         if table.metric == "accuracy" and len(table.columns) == 1 and not table.is_better(row)
     ]
     if below:
-        table, row = min(below, key=lambda one: one[1].difference.value or 0.0 if one[1].difference else 0.0)
-        judges = {"val", "test"} <= set(run.directory.predicted_splits) and run.directory.model.is_dir()
-        if judges and run.repair is None:
-            return NextStep(
-                f"tlkit repair {path} --by {shlex.quote(table.by)}",
-                f"tries other heads for the same backbone that serve {row.name} better.",
-            )
-        return NextStep(f"tlkit audit {path} --details", f"lists the images of {row.name} that it gets wrong.")
+        return _for_the_worst(run, path, *min(below, key=lambda one: _difference(one[1])))
     if audit.verdict == "FAIL":
         return NextStep(f"tlkit audit {path} --details", "shows each group with its interval, its test and images.")
     if audit.verdict == "PASS":
@@ -91,3 +90,42 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
     return NextStep(
         "", f"Collect more images to judge it on: up to about {most:,} more of a group would decide ({names})."
     )
+
+
+def _for_the_worst(run: Run, path: str, table: GroupTable, row: GroupRow) -> NextStep:
+    """Return what helps a group: images to train on where few show it, else another head, else a look at its errors."""
+    if (scarce := _scarce(run, table, row)) is not None:
+        shown = "none shows it" if scarce.train == 0 else f"only {scarce.train_share:.1%} of them show it"
+        why = f"Add training images of {row.name}: {shown}. No other head for this backbone replaces them."
+        return NextStep("", why)
+    if run.repair is None and _can_be_repaired(run, table):
+        return NextStep(
+            f"tlkit repair {path} --by {shlex.quote(table.by)}",
+            f"tries other heads for the same backbone that serve {row.name} better.",
+        )
+    return NextStep(f"tlkit audit {path} --details", f"lists the images of {row.name} that it gets wrong.")
+
+
+def _scarce(run: Run, table: GroupTable, row: GroupRow) -> ExplainedGroup | None:
+    """Return a group that few training images show, by the stored explanation; None where that does not say so."""
+    try:
+        stored = stored_result(run.directory, run.directory.explanation, run.judged_split(), Explanation.from_dict)
+    except RunError:  # damaged: the report names the file
+        return None
+    return None if stored is None else stored.scarce_group(table.by, row.name)
+
+
+def _can_be_repaired(run: Run, table: GroupTable) -> bool:
+    """Return whether a repair has the model, the splits and, in two groups or more, the validation images it takes."""
+    if not ({"val", "test"} <= set(run.directory.predicted_splits) and run.directory.model.is_dir()):
+        return False
+    try:
+        options = options_of_run(run)
+        counts = Grouping.of(run.samples, options.cut(table.columns)).validation_images(run.samples)
+    except PredictionsError:
+        return False
+    return sum(count >= options.min_group_size for count in counts.values()) >= 2
+
+
+def _difference(row: GroupRow) -> float:
+    return (row.difference.value or 0.0) if row.difference else 0.0

@@ -66,12 +66,14 @@ class FitDisplay:
         progress: whether progress bars of the training are drawn on stderr.
         on_features: called with (images done, images in all) while features are computed.
         on_epoch: called after each epoch with its row of metrics; True stops the training.
+        on_batch: called after each batch of the training with (batches done, batches in all).
     """
 
     log: RunLog
     progress: bool = False
     on_features: Callable[[int, int], None] | None = None
     on_epoch: Callable[[Mapping[str, float]], bool] | None = None
+    on_batch: Callable[[int, int], None] | None = None
 
 
 @contextmanager

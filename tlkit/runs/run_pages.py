@@ -9,14 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.audit.error_examples import GroupImages, Neighbors, neighbors_from_dict, worst_images
+from tlkit.audit.error_examples import GroupImages, Neighbors, worst_images
 from tlkit.audit.heat_maps import HeatMap, HeatMaps
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.errors import RunError, first_few
-from tlkit.evaluation.drift_report import DriftReport
-from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
@@ -25,8 +23,8 @@ from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run_tables import kept_epochs
 from tlkit.runs.run_uncertainty import scaling_of, val_predictions
-from tlkit.runs.stored_judgements import stored_result, stored_results
-from tlkit.uncertainty.confidence_report import assess_confidence
+from tlkit.runs.stored_measurements import read_measurements
+from tlkit.uncertainty.confidence_report import ConfidenceReport, assess_confidence
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
@@ -78,38 +76,40 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         RunError: the run has no predictions for it, or the report cannot be written.
     """
     require_writable({"The report": run.directory.report}, error=RunError)
-    from tlkit.exported.bench import Benchmark  # imports scipy.stats
-
-    split, directory = run.judged_split(split), run.directory
-    card = contents_for_card(run, split)
+    split = run.judged_split(split)
+    card, measured = contents_for_card(run, split), read_measurements(run.directory, split)
     images = report_images(
         run.predictions(split),
         run.audit_images(split=split) if run.recipe.audit.by else (),
         card.slices,
         root=run.samples.root,
         most=run.recipe.report.thumbnails,
-        neighbors=stored_result(directory, directory.neighbors, split, neighbors_from_dict),
-        heat=stored_result(directory, directory.heat_maps, split, HeatMaps.from_dict),
+        neighbors=measured.neighbors,
+        heat=measured.heat,
     )
-    explanation = run.get_explanation(split)
-    confidence = assess_confidence(
+    return replace(
+        card,
+        images=images,
+        explanation=run.get_explanation(split),
+        confidence=confidence_of(run, split),
+        repair=run.repair,
+        history=run.history,
+        robustness=measured.robustness,
+        drift=measured.drift,
+        speed=measured.speed,
+        unread=measured.unread,
+    )
+
+
+def confidence_of(run: Run, split: str) -> ConfidenceReport | None:
+    """Return what the confidence of a run is worth on a split; None where it has no probabilities or no labels."""
+    return assess_confidence(
         run.predictions(split),
         val=val_predictions(run, judged=split),
         scaling=scaling_of(run.directory),
         confidence=run.recipe.evaluate.confidence,
         cluster_by=run.recipe.audit.pair_by or run.recipe.audit.cluster_by,
         chose_epoch=chose_epoch("val", run.history),
-    )
-    return replace(
-        card,
-        images=images,
-        explanation=explanation,
-        confidence=confidence,
-        repair=run.repair,
-        history=run.history,
-        robustness=stored_result(directory, directory.robustness, split, RobustnessReport.from_dict),
-        drift=stored_results(directory, directory.drift, DriftReport.from_dict),
-        speed=stored_results(directory, directory.bench, Benchmark.from_dict),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tlkit.runs.directory import RunDirectory
+from tlkit.runs.directory import REMEDY, RunDirectory
 from tlkit.runs.lock import judgement_lock
 
 T = TypeVar("T")
@@ -15,24 +15,28 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def stored_result(directory: RunDirectory, file: Path, split: str, build: Callable[[Mapping[str, Any]], T]) -> T | None:
+def stored_result(
+    directory: RunDirectory, file: Path, split: str, build: Callable[[Mapping[str, Any]], T], *, remedy: str = REMEDY
+) -> T | None:
     """Return one split's stored result, made by `build` from its values; None if there is none.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is damaged; the message ends with `remedy`.
     """
-    stored = directory.read_json(file).get(split) if file.is_file() else None
-    return None if stored is None else directory.read_result(file, build, stored)
+    stored = directory.read_json(file, remedy=remedy).get(split) if file.is_file() else None
+    return None if stored is None else directory.read_result(file, build, stored, remedy=remedy)
 
 
-def stored_results(directory: RunDirectory, file: Path, build: Callable[[Mapping[str, Any]], T]) -> dict[str, T]:
+def stored_results(
+    directory: RunDirectory, file: Path, build: Callable[[Mapping[str, Any]], T], *, remedy: str = REMEDY
+) -> dict[str, T]:
     """Return all stored results of a file, by split or name; empty if there is none.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is damaged; the message ends with `remedy`.
     """
-    stored = directory.read_json(file) if file.is_file() else {}
-    return {name: directory.read_result(file, build, values) for name, values in stored.items()}
+    stored = directory.read_json(file, remedy=remedy) if file.is_file() else {}
+    return {name: directory.read_result(file, build, values, remedy=remedy) for name, values in stored.items()}
 
 
 def store_judgements(

@@ -60,6 +60,7 @@ def judge_sweep(
         split=split,
         judged=judged,
         comparison=comparison,
+        confidence=file.recipe_with({}).evaluate.confidence,
     )
 
 

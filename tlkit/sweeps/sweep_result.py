@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlkit.audit.model_comparison import Comparison
+from tlkit.choices import CONFIDENCE
 from tlkit.errors import RunError, refuse_newer
 from tlkit.evaluation.metric_comparison import MetricComparison
 from tlkit.plain_values import from_plain, to_plain
@@ -73,6 +74,7 @@ class SweepResult:
         split: the split that judged the winner: "test"; None where there is none, or no winner.
         judged: default and winner on it by the metric, paired; None where they were not judged.
         comparison: their accuracy overall, by class and by group, as `tlkit compare` has it; None likewise.
+        confidence: level of the intervals, in (0, 1): that of the default recipe.
     """
 
     name: str
@@ -85,6 +87,7 @@ class SweepResult:
     split: str | None = None
     judged: MetricComparison | None = None
     comparison: Comparison | None = None
+    confidence: float = CONFIDENCE
 
     @property
     def winner(self) -> TrialRow | None:

@@ -63,3 +63,14 @@ def points(difference: float, *, decimals: int = 1) -> str:
     """
     text = f"{abs(100 * difference):.{decimals}f}".rstrip("0").rstrip(".")
     return f"{text} point{'' if text == '1' else 's'}"
+
+
+def signed_points(difference: float) -> str:
+    """Return a difference of shares in percentage points with its sign.
+
+    Example:
+        >>> signed_points(-0.0573), signed_points(0.05), signed_points(-0.0001)
+        ('-5.7 points', '+5 points', '0 points')
+    """
+    text = points(difference)
+    return text if text == "0 points" else f"{'+' if difference > 0 else '-'}{text}"

@@ -33,11 +33,17 @@ def fit_run_scaling(val: Predictions, *, method: Calibrate) -> LogitScaling | No
     changed = int((scaling.apply(known.proba).argmax(axis=1) != known.proba.argmax(axis=1)).sum())
     if scaling.method == "vector":
         logger.info(
-            "calibration: %s. It changes %d of %d predicted classes of val; see tlkit calibration RUN --by COLUMN.",
+            "Confidence is rescaled to agree with accuracy: %s. It changes %d of %d predicted classes of val; see "
+            "tlkit calibration RUN --by COLUMN (recipe key: evaluate.calibrate).",
             scaling_words(scaling),
             changed,
             len(known),
         )
     else:
-        logger.info("calibration: %s; no predicted class changes.", scaling_words(scaling))
+        logger.info(
+            "Confidence is rescaled to agree with accuracy, on %d validation images; no predicted class changes "
+            "(recipe key: evaluate.calibrate).",
+            len(known),
+        )
+        logger.debug("calibration: %s", scaling_words(scaling))
     return scaling

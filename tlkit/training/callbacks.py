@@ -113,6 +113,20 @@ class MetricsRecorder(pl.Callback):
             file.unlink(missing_ok=True)
 
 
+class BatchWatch(pl.Callback):
+    """Tells a function after each batch how many of all batches of the training are done."""
+
+    def __init__(self, on_batch: Callable[[int, int], None]) -> None:
+        self._on_batch = on_batch
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch: epochs have equally many."""
+        batches = int(trainer.num_training_batches)
+        self._on_batch(trainer.current_epoch * batches + batch_idx + 1, (trainer.max_epochs or 1) * batches)
+
+
 class EpochWatch(pl.Callback):
     """Hands the row of each epoch to a function, and stops the training where it returns True.
 

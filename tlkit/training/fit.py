@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
+from tlkit.notebook_progress import notebook_bars
 from tlkit.process_state import preserved_process_state
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs.run_log import FitDisplay, collected_log
@@ -33,7 +35,7 @@ def fit(
     runs_dir: str | Path = "runs",
     resume: bool = False,
     overwrite: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_epoch: Callable[[Mapping[str, float]], bool] | None = None,
     dataset: LoadedDataset | None = None,
@@ -46,7 +48,7 @@ def fit(
         runs_dir: folder of the run directory, which gets the recipe's name.
         resume: continue a stopped run from its newest checkpoint; it ends with the same bits as an uninterrupted run.
         overwrite: replace an earlier run of this name.
-        progress: draw progress bars on stderr.
+        progress: draw progress bars on stderr; default: in a notebook only, as widgets where ipywidgets is installed.
         on_step: called with (what is done, images done, images in all) while images are checked and features computed.
         on_epoch: called after each epoch with its row of `metrics.csv`; True stops the training, as Ctrl-C does.
         dataset: the checked images of the recipe, where they were loaded before for the same `data` section.
@@ -83,8 +85,16 @@ def fit(
     if processes > 1:
         raise launch_needed(processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite)
     path = Path(runs_dir) / recipe.name
-    with collected_log() as log:
-        shown = FitDisplay(log, progress, None if on_step is None else partial(on_step, "computing features"), on_epoch)
+    own_bars = nullcontext(None) if progress is not None or on_step is not None else notebook_bars()
+    with own_bars as bars, collected_log() as log:
+        on_step = on_step or bars
+        shown = FitDisplay(
+            log,
+            progress=bool(progress),
+            on_features=None if on_step is None else partial(on_step, "computing features"),
+            on_epoch=on_epoch,
+            on_batch=None if bars is None else partial(bars, "training"),
+        )
         on_check = None if on_step is None else partial(on_step, "checking images")
         return _fit_at(path, recipe, shown, resume=resume, overwrite=overwrite, on_check=on_check, dataset=dataset)
 

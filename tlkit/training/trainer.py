@@ -22,6 +22,7 @@ from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_tables import history_of
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.callbacks import (
+    BatchWatch,
     EarlyStoppingInLastPhase,
     EpochWatch,
     GracefulStop,
@@ -135,6 +136,7 @@ def _run_trainer(
     callbacks += [stop, recorder, last_batch, keeper, *_early_stopping(prepared)]
     progress = shown is not None and shown.progress
     callbacks += [ProgressBar()] if progress else []
+    callbacks += [BatchWatch(shown.on_batch)] if shown is not None and shown.on_batch is not None else []
     callbacks += [EpochWatch(recorder, shown.on_epoch)] if shown is not None and shown.on_epoch is not None else []
     outcome: Outcome = "finished"
     # a copy, because nothing public makes a sharded or compiled module plain again

@@ -8,6 +8,7 @@ from messages import says
 from PIL import Image
 
 import tlkit
+from tlkit.data import Source
 from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError, ModelError
@@ -33,7 +34,7 @@ def test_one_name_in_place_of_several_is_not_read_letter_by_letter(image_folder,
     metadata = tmp_path / "groups.csv"
     rows = [f"{path.relative_to(root).as_posix()},day" for path in sorted(root.rglob("*.png"))]
     metadata.write_text("\n".join(["path,light", *rows]))
-    data = tlkit.ImageFolderDataModule(tlkit.Source(root=root, metadata=metadata, groups="light"))
+    data = tlkit.ImageFolderDataModule(Source(root=root, metadata=metadata, groups="light"))
     assert data.samples.group_columns == ("light",)
     assert summarize_data(root, metadata=metadata, groups="light")[1].group_columns == ("light",)
     with pytest.raises(ModelError) as error:

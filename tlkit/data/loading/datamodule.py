@@ -59,7 +59,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         batch_size: images per batch, of loaders made from now on.
 
     Example:
-        >>> from tlkit import Source, SplitPlan
+        >>> from tlkit.data import Source, SplitPlan
         >>> source = Source(root="photos", plan=SplitPlan(val=0.1, test=0.2))
         >>> data = ImageFolderDataModule(source, batch_size=8, num_workers=0)
         >>> data.setup("fit")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
@@ -153,13 +154,19 @@ def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None
             tick.set_rotation_mode("anchor")
 
 
-def legend_above(ax: Axes, *, columns: int = 1) -> None:
-    """Draw the legend of an axes above its left corner."""
-    figure = ax.get_figure(root=True)
+def legend_above(ax: Axes, *, columns: int = 1, handles: Sequence[Artist] | None = None) -> None:
+    """Draw the legend of an axes above its left corner.
+
+    Args:
+        ax: the axes.
+        columns: entries beside each other, on a wide page.
+        handles: what the legend names; default: all that has a label on the axes.
+    """
+    figure, shown = ax.get_figure(root=True), ax.get_legend_handles_labels()[0] if handles is None else list(handles)
     if is_narrow() and figure is not None:  # above the whole figure: above the axes it would make them narrower
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", frameon=False)
+        figure.legend(handles=shown, loc="outside upper left", frameon=False)
         return
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
+    ax.legend(handles=shown, loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
 
 
 def horizontal_rows(ax: Axes, rows: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import BLUE, GREEN, GREY, ORANGE, axes_of_size, is_narrow
+from tlkit.render.plots.canvas import BLUE, GREEN, GREY, ORANGE, axes_of_size, legend_above
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,9 +63,6 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None, *, kept: Sequenc
             right.spines["top"].set_visible(False)
             right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1.001])
     if lines:
-        figure = ax.get_figure()
-        assert figure is not None
-        columns = 2 if is_narrow() else len(lines)
-        ax.legend(handles=lines, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False)
+        legend_above(ax, columns=len(lines), handles=lines)
         ax.spines["top"].set_visible(False)
     return ax

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.render.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, horizontal_rows, label_axis
+from tlkit.render.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, horizontal_rows, label_axis, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,5 +64,5 @@ def plot_robustness(report: RobustnessReport, ax: Axes | None = None) -> Axes:
         f"{report.confidence:.0%} intervals)"
     )
     ax.set_ylabel("corruption, severities 1 to 5 downwards")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, ncols=2, borderaxespad=0.2)
+    legend_above(ax, columns=2)
     return ax

@@ -50,7 +50,7 @@ def plot_trials(result: SweepResult, ax: Axes | None = None) -> Axes:
     ax.step([row.number for row in counted], best, where="post", color=ORANGE, linewidth=1.4, label="best so far")
     if result.default.value is not None:
         ax.axhline(result.default.value, color=GREY, linestyle="--", linewidth=1.2, label="default recipe")
-    ax.plot([], [], "o", color=BLUE, label="trial, 95% interval")
+    ax.plot([], [], "o", color=BLUE, label=f"trial, {result.confidence:.0%} interval")
     if any(row.state == "pruned" for row in complete):
         ax.plot([], [], "x", color=GREY, label="pruned")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

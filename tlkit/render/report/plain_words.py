@@ -15,10 +15,20 @@ from tlkit.tables.shares import percent, percent_range, points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import ExplainedGroup
     from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.render.report.section import Mark
 
 MARKS: dict[str, Mark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
+
+
+def training_sentence(group: ExplainedGroup) -> str:
+    """Return what to do about a group that few training images show.
+
+    Example: "Add training images of “woman”: none shows it, and 33% of the assessed ones do."
+    """
+    shown = "none shows it" if group.train == 0 else f"only {group.train_share:.1%} of them show it"
+    return f"Add training images of “{group.group}”: {shown}, and {group.judged_share:.0%} of the assessed ones do."
 
 
 def verdict_of(tables: Sequence[GroupTable]) -> Verdict:

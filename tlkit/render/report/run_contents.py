@@ -73,6 +73,7 @@ class RunContents:
         notes: further sentences for the reader, such as warnings about licences.
         attribution: attribution of the images.
         chose_epoch: whether the split was used for model selection.
+        unread: a sentence for each stored result that could not be read, with its file and the remedy.
     """
 
     title: str
@@ -98,3 +99,4 @@ class RunContents:
     notes: Sequence[str] = ()
     attribution: str | None = None
     chose_epoch: bool = False
+    unread: Sequence[str] = ()

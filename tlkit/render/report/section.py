@@ -232,6 +232,7 @@ class Page:
         glossary: words and what they mean.
         attribution: of the images; None = none.
         more: which commands would add sections; "" = all are there.
+        notices: what the page lacks because a file could not be read, one sentence each.
     """
 
     title: str
@@ -241,6 +242,7 @@ class Page:
     glossary: tuple[tuple[str, str], ...]
     attribution: str | None
     more: str = ""
+    notices: tuple[str, ...] = ()
 
     @property
     def titles(self) -> dict[str, str]:

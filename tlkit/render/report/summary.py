@@ -9,10 +9,18 @@ import numpy as np
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.limitations import limits_of
-from tlkit.render.report.plain_words import MARKS, failing_sentence, other_sentence, verdict_of, verdict_of_row
+from tlkit.render.report.plain_words import (
+    MARKS,
+    failing_sentence,
+    other_sentence,
+    training_sentence,
+    verdict_of,
+    verdict_of_row,
+)
 from tlkit.render.report.section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
 from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.measurements_section import drift_sentence, robustness_sentence
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
 from tlkit.tables import counted, two_figures
@@ -45,7 +53,7 @@ def summary_of(run: RunContents) -> Summary:
             else ()
         ),
         ("What you can conclude", _can(run)),
-        ("What you cannot conclude", tuple(limits_of(run, failures=False))),
+        ("What you cannot conclude", (*_drifted(run), *limits_of(run, failures=False))),
         ("What to do next", _next(run)),
     )
     return Summary(
@@ -117,6 +125,8 @@ def _good(run: RunContents) -> tuple[Claim, ...]:
         claims.append(Claim(f"{text} ({percent_range(clean.accuracy)}).", ("data",)))
     claims.append(Claim(weakest_sentence(evaluation), ("classes",)))
     claims.append(Claim(confusion_sentence(evaluation), ("confusions", "worst")))
+    if run.robustness is not None:
+        claims.append(Claim(robustness_sentence(run.robustness), ("robustness",)))
     return tuple(claims)
 
 
@@ -132,6 +142,11 @@ def _within(estimate: Estimate, evaluation: Evaluation) -> str:
     return f": {percent(estimate.value, n=estimate.n)} ({evaluation.confidence:.0%} interval {percent_range(estimate)})"
 
 
+def _drifted(run: RunContents) -> tuple[Claim, ...]:
+    """Return a claim for each set of new images; not on the card, since a set has the name of its folder."""
+    return tuple(Claim(drift_sentence(name, report), ("drift",)) for name, report in run.drift.items())
+
+
 def _can(run: RunContents) -> tuple[Claim, ...]:
     evaluation, audit = run.evaluation, run.audit
     if evaluation.trained_on:
@@ -141,7 +156,7 @@ def _can(run: RunContents) -> tuple[Claim, ...]:
     claims = []
     if span := percent_range(accuracy):
         text = f"On new images drawn like these, expect it to be right for {span} of them"
-        claims.append(Claim(f"{text}, with {evaluation.confidence:.0%} confidence.", ("result", "reading")))
+        claims.append(Claim(f"{text} ({evaluation.confidence:.0%} interval).", ("result", "reading")))
     if audit is not None and (failed := len(audit.failures)):
         text = (
             f"{counted(failed, 'gap')} beyond the tolerance {'is' if failed == 1 else 'are'} more than chance: tested"
@@ -159,8 +174,15 @@ def _next(run: RunContents) -> tuple[Claim, ...]:
         there = f" The data has {', '.join(run.group_columns)}." if run.group_columns else ""
         found.append(Claim(f"Name group columns (audit.by) to see for whom it works less well.{there}"))
     else:
-        worse = [row for table, row, _ in audit.failures if not table.is_better(row)]
-        if worse and run.repair is None:
+        worse = [(table, row) for table, row, _ in audit.failures if not table.is_better(row)]
+        scarce = (
+            () if run.explanation is None else (run.explanation.scarce_group(one.by, row.name) for one, row in worse)
+        )
+        missing = [group for group in dict.fromkeys(scarce) if group is not None]
+        found += [Claim(training_sentence(group), ("explanation", "data")) for group in missing]
+        if missing:
+            found.append(Claim("Look at the images of the groups that are worse off.", ("examples", "audit")))
+        elif worse and run.repair is None:
             text = "Look at the images of the groups that are worse off, then try `tlkit repair`: another head for the"
             found.append(Claim(f"{text} same backbone, in seconds.", ("examples", "explanation", "audit")))
         elif run.repair is not None:

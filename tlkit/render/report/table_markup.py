@@ -12,13 +12,18 @@ CHIPS = {"✗": "bad", "✓": "good", "?": "open"}
 """Mark of a verdict by its sign."""
 
 
-def table_markup(table: Table, seen: set[str], *, captioned: bool = True) -> str:
+STACKED = 5
+"""Columns of a table whose rows take two lines on a telephone."""
+
+
+def table_markup(table: Table, seen: set[str], *, captioned: bool = True, stacked: bool = False) -> str:
     """Return a table as HTML; every text is escaped. A table without rows is its title and notes.
 
     Args:
         table: the table.
         seen: words that the section links to the glossary already; extended.
         captioned: show the title; a hidden caption names the table for screen readers all the same.
+        stacked: on a telephone rows of five cells take two lines, so that none is cut off.
     """
     notes = "".join(f'<p class="note">{link_words(escape(note), seen)}</p>' for note in table.notes)
     title = escape(table.title)
@@ -33,7 +38,8 @@ def table_markup(table: Table, seen: set[str], *, captioned: bool = True) -> str
     )
     head = f"<thead><tr>{header}</tr></thead>" if any(column.label for column in table.columns) else ""
     body = "\n".join(_row(row, table.marks.get(place, ""), table.columns) for place, row in enumerate(table.rows))
-    grid = f"<table>{caption}{head}<tbody>\n{body}\n</tbody></table>"
+    opening = '<table class="stacked">' if stacked and len(table.columns) == STACKED else "<table>"
+    grid = f"{opening}{caption}{head}<tbody>\n{body}\n</tbody></table>"
     return f'<div class="scroll" role="region" aria-label="Table: {name}" tabindex="0">{grid}</div>{notes}'
 
 

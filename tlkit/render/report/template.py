@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,16 @@ def render_to(path: Path, template: str, **values: Any) -> Path:
         marked = (f"<code>{part}</code>" if place % 2 else link_words(part, known) for place, part in enumerate(parts))
         return Markup("".join(marked))  # noqa: S704  # escaped first
 
-    def table_html(table: Table, section: str = "", captioned: bool = True) -> Markup:
-        # `table_markup` escapes every text, so its result is markup
-        return Markup(table_markup(table, seen.setdefault(section, set()), captioned=captioned))  # noqa: S704
+    def breaks(text: str) -> Markup:
+        """Allow a line to end after "_", "/" and "-", and before the suffix of a file."""
+        return Markup(re.sub(r"[_/-](?=\w)|(?=\.[a-zA-Z])", r"\g<0><wbr>", str(escape(text))))  # noqa: S704  # escaped first
 
-    environment.filters |= {"table_html": table_html, "words": words, "anchor": anchor}
+    def table_html(table: Table, section: str = "", captioned: bool = True, stacked: bool = False) -> Markup:
+        # `table_markup` escapes every text, so its result is markup
+        known = seen.setdefault(section, set())
+        return Markup(table_markup(table, known, captioned=captioned, stacked=stacked))  # noqa: S704
+
+    environment.filters |= {"table_html": table_html, "words": words, "anchor": anchor, "breaks": breaks}
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

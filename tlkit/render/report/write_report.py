@@ -30,6 +30,7 @@ def write_report(path: Path, run: RunContents) -> Path:
         glossary=tuple(GLOSSARY.items()),
         attribution=run.attribution.strip() if run.attribution else None,
         more=further_commands(run, sections),
+        notices=tuple(run.unread),
     )
     render_to(path, "report.html.j2", page=page)
     logger.debug("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tlkit.render.report.section import Section
 
 SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
-    figures_section,
     audit_section,
     group_images_section,
     repair_section,
     classes_section,
     confusions_section,
     worst_section,
+    figures_section,
     confidence_section,
     robustness_section,
     slices_section,
@@ -48,7 +48,12 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
 )
 
 
-COMMANDS = {"robustness": "robustness RUN", "drift": "drift RUN IMAGES", "speed": "bench RUN", "slices": "slices RUN"}
+COMMANDS = {
+    "robustness": "robustness RUN",
+    "drift": "drift RUN IMAGES",
+    "speed": "export RUN` and `tlkit bench RUN",
+    "slices": "slices RUN",
+}
 """By the id of a section that a run lacks until somebody asks for it: the command that adds it."""
 
 

@@ -12,8 +12,10 @@ from tlkit.audit.explanation_tables import (
     split_table,
     trend_tables,
 )
+from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_heat
 from tlkit.render.report.section import Figure, Fold, Part, Section
+from tlkit.tables.shares import points, signed_points
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import ExplainedColumn, Explanation
@@ -41,7 +43,33 @@ def _part(explanation: Explanation, column: ExplainedColumn) -> Part:
     adjusted = (adjusted_table(explanation, column),) if column.adjusted else ()
     blocks.append(Fold(f"Class mix and other attributes: {column.by}", (split_table(explanation, column), *adjusted)))
     blocks.append(Fold(f"Recall by group and class: {column.by}", (recall_table(explanation, column),)))
-    return Part(column.by, tuple(blocks))
+    return Part(column.by, tuple(blocks), claims=gap_sentences(explanation, column))
+
+
+def gap_sentences(explanation: Explanation, column: ExplainedColumn) -> tuple[str, ...]:
+    """Return where the widest gap comes from: training images, class frequencies, or recalls of the same classes."""
+    most = explanation.settings.max_half_width
+    split = {one.group: [redact(part, most).value for part in (one.split.gap, one.split.mix, one.split.rate)]
+             for one in column.groups}  # fmt: skip
+    known = [one for one in column.groups if None not in split[one.group]]
+    if not known:
+        return ()
+    gaps = {one.group: one.split.gap.value or 0.0 for one in known}
+    # of two groups each is the rest of the other: name the one below
+    widest = max(known, key=lambda one: (round(abs(gaps[one.group]), 9), gaps[one.group] < 0))
+    gap, mix, rate = (value or 0.0 for value in split[widest.group])
+    side = 1 if gap > 0 else -1
+    found = [
+        f"“{widest.group}” has the widest gap: {points(gap)} {'above' if gap > 0 else 'below'} the rest. A different"
+        f" mix of classes accounts for {signed_points(side * mix)} of it, a different recall of the same classes for"
+        f" {signed_points(side * rate)}."
+    ]
+    if widest.train == 0:
+        found.append(f"No training image belongs to it; {widest.judged_share:.0%} of the assessed ones do.")
+    elif widest.scarce:
+        shares = f"{widest.train_share:.0%} of the training images and {widest.judged_share:.0%} of the assessed ones"
+        found.append(f"It holds {shares}.")
+    return tuple(found)
 
 
 def _figure(explanation: Explanation, column: ExplainedColumn) -> Figure:

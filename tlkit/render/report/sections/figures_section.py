@@ -21,4 +21,4 @@ def figures_section(run: RunContents) -> Section:
         " sample of such images could well have given."
     )
     more = (Fold("All other metrics", (score_table(evaluation),)),) if evaluation.scores else ()
-    return Section("result", "Figures", claim, (Grid(summary_table(evaluation)), *more))
+    return Section("result", "Overall figures", claim, (Grid(summary_table(evaluation)), *more))

@@ -10,6 +10,7 @@ from tlkit.exported.bench_tables import bench_tables
 from tlkit.render.plots import plot_bench, plot_drift, plot_robustness
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.section import Figure, Fold, Grid, Part, Section, Verdict
+from tlkit.tables import counted
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
@@ -61,7 +62,18 @@ def robustness_sentence(report: RobustnessReport) -> str:
         return f"Under none of {whole} corruptions is a loss of accuracy certain."
     named = ", ".join(f"{name.replace('_', ' ')} from severity {first}" for first, name in lost[:MOST_NAMED])
     more = f" and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
-    return f"Under {len(lost)} of {whole} corruptions accuracy is certainly lower: {named}{more}."
+    return f"Accuracy is certainly lower under {len(lost)} of {whole} corruptions: {named}{more}."
+
+
+def drift_sentence(name: str, report: DriftReport) -> str:
+    """Return in one sentence whether a set of new images is unlike the run's own, and what follows."""
+    found = f"{counted(report.images, 'new image')} ({name})"
+    if report.verdict == "DRIFT":
+        reference = "training" if report.reference == "train" else report.reference
+        return f"Drift: {found} differ from the {reference} images, so how good the model is there is unknown."
+    if report.verdict == "NO DRIFT FOUND":
+        return f"No drift was found in {found}, which does not prove that there is none."
+    return f"Whether there is drift cannot be told from {found}: too few."
 
 
 def drift_section(run: RunContents) -> Section | None:
@@ -70,11 +82,11 @@ def drift_section(run: RunContents) -> Section | None:
         return None
     parts = tuple(_drift_part(name, report) for name, report in reversed(list(run.drift.items())))
     found = [report.verdict for report in run.drift.values()]
-    claim = "New images are compared with those of this run by their features."
-    if len(found) == 1:
-        return Section("drift", "Drift", claim, parts)
     worst = next(word for word in DRIFT_MARKS if word in found)
-    claim = f"{claim} In {found.count('DRIFT')} of {len(found)} sets drift was found."
+    if len(found) == 1:
+        claim = drift_sentence(*next(iter(run.drift.items())))
+    else:
+        claim = f"{found.count('DRIFT')} of {len(found)} sets of new images have features unlike those of this run."
     return Section("drift", "Drift", claim, parts, Verdict(worst, DRIFT_MARKS[worst]))
 
 
