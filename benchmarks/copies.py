@@ -1,6 +1,7 @@
 """Precision and recall of the search for copies: on drawings, on Fashion-MNIST and on photos.
 
     python benchmarks/copies.py drawings
+    python benchmarks/copies.py resaved
     python benchmarks/copies.py fashion /usr/share/datasets/fashion-mnist    # apt install dataset-fashion-mnist
     python benchmarks/copies.py photos FOLDER
 
@@ -8,7 +9,8 @@ Of a set of pictures, 5 % (at least 40) are saved again, scaled, mirrored or tur
 A pair is right if both are made of one picture, or of two that are equal, also mirrored or turned, before any is
 changed (see `equal`). "copies" are the first two degrees of certainty, "alike" are near duplicates as well. Drawings
 are all of OpenMoji (pip install "tlkit[quickstart]") at 96 pixels on white, most of which differ from another one by a
-detail or a tone of skin; of Fashion-MNIST the first 10,000 are taken.
+detail or a tone of skin; of Fashion-MNIST the first 10,000 are taken. "resaved" saves each drawing as a JPEG and plants
+nothing: what is called a copy then is another drawing, unless the two drawings are equal.
 """
 
 import gzip
@@ -101,8 +103,37 @@ def equal(one, other):
     return False
 
 
+def search(root, count):
+    """Return what is alike among the first `count` pictures of a folder, and the seconds of the search."""
+    names = [f"{row:06d}.png" for row in range(count)]
+    table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": ""}, dtype="str")
+    checked = check_images(Samples(root, ("",), table))
+    start = time.perf_counter()
+    return find_copies(checked.samples, checked.fingerprints, DecodeOptions()), time.perf_counter() - start
+
+
+def resaved() -> None:
+    """Print how many pairs of different drawings are called copies where all drawings are saved as JPEG."""
+    pictures = list(drawings())
+    with tempfile.TemporaryDirectory() as folder:
+        for quality in (90, 75):
+            for row, picture in enumerate(pictures):
+                jpeg(picture, quality).save(Path(folder, f"{row:06d}.png"))
+            found, took = search(Path(folder), len(pictures))
+            made = [pair for pair in found.pairs if pair.is_copy]
+            right = sum(equal(pictures[pair.first], pictures[pair.second]) for pair in made)
+            print(
+                f"all drawings at JPEG quality {quality}: copies {len(made)}, of equal drawings {right} = "
+                f"{right / max(len(made), 1):.3f}; {took:.1f} s",
+                flush=True,
+            )
+
+
 def main() -> None:
     which, *arguments = sys.argv[1:]
+    if which == "resaved":
+        resaved()
+        return
     pictures = list({"drawings": drawings, "fashion": fashion, "photos": photos}[which](*arguments))
     count = len(pictures)
     chosen = np.random.default_rng(0).permutation(count)[: max(40, count // 20)]
@@ -111,23 +142,19 @@ def main() -> None:
         for row, picture in enumerate(pictures):
             picture.save(root / f"{row:06d}.png")
 
-        def search(copies):
+        def with_copies(copies):
             for at, copy in enumerate(copies):
                 copy.save(root / f"{count + at:06d}.png")
-            names = [f"{row:06d}.png" for row in range(count + len(copies))]
-            table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": ""}, dtype="str")
-            checked = check_images(Samples(root, ("",), table))
-            start = time.perf_counter()
-            return find_copies(checked.samples, checked.fingerprints, DecodeOptions()), time.perf_counter() - start
+            return search(root, count + len(copies))
 
-        own, took = search([])
+        own, took = with_copies([])
         print(
             f"{count} {which}: {sum(p.is_copy for p in own.pairs)} copies, {len(own.near)} near duplicates before, "
             f"near from {own.threshold:.3f}; {took:.1f} s"
         )
         total = np.zeros(2, int)
         for name, change in CHANGES.items():
-            found, took = search([change(pictures[row]) for row in chosen])
+            found, took = with_copies([change(pictures[row]) for row in chosen])
             origin = np.concatenate([np.arange(count), chosen])
             copies = [pair for pair in found.pairs if pair.is_copy]
             made = [(int(origin[pair.first]), int(origin[pair.second])) for pair in copies]

@@ -88,7 +88,7 @@ def _mapped(column: pd.Series[Any], change: Any) -> pd.Series[Any]:
     """Return a column with its texts changed; the same object where none is, or where it holds no text."""
     if not (pd.api.types.is_string_dtype(column.dtype) or column.dtype == object):
         return column
-    changed = {text: change(text) for text in column.dropna().unique()}
+    changed = {text: change(text) for text in column.unique() if isinstance(text, str)}
     if all(text is new for text, new in changed.items()):
         return column
     return column.map(lambda cell: changed.get(cell, cell), na_action="ignore").astype(column.dtype)

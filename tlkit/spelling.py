@@ -117,7 +117,7 @@ def unify(
         what: name of the columns, for the log: "patient of photos.csv".
         hint: what to do about values that look alike; None = no warning.
     """
-    texts = dict.fromkeys(str(text) for column in columns for text in dict.fromkeys(column.tolist()) if pd.notna(text))
+    texts = dict.fromkeys(str(text) for column in columns for text in column.unique().tolist() if pd.notna(text))
     value_of = spellings(texts)
     if merged := _described(value_of):
         logger.info("%s: spellings that are read as one value: %s.", what, first_few(merged))

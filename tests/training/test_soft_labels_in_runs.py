@@ -99,3 +99,47 @@ def test_a_decision_of_a_person_counts_more_than_the_votes(recipe):
     row = samples.table["path"].tolist().index(first)
     assert samples.table["label"][row] == "red"
     assert samples.label_shares[row].tolist() == [0.0, 1.0]
+
+
+@pytest.fixture
+def ties(recipe):
+    """Four annotators, tied on every fourth image, of all splits."""
+    table = pd.read_csv("colours/votes.csv")
+    paths = table["path"].unique()
+    other = {"red": "blue", "blue": "red"}
+    more = [(path, other[path.split("/")[0]]) for number, path in enumerate(paths) if number % 4 == 1]
+    pd.concat([table, pd.DataFrame(more, columns=["path", "label"])]).to_csv("colours/votes.csv", index=False)
+    return {path for path, _ in more}
+
+
+def test_a_tie_is_trained_on_and_left_out_of_what_is_judged(recipe, ties, caplog):
+    prepared = prepare(load_recipe(recipe("soft")))
+    samples = prepared.data.samples
+    train, judged = samples.split("train"), samples.split("val", "test")
+    trained = ties & set(train.table["path"])
+    assert trained and not ties & set(judged.table["path"])
+    rows = [row for row, path in enumerate(train.table["path"]) if path in trained]
+    assert (prepared.classifier.soft.numpy()[rows] == 0.5).all()
+    left_out = sorted(ties - trained)
+    assert len(samples) == 32 - len(left_out)
+    assert any(says(message, "val and test", f"({len(left_out)})", left_out[0]) for message in caplog.messages)
+    hard = prepare(load_recipe(recipe("majority"))).data.samples
+    assert not ties & set(hard.table["path"]) and len(hard) == 32 - len(ties)
+
+
+def test_a_person_decides_on_a_tie(recipe, ties):
+    """Also where the decision is the class under which the tie was counted."""
+    prepared = prepare(load_recipe(recipe("soft")))
+    table = prepared.data.samples.split("train").table.set_index("path")
+    tied = sorted(ties & set(table.index))[:2]
+    assert len(tied) == 2
+    digests, labels = table.loc[tied, "digest"].tolist(), table.loc[tied, "label"].tolist()
+    decided = ["relabel to red", "relabel to blue"]
+    pd.DataFrame({"path": tied, "label": labels, "digest": digests, "decision": decided, "split": "train"}).to_csv(
+        "decided.csv", index=False
+    )
+    samples = prepare(load_recipe(recipe("soft"), ["data.label_corrections=decided.csv"])).data.samples
+    paths = samples.table["path"].tolist()
+    shares = samples.label_shares[[paths.index(path) for path in tied]]
+    assert [samples.classes[place] for place in shares.argmax(axis=1)] == ["red", "blue"]
+    assert (shares.max(axis=1) == 1).all()

@@ -19,6 +19,7 @@ from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
 from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, log_near_duplicates, warn_of_label_conflicts
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.annotations import without_undecided
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
 from tlkit.data.sources.read_samples import Root, is_list, is_shard, read_with_columns
@@ -151,7 +152,7 @@ class Source:
                 require_as_listed(listed, checked.samples, file=self.split)
         if self.split is None:
             samples = hold_out(samples, self.plan)
-        before, samples = samples, apply_decisions(samples, self._labels)
+        before, samples = samples, without_undecided(apply_decisions(samples, self._labels))
         if checked is not None:
             kept = before.table[PATH].isin(samples.table[PATH]).to_numpy()
             found = find_copies(samples, checked.fingerprints.take(kept), self.decode_options)

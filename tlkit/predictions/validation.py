@@ -13,7 +13,7 @@ import pandas as pd
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import did_you_mean, first_few
-from tlkit.spelling import match_names, text_of, unify
+from tlkit.spelling import match_names, spellings, text_of, unify
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ def as_text(values: object) -> pd.Series[str]:
         ValueError: a value has no text (see `text_of`).
     """
     column = pd.Series(values).reset_index(drop=True)
+    if isinstance(column.dtype, pd.StringDtype):  # asked first: tables of text can have thousands of columns
+        return _without_blanks(column.astype("string"))
     if pd.api.types.is_float_dtype(column.dtype):
         present = column.dropna().astype("float64")  # a float16 cannot be compared with 2**53
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
@@ -196,18 +198,28 @@ def group_table(
     if problems:
         return pd.DataFrame(index=index), problems
     columns = {}
-    for place, name in enumerate(names):
+    for name, (_, column) in zip(names, groups.items(), strict=True):
         try:
-            columns[name] = as_text(groups.iloc[:, place])
+            columns[name] = _group_values(column, what=f"{name} of {source}", verbatim=verbatim)
         except ValueError as error:
             problems.append(f"the group column {name!r} cannot be used: {error}.")
     if problems:
         return pd.DataFrame(index=index), problems
-    if not verbatim:
-        columns = {
-            name: one_spelling(column, what=f"{name} of {source}", hint=None) for name, column in columns.items()
-        }
-    return pd.DataFrame({name: column.array for name, column in columns.items()}, index=index), []
+    return pd.DataFrame(columns, index=index), []
+
+
+def _group_values(column: pd.Series[Any], *, what: str, verbatim: bool) -> Any:
+    """Return a column as an array of strings with NA for missing, with one spelling for each value.
+
+    Text that stays as it is takes the short way: a table may have thousands of columns, most of them never used.
+    """
+    if isinstance(column.dtype, pd.StringDtype):
+        texts = column.array.astype("string")
+        found = [text for text in texts.unique().tolist() if isinstance(text, str)]
+        if "" not in found and (verbatim or all(text == value for text, value in spellings(found).items())):
+            return texts
+    text = as_text(column)
+    return (text if verbatim else one_spelling(text, what=what, hint=None)).array
 
 
 def one_spelling(*columns: pd.Series[str], what: str, hint: str | None = "Write them alike if they are one.") -> Any:

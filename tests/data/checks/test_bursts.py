@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -30,7 +33,10 @@ def picture(rng, *, like=None):
 def save(pixels, path, *, camera="Canon R5", taken="2026:05:01 10:00:00", fraction=""):
     exif = Image.Exif()
     exif[272] = camera
-    exif.get_ifd(0x8769).update({TAKEN: taken, FRACTION: fraction} if fraction else {TAKEN: taken})
+    stated = {TAKEN: taken, FRACTION: fraction} if fraction else {TAKEN: taken}
+    exif.get_ifd(0x8769).update(stated)
+    if path.suffix == ".tif":  # which Pillow writes from the tag itself
+        exif[0x8769] = stated
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, exif=exif, quality=90)
 
@@ -45,6 +51,53 @@ def test_a_moment_is_read_with_its_fraction_and_only_where_it_is_stated(tmp_path
     assert moment_of((tmp_path / "b.jpg").read_bytes(), "JPEG") is None
     assert moment_of((tmp_path / "c.png").read_bytes(), "PNG") is None
     assert moment_of((tmp_path / "a.jpg").read_bytes()[:150], "JPEG") is None  # damaged
+
+
+STATED = Moment("Canon R5", 1777629600.25)
+FORMATS = {".png": "PNG", ".webp": "WebP", ".tif": "TIFF", ".avif": "AVIF", ".jpg": "JPEG"}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_moment_is_read_from_every_format_that_states_one(ending, tmp_path):
+    save(picture(np.random.default_rng(0))[0], tmp_path / f"a{ending}", fraction="25")
+    assert moment_of((tmp_path / f"a{ending}").read_bytes(), FORMATS[ending]) == STATED
+
+
+def test_a_moment_is_read_from_heic(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    pixels = picture(np.random.default_rng(0))[0]
+    save(pixels, tmp_path / "a.jpg", fraction="25")
+    with Image.open(tmp_path / "a.jpg") as opened:
+        exif = opened.info["exif"]
+    heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "a.heic", exif=exif)
+    assert moment_of((tmp_path / "a.heic").read_bytes(), "HEIC") == STATED
+
+
+def png_with(chunk: bytes, *, before_pixels: bool) -> bytes:
+    """Return a PNG with a chunk before or behind its pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    data = file.getvalue()
+    at = (data.index(b"IDAT") if before_pixels else data.index(b"IEND")) - 4
+    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return data[:at] + whole + data[at:]
+
+
+def test_exif_behind_a_pngs_pixels_as_text_and_in_boxes_is_read(tmp_path):
+    """Where ImageMagick, exiftool and libjxl write it."""
+    save(picture(np.random.default_rng(0))[0], tmp_path / "a.jpg", fraction="25")
+    with Image.open(tmp_path / "a.jpg") as opened:
+        tiff = opened.info["exif"].removeprefix(b"Exif\0\0")
+    text = f"\nexif\n{len(tiff) + 6:8}\n{(b'Exif' + bytes(2) + tiff).hex()}\n".encode()
+    raw = b"Raw profile type exif\0\0" + zlib.compress(text)
+    assert moment_of(png_with(b"eXIf" + tiff, before_pixels=False), "PNG") == STATED
+    assert moment_of(png_with(b"zTXt" + raw, before_pixels=True), "PNG") == STATED
+    assert moment_of(png_with(b"eXIf" + tiff[:40], before_pixels=True), "PNG") is None  # damaged
+    box = struct.pack(">I4sI", len(tiff) + 12, b"Exif", 0) + tiff
+    signature = b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a"
+    assert moment_of(signature + box, "JPEG XL") == STATED
+    assert moment_of(signature + box[:8], "JPEG XL") is None
+    assert moment_of(b"\xff\x0a" + bytes(20), "JPEG XL") is None
 
 
 @pytest.fixture

@@ -203,6 +203,7 @@ OTHER_DRAWINGS = {
     "a small connected region": drawn_hand(nail=(205, 175, 145)),
     "drawn again": drawn_hand(shift=0.25),
     "drawn again and mirrored": ImageOps.mirror(drawn_hand(shift=0.25)),
+    "drawn again and turned": drawn_hand(shift=0.1).transpose(Image.Transpose.ROTATE_90),
 }
 
 
@@ -312,6 +313,27 @@ def test_hundreds_of_equal_hashes_form_one_group():
     image = fingerprint(picture(0))
     found = find_duplicates(Fingerprints.of([str(number) for number in range(400)], [image] * 400))
     assert found.alike == (tuple(range(400)),)
+    assert len(found.pairs) == 399
+
+
+def test_of_files_with_equal_pixels_each_is_paired_with_the_first_and_with_others_through_it(tmp_path, monkeypatch):
+    """Two pictures have one fingerprint: they differ in one pixel of a corner. Of one there are many files."""
+    image = picture(0, (192, 144))
+    other = image.copy()
+    other.putpixel((0, 0), tuple(255 - value for value in image.getpixel((0, 0))))
+    small = saved_again(image.resize((96, 72)), 90)
+    compared = []
+    monkeypatch.setattr("tlkit.data.checks.copies._verified", lambda read, pair: compared.append(pair) or None)
+    images = [image] * 30 + [other] + [small]
+    names = [f"{number:03d}.png" for number in range(len(images))]
+    for name, one in zip(names, images, strict=True):
+        one.save(tmp_path / name)
+    table = pd.DataFrame({"path": names, "label": "a", "split": "train", "digest": names}, dtype="str")
+    prints = [fingerprint(image)] * 31 + [fingerprint(small)]
+    found = find_copies(Samples(tmp_path, ("a",), table), Fingerprints.of(names, prints), DecodeOptions())
+    assert found.groups == (tuple(range(30)),)
+    assert {pair[:2] for pair in found.pairs if pair.is_copy} == {(0, row) for row in range(1, 30)}
+    assert {pair[:2] for pair in compared} == {(0, 30), (0, 31), (30, 31)}
 
 
 def test_the_check_before_training_returns_fingerprints(tmp_path):

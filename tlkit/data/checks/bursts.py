@@ -6,7 +6,6 @@ stand still. So a pair must also be more alike than 99 % of random pairs of this
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.checks.duplicates import Fingerprints
-from tlkit.data.decode.formats import OPENERS, Format
+from tlkit.data.decode.exif import read_exif
+from tlkit.data.decode.formats import Format
 from tlkit.samples import PATH, Samples
 from tlkit.stats.connected_components import connected_components
 
@@ -35,8 +35,6 @@ MOST_FOLLOWING = 20
 """Each image is compared with this many images that follow it within `BURST_S`."""
 MODEL, EXIF_IFD, TAKEN, FRACTION, SERIAL = 272, 0x8769, 36867, 37521, 42033
 """Tags of EXIF 2.32: Model, Exif IFD, DateTimeOriginal, SubSecTimeOriginal, BodySerialNumber."""
-WITH_HEADERS: frozenset[Format] = frozenset({"JPEG", "WebP", "TIFF", "HEIC"})
-"""Formats of cameras whose EXIF Pillow reads without decoding the image."""
 
 
 class Moment(NamedTuple):
@@ -53,10 +51,8 @@ def moment_of(data: bytes, kind: Format) -> Moment | None:
         data: content of the file.
         kind: its format.
     """
-    if kind not in WITH_HEADERS:
-        return None
     try:
-        exif = OPENERS[kind](io.BytesIO(data), "").getexif()
+        exif = read_exif(data, kind)
         more = exif.get_ifd(EXIF_IFD)
         model, taken, fraction, serial = (
             str(tags.get(tag) or "").strip("\0 ")

@@ -97,6 +97,8 @@ class Pair(NamedTuple):
 
 Verify = Callable[[Sequence[Pair]], list[Pair]]
 """Returns the pairs that are copies among some that may be, by their pixels."""
+PixelDigests = Callable[[Sequence[int]], Sequence[str]]
+"""Returns a digest of the pixels of each of some rows; "" for one that cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,15 @@ def fingerprint_reduction(width: int, height: int) -> int:
     return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
 
 
-def find_duplicates(prints: Fingerprints, *, verify: Verify | None = None) -> DuplicateSet:
+def find_duplicates(
+    prints: Fingerprints, *, verify: Verify | None = None, pixel_digests: PixelDigests | None = None
+) -> DuplicateSet:
     """Return the pictures that are alike: identical files, and near duplicates, also mirrored or turned.
 
     With `verify`, those whose pixels agree become copies; without it, only identical files are. Cropped and recolored
-    pictures are found by `find_near_duplicates` only. Plain pictures (one color) are compared by digest only. Time and
-    memory grow linearly with the number of images.
+    pictures are found by `find_near_duplicates` only. Plain pictures (one color) are compared by digest only. Of
+    pictures with equal fingerprints each is paired with the first: without `verify` all of them, else those with equal
+    pixels, if `pixel_digests` is given. Time and memory grow linearly with the number of images.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -218,6 +223,9 @@ def find_duplicates(prints: Fingerprints, *, verify: Verify | None = None) -> Du
     pairs, rows = _identical(prints)
     vectors, contrast = _vectors(prints.thumbnail[rows])
     rows, vectors = rows[contrast >= LEAST_CONTRAST], vectors[contrast >= LEAST_CONTRAST]
+    equal = [] if verify is not None and pixel_digests is None else _equal(prints, rows, pixel_digests)
+    kept = ~np.isin(rows, [pair.second for pair in equal])
+    pairs, rows, vectors = [*pairs, *equal], rows[kept], vectors[kept]
     threshold = _threshold(vectors)
     near: dict[tuple[int, int], Pair] = {}
     possible: dict[tuple[int, int], Pair] = {}
@@ -228,6 +236,30 @@ def find_duplicates(prints: Fingerprints, *, verify: Verify | None = None) -> Du
     copies = [] if verify is None else verify(sorted(possible.values()))
     near.update({pair[:2]: pair for pair in copies})
     return DuplicateSet.of([*pairs, *near.values()], threshold)
+
+
+def _equal(prints: Fingerprints, rows: npt.NDArray[np.intp], pixel_digests: PixelDigests | None) -> list[Pair]:
+    """Return the pairs of the first and each further one of some rows with equal fingerprints and equal pixels.
+
+    Without digests of the pixels they are near duplicates.
+    """
+    alike: dict[bytes, list[int]] = {}
+    for row in rows.tolist():
+        key = prints.hash[row].tobytes() + prints.absent[row].tobytes() + prints.thumbnail[row].tobytes()
+        alike.setdefault(key, []).append(row)
+    groups = [group for group in alike.values() if len(group) > 1]
+    if pixel_digests is None:
+        return [Pair(first, row, "re-encoded", 1.0, False) for first, *others in groups for row in others]
+    compared = [row for group in groups for row in group]
+    digest_of = dict(zip(compared, pixel_digests(compared), strict=True))
+    pairs = []
+    for group in groups:
+        first_of: dict[str, int] = {}
+        for row in group:
+            first = first_of.setdefault(digest_of[row] or f"row {row}", row)
+            if first != row:
+                pairs.append(Pair(first, row, "identical", 1.0, True))
+    return pairs
 
 
 def _alike(

@@ -19,6 +19,7 @@ from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
 from tlkit.data.checks.image_quality import is_nearly_gray, quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.decode.exif import read_exif
 from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_name
 from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.data.decode.known_formats import known_by_content
@@ -167,10 +168,9 @@ def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:
 def _personal_metadata(data: bytes, kind: Format) -> dict[str, str]:
     """Return the findings "gps", "personal" and "burned-in" where metadata state a place or can identify a person."""
     try:
-        file = OPENERS[kind](io.BytesIO(data), "")
         if kind == "DICOM":
-            return _of_a_patient(file)
-        exif = file.getexif()
+            return _of_a_patient(OPENERS[kind](io.BytesIO(data), ""))
+        exif = read_exif(data, kind)
         gps = {"gps": ""} if any(tag in exif.get_ifd(GPS_IFD) for tag in (2, 4)) else {}
         tags = {**dict(exif), **exif.get_ifd(EXIF_IFD)}
         personal = [name for tag, name in PERSONAL_TAGS.items() if str(tags.get(tag, "")).strip("\0 ")]

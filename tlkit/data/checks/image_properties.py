@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +18,8 @@ from tlkit.data.checks.image_quality import brightness_of, edge_strength, subsam
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.formats import OPENERS, Format
+from tlkit.data.decode.exif import read_exif
+from tlkit.data.decode.formats import Format
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.prediction_files import read_parquet_table
@@ -144,7 +144,7 @@ def _measure_file(file: Path, decode_options: DecodeOptions) -> dict[str, Any] |
 def _camera(data: bytes, kind: Format) -> str | None:
     """Return maker and model of the camera by EXIF 2.32, tags 271 and 272; None where not stated."""
     try:
-        exif = OPENERS[kind](io.BytesIO(data), "").getexif()
+        exif = read_exif(data, kind)
         make, model = (str(exif.get(tag) or "").strip("\0 ") for tag in (MAKE, MODEL))
     except Exception:  # Pillow raises various errors on damaged EXIF
         return None

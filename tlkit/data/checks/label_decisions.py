@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
 from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, VOTES, Samples
 from tlkit.spelling import match_names, match_paths, value_key
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ def _apply(samples: Samples, file: Path) -> Samples:
     keep = [True] * len(samples)
     relabelled: list[int] = []
     problems, changed, missing = [], [], []
+    decided: dict[int, str] = {}
     for one in decisions:
         if one.action == "keep":
             continue
@@ -152,12 +154,19 @@ def _apply(samples: Samples, file: Path) -> Samples:
             )
         elif one.action == "drop":
             keep[row] = False
-        elif labels[row] != one.new_label:
-            labels[row] = one.new_label
-            relabelled.append(row)
+        else:
+            decided[row] = json.dumps(
+                {one.new_label: 1}, ensure_ascii=False
+            )  # in place of the votes, which may be tied
+            if labels[row] != one.new_label:
+                labels[row] = one.new_label
+                relabelled.append(row)
     if problems:
         raise DataError(*problems)
     table = samples.table.assign(**{LABEL: pd.Series(labels, index=samples.table.index, dtype="str")})
+    if VOTES in table.columns and decided:
+        votes = [decided.get(row, text) for row, text in enumerate(table[VOTES])]
+        table = table.assign(**{VOTES: pd.Series(votes, index=table.index, dtype="str")})
     remaining = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
     require_training_images(samples, remaining, action=f"{file} drops or relabels")
     counts = samples.table[SPLIT].iloc[relabelled].value_counts()

@@ -5,7 +5,8 @@ local means of brightness and color; another picture differs in a local mean som
 compared as means of 5 x 5 pixels in brightness and of 9 x 9 in color (which JPEG stores at half the size), by the
 largest difference. It may be larger where the picture has more contrast, since JPEG's errors grow with it, and where
 the others are large, too. The weaker detail must also be part of the stronger: two exposures of one scene have equal
-means but different noise, of which saving again only removes some.
+means but different noise, of which saving again only removes some. What is left must lie where saving again puts it
+(see `saving_noise`): at all edges alike, not at a few.
 
 The limits are set by `benchmarks/copies.py`: JPEG at quality 75 stays below them, different drawings do not, those
 included that differ in a small region or are another one drawn again mirrored or turned.
@@ -23,6 +24,7 @@ from tlkit.arrays import Floats32
 from tlkit.data.checks.duplicates import MOST_APART
 from tlkit.data.checks.pair_verification import Alignment, in_pixels, in_shares
 from tlkit.data.checks.registration import flipped
+from tlkit.data.checks.saving_noise import concentration, luma
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,19 +51,21 @@ PLAIN_DETAIL = 1.0
 class PixelDifference(NamedTuple):
     """How far two aligned pictures lie apart.
 
-    `brightness`, `color` and `detail` are shares of what saving again may change: at most 1 for copies. `usual` is the
-    root mean square over all pixels and channels, of 255.
+    `brightness`, `color`, `detail` and `concentration` are shares of what saving again may change: at most 1 for
+    copies; the last is compared only where the others are, and 0 for small differences. `usual` is the root mean square
+    over all pixels and channels, of 255.
     """
 
     brightness: float
     color: float
     detail: float
     usual: float
+    concentration: float = 0.0
 
     @property
     def is_copy(self) -> bool:
         """Whether nothing differs by more than saving again explains."""
-        return max(self.brightness, self.color, self.detail) <= 1.0
+        return max(self.brightness, self.color, self.detail, self.concentration) <= 1.0
 
 
 def picture_difference(first: Pixels, second: Pixels, turn: int = 0) -> PixelDifference | None:
@@ -80,7 +84,13 @@ def picture_difference(first: Pixels, second: Pixels, turn: int = 0) -> PixelDif
     height, width = (min(sides) for sides in zip(first.shape[:2], second.shape[:2], strict=True))
     if min(height, width) < LEAST_SIDE:
         return None
-    return pixel_difference(_scaled(first, height, width), _scaled(second, height, width))
+    one, other = _scaled(first, height, width), _scaled(second, height, width)
+    difference = pixel_difference(one, other)
+    if not difference.is_copy or _largest(luma(one - other)[..., None], BRIGHTNESS_WINDOW) <= ALONE:
+        return difference
+    edges = _detailed(luma(one))
+    source = None if first.shape == second.shape else max(first, second, key=lambda pixels: pixels.size)
+    return difference._replace(concentration=concentration(one, other, edges, source))
 
 
 def likely_turns(first: Pixels, second: Pixels) -> list[int]:
@@ -108,8 +118,7 @@ def pixel_difference(
     contrast = float(max(one[..., 0][inside].std(), other[..., 0][inside].std()))
     limit = LEAST_LIMIT + LIMIT_PER_CONTRAST * contrast
     means = _local_means(apart[..., :1], BRIGHTNESS_WINDOW)
-    kernel = np.ones((BRIGHTNESS_WINDOW, BRIGHTNESS_WINDOW), np.uint8)
-    detailed = inside & (cv2.dilate(one[..., 0], kernel) - cv2.erode(one[..., 0], kernel) > LEAST_EDGE)
+    detailed = inside & _detailed(one[..., 0])
     at_edges = float(np.quantile(np.abs(apart[..., 0][detailed if detailed.any() else inside]), 0.75))
     explained = LEAST_LIMIT if at_edges < UNCHANGED else ALONE + PER_USUAL * at_edges
     brightness = float(means[inside].max()) / min(limit, MOST_BRIGHTNESS, explained)
@@ -124,9 +133,16 @@ def pixel_difference(
     return PixelDifference(brightness, color, detail, float(np.sqrt((apart[inside] ** 2).mean())))
 
 
-def _largest(apart: Floats32, window: int, inside: npt.NDArray[np.bool_]) -> float:
-    """Return the largest local mean of a difference (H, W, C), by amount."""
-    return float(_local_means(apart, window)[inside].max())
+def _detailed(brightness: Floats32) -> npt.NDArray[np.bool_]:
+    """Return where brightness (H, W) changes by more than `LEAST_EDGE` within the window."""
+    kernel = np.ones((BRIGHTNESS_WINDOW, BRIGHTNESS_WINDOW), np.uint8)
+    return np.asarray(cv2.dilate(brightness, kernel) - cv2.erode(brightness, kernel) > LEAST_EDGE)
+
+
+def _largest(apart: Floats32, window: int, inside: npt.NDArray[np.bool_] | None = None) -> float:
+    """Return the largest local mean of a difference (H, W, C), by amount, where `inside` (H, W) is true."""
+    means = _local_means(apart, window)
+    return float((means if inside is None else means[inside]).max())
 
 
 def _local_means(apart: Floats32, window: int) -> Floats32:
@@ -143,7 +159,7 @@ def _scaled(pixels: Pixels, height: int, width: int) -> Floats32:
 
 def _brightness_and_color(pixels: Floats32) -> Floats32:
     """Return Y, Cb and Cr of ITU-R BT.601 (without offset), as JPEG stores them, of RGB pixels (H, W, 3)."""
-    y = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    y = luma(pixels)
     return np.stack([y, 0.564 * (pixels[..., 2] - y), 0.713 * (pixels[..., 0] - y)], axis=-1)
 
 

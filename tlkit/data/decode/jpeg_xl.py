@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 CODESTREAM, BOXED = b"\xff\x0a", b"\x00\x00\x00\x0cJXL "
@@ -42,15 +42,21 @@ def _side(read: Callable[[int], int], is_small: int) -> int:
 
 def _from_boxes(data: bytes) -> bytes:
     """Return the begin of the codestream in a file of boxes: ISO/IEC 18181-2."""
+    for name, content in boxes(data):
+        if name in (b"jxlc", b"jxlp"):
+            return content[4 if name == b"jxlp" else 0 :][:64]
+    return b""
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and contents of the boxes of a file: ISO/IEC 18181-2; a size of 0 means up to its end."""
     at = 0
     while at + 8 <= len(data):
         size, name, header = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if size == 1:
             size, header = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        if name in (b"jxlc", b"jxlp"):
-            start = at + header + (4 if name == b"jxlp" else 0)
-            return data[start : start + 64]
-        if size < header:
-            break
-        at += size
-    return b""
+        end = at + size if size else len(data)
+        yield name, data[at + header : end]
+        if end < at + header:
+            return
+        at = end

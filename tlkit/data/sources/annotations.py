@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import first_few
-from tlkit.samples import LABEL, PATH, VOTES
+from tlkit.samples import LABEL, PATH, SPLIT, VOTES, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +21,9 @@ AGREEMENT = "agreement"
 def majority_labels(table: pd.DataFrame, *, file: Path, with_votes: bool = False) -> pd.DataFrame:
     """Return a list with one row for each image: the label that most of its rows have, and their share.
 
-    An image whose annotators are tied has no majority: it is left out, with a warning that names it. How far the
-    annotators agree is logged, with the pairs of classes that they confuse most.
+    An image whose annotators are tied has no majority: it is left out, with a warning that names it; with votes it
+    stays, under the first of its classes (see `without_undecided`). How far the annotators agree is logged, with the
+    pairs of classes that they confuse most.
 
     Args:
         table: columns path, label (one row for each annotator) and others; an empty label is no vote.
@@ -38,9 +39,10 @@ def majority_labels(table: pd.DataFrame, *, file: Path, with_votes: bool = False
     total = votes.groupby(PATH)["votes"].transform("sum")
     first = votes[votes["votes"] == most].assign(share=(most / total))
     tied = first[PATH][first[PATH].duplicated()].unique().tolist()
-    chosen = first[~first[PATH].isin(tied)].set_index(PATH)
-    _log_agreement(votes, chosen, file=file)
-    if tied:
+    decided = first[~first[PATH].isin(tied)].set_index(PATH)
+    _log_agreement(votes, decided, file=file)
+    chosen = first.drop_duplicates(PATH).set_index(PATH) if with_votes else decided
+    if tied and not with_votes:
         logger.warning(
             "%s: images without a majority, left out (%d): %s. Add a vote, or decide on their label.",
             file,
@@ -58,6 +60,35 @@ def majority_labels(table: pd.DataFrame, *, file: Path, with_votes: bool = False
         }
         rows = rows.assign(**{VOTES: rows[PATH].map(by_class).astype("str")})
     return rows.drop_duplicates()
+
+
+def without_undecided(samples: Samples) -> Samples:
+    """Return the samples without images of val and test whose annotators are tied: no label judges a prediction.
+
+    In train they stay: the shares of the annotators are what they are trained on. What is left out is logged.
+
+    Args:
+        samples: the images, with splits; without soft labels nothing is left out.
+    """
+    shares = samples.label_shares
+    if shares is None:
+        return samples
+    undecided = (shares == shares.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    judged = undecided & (samples.table[SPLIT] != "train").to_numpy()
+    if undecided.any():
+        logger.info(
+            "Images whose annotators are tied: %d. The %d in train are trained on the annotators' shares, and counted "
+            "as the first of their classes.",
+            int(undecided.sum()),
+            int((undecided & ~judged).sum()),
+        )
+    if judged.any():
+        logger.warning(
+            "Images of val and test without a majority, left out (%d): %s. Add a vote, or decide on their label.",
+            int(judged.sum()),
+            first_few(samples.table[PATH][judged].tolist()),
+        )
+    return samples.take(np.flatnonzero(~judged)) if judged.any() else samples
 
 
 def _log_agreement(votes: pd.DataFrame, chosen: pd.DataFrame, *, file: Path) -> None:

@@ -83,7 +83,8 @@ class DataSection(Section):
         "one",
         description="What several rows of the manifest for one image are: one = an error; majority = labels of several "
         "annotators, of which the most frequent counts; images with a tie are left out; soft = the same, and the "
-        "training target is the share of the annotators for each class. `agreement` in data.groups is the share of "
+        "training target is the share of the annotators for each class, so that only images of val and test with a tie "
+        "are left out. `agreement` in data.groups is the share of "
         "the annotators who gave the label.",
     )
     split: v.OptionalCsv = Field(
