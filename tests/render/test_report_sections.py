@@ -22,14 +22,7 @@ from tlkit.render.plots import plot_confusion, plot_groups, plot_history, plot_p
 from tlkit.render.report import ReportImages, RunContents, write_report
 from tlkit.render.report.glossary import GLOSSARY, anchor, link_words
 from tlkit.render.report.limitations import limits_of
-from tlkit.render.report.plain_words import (
-    failing_sentence,
-    other_sentence,
-    points,
-    signed_points,
-    verdict_of,
-    verdict_of_row,
-)
+from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
 from tlkit.render.report.sections import sections_of
 from tlkit.render.report.sections.data_section import data_section
 from tlkit.render.report.sections.explanation_section import gap_sentences
@@ -39,6 +32,7 @@ from tlkit.render.report.summary import audit_claims, summary_of
 from tlkit.render.report.table_markup import table_markup
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Column, Table
+from tlkit.tables.shares import points, signed_points
 
 
 def contents(predictions, *, by="g", **more):

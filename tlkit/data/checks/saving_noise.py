@@ -76,7 +76,7 @@ def _mixtures(saved: list[Floats32], filtered: list[Floats32]) -> Iterator[Float
 def _concentration(found: Floats32, expected: Floats32) -> float:
     ratio = np.sqrt((found + ROUNDING) / (expected + ROUNDING))
     level, most = np.quantile(ratio, (0.5, 0.99)).tolist()
-    return max(most / MOST_ABOVE, float(ratio.max()) / MOST_AT_ONE_PLACE) / level
+    return float(max(most / MOST_ABOVE, ratio.max() / MOST_AT_ONE_PLACE) / level)
 
 
 def _energy(apart: Floats32, edges: npt.NDArray[np.bool_]) -> Floats32:
