@@ -60,7 +60,7 @@ class RunContents:
         history: one row per epoch, as in metrics.csv; None where nothing was trained here.
         explanation: the explanation of the gaps; None without groups.
         repair: the repair of the head; None if there is none.
-        confidence: calibration and abstention; None without probabilities or labels.
+        confidence: calibration, abstention and prediction sets; None without probabilities or labels.
         robustness: accuracy under corruptions; None if it was not measured.
         drift: comparisons with new images, by the name of the images; empty if there are none.
         speed: benchmarks, by processor; empty if there are none.
