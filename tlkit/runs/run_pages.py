@@ -17,6 +17,7 @@ from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
+from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
@@ -108,6 +109,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         repair=run.repair,
         history=run.history,
         robustness=stored_result(directory, directory.robustness, split, RobustnessReport.from_dict),
+        unknown=stored_result(directory, directory.unknown, split, UnknownReport.from_dict),
         drift=stored_results(directory, directory.drift, DriftReport.from_dict),
         speed=stored_results(directory, directory.bench, Benchmark.from_dict),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tlkit.audit.heat_maps import HeatMaps
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
+from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.stored_judgements import store_judgements, stored_result
 
@@ -43,6 +44,12 @@ def store_drift(directory: RunDirectory, name: str, report: DriftReport) -> None
     file = directory.drift
     store_judgements(directory, file, {name: report.to_dict()}, most=MOST_IMAGE_SETS)
     _say_stored(directory, file)
+
+
+def store_unknown(directory: RunDirectory, report: UnknownReport) -> None:
+    """Store what the threshold for unknown images does to a split, and to foreign images, in `unknown.json`."""
+    store_judgements(directory, directory.unknown, {report.known: report.to_dict()})
+    _say_stored(directory, directory.unknown)
 
 
 def store_benchmark(directory: RunDirectory, benchmark: Benchmark) -> None:

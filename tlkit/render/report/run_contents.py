@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
     from tlkit.evaluation.drift_report import DriftReport
     from tlkit.evaluation.robustness_report import RobustnessReport
+    from tlkit.evaluation.unknown_report import UnknownReport
     from tlkit.exported.bench import Benchmark
     from tlkit.uncertainty.confidence_report import ConfidenceReport
 
@@ -62,6 +63,7 @@ class RunContents:
         repair: the repair of the head; None if there is none.
         confidence: calibration, abstention and prediction sets; None without probabilities or labels.
         robustness: accuracy under corruptions; None if it was not measured.
+        unknown: the threshold for unknown images; None if there is none.
         drift: comparisons with new images, by the name of the images; empty if there are none.
         speed: benchmarks, by processor; empty if there are none.
         images: its example images.
@@ -87,6 +89,7 @@ class RunContents:
     repair: Repair | None = None
     confidence: ConfidenceReport | None = None
     robustness: RobustnessReport | None = None
+    unknown: UnknownReport | None = None
     drift: Mapping[str, DriftReport] = field(default_factory=dict)
     speed: Mapping[str, Benchmark] = field(default_factory=dict)
     images: ReportImages = ReportImages()
