@@ -1,4 +1,4 @@
-"""Made results of `tlkit robustness`, `drift`, `bench` and `explain`, for pages that show them."""
+"""Made results of `tlkit robustness`, `drift`, `unknown`, `bench` and `explain`, for pages that show them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import numpy as np
 
 from tlkit.evaluation.drift_report import DriftReport, DriftTest, ForeignImage
 from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport, SeverityFigures, WorstCorruptedGroup
+from tlkit.evaluation.unknown_report import ForeignSet, ScoreThreshold, UnknownReport
 from tlkit.exported.bench import Benchmark, BenchRow
+from tlkit.stats.detection import detection
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+from tlkit.stats.unknown_threshold import unknown_threshold
 
 
 def about(value: float, half: float = 0.05, n: int = 240) -> Estimate:
@@ -60,3 +64,25 @@ def made_benchmark(processor: str = "Some Processor at 3 GHz") -> Benchmark:
         for threads in (1, 2)
     ]
     return Benchmark("pets", (224, 224), processor, 2, 0.5, 0.95, None, tuple(rows), ("OpenVINO: not exported.",))
+
+
+def made_unknown(val: int = 100, *, foreign: bool = True, stored: bool = True, name: str = "digits") -> UnknownReport:
+    """Return a report on so many validation images, 200 test images of which 9 are beyond, and 50 foreign ones."""
+    rng = np.random.default_rng(0)
+    known, strange = rng.normal(size=200), rng.normal(3, 1, size=50)
+    threshold = unknown_threshold(rng.normal(size=val), wanted=0.05)
+    found = detection(known, strange)
+    return UnknownReport(
+        run="pets",
+        score="knn",
+        wanted=0.05,
+        thresholds=(ScoreThreshold("knn", threshold, wilson(9, 200)),),
+        known="test",
+        groups=(),
+        foreign=(ForeignSet(name, "knn", 50, found, wilson(45, 50)),) if foreign else (),
+        scores={"test": known, name: strange},
+        reference=400,
+        clusters=False,
+        stored=stored,
+        confidence=0.95,
+    )

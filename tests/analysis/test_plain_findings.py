@@ -6,22 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from measurements import made_unknown
 from tables_of_predictions import predictions_of
 
 from tlkit.analysis.find_errors import find_errors
 from tlkit.analysis.label_next_result import LabelNext
-from tlkit.analysis.plain_findings import (
-    drift_sentence,
-    errors_sentence,
-    label_next_sentence,
-    robustness_sentence,
-    unknown_sentence,
-)
-from tlkit.analysis.unknown_report import ForeignSet, ScoreThreshold, UnknownReport
+from tlkit.analysis.plain_findings import drift_sentence, errors_sentence, label_next_sentence, robustness_sentence
 from tlkit.evaluation.drift_report import DriftReport, DriftTest
 from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport
-from tlkit.features.ood.threshold import unknown_threshold
-from tlkit.stats.detection import detection
+from tlkit.evaluation.unknown_tables import unknown_sentence
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
@@ -105,44 +98,22 @@ def test_robustness_names_certain_losses_with_their_severity_and_what_is_undecid
     assert "within 5 points with jpeg" in said and "Too few images to tell for contrast" in said
 
 
-def unknown_report(val: int, *, foreign: bool = True, stored: bool = True) -> UnknownReport:
-    """Return a report on so many validation images, 200 test images of which 9 are beyond, and 50 digits."""
-    rng = np.random.default_rng(0)
-    known, strange = rng.normal(size=200), rng.normal(3, 1, size=50)
-    threshold = unknown_threshold(rng.normal(size=val), wanted=0.05)
-    found = detection(known, strange)
-    return UnknownReport(
-        run="run",
-        score="knn",
-        wanted=0.05,
-        thresholds=(ScoreThreshold("knn", threshold, wilson(9, 200)),),
-        known="test",
-        groups=(),
-        foreign=(ForeignSet("digits", "knn", 50, found, wilson(45, 50)),) if foreign else (),
-        scores={},
-        reference=400,
-        clusters=False,
-        stored=stored,
-        confidence=0.95,
-    )
-
-
 def test_unknown_says_how_many_known_and_foreign_images_are_called_unknown_and_how_to_apply_it():
-    said = unknown_sentence(unknown_report(100))
+    said = unknown_sentence(made_unknown(100))
     assert "4.5% [2.4, 8.3]" in said and "5% is wanted" in said  # Wilson 9 of 200
     assert "digits 90.0% [78.6, 95.7]" in said and "predict --unknown" in said  # Wilson 45 of 50
-    assert "--against" in unknown_sentence(unknown_report(100, foreign=False))
-    assert "not stored" in unknown_sentence(unknown_report(100, stored=False))
+    assert "--against" in unknown_sentence(made_unknown(100, foreign=False))
+    assert "not stored" in unknown_sentence(made_unknown(100, stored=False))
 
 
 def test_unknown_without_a_threshold_says_how_many_validation_images_it_takes():
-    said = unknown_sentence(unknown_report(12))
+    said = unknown_sentence(made_unknown(12))
     assert "NOT ENOUGH DATA" in said and "12 validation images" in said and "takes 19" in said  # 1 / 0.05 - 1
     assert "digits" not in said
 
 
 def test_unknown_without_held_out_images_says_that_nothing_checks_the_threshold():
-    report = unknown_report(100)
+    report = made_unknown(100)
     unchecked = replace(report.thresholds[0], held_out=Estimate(None, None, None, n=0, note="no images"))
     said = unknown_sentence(replace(report, thresholds=(unchecked,)))
     assert "5% false alarms" in said and "no held-out images" in said

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 import tlkit
 from tlkit.analysis.error_report import ErrorReport
 from tlkit.analysis.label_next_result import LabelNext
-from tlkit.analysis.unknown_report import UnknownReport
 from tlkit.cli.app import app
 from tlkit.errors import DataError, PredictionsError, RunError, TlkitError
 from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.unknown_images import predict_unknown
 from tlkit.predictions import read_predictions

@@ -39,7 +39,9 @@ def test_each_command_judges_a_file_with_its_validation_file(run, files, tmp_pat
     assert told["format_version"] == 1 and told["scaling"]["method"] == "temperature"
     risk = run("abstain", "test.csv", "--val", "val.csv", "--by", "light", "--risk", "0.1")
     assert risk.returncode == 0 and all(says(risk.stdout, one) for one in ("AURC", "95% confidence", "light: day"))
-    sets = run("conformal", "test.csv", "--val", "val.csv", "--method", "aps", "--condition", "group", "--by", "light")
+    given = ("conformal", "test.csv", "--val", "val.csv", "--method", "aps", "--condition", "group", "--by", "light")
+    sets = run(*given, "--plot", "s.svg")
+    assert (tmp_path / "s.svg").read_text().startswith("<svg")
     assert sets.returncode == 0 and all(
         says(sets.stdout, one) for one in ("APS", "300 validation images", "within each group")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from measurements import about, made_benchmark, made_drift, made_robustness
+from measurements import about, made_benchmark, made_drift, made_robustness, made_unknown
 from messages import says
 from test_report import images_of, options
 
@@ -20,6 +20,7 @@ from tlkit.render.report.sections.measurements_section import (
     robustness_sentence,
     speed_section,
     speed_sentence,
+    unknown_section,
 )
 from tlkit.render.report.summary import summary_of
 
@@ -38,16 +39,23 @@ def pictures(**more):
 
 def test_a_page_without_measurements_has_no_such_section_and_names_the_commands():
     run = contents()
-    assert [section(run) for section in (robustness_section, drift_section, speed_section)] == [None] * 3
+    assert [one(run) for one in (robustness_section, unknown_section, drift_section, speed_section)] == [None] * 4
     said = further_commands(run, ())
-    assert says(said, "tlkit robustness RUN", "tlkit drift RUN IMAGES", "tlkit bench RUN", "tlkit slices RUN")
+    assert says(
+        said,
+        "tlkit robustness RUN",
+        "tlkit drift RUN IMAGES",
+        "tlkit unknown RUN",
+        "tlkit bench RUN",
+        "tlkit slices RUN",
+    )
     assert "explain" not in said  # no image is shown
 
 
 def test_a_command_whose_section_is_there_is_not_named():
     worst, heat = pictures()
     run = contents(images=ReportImages((), worst, dict.fromkeys(worst.paths, PIXEL)))
-    sections = [Section(name, name, "", ()) for name in ("robustness", "drift", "speed")]
+    sections = [Section(name, name, "", ()) for name in ("robustness", "unknown", "drift", "speed")]
     assert further_commands(run, sections) == "More with `tlkit slices RUN`, `tlkit explain RUN`."
     with_heat = replace(run, images=replace(run.images, heat=heat, heat_method="grad_cam"))
     assert "explain" not in further_commands(with_heat, sections)
@@ -125,3 +133,11 @@ def test_earlier_heat_maps_of_the_same_method_stay_up_to_a_limit():
     assert list(two.with_earlier(replace(one, method="rollout"), most=9).images) == ["b"]
     assert two.with_earlier(two, most=9) == two
     assert HeatMaps.from_dict(two.to_dict()) == two
+
+
+def test_unknown_images_are_told_with_their_rates_and_every_table():
+    report = made_unknown()
+    section = unknown_section(contents(unknown=report))
+    assert section.id == "unknown" and says(section.claim, "4.5%", "digits 90.0%")
+    figure, *folds = section.blocks
+    assert says(figure.alt, "threshold") and len(folds) == len(report.tables())

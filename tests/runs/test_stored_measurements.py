@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from measurements import made_benchmark, made_drift, made_robustness
+from measurements import made_benchmark, made_drift, made_robustness, made_unknown
 from messages import says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
@@ -26,6 +26,7 @@ from tlkit.runs.stored_measurements import (
     store_drift,
     store_heat_maps,
     store_robustness,
+    store_unknown,
 )
 
 RECIPE = "recipe_version: 1\nname: pets\ndata: {root: photos}\nmodel: {name: test_resnet, weights: none}\n"
@@ -45,10 +46,12 @@ def test_the_report_takes_what_was_measured_of_its_split_only(run):
     store_robustness(run.directory, made_robustness(split="test"))
     store_robustness(run.directory, made_robustness(split="val"))
     store_drift(run.directory, "new/july", made_drift())
+    store_unknown(run.directory, made_unknown())
     store_benchmark(run.directory, made_benchmark("here"))
     store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {wrong: HeatMap("dog", "AAAA"), "z": HeatMap("", "B")}))
     after = contents_for_report(run)
     assert after.robustness.split == "test"
+    assert after.unknown.to_dict() == made_unknown().to_dict() and before.unknown is None
     assert list(after.drift) == ["new/july"] and list(after.speed) == ["here"]
     assert dict(after.images.heat) == {wrong: HeatMap("dog", "AAAA")}  # of an image that is shown
 
@@ -79,6 +82,7 @@ def test_speed_is_kept_for_each_processor(run):
 
 FILES = {
     "robustness": ("robustness.json", "tlkit robustness"),
+    "unknown": ("unknown.json", "tlkit unknown"),
     "drift": ("drift.json", "tlkit drift"),
     "speed": ("bench.json", "tlkit bench"),
 }
@@ -87,6 +91,7 @@ FILES = {
 def store_all(run):
     """Store one measurement of each kind."""
     store_robustness(run.directory, made_robustness(split="test"))
+    store_unknown(run.directory, made_unknown())
     store_drift(run.directory, "new/july", made_drift())
     store_benchmark(run.directory, made_benchmark("here"))
 

@@ -12,11 +12,12 @@ from sklearn.metrics import log_loss
 from tables_of_predictions import predictions_of
 
 from tlkit.errors import PredictionsError
-from tlkit.render.plots import plot_reliability, plot_risk_coverage, to_svg
+from tlkit.render.plots import plot_reliability, plot_risk_coverage, plot_sets, to_svg
 from tlkit.stats.conformal import fewest_images
 from tlkit.stats.intervals import wilson
 from tlkit.stats.logit_scaling import fit_scaling
 from tlkit.uncertainty import assess_abstention, assess_calibration, assess_sets
+from tlkit.uncertainty.confidence_report import assess_confidence
 from tlkit.uncertainty.val_scores import ValScores, store_val_scores
 
 CLASSES = ("w", "x", "y", "z")
@@ -209,6 +210,26 @@ def test_plots_draw_the_intervals_and_the_number_of_images(results):
     other = plot_risk_coverage(results["abstention"])
     assert "700" in other.get_xlabel() and "risk" in other.get_ylabel()
     assert to_svg(lambda: plot_risk_coverage(results["abstention"])).startswith("<svg")
+
+
+def test_the_plot_of_sets_shows_every_row_with_its_interval_and_the_wanted_coverage(results):
+    sets = results["sets"]
+    ax = plot_sets(sets)
+    (points, _, (bars,)) = ax.containers[0]
+    assert points.get_xdata().tolist() == [one.coverage.value for one in sets.rows]
+    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+    assert np.allclose(ends, [(one.coverage.low, one.coverage.high) for one in sets.rows])
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert labels[0] == "all images (n = 700)" and any("night" in one for one in labels)
+    assert any(line.get_xdata()[0] == sets.wanted for line in ax.lines[1:])
+    assert to_svg(lambda: plot_sets(sets)).startswith("<svg")
+
+
+def test_a_report_holds_prediction_sets_where_there_are_validation_predictions():
+    test, val = draw(300, 5), draw(400, 6)
+    found = assess_confidence(test, val=val, scaling=None)
+    assert found.sets == assess_sets(test, val)
+    assert assess_confidence(test, val=None, scaling=None).sets is None
 
 
 def test_a_group_column_without_any_value_repeats_the_figures_of_all_images_and_judges_nothing():

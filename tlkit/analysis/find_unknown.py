@@ -11,17 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.analysis.run_analyses import load_run_features
-from tlkit.analysis.unknown_report import ForeignSet, GroupUnknown, ScoreThreshold, UnknownReport
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.groups.intersections import membership_of
 from tlkit.choices import FALSE_ALARMS, OOD_SCORE, OodScoreName
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import clustered_rate
+from tlkit.evaluation.unknown_report import ForeignSet, GroupUnknown, ScoreThreshold, UnknownReport
 from tlkit.features.features import Features
 from tlkit.features.ood.scores import SCORES, OodScore, fit_score, require_score
 from tlkit.features.ood.store import UnknownDetector, model_digest, save_detector
-from tlkit.features.ood.threshold import UnknownThreshold, unknown_threshold
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_with_run
 from tlkit.inference.extraction import Progress
@@ -31,11 +30,13 @@ from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
+from tlkit.runs.stored_measurements import store_unknown
 from tlkit.samples import SPLITS, Samples
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.detection import detection
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.unknown_threshold import UnknownThreshold, unknown_threshold
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def find_unknown(
         score: whose threshold to store: msp, energy, knn or mahalanobis.
         false_alarms: rate of known images that may be called unknown, in (0, 1).
         against: sets of foreign images by name, to measure how well each score detects them.
-        store: False = leave the model's folder as it is.
+        store: False = leave the run's and the model's folder as they are.
         embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those whose features are not in the cache.
 
@@ -121,7 +122,7 @@ def find_unknown(
         width = int(sets["train"].x.shape[1])
         save_detector(folder, UnknownDetector(chosen.fitted, chosen.threshold, model_digest(folder), width))
     judged = "test" if "test" in sets else "val"
-    return UnknownReport(
+    report = UnknownReport(
         run=run.directory.name,
         score=score,
         wanted=false_alarms,
@@ -136,6 +137,9 @@ def find_unknown(
         confidence=run.recipe.evaluate.confidence,
         left_out=left_out,
     )
+    if store:
+        store_unknown(run.directory, report)
+    return report
 
 
 def _known_sets(

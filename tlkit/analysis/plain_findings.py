@@ -1,4 +1,4 @@
-"""What errors, unknown images, drift, robustness and a choice of labels found, in plain sentences."""
+"""What errors, drift, robustness and a choice of labels found, in plain sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tlkit.tables.shares import LARGE, in_percent, percent, points
 if TYPE_CHECKING:
     from tlkit.analysis.error_report import ErrorReport
     from tlkit.analysis.label_next_result import LabelNext
-    from tlkit.analysis.unknown_report import UnknownReport
     from tlkit.evaluation.drift_report import DriftReport
     from tlkit.evaluation.robustness_report import RobustnessReport
 
@@ -29,29 +28,6 @@ def errors_sentence(report: ErrorReport) -> str:
         pair = report.pairs[0]
         found.append(f"{pair.y_true} is taken for {pair.y_pred} most clearly ({pair.k:,} of {pair.n:,}).")
     found.append("Look at the first images below: a wrong label or a missing kind of image shows there.")
-    return " ".join(found)
-
-
-def unknown_sentence(report: UnknownReport) -> str:
-    """Return how many known and foreign images are called unknown."""
-    chosen = next(one for one in report.thresholds if one.score == report.score)
-    level, found = f"{report.confidence:.0%} intervals", list[str]()
-    if chosen.threshold.value is None:
-        why = chosen.threshold.false_alarms.note
-        return f"NOT ENOUGH DATA for a threshold of {report.score}: {why}. Add validation images."
-    if chosen.held_out.value is None:
-        found.append(f"The threshold is set for {report.wanted:.0%} false alarms, which no held-out images check.")
-    else:
-        found.append(
-            f"Of known images ({report.known}) {in_percent(chosen.held_out)} are called unknown, where "
-            f"{report.wanted:.0%} is wanted ({level})."
-        )
-    own = [one for one in report.foreign if one.score == report.score]
-    if own:
-        found.append(f"Of foreign ones: {', '.join(f'{one.name} {in_percent(one.unknown)}' for one in own)}.")
-    else:
-        found.append("How many foreign ones it finds is not known: --against FOLDER measures it.")
-    found.append("tlkit predict --unknown applies it." if report.stored else "It is not stored.")
     return " ".join(found)
 
 

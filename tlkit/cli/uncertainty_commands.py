@@ -149,12 +149,15 @@ def conformal(
     verbatim: Verbatim = False,
     cluster_by: ClusterBy = None,
     weights: WeightsColumn = None,
+    plot: PlotFile = None,
     json: AsJson = False,
 ) -> None:
     """Judge conformal prediction sets that are calibrated on val: coverage and size, by class and by group."""
+    from tlkit.render.plots import plot_sets
     from tlkit.uncertainty.conformal import assess_sets
     from tlkit.uncertainty.plain_uncertainty import sets_sentence
 
+    require_svg(plot)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
     if own is None:
@@ -171,6 +174,7 @@ def conformal(
     )
     _show(line, as_json=json)
     print_result(result, as_json=json, sentence=sets_sentence(result))
+    _draw(plot, lambda: plot_sets(result))
 
 
 def _open(

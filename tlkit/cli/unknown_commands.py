@@ -76,7 +76,7 @@ def unknown(
         raise DataError("Two folders of --against have the same name. Rename one: the name tells them apart.")
     opened = open_run(run)
     from tlkit.analysis.find_unknown import find_unknown
-    from tlkit.analysis.plain_findings import unknown_sentence
+    from tlkit.evaluation.unknown_tables import unknown_sentence
 
     with check_progress("computing features") as progress:
         result = find_unknown(

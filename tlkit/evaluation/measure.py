@@ -99,7 +99,8 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
     own, guessed = labelled.y_true == code, labelled.y_pred == code
     if kind in AREAS:
         assert labelled.proba is not None, "the metric needs probabilities"
-        found = areas(np.ascontiguousarray(labelled.proba[:, code]), own, weight)
+        given = None if np.ptp(weight) == 0 else weight
+        found = areas(np.ascontiguousarray(labelled.proba[:, code]), own, given)
         if found is None:
             return _undefined(labelled, f"no images of {'this class' if not own.any() else 'other classes'}")
         area = found[AREAS.index(kind)]

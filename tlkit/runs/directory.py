@@ -225,6 +225,11 @@ class RunDirectory:
         return self.path / "drift.json"
 
     @property
+    def unknown(self) -> Path:
+        """The threshold for unknown images and what it does to each split, JSON."""
+        return self.path / "unknown.json"
+
+    @property
     def bench(self) -> Path:
         """The speed on each processor, JSON."""
         return self.path / "bench.json"

@@ -95,6 +95,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         repair=run.repair,
         history=run.history,
         robustness=measured.robustness,
+        unknown=measured.unknown,
         drift=measured.drift,
         speed=measured.speed,
         unread=measured.unread,

@@ -15,6 +15,7 @@ from tlkit.audit.heat_maps import HeatMaps
 from tlkit.errors import TlkitError
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
+from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.stored_judgements import store_judgements, stored_result, stored_results
 
@@ -36,6 +37,7 @@ class Measurements:
 
     Attributes:
         robustness: accuracy under corruptions; None if it was not measured.
+        unknown: what the threshold for unknown images does; None if it was not measured.
         drift: comparisons with new images, by the name of the images.
         speed: benchmarks, by processor.
         neighbors: nearest images by features; None = not known.
@@ -44,6 +46,7 @@ class Measurements:
     """
 
     robustness: RobustnessReport | None
+    unknown: UnknownReport | None
     drift: Mapping[str, DriftReport]
     speed: Mapping[str, Benchmark]
     neighbors: Neighbors | None
@@ -69,6 +72,7 @@ def read_measurements(directory: RunDirectory, split: str) -> Measurements:
 
     return Measurements(
         robustness=one(directory.robustness, RobustnessReport.from_dict, "robustness RUN"),
+        unknown=one(directory.unknown, UnknownReport.from_dict, "unknown RUN"),
         drift=all_of(directory.drift, DriftReport.from_dict, "drift RUN IMAGES"),
         speed=all_of(directory.bench, Benchmark.from_dict, "bench RUN"),
         neighbors=one(directory.neighbors, neighbors_from_dict, "slices RUN"),
@@ -111,6 +115,12 @@ def store_drift(directory: RunDirectory, name: str, report: DriftReport) -> None
     """Store the comparison with a set of new images in `drift.json`, under the name of the set."""
     with _stored(directory, directory.drift):
         store_judgements(directory, directory.drift, {name: report.to_dict()}, most=MOST_IMAGE_SETS)
+
+
+def store_unknown(directory: RunDirectory, report: UnknownReport) -> None:
+    """Store what the threshold for unknown images does to a split, and to foreign images, in `unknown.json`."""
+    with _stored(directory, directory.unknown):
+        store_judgements(directory, directory.unknown, {report.known: report.to_dict()})
 
 
 def store_benchmark(directory: RunDirectory, benchmark: Benchmark) -> None:

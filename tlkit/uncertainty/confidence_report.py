@@ -1,4 +1,4 @@
-"""What a model's confidence is worth: calibration and abstention of one set of predictions, as reports show them."""
+"""What a model's confidence is worth: calibration, abstention and prediction sets, as reports show them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from tlkit.uncertainty.abstention import assess_abstention
 from tlkit.uncertainty.abstention_result import Abstention
 from tlkit.uncertainty.calibration import assess_calibration
 from tlkit.uncertainty.calibration_result import Calibration
+from tlkit.uncertainty.conformal import assess_sets
+from tlkit.uncertainty.conformal_result import ConformalSets
 from tlkit.uncertainty.val_scores import ValScores
 
 
 @dataclass(frozen=True)
 class ConfidenceReport:
-    """Calibration and abstention over all images (by group: `assess_calibration`, `assess_abstention`).
+    """Calibration, abstention and prediction sets over all images (by group: `assess_calibration` and its siblings).
 
     Attributes:
         calibration: how well confidence agrees with accuracy.
         abstention: what the model gains by not answering where it is unsure.
+        sets: split-conformal sets (LAC, 95 %); None without validation predictions.
     """
 
     calibration: Calibration
     abstention: Abstention
+    sets: ConformalSets | None = None
 
 
 def assess_confidence(
@@ -59,7 +63,9 @@ def assess_confidence(
         cluster_by=units,
     )
     return ConfidenceReport(
-        calibration, assess_abstention(predictions, scores, confidence=confidence, cluster_by=units)
+        calibration,
+        assess_abstention(predictions, scores, confidence=confidence, cluster_by=units),
+        None if scores is None else assess_sets(predictions, scores, confidence=confidence, cluster_by=units),
     )
 
 

@@ -15,7 +15,7 @@ from sklearn.covariance import LedoitWolf
 from tlkit.errors import DataError, ModelError
 from tlkit.features.ood.scores import energy, fit_score, msp, require_score
 from tlkit.features.ood.store import ARRAYS, CARD, UnknownDetector, load_detector, model_digest, save_detector
-from tlkit.features.ood.threshold import unknown_threshold
+from tlkit.stats.unknown_threshold import unknown_threshold
 
 
 @pytest.fixture

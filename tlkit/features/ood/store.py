@@ -16,8 +16,8 @@ from tlkit.arrays import Floats, Mask
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.features.ood.scores import OodScore, require_score
-from tlkit.features.ood.threshold import UnknownThreshold
 from tlkit.plain_values import from_plain, to_plain
+from tlkit.stats.unknown_threshold import UnknownThreshold
 from tlkit.stored_values import check_types, damaged, read_json
 
 CARD, ARRAYS = "unknown.json", "unknown.safetensors"

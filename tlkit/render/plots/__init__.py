@@ -20,7 +20,7 @@ from tlkit.render.plots.runs_plot import plot_runs
 from tlkit.render.plots.score_histogram_plot import plot_drift, plot_unknown
 from tlkit.render.plots.sweep_plots import plot_importance, plot_trials
 from tlkit.render.plots.tuning_plot import plot_batch_sizes, plot_rates
-from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_coverage
+from tlkit.render.plots.uncertainty_plots import plot_reliability, plot_risk_coverage, plot_sets
 
 __all__ = [
     "plot_advice",
@@ -45,6 +45,7 @@ __all__ = [
     "plot_risk_coverage",
     "plot_robustness",
     "plot_runs",
+    "plot_sets",
     "plot_trials",
     "plot_unknown",
     "to_svg",

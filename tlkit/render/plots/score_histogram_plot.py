@@ -10,9 +10,9 @@ from tlkit.render.plots.canvas import BLUE, GREEN, GREY, ORANGE, VERMILLION, axe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.analysis.unknown_report import UnknownReport
     from tlkit.arrays import Floats
     from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.unknown_report import UnknownReport
 
 BINS = 30
 STYLES = ("-", "--", "-.", ":")

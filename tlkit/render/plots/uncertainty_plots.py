@@ -1,4 +1,4 @@
-"""Reliability diagram and risk–coverage curve."""
+"""Reliability diagram, risk–coverage curve, and coverage of prediction sets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.render.plots.canvas import BLUE, GREY, ORANGE, VERMILLION, axes_of_size
+from tlkit.render.plots.canvas import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    axes_of_size,
+    horizontal_rows,
+    label_axis,
+    legend_above,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tlkit.uncertainty.abstention_result import Abstention
     from tlkit.uncertainty.calibration_result import Calibration
+    from tlkit.uncertainty.conformal_result import ConformalSets
 
 
 def plot_reliability(calibration: Calibration, ax: Axes | None = None) -> Axes:
@@ -81,4 +92,29 @@ def plot_risk_coverage(abstention: Abstention, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(f"risk: share of wrong answers, {abstention.confidence:.0%} interval")
     ax.grid(linewidth=0.5, alpha=0.5)
     ax.legend(loc="upper left", frameon=False)
+    return ax
+
+
+def plot_sets(sets: ConformalSets, ax: Axes | None = None) -> Axes:
+    """Plot how often prediction sets hold the true class, with intervals, for all images and for each group.
+
+    Args:
+        sets: the result; rows without a coverage are left out.
+        ax: where to draw; default: a new figure.
+    """
+    rows = [one for one in sets.rows if one.coverage.low is not None]
+    ax = axes_of_size(ax, width=6.5, height=1.4 + 0.35 * len(rows))
+    values, low, high = (
+        np.array([getattr(one.coverage, name) for one in rows], dtype=np.float64) for name in ("value", "low", "high")
+    )
+    places = np.arange(len(rows))
+    bars = np.stack([values - low, high - values]).clip(0)
+    ax.errorbar(values, places, xerr=bars, fmt="o", color=BLUE, capsize=3, elinewidth=1.2)
+    ax.axvline(sets.wanted, color=GREY, linewidth=1.0, linestyle="--", label=f"wanted: {sets.wanted:g}")
+    names = [shortened(f"{one.column}: {one.group}" if one.column else "all images") for one in rows]
+    label_axis(ax, [f"{name} (n = {one.n:,})" for name, one in zip(names, rows, strict=True)], axis="y")
+    horizontal_rows(ax, len(rows))
+    ax.set_xlim(max(0.0, min([*low, sets.wanted]) - 0.05), 1.01)
+    ax.set_xlabel(f"share of sets with the true class, {sets.confidence:.0%} interval")
+    legend_above(ax)
     return ax

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
     from tlkit.evaluation.drift_report import DriftReport
     from tlkit.evaluation.robustness_report import RobustnessReport
+    from tlkit.evaluation.unknown_report import UnknownReport
     from tlkit.exported.bench import Benchmark
     from tlkit.uncertainty.confidence_report import ConfidenceReport
 
@@ -60,8 +61,9 @@ class RunContents:
         history: one row per epoch, as in metrics.csv; None where nothing was trained here.
         explanation: the explanation of the gaps; None without groups.
         repair: the repair of the head; None if there is none.
-        confidence: calibration and abstention; None without probabilities or labels.
+        confidence: calibration, abstention and prediction sets; None without probabilities or labels.
         robustness: accuracy under corruptions; None if it was not measured.
+        unknown: the threshold for unknown images; None if there is none.
         drift: comparisons with new images, by the name of the images; empty if there are none.
         speed: benchmarks, by processor; empty if there are none.
         images: its example images.
@@ -88,6 +90,7 @@ class RunContents:
     repair: Repair | None = None
     confidence: ConfidenceReport | None = None
     robustness: RobustnessReport | None = None
+    unknown: UnknownReport | None = None
     drift: Mapping[str, DriftReport] = field(default_factory=dict)
     speed: Mapping[str, Benchmark] = field(default_factory=dict)
     images: ReportImages = ReportImages()

@@ -17,7 +17,12 @@ from tlkit.render.report.sections.data_section import data_section
 from tlkit.render.report.sections.explanation_section import explanation_section
 from tlkit.render.report.sections.figures_section import figures_section
 from tlkit.render.report.sections.images_section import group_images_section, slices_section, worst_section
-from tlkit.render.report.sections.measurements_section import drift_section, robustness_section, speed_section
+from tlkit.render.report.sections.measurements_section import (
+    drift_section,
+    robustness_section,
+    speed_section,
+    unknown_section,
+)
 from tlkit.render.report.sections.provenance_section import provenance_section
 from tlkit.render.report.sections.reading_section import reading_section
 from tlkit.render.report.sections.repair_section import repair_section
@@ -41,6 +46,7 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
     explanation_section,
     training_section,
     data_section,
+    unknown_section,
     drift_section,
     speed_section,
     reading_section,
@@ -50,6 +56,7 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
 
 COMMANDS = {
     "robustness": "robustness RUN",
+    "unknown": "unknown RUN",
     "drift": "drift RUN IMAGES",
     "speed": "export RUN` and `tlkit bench RUN",
     "slices": "slices RUN",

@@ -1,28 +1,33 @@
-"""Confidence: whether it agrees with accuracy, and what silence where the model is unsure would gain."""
+"""Confidence: whether it agrees with accuracy, what silence or sets of classes where the model is unsure would gain."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots import plot_reliability, plot_risk_coverage
+from tlkit.render.plots import plot_reliability, plot_risk_coverage, plot_sets
 from tlkit.render.report.section import Figure, Fold, Part, Section
 from tlkit.tables.shares import percent, points
 from tlkit.uncertainty.abstention_tables import abstention_tables
 from tlkit.uncertainty.calibration_tables import calibration_tables
+from tlkit.uncertainty.conformal_tables import conformal_tables
+from tlkit.uncertainty.plain_uncertainty import sets_sentence
 
 if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
     from tlkit.uncertainty.abstention_result import Abstention
     from tlkit.uncertainty.calibration_result import Calibration
+    from tlkit.uncertainty.conformal_result import ConformalSets
 
-COMMANDS = "By group: `tlkit calibration RUN --by COLUMN`, `tlkit abstain RUN --by COLUMN`."
+COMMANDS = (
+    "By group: `tlkit calibration RUN --by COLUMN`, `tlkit abstain RUN --by COLUMN`, `tlkit conformal RUN --by COLUMN`."
+)
 
 
 def confidence_section(run: RunContents) -> Section | None:
-    """Return calibration and abstention; None where the predictions have no probabilities or no labels."""
+    """Return calibration, abstention and prediction sets; None where there are no probabilities or no labels."""
     if run.confidence is None:
         return None
-    calibration, abstention = run.confidence.calibration, run.confidence.abstention
+    calibration, abstention, sets = run.confidence.calibration, run.confidence.abstention, run.confidence.sets
     return Section(
         "confidence",
         "Confidence",
@@ -47,8 +52,25 @@ def confidence_section(run: RunContents) -> Section | None:
                 ),
                 claims=(abstention_sentence(abstention),),
             ),
+            *(() if sets is None else (_sets_part(sets),)),
             Fold("Calibration in numbers", calibration_tables(calibration), (COMMANDS,)),
         ),
+    )
+
+
+def _sets_part(sets: ConformalSets) -> Part:
+    return Part(
+        "When the model names several classes",
+        (
+            Figure.draw(
+                lambda: plot_sets(sets),
+                alt=f"Coverage of prediction sets of {sets.n:,} images. {sets_sentence(sets)}",
+                caption="A set holds the classes that are probable enough, by a limit from validation images. The point"
+                " is the share of sets with the true class; the dashed line is the share that is wanted.",
+            ),
+            Fold("Prediction sets in numbers", conformal_tables(sets)),
+        ),
+        claims=(sets_sentence(sets),),
     )
 
 

@@ -1,4 +1,4 @@
-"""What commands measured on request: robustness to corruptions, drift of new images, speed."""
+"""What commands measured on request: robustness to corruptions, unknown images, drift of new images, speed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from tlkit.evaluation.drift_tables import drift_tables, drift_verdict
 from tlkit.evaluation.robustness_tables import robustness_tables
+from tlkit.evaluation.unknown_tables import unknown_sentence, unknown_tables
 from tlkit.exported.bench_tables import bench_tables
-from tlkit.render.plots import plot_bench, plot_drift, plot_robustness
+from tlkit.render.plots import plot_bench, plot_drift, plot_robustness, plot_unknown
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.section import Figure, Fold, Grid, Part, Section, Verdict
 from tlkit.tables import counted
@@ -74,6 +75,20 @@ def drift_sentence(name: str, report: DriftReport) -> str:
     if report.verdict == "NO DRIFT FOUND":
         return f"No drift was found in {found}, which does not prove that there is none."
     return f"Whether there is drift cannot be told from {found}: too few."
+
+
+def unknown_section(run: RunContents) -> Section | None:
+    """Return whom the threshold for unknown images hits; None where `tlkit unknown` was not asked."""
+    report = run.unknown
+    if report is None:
+        return None
+    figure = Figure.draw(
+        lambda: plot_unknown(report),
+        alt=f"Scores of known and foreign images, and the threshold. {unknown_sentence(report)}",
+        caption="Images to the right of the threshold are called unknown. It comes from validation images alone.",
+    )
+    folds = (Fold(table.title, (table,)) for table in unknown_tables(report))
+    return Section("unknown", "Unknown images", unknown_sentence(report), (figure, *folds))
 
 
 def drift_section(run: RunContents) -> Section | None:

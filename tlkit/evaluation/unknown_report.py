@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlkit.analysis.unknown_tables import unknown_tables
 from tlkit.arrays import Floats
 from tlkit.choices import OodScoreName
 from tlkit.errors import DataError, refuse_newer
-from tlkit.features.ood.threshold import UnknownThreshold
+from tlkit.evaluation.unknown_tables import unknown_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.detection import Detection
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.unknown_threshold import UnknownThreshold
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.tables import Column, Table, counted
+from tlkit.tables.shares import in_percent
 
 if TYPE_CHECKING:
-    from tlkit.analysis.unknown_report import UnknownReport
+    from tlkit.evaluation.unknown_report import UnknownReport
 
 SCORE_NAMES = {
     "msp": "msp (maximum softmax probability)",
@@ -20,6 +21,29 @@ SCORE_NAMES = {
 def unknown_tables(report: UnknownReport) -> tuple[Table, ...]:
     """Return thresholds, false alarms by group, and detection of the foreign sets."""
     return (_thresholds(report), *_groups(report), *_foreign(report))
+
+
+def unknown_sentence(report: UnknownReport) -> str:
+    """Return how many known and foreign images are called unknown."""
+    chosen = next(one for one in report.thresholds if one.score == report.score)
+    level, found = f"{report.confidence:.0%} intervals", list[str]()
+    if chosen.threshold.value is None:
+        why = chosen.threshold.false_alarms.note
+        return f"NOT ENOUGH DATA for a threshold of {report.score}: {why}. Add validation images."
+    if chosen.held_out.value is None:
+        found.append(f"The threshold is set for {report.wanted:.0%} false alarms, which no held-out images check.")
+    else:
+        found.append(
+            f"Of known images ({report.known}) {in_percent(chosen.held_out)} are called unknown, where "
+            f"{report.wanted:.0%} is wanted ({level})."
+        )
+    own = [one for one in report.foreign if one.score == report.score]
+    if own:
+        found.append(f"Of foreign ones: {', '.join(f'{one.name} {in_percent(one.unknown)}' for one in own)}.")
+    else:
+        found.append("How many foreign ones it finds is not known: --against FOLDER measures it.")
+    found.append("tlkit predict --unknown applies it." if report.stored else "It is not stored.")
+    return " ".join(found)
 
 
 def _thresholds(report: UnknownReport) -> Table:
