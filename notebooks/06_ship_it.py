@@ -16,7 +16,7 @@
 # From a run to files that others can use: ONNX with the preprocessing inside, checked against the run; int8 if it costs
 # no group too much; predictions without torch; latency; a folder in the format of the model hub.
 #
-# The images are drawings of occupations, made on this machine. It took under six minutes on two busy CPU cores and
+# The images are drawings of occupations, made on this machine. It took 204 s on two busy CPU cores and
 # needs no network: `pip install "tlkit[quickstart]"`. It writes to `data/`, `runs/` and `hub/` in the working
 # directory.
 

@@ -194,6 +194,12 @@ def tutorial(name: str, text: str) -> str:
     """Return a notebook in jupytext's percent format as a page; it is not executed."""
     jupytext = importlib.import_module("jupytext")
     cells = jupytext.reads(text, fmt="py:percent").cells
-    parts = [cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```" for cell in cells]
+    parts = [cell.source if cell.cell_type == "markdown" else _code_block(cell.source) for cell in cells]
     note = f"This page is `notebooks/{name}.py`, which `jupytext --to ipynb` makes a notebook of; a test executes it."
     return "\n\n".join([parts[0], note, *parts[1:]]) + "\n"
+
+
+def _code_block(source: str) -> str:
+    """Return a cell as a block: Python, or text where a line is for the shell or for IPython."""
+    language = "text" if any(line.startswith(("!", "%")) for line in source.splitlines()) else "python"
+    return f"```{language}\n{source}\n```"

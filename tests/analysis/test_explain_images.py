@@ -112,14 +112,18 @@ def test_the_report_shows_where_the_model_looked_in_the_images_that_it_gets_wron
     swapped.to_parquet(run.directory.predictions("test"))  # as a worse model would have it
     wrong = [one.path for one in worst_images(run.predictions()).wrong]
     assert wrong
-    found = tlkit.explain_images(run, device="cpu")
+    found = tlkit.explain_images(run, device="cpu", method="occlusion")
     assert [one.path for one in found.images] == [str(run.samples.root / path) for path in wrong]
     stored = stored_result(run.directory, run.directory.heat_maps, "test", HeatMaps.from_dict)
     assert set(wrong) <= set(stored.images)
-    picture = Image.open(io.BytesIO(base64.b64decode(stored.images[wrong[0]].picture)))
+    speaks = {path: one.heat.max() > max(one.heat.min(), 0) for path, one in zip(wrong, found.images, strict=True)}
+    assert {path: bool(stored.images[path].picture) for path in wrong} == speaks
+    first = next(path for path in wrong if speaks[path])
+    picture = Image.open(io.BytesIO(base64.b64decode(stored.images[first].picture)))
     assert (picture.format, max(picture.size)) == ("JPEG", 200)
     page = run.report().read_text(encoding="utf-8")
-    assert page.count('class="pair"') == len(wrong)
+    assert page.count('class="pair"') == sum(speaks.values())
+    assert page.count("no place counted for it") == len(wrong) - sum(speaks.values())
 
 
 def test_images_of_elsewhere_and_a_report_without_thumbnails_store_no_picture(run, tmp_path):

@@ -81,6 +81,13 @@ def test_keys_commands_and_names_in_a_page_lead_to_the_references():
     assert linked == "[a](benchmarks.md) b (`Makefile`) [c](https://x.org)"
 
 
+def test_a_cell_for_the_shell_is_no_python_in_a_tutorial():
+    cells = "# %% [markdown]\n# # Title\n\n# %%\nx = 1\n\n# %%\n# !{sys.executable} -m tlkit bench {run.path}\n"
+    page = references.tutorial("name", cells)
+    assert "```python\nx = 1\n```" in page
+    assert "```text\n!{sys.executable} -m tlkit bench {run.path}\n```" in page
+
+
 class Links(HTMLParser):
     """Collects ids, links, and what a page loads."""
 

@@ -77,12 +77,6 @@ def test_the_agent_runs_a_fit_whose_offline_record_has_the_sweeps_metric(tmp_pat
     (record,) = Path("runs/sweep-trial7/wandb").glob("offline-run-*trial7")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(record)]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    found = [json.loads(line) for line in lines]
-    values = [
-        float(json.loads(item["value_json"]))
-        for one in found
-        if one["type"] == "history"
-        for item in one["history"]["item"]
-        if SWEEP["metric"]["name"] in (item.get("key"), "/".join(item.get("nested_key", [])))
-    ]
+    rows = [one["history"]["item"] for one in map(json.loads, lines) if one["type"] == "history"]
+    values = [row[SWEEP["metric"]["name"]] for row in rows if SWEEP["metric"]["name"] in row]
     assert values == pytest.approx(run.history["val_loss"].tolist())

@@ -122,10 +122,10 @@ def explain_images(
                 )
             )
             own = _path_below(root, found[-1].path) if split_of else ""
-            shows = heat.max() > max(heat.min(), 0.0)  # else no place spoke for the class: the picture would be bare
-            if shows and own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
+            if own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
                 picture = batch.image[place].permute(1, 2, 0).numpy()
-                drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture))
+                speaks = heat.max() > max(heat.min(), 0.0)  # else the picture would be bare
+                drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture) if speaks else "")
         if progress is not None:
             progress(int(batch.index[-1]) + 1, len(files))
     if not found:

@@ -18,7 +18,7 @@ class HeatMap:
 
     Attributes:
         explained: the class that the map is for.
-        picture: the image as the network gets it, with the map on it: a JPEG, base64.
+        picture: the image as the network gets it, with the map on it: a JPEG, base64; "" where no place counted for it.
     """
 
     explained: str

@@ -111,6 +111,8 @@ def _picture(shown: ErrorExample, images: ReportImages) -> Picture:
     said = f"said {shown.y_pred}{sure}"
     if heat is None:
         return Picture(shown.path, data, shown.y_true, said, wrong, near)
+    if not heat.picture:
+        return Picture(shown.path, data, shown.y_true, f"{said}; no place counted for it", wrong, near)
     return Picture(shown.path, data, shown.y_true, said, wrong, near, heat.picture, heat.explained)
 
 
