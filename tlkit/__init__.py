@@ -9,9 +9,7 @@ Names are imported at first use, so that `import tlkit` loads no other package.
 
 from __future__ import annotations
 
-import warnings
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tlkit.lazy_names import lazy_names
 
@@ -119,35 +117,7 @@ __all__ = [
 ]
 
 
-_FURTHER = {
-    "Audit": "tlkit.audit",
-    "DecodeOptions": "tlkit.data",
-    "EmbedOptions": "tlkit.inference",
-    "Evaluation": "tlkit.evaluation",
-    "Features": "tlkit.features",
-    "LabelAudit": "tlkit.analysis",
-    "Predictor": "tlkit.inference",
-    "Preprocess": "tlkit.preprocess",
-    "Recipe": "tlkit.recipe",
-    "Samples": "tlkit.samples",
-    "Source": "tlkit.data",
-    "SplitPlan": "tlkit.data",
-    "plot_feature_maps": "tlkit.analysis",
-    "plot_filters": "tlkit.analysis",
-    "plot_map": "tlkit.analysis",
-    "plot_suspects": "tlkit.analysis",
-    "verify_run": "tlkit.inference",
-}
-"""Names that stood here until 2026-12: types of results and of arguments, and rarer functions."""
-
-_get = lazy_names("tlkit", _MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FURTHER:
-        warnings.warn(f"tlkit.{name} is now {_FURTHER[name]}.{name}.", DeprecationWarning, stacklevel=2)
-        return getattr(import_module(_FURTHER[name]), name)
-    return _get(name)
+__getattr__ = lazy_names("tlkit", _MODULES)
 
 
 def __dir__() -> list[str]:
