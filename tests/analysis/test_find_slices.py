@@ -155,7 +155,7 @@ def test_the_report_shows_the_images_behind_a_failing_row_and_a_slice(planted):
     assert "Images behind the gaps" in page
     assert "light: night" in page
     assert len(thumbnails(page)) >= 12  # six wrong, six only just right, and the worst of all
-    assert planted.audit_images()[0].wrong[0].path in page
+    assert planted.audit_images()[0].wrong[0].path in page.replace("<wbr>", "")
 
 
 def test_missing_images_leave_a_note_instead_of_thumbnails(planted):
@@ -165,7 +165,7 @@ def test_missing_images_leave_a_note_instead_of_thumbnails(planted):
     page = planted.report().read_text()
     assert says(page, "images", f"no longer at {root}")
     assert "data:image/jpeg" not in page
-    assert planted.audit_images()[0].wrong[0].path in page
+    assert planted.audit_images()[0].wrong[0].path in page.replace("<wbr>", "")
 
 
 def test_report_thumbnails_limits_the_thumbnails(planted):
