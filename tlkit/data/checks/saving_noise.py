@@ -75,7 +75,7 @@ def _mixtures(saved: list[Floats32], filtered: list[Floats32]) -> Iterator[Float
 
 def _concentration(found: Floats32, expected: Floats32) -> float:
     ratio = np.sqrt((found + ROUNDING) / (expected + ROUNDING))
-    level, most = np.quantile(ratio, (0.5, 0.99)).tolist()
+    level, most = (float(np.quantile(ratio, share)) for share in (0.5, 0.99))
     return max(most / MOST_ABOVE, float(ratio.max()) / MOST_AT_ONE_PLACE) / level
 
 
