@@ -137,3 +137,11 @@ def test_a_deleted_working_folder_is_named(tmp_path, arguments):
     assert done.returncode == 2
     assert says(done.stderr, "working folder", "deleted", "Change")
     assert "a file:" not in done.stderr
+
+
+@pytest.mark.parametrize(("options", "expected"), [([], "--sheet"), (["--sheet", "s.svg"], "no folder")])
+def test_a_folder_of_images_that_is_not_used_or_none_is_refused(tlkit, options, expected):
+    Path("p.csv").write_text("path,y_true,y_pred\na.png,a,b\nb.png,b,b\n")
+    code, said = tlkit("errors", "p.csv", "--root", "missing", *options)
+    assert (code, says(said, "--root", "missing", expected)) == (2, True)
+    assert not Path("s.svg").exists()

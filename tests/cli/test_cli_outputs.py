@@ -13,6 +13,7 @@ from tlkit.errors import TlkitError
 from tlkit.runs import RunDirectory
 
 OUTPUTS = {"out", "html", "plot", "junit", "summary", "sarif", "export", "fix", "sheet", "dest"}
+OUTPUTS |= {"filters", "feature_maps", "log", "log_images", "runs_dir"}
 """Parameters that name a file or a folder to write; all other paths are read."""
 PROC = [
     pytest.param(("predict", "run", "photos", "--out", "/proc/x.csv"), id="predict --out"),
@@ -38,6 +39,12 @@ PROC = [
     pytest.param(("abstain", "p.csv", "--plot", "/proc/x.svg"), id="abstain --plot"),
     pytest.param(("robustness", "run", "--plot", "/proc/x.svg"), id="robustness --plot"),
     pytest.param(("explain", "run", "a.png", "--sheet", "/proc/x.svg"), id="explain --sheet"),
+    pytest.param(("explain", "run", "--filters", "/proc/x.svg"), id="explain --filters"),
+    pytest.param(("explain", "run", "--feature-maps", "/proc/x.svg"), id="explain --feature-maps"),
+    pytest.param(("push", "run", "--to", "/proc/x"), id="push --to"),
+    pytest.param(("serve", "x.onnx", "--log", "/proc/x"), id="serve --log"),
+    pytest.param(("serve", "x.onnx", "--log", "log", "--log-images", "/proc/x"), id="serve --log-images"),
+    pytest.param(("sweep", "s.yaml", "--runs-dir", "/proc/x"), id="sweep --runs-dir"),
     pytest.param(("bench", "run", "--plot", "/proc/x.svg"), id="bench --plot"),
     pytest.param(("errors", "p.csv", "--sheet", "/proc/x.svg"), id="errors --sheet"),
     pytest.param(("unknown", "run", "--plot", "/proc/x.svg"), id="unknown --plot"),
@@ -58,8 +65,10 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_input_is_read(co
 
 
 def test_every_output_option_has_its_case():
-    outputs = {f"{command} --{name}" for command, name, _, _ in parameters() if name in OUTPUTS - {"dest"}}
-    assert outputs | {"data sample dest"} == {case.id for case in PROC}
+    outputs = {
+        f"{command} --{name.replace('_', '-')}" for command, name, _, _ in parameters() if name in OUTPUTS - {"dest"}
+    }
+    assert outputs | {"data sample dest", "push --to"} == {case.id for case in PROC}
 
 
 def test_a_run_directory_that_cannot_be_made_is_named(tmp_path, monkeypatch):

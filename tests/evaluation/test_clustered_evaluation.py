@@ -90,3 +90,16 @@ def test_intervals_hold_the_truth_where_people_differ() -> None:
         three = (found.accuracy, found.balanced_accuracy, found.macro_f1)
         covered += [one.low <= truth <= one.high for one in three]
     assert (covered / 120 >= 0.9).all()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 7.0, 1e305])
+def test_figures_do_not_depend_on_the_scale_of_weights(scale: float) -> None:
+    predictions, weight = clustered(), np.random.default_rng(3).uniform(0.2, 2, 300)
+    one, other = (
+        evaluate(predictions.with_groups(pd.DataFrame({"path": predictions.path, "w": weight * by})), weights="w")
+        for by in (1.0, scale)
+    )
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
+        pair = [getattr(result, name) for result in (one, other)]
+        of = [(estimate.value, estimate.low, estimate.high) for estimate in pair]
+        assert of[1] == pytest.approx(of[0], rel=1e-9), name

@@ -172,6 +172,19 @@ def test_what_is_no_coco_file_is_refused(tmp_path):
     assert says(error.value.problems, "JSON")
 
 
+@pytest.mark.parametrize("corner", ["1" + "0" * 400, "NaN", "Infinity", "[]", "null", "-1"])
+def test_a_box_that_is_none_is_named(tmp_path, corner):
+    """The first is a whole number that no float holds."""
+    box = f'"image_id": 1, "category_id": 1, "bbox": [1, 1, {corner}, 4]'
+    image, category = '{"id": 1, "file_name": "a.png"}', '{"id": 1, "name": "c"}'
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(f'{{"images": [{image}], "categories": [{category}], "annotations": [{{{box}}}]}}')
+    found.write_text(f'[{{{box}, "score": 0.9}}]')
+    with pytest.raises(PredictionsError) as caught:
+        read_detection(found, truth)
+    assert len(caught.value.problems) == 2
+
+
 def test_without_pycocotools_the_extra_is_named(tmp_path, monkeypatch):
     boxes = read_detection(*scene(tmp_path))
     monkeypatch.setitem(sys.modules, "pycocotools", None)

@@ -114,3 +114,15 @@ def test_intervals_hold_the_truth():
         for name in names:
             held[name] += getattr(result, name).low <= getattr(truth, name).value <= getattr(result, name).high
     assert min(held.values()) >= 0.91 * 1000, held
+
+
+@pytest.mark.parametrize("column", ["y_true", "y_pred"])
+def test_a_number_whose_powers_are_none_is_refused(column):
+    values = {"y_true": np.arange(9.0), "y_pred": np.arange(9.0)}
+    values[column][3] = -1e308
+    with pytest.raises(PredictionsError, match=f"{column} lies beyond"):
+        NumberPredictions.build(path=[str(one) for one in range(9)], **values)
+    values[column][3] = -1e30
+    result = evaluate_numbers(NumberPredictions.build(path=[str(one) for one in range(9)], **values))
+    assert result.root_mean_squared_error.value == pytest.approx(1e30 / 3)
+    assert np.isfinite([result.root_mean_squared_error.high, result.mean_absolute_error.high]).all()

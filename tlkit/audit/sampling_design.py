@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from tlkit.arrays import Floats, Mask
+from tlkit.arrays import Mask
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
@@ -15,6 +15,7 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import NO_GROUPS, no_label
 from tlkit.spelling import warn_of_lookalikes
+from tlkit.stats.cluster_sampling import scaled_weights
 
 logger = logging.getLogger(__name__)
 
@@ -77,16 +78,6 @@ def _weight_problems(text: pd.Series[str]) -> list[str]:
     return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def _scaled(weights: Floats) -> Floats:
-    """Return weights times a power of two, with the largest from 1/2 to 1; nothing depends on their scale.
-
-    The squares of very large or small weights are no numbers. One that is below 1e-100 of the largest is 0.
-    """
-    _, exponent = np.frexp(weights.max(initial=0.0))
-    scaled = np.ldexp(weights, -exponent)
-    return np.where(scaled < 1e-100, 0.0, scaled)
-
-
 def design_of(groups: pd.DataFrame, options: AuditOptions, *, level: int = logging.INFO) -> SamplingDesign | None:
     """Return the sampling design of labelled images; None = independent images of equal weight.
 
@@ -97,7 +88,7 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, level: int = loggi
     """
     weights = None
     if options.weights is not None:
-        weights = _scaled(pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64))
+        weights = scaled_weights(pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64))
     column = options.unit_column
     if column is None:
         return None if weights is None else SamplingDesign(weights)

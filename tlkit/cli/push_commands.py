@@ -11,6 +11,7 @@ import typer
 
 from tlkit.cli.arguments import RunPath, SplitOption
 from tlkit.cli.output import print_lines
+from tlkit.output_files import require_folder
 
 
 def push(
@@ -30,6 +31,8 @@ def push(
 
     if repository is None and to is None:
         raise RunError("Name a repository to upload to (ORG/NAME), or a folder to write (--to FOLDER).")
+    if to is not None:
+        require_folder(to, name="--to")
     opened = open_run(run)
     from tlkit.inference.hub_folder import check_repository_name, write_hub_folder
 

@@ -30,9 +30,11 @@ def sweep(
     The same command goes on after a kill, and may run several times at once.
     """
     from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.output_files import require_folder
     from tlkit.sweeps.sweep import run_sweep
 
     keep_freed_memory()
+    require_folder(runs_dir, name="--runs-dir")
     result = run_sweep(sweep, trials=trials, workers=workers, runs_dir=runs_dir)
     print_result(result, as_json=json)
     if not json:

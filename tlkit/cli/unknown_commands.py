@@ -39,6 +39,12 @@ def errors(
     from tlkit.predictions import Predictions
 
     require_svg(sheet, option="--sheet")
+    if root is not None and (sheet is None or not root.is_dir()):
+        raise DataError(
+            f"--root is {root}, which is no folder."
+            if sheet is not None
+            else f"--root {root} is the folder of the images for --sheet. Add --sheet FILE.svg, or leave it out."
+        )
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=False)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     result = find_errors(judged, split=split, cluster_by=cluster_by)

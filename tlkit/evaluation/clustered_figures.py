@@ -15,7 +15,7 @@ import pandas as pd
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.cluster_sampling import Units, kurtosis_df
+from tlkit.stats.cluster_sampling import Units, kurtosis_df, scaled_weights
 from tlkit.stats.confusion_scores import margins_of_rows
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
@@ -80,7 +80,7 @@ def units_of(groups: pd.DataFrame, cluster_by: str | None, weights: str | None =
 
 
 def _weights(values: pd.Series[str], column: str) -> Floats:
-    """Return the weights of a column of text."""
+    """Return the weights of a column of text, scaled: no figure depends on their scale."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = ~(np.isfinite(numbers) & (numbers >= 0))
     if wrong.any():
@@ -91,7 +91,7 @@ def _weights(values: pd.Series[str], column: str) -> Floats:
         )
     if not numbers.any():
         raise PredictionsError(f"Every weight in {column} is 0. Give at least one image a weight above 0.")
-    return np.asarray(numbers)
+    return scaled_weights(numbers)
 
 
 def clustered_rate(right: Mask, units: Units, confidence: float) -> Estimate:

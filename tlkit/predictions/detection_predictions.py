@@ -156,7 +156,7 @@ def _boxes(
                 value,
                 bool(one.get("iscrowd", 0)),
             )
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             wrong.append(f"number {number}: {type(error).__name__} {error}")
             continue
         if len(box) != 4 or not np.isfinite([*box, value]).all() or min(box[2:]) < 0:

@@ -20,6 +20,8 @@ from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.validation import Y_PRED, Y_TRUE, Strings
 
 LOWER, UPPER = "lower", "upper"
+MOST_NUMBER = 1e30
+"""Largest amount of a number: the interval of a mean squared error takes its eighth power."""
 NumberTask = Literal["ordinal", "regression"]
 
 
@@ -212,6 +214,11 @@ def _number_problems(columns: dict[str, Floats], paths: Strings, grades: int) ->
         if wrong.any():
             problems.append(
                 f"{name} is no number in {int(wrong.sum())} of {len(values)} rows: {first_few(paths[wrong].tolist())}."
+            )
+        elif (large := np.isfinite(values) & (np.abs(values) > MOST_NUMBER)).any():
+            problems.append(
+                f"{name} lies beyond ±{MOST_NUMBER:g} in {int(large.sum())} of {len(values)} rows, where powers are "
+                f"no numbers: {first_few(paths[large].tolist())}. Use another unit."
             )
         elif grades and name in (Y_TRUE, Y_PRED):
             held = values[np.isfinite(values)]

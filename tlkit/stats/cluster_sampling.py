@@ -19,6 +19,20 @@ TOO_FEW = "not enough data for an interval: too few clusters"
 NOTHING_VARIES = "not enough data for an interval: nothing varies"
 
 
+def scaled_weights(weights: Floats) -> Floats:
+    """Return weights times a power of two, with the largest from 1/2 to 1; nothing depends on their scale.
+
+    The squares of very large or small weights are no numbers. One that is below 1e-100 of the largest is 0.
+
+    Example:
+        >>> scaled_weights(np.array([1e308, 5e307, 1.0])).round(3).tolist()
+        [0.556, 0.278, 0.0]
+    """
+    _, exponent = np.frexp(weights.max(initial=0.0))
+    scaled = np.ldexp(weights, -exponent)
+    return np.where(scaled < 1e-100, 0.0, scaled)
+
+
 @dataclass(frozen=True)
 class Units:
     """Weights and clusters (primary sampling units) of images.

@@ -186,6 +186,8 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
     (root / "train" / "dog" / "Thumbs.db").write_bytes(b"x")
     (root / "train" / ".ipynb_checkpoints").mkdir()
     (root / "train" / "dog" / "notes.txt").write_text("x")
+    (root / "train" / "dog" / "MORE.ZIP").write_bytes(b"PK")
+    (root / "train" / "old.tar.gz").write_bytes(b"x")
     (root / "train" / "dog" / "drawing.svg").write_text("<svg/>")
     fresh().save(root / "train" / "dog" / "unnamed", "PNG")
     os.mkfifo(root / "train" / "dog" / "pipe.jpg")
@@ -198,6 +200,7 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
         "loop": ["train/dog/again/"],
         "junk": ["train/.ipynb_checkpoints/", "train/dog/Thumbs.db"],
         "not-by-name": ["train/dog/notes.txt"],
+        "archive": ["train/dog/MORE.ZIP", "train/old.tar.gz"],
         "unread-format": [saying("train/dog/drawing.svg", "SVG", "PNG"), saying("train/dog/unnamed", "PNG", "name")],
         "special-file": ["train/dog/pipe.jpg"],
         "empty-class": ["train/empty/"],

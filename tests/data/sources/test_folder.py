@@ -164,3 +164,15 @@ def test_classes_are_found_and_what_is_unusual_is_logged(tmp_path, make_image, l
     assert [line.replace(str(tmp_path), "ROOT") for line in lines()] == said
     if "val" in images:  # a class that val lacks shifts no index
         assert samples.split("val").targets.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz", "PHOTOS.7z"])
+def test_an_archive_as_the_folder_is_told_to_be_unpacked(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PK")
+    assert problem(tmp_path / name, tmp_path) == saying(f"ROOT/{name}", "Unpack it", "one folder per class")
+
+
+def test_archives_in_a_class_folder_are_counted_with_a_warning(photos, caplog):
+    (photos / "ant" / "more.zip").write_bytes(b"PK")
+    assert len(read_samples(photos)) == 20
+    assert any(saying("archives", "ant/more.zip", "Unpack") == message for message in caplog.messages)

@@ -66,6 +66,7 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "images in formats that are not read here",
         "They are left out; each says its remedy.",
     ),
+    "archive": ("warning", "archives, whose images are not read", "Unpack them; tar shards are read by data.shards."),
     "no-majority": ("warning", "rows of images whose annotators are tied", "Add a vote, or decide on their label."),
     "outside": ("warning", "paths that leave the folder", "Copy the files in, so that the folder is complete."),
     "loop": ("warning", "links that lead back to themselves or a folder above", "Remove the links."),

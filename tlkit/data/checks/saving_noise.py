@@ -9,7 +9,7 @@ differ, or both. What remains is one factor, the same everywhere, or the differe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import chain, combinations
 
 import cv2
 import numpy as np
@@ -51,12 +51,14 @@ def concentration(first: Floats32, second: Floats32, edges: npt.NDArray[np.bool_
         source: the larger picture before it was scaled to (H, W), upright; None where neither was.
     """
     apart = luma(first) - luma(second)
-    resampled = [] if source is None else [*_filtered(source, first.shape), *_enlarged((first, second), source.shape)]
     part = _around_largest(apart)
     edges = edges[part] if edges[part].any() else np.ones_like(edges[part])
     found = _energy(apart[part], edges)
     saved = [_saved_energy((first[part], second[part]), quality, edges) for quality in QUALITIES]
-    filtered = [_energy(one[part], edges) for one in resampled]
+    filtered: list[Floats32] = []
+    if source is not None:  # one at a time: each fills as much memory as the picture
+        resampled = chain(_filtered(source, first.shape), _enlarged((first, second), source.shape))
+        filtered = [_energy(one[part], edges) for one in resampled]
     return min(_concentration(found, expected) for expected in _mixtures(saved, filtered))
 
 
@@ -75,8 +77,8 @@ def _mixtures(saved: list[Floats32], filtered: list[Floats32]) -> Iterator[Float
 
 def _concentration(found: Floats32, expected: Floats32) -> float:
     ratio = np.sqrt((found + ROUNDING) / (expected + ROUNDING))
-    level, most = np.quantile(ratio, (0.5, 0.99)).tolist()
-    return float(max(most / MOST_ABOVE, ratio.max() / MOST_AT_ONE_PLACE) / level)
+    level, most = (float(np.quantile(ratio, share)) for share in (0.5, 0.99))
+    return max(most / MOST_ABOVE, float(ratio.max()) / MOST_AT_ONE_PLACE) / level
 
 
 def _energy(apart: Floats32, edges: npt.NDArray[np.bool_]) -> Floats32:

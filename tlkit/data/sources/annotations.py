@@ -103,12 +103,13 @@ def _log_agreement(votes: pd.DataFrame, chosen: pd.DataFrame, *, file: Path) -> 
     pairs = other.groupby(["chosen", LABEL])["votes"].sum().sort_values(ascending=False, kind="stable")
     named = [f"{' as '.join(map(str, classes))} ({count})" for classes, count in zip(pairs.index, pairs, strict=True)]
     logger.info(
-        "%s: labels of several annotators for %d of %d images (%.3g on average); they disagree about %d. "
-        "Votes against the majority: %s.",
+        "%s: labels of several annotators for %d of %d images (%.3g on average); they disagree about %d, "
+        "with a tie about %d. Votes against the majority: %s.",
         file,
         int(several.sum()),
         len(per_image),
         float(np.mean(per_image["sum"])),
         split,
+        len(per_image) - len(chosen),
         first_few(named) or "none",
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit.data.decode.formats import readable_endings
 from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
-from tlkit.data.sources.walk import list_folder, skip_reason, walk_images
+from tlkit.data.sources.walk import is_archive, list_folder, skip_reason, walk_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
@@ -134,7 +134,8 @@ def require_folder(root: Path) -> None:
     if root.is_dir():
         return
     if root.exists():
-        raise DataError(f"{root} is a file, not a folder. Give the folder that holds one folder per class.")
+        remedy = "Unpack it, and give" if is_archive(root.name) else "Give"
+        raise DataError(f"{root} is a file, not a folder. {remedy} the folder that holds one folder per class.")
     parent = root
     while not parent.is_dir() and parent != parent.parent:
         missing, parent = parent.name, parent.parent

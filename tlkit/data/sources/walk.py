@@ -15,6 +15,7 @@ from tlkit.errors import DataError
 
 JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 class FolderEntry(NamedTuple):
@@ -80,7 +81,12 @@ def skip_by_name(path: str) -> Entry | None:
     known = known_by_name(path)
     if known is not None:
         return Entry("unread-format", path, f"{known.name}: {known.advice}")
-    return Entry("not-by-name", path)
+    return Entry("archive" if is_archive(path) else "not-by-name", path)
+
+
+def is_archive(path: str) -> bool:
+    """Return whether a file is an archive by its name, in which images may lie."""
+    return path.lower().endswith(ARCHIVES)
 
 
 def is_junk(name: str, *, folder: bool) -> bool:
