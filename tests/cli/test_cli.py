@@ -188,7 +188,7 @@ def test_the_main_job_from_recipe_to_prediction(run, recipe, tmp_path):
     done = run("fit", recipe, "train.epochs=2", "--data.batch_size=4")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert re.search(r"^Accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] on 4 val images", done.stdout, re.MULTILINE)
+    assert re.search(r"^Accuracy \d+\.\d% \[\d+\.\d, \d+\.\d\] on 4 val images", done.stdout, re.MULTILINE)
     assert len(done.stdout.splitlines()) <= 25
     assert max(len(line) for line in done.stdout.splitlines() if " " in line) <= 80  # a long path has a line of its own
     assert "runs/tiny/report.html" in done.stdout

@@ -37,6 +37,7 @@ PROC = [
     pytest.param(("report", "one", "two", "--out", "/proc/x.html"), id="report --out"),
     pytest.param(("calibration", "p.csv", "--plot", "/proc/x.svg"), id="calibration --plot"),
     pytest.param(("abstain", "p.csv", "--plot", "/proc/x.svg"), id="abstain --plot"),
+    pytest.param(("conformal", "p.csv", "--plot", "/proc/x.svg"), id="conformal --plot"),
     pytest.param(("robustness", "run", "--plot", "/proc/x.svg"), id="robustness --plot"),
     pytest.param(("explain", "run", "a.png", "--sheet", "/proc/x.svg"), id="explain --sheet"),
     pytest.param(("explain", "run", "--filters", "/proc/x.svg"), id="explain --filters"),

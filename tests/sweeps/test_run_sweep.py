@@ -56,7 +56,7 @@ def swept(tmp_path_factory):
     """A sweep of four real fits, with one choice and one range."""
     folder = tmp_path_factory.mktemp("swept")
     with working_in(folder):
-        write_recipe(folder, strategy="frozen", groups={"light": day_and_night}, **{"": 40})
+        write_recipe(folder, strategy="frozen", groups={"light": day_and_night}, report=True, **{"": 40})
         space = SPACE + "  train.optimizer: [adamw, sgd]\n"
         result = run_sweep(write_sweep(space=space, trials=4))
         yield folder, result
