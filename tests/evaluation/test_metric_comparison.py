@@ -115,6 +115,15 @@ def test_seeds_of_one_recipe_are_a_spread_which_widens_the_difference() -> None:
     assert only.tables()
 
 
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_two_equal_seeds_have_the_interval_of_one(name: str) -> None:
+    one, other = models(5, 200, (0.2, 1.0)).values()
+    found = compare_metric({"a": one, "b": one, "c": other}, name, recipes={"a": "small", "b": "small", "c": "large"})
+    alone = evaluate(one, metrics="all").score(name)
+    seeds = found.contenders[0].score
+    assert (seeds.value, seeds.low, seeds.high) == pytest.approx((alone.value, alone.low, alone.high), abs=2e-3)
+
+
 @pytest.mark.series
 def test_the_number_of_images_gives_the_stated_power() -> None:
     def pair(seed: int, n: int) -> dict[str, Predictions]:

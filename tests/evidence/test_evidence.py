@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
-from measurements import made_drift, made_robustness
+from measurements import made_drift, made_robustness, made_unknown
 from messages import saying, says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
@@ -206,6 +206,24 @@ def test_robustness_and_drift_are_evidence_once_they_are_stored_and_name_no_grou
     assert clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.4").verdict == "DRIFT"
     assert clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.5").verdict == "LOSS"
     assert {one.path for one in evidence.files if one.private} >= {"robustness.json", "drift.json"}
+    for name in FILES:
+        assert SECRET not in (run.path / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("verdict", ["DRIFT", "NO DRIFT FOUND"])
+def test_the_clause_on_inconsistencies_has_the_verdict_on_drift_where_it_is_the_worst(run, verdict):
+    run.directory.drift.write_text(json.dumps({"july": made_drift(verdict).to_dict()}))
+    assert clause(write_evidence(run), "EU AI Act", "Art. 15(4)").verdict == verdict
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_detector_is_evidence_of_what_was_measured_of_it_and_names_no_set(run, foreign):
+    run.directory.unknown.write_text(json.dumps({"test": made_unknown(foreign=foreign, name=SECRET).to_dict()}))
+    evidence = write_evidence(run)
+    unsure = clause(evidence, "NIST AI RMF 1.0", "MEASURE 2.6")
+    assert says(unsure.figure, "4.5%", "test") and ("90.0%" in unsure.figure) == foreign
+    assert ("no class" in unsure.not_assessed) == (not foreign)
+    assert "unknown.json" in unsure.files and "unknown.json" in {one.path for one in evidence.files if one.private}
     for name in FILES:
         assert SECRET not in (run.path / name).read_text(encoding="utf-8"), name
 

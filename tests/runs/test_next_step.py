@@ -12,6 +12,7 @@ from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
 from tlkit.runs.next_step import next_step
+from tlkit.tables import two_figures
 
 RECIPE = """\
 recipe_version: 1
@@ -61,3 +62,20 @@ def test_the_step_for_the_worst_group_is_one_that_can_help_it(train, val, comman
     step = next_step(run, run.evaluation(), run.get_audit())
     assert step.command == command
     assert says(step.why, *words)
+
+
+def test_where_clusters_are_too_few_the_step_is_stated_in_clusters():
+    rng = np.random.default_rng(0)
+    y, light, site = np.arange(240) % 2, ["day", "night"] * 120, [f"s{number // 12}" for number in range(240)]
+    wrong = rng.random(240) < np.where(np.array(light) == "night", 0.25, 0.15)
+    test = predictions_of(y, np.where(wrong, 1 - y, y), classes=("cat", "dog"), light=light, site=site)
+    table = pd.DataFrame({"path": test.path, "split": "test", "light": light, "site": site})
+    table["label"] = np.array(["cat", "dog"])[y]
+    recipe = RECIPE.replace("groups: [light]", "groups: [light, site]").replace(
+        "by: [light]", "by: [light], cluster_by: site"
+    )
+    run = write_run(Path("runs/sites"), recipe, table, test)
+    audit = run.get_audit()
+    assert audit.verdict == "NOT ENOUGH DATA"
+    most = max(two_figures(row.clusters_needed) for row in audit.group_table("light").rows)
+    assert says(next_step(run, run.evaluation(), audit).why, "clusters of site", f"{most:,}")

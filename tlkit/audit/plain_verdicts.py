@@ -15,6 +15,7 @@ from tlkit.tables.shares import percent, points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import ExplainedGroup
 
 MOST_NAMED = 2  # failing groups of a column that a sentence names, on each side
 MOST_LISTED = 4  # other groups that it lists
@@ -82,7 +83,7 @@ def _column_text(audit: Audit, table: GroupTable) -> str:
     if unclear:
         found.append(f"A gap that may be within the {allowed}: {_listed(unclear)}.")
     if undecided:
-        found.append(f"Too few {_units(audit)} to tell: {_listed(undecided)}.")
+        found.append(f"Too few {units_of(audit)} to tell: {_listed(undecided)}.")
     return " ".join(found)
 
 
@@ -103,7 +104,7 @@ def _undecided_or_passed(audit: Audit, rows: Sequence[GroupRow]) -> str:
         which = f"its {counted(len(undecided), 'group')}" if every else _listed(undecided)
         verb = "differs" if len(undecided) == 1 else "differ"
         found.append(
-            f"NOT ENOUGH DATA: too few {_units(audit)} to tell whether {which} {verb} by more than {allowed}"
+            f"NOT ENOUGH DATA: too few {units_of(audit)} to tell whether {which} {verb} by more than {allowed}"
             f"{_needs(audit, undecided)}."
         )
     return " ".join(found)
@@ -116,7 +117,7 @@ def _open(audit: Audit, rows: Sequence[GroupRow]) -> tuple[list[GroupRow], list[
     return shown, [row for row in found if row not in shown]
 
 
-def _units(audit: Audit) -> str:
+def units_of(audit: Audit) -> str:
     """Return what the audit's sample is made of, such as "images" or "clusters of patient"."""
     options = audit.settings
     if options.unit_column is None:
@@ -187,3 +188,12 @@ def _listed(rows: Sequence[GroupRow]) -> str:
 
 def _name(row: GroupRow) -> str:
     return "images without a value" if row.name == MISSING else row.name
+
+
+def shown_by(group: ExplainedGroup) -> str:
+    """Return how few training images show a group: "none shows it", or "only 1.5% of them show it"."""
+    if group.train == 0 or group.train_share is None:
+        return "none shows it"
+    if group.train_share < 0.0005:
+        return "fewer than 0.1% of them show it"
+    return f"only {group.train_share:.1%} of them show it"

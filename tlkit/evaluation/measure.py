@@ -32,6 +32,8 @@ class Measured:
         influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
         df: upper limit of the degrees of freedom of its variance.
         corrected: whether the influences hold a factor of their own for M − 1 instead of M.
+        bias: by how much the value is too large on average.
+        without_own: other influences, whose variance counts where it is smaller; see `tlkit.stats.one_vs_rest.areas`.
         why: why there is no value; "" = there is one.
     """
 
@@ -39,6 +41,8 @@ class Measured:
     influence: Floats
     df: float = np.inf
     corrected: bool = False
+    bias: float = 0.0
+    without_own: Floats | None = None
     why: str = ""
 
 
@@ -104,7 +108,9 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
         if found is None:
             return _undefined(labelled, f"no images of {'this class' if not own.any() else 'other classes'}")
         area = found[AREAS.index(kind)]
-        return Measured(area.value, area.influence, area.variance_df, corrected=kind == "auroc")
+        return Measured(
+            area.value, area.influence, area.variance_df, kind == "auroc", bias=area.bias, without_own=area.without_own
+        )
     hit = (own & guessed).astype(np.float64)
     top, below = {
         "recall": (hit, own.astype(np.float64)),
@@ -122,14 +128,25 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
 
 def _macro_area(labelled: Predictions, kind: int, weight: Floats | None) -> Measured:
     assert labelled.proba is not None, "the metric needs probabilities"
-    values, summed, dfs = [], np.zeros(len(labelled)), []
+    values, biases, summed, dfs = [], [], np.zeros(len(labelled)), []
+    alone: Floats | None = np.zeros(len(labelled))
     for code in range(len(labelled.classes)):
         found = areas(np.ascontiguousarray(labelled.proba[:, code]), labelled.y_true == code, weight)
         if found is not None:
             values.append(found[kind].value)
+            biases.append(found[kind].bias)
             summed += found[kind].influence
+            other = found[kind].without_own
+            alone = None if alone is None or other is None else alone + other
             dfs.append(found[kind].variance_df)
     if not values:
         return _undefined(labelled, "all images are of one class")
     count = len(values)
-    return Measured(sum(values) / count, summed / count, float(min(dfs)), corrected=kind == 0)
+    return Measured(
+        sum(values) / count,
+        summed / count,
+        float(min(dfs)),
+        corrected=kind == 0,
+        bias=sum(biases) / count,
+        without_own=None if alone is None else alone / count,
+    )

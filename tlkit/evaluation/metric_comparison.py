@@ -255,7 +255,11 @@ class _Side:
         """Return the mean over the models."""
         influence = np.mean([one.influence for one in self.measured], axis=0)
         df = min(one.df for one in self.measured)
-        return Measured(float(np.mean(self.values)), influence, df, self.measured[0].corrected)
+        bias = float(np.mean([one.bias for one in self.measured]))
+        others = [one.without_own for one in self.measured if one.without_own is not None]
+        other = np.mean(others, axis=0) if len(others) == len(self.measured) else None
+        corrected = self.measured[0].corrected
+        return Measured(float(np.mean(self.values)), influence, df, corrected, bias=bias, without_own=other)
 
     @property
     def seed_variance(self) -> float:
@@ -290,14 +294,16 @@ def _contender(
         return Contender(side.name, side.runs, values, found.score(metric), None)
     mean = side.mean()
     assert mean.value is not None, "the metric is defined"
-    spread = spread_of(mean.influence, units, most_df=mean.df, corrected=mean.corrected)
+    spread = spread_of(mean.influence, units, most_df=mean.df, corrected=mean.corrected, other=mean.without_own)
     if facts.highest > 1.0 or not spread.df > 0:
         score = _t_estimate(mean.value, spread.variance, spread.df, n=n, confidence=confidence)
         if score.low is not None:
             score = replace(score, low=max(score.low, facts.lowest))
     else:
         least = n if units is None else units.clusters
-        score = bounded_estimate(mean.value, spread, n=n, least=least, lowest=facts.lowest, confidence=confidence)
+        score = bounded_estimate(
+            mean.value, spread, n=n, least=least, lowest=facts.lowest, bias=mean.bias, confidence=confidence
+        )
     return Contender(side.name, side.runs, values, score, float(np.std(side.values, ddof=1)))
 
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 from tlkit.evidence.clause import ACT, RMF, Clause
 from tlkit.render.report.sections.confidence_section import abstention_sentence
-from tlkit.render.report.sections.measurements_section import DRIFT_MARKS, robustness_sentence
+from tlkit.render.report.sections.measurements_section import robustness_sentence
 from tlkit.tables import counted
+from tlkit.tables.shares import in_percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tlkit.evidence.run_facts import RunFacts
 
 ROBUSTNESS, DRIFT, DETECTOR = "robustness.json", "drift.json", "model/unknown.json"
+DETECTION = "unknown.json"
 CORRUPTED = "Images that are corrupted, such as dark, blurred or noisy ones."
 ELSEWHERE = "Images of another source, camera or time."
-_WORST_FIRST = ("LOSS", "NOT ENOUGH DATA", "NO LOSS BEYOND TOLERANCE")
+_WORST_FIRST = ("LOSS", "DRIFT", "NOT ENOUGH DATA", "NO LOSS BEYOND TOLERANCE", "NO DRIFT FOUND")
 
 
 def resilience_clauses(facts: RunFacts) -> tuple[Clause, ...]:
@@ -35,7 +39,7 @@ def resilience_clauses(facts: RunFacts) -> tuple[Clause, ...]:
             "resilience to errors, faults, inconsistencies; feedback loops",
             tuple(files),
             " ".join(filter(None, (robustness, drift, searched))),
-            _robustness_verdict(facts),
+            _worst((*_robustness_verdicts(facts), *_drift_verdicts(facts))),
             " ".join([*missing, "Failures of the system around the model; feedback loops."]),
         ),
         Clause(
@@ -54,8 +58,7 @@ def resilience_clauses(facts: RunFacts) -> tuple[Clause, ...]:
 
 def monitoring_clauses(facts: RunFacts) -> tuple[Clause, ...]:
     """Return MEASURE 2.4 to 2.6: behavior in production, validity and its limits, failing safely."""
-    run, drift, robustness = facts.contents, _drift(facts), _robustness(facts)
-    verdicts = [report.verdict for report in run.drift.values()]
+    drift, robustness = _drift(facts), _robustness(facts)
     return (
         Clause(
             RMF,
@@ -63,7 +66,7 @@ def monitoring_clauses(facts: RunFacts) -> tuple[Clause, ...]:
             "behavior monitored when in production",
             (DRIFT,) if drift else (),
             drift,
-            next((word for word in DRIFT_MARKS if word in verdicts), ""),
+            _worst(_drift_verdicts(facts)),
             "Accuracy in production: that takes labels from there."
             if drift
             else f"{ELSEWHERE} Accuracy in production: that takes labels from there.",
@@ -74,7 +77,7 @@ def monitoring_clauses(facts: RunFacts) -> tuple[Clause, ...]:
             "valid and reliable; limits of generalization documented",
             ("evaluation.json", *((ROBUSTNESS,) if robustness else ()), "MODEL_CARD.md"),
             robustness or "The card states the limits of the figures.",
-            _robustness_verdict(facts),
+            _worst(_robustness_verdicts(facts)),
             " ".join([*([] if robustness else [CORRUPTED]), "Whether the labels measure what they stand for."]),
         ),
         Clause(
@@ -99,10 +102,18 @@ def _robustness(facts: RunFacts) -> str:
     )
 
 
-def _robustness_verdict(facts: RunFacts) -> str:
+def _robustness_verdicts(facts: RunFacts) -> list[str]:
     report = facts.contents.robustness
-    found = () if report is None else [one.verdict for one in report.corruptions]
-    return next((word for word in _WORST_FIRST if word in found), "")
+    return [] if report is None else [one.verdict for one in report.corruptions]
+
+
+def _drift_verdicts(facts: RunFacts) -> list[str]:
+    return [report.verdict for report in facts.contents.drift.values()]
+
+
+def _worst(verdicts: Sequence[str]) -> str:
+    """Return the worst of some verdicts; "" where there are none."""
+    return next((word for word in _WORST_FIRST if word in verdicts), "")
 
 
 def _drift(facts: RunFacts) -> str:
@@ -122,7 +133,8 @@ def _drift(facts: RunFacts) -> str:
 
 def _answer_files(facts: RunFacts) -> tuple[str, ...]:
     judged = () if facts.contents.confidence is None else ("predictions/val.parquet", facts.predictions)
-    return (*(name for name in judged if facts.sha256(name)), *((DETECTOR,) if facts.sha256(DETECTOR) else ()))
+    measured = () if facts.contents.unknown is None else (DETECTION,)
+    return tuple(name for name in (*judged, DETECTOR, *measured) if facts.sha256(name))
 
 
 def _abstention(facts: RunFacts) -> str:
@@ -149,7 +161,16 @@ def _sets_verdict(facts: RunFacts) -> str:
 
 
 def _detector(facts: RunFacts) -> str:
-    return "A detector of unknown images is stored with the model." if facts.sha256(DETECTOR) else ""
+    """Return whether the model detects unknown images, and how often it is wrong; no name of a set or group."""
+    stored = "A detector of unknown images is stored with the model." if facts.sha256(DETECTOR) else ""
+    report = facts.contents.unknown
+    if report is None:
+        return stored
+    false_alarms = next(one.held_out for one in report.thresholds if one.score == report.score)
+    alarms = f"It takes {in_percent(false_alarms)} of the {report.known} images for unknown."
+    shares = [in_percent(one.unknown) for one in report.foreign if one.score == report.score]
+    found = f"Of {counted(len(shares), 'set')} of foreign images it finds {' and '.join(shares)}." if shares else ""
+    return " ".join(filter(None, (stored, alarms, found)))
 
 
 def _unsure_missing(facts: RunFacts) -> list[str]:
@@ -158,6 +179,6 @@ def _unsure_missing(facts: RunFacts) -> list[str]:
         missing.append("Abstention: the predictions have no probabilities or no labels.")
     if facts.sets is None:
         missing.append("Conformal sets: they take validation images that are not those judged.")
-    if not facts.sha256(DETECTOR):
+    if facts.contents.unknown is None or not facts.contents.unknown.foreign:
         missing.append("Whether the model notices images of no class.")
     return missing

@@ -9,19 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.errors import PredictionsError
 from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.published_figures import PublishedFigures, published_figures
 from tlkit.render.report import RunContents
 from tlkit.render.report.limitations import limits_of
-from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MARKER
-from tlkit.runs.run_options import options_of_run
 from tlkit.runs.run_pages import confidence_of, contents_for_card
-from tlkit.runs.run_uncertainty import val_predictions
 from tlkit.runs.stored_measurements import read_measurements
-from tlkit.uncertainty.conformal import assess_sets
-from tlkit.uncertainty.val_scores import ValScores
 
 if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair
@@ -30,13 +24,13 @@ if TYPE_CHECKING:
 
 PRIVATE = (
     *("split.csv", "excluded.csv", "leaks.csv", "audit.json", "explanation.json", "slices.json", "predictions"),
-    *("robustness.json", "drift.json"),
+    *("robustness.json", "unknown.json", "drift.json"),
 )
 """Files of a run with values of single images or numbers of small groups."""
 _FILES = (
     *("recipe.yaml", "environment.json", "split.csv", "excluded.csv", "leaks.csv", "metrics.csv"),
     *("evaluation.json", "audit.json", "explanation.json", "slices.json", "repair.json"),
-    *("robustness.json", "drift.json", "bench.json"),
+    *("robustness.json", "unknown.json", "drift.json", "bench.json"),
 )
 
 
@@ -123,7 +117,7 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
     """
     contents = contents_for_card(run, split)
     evaluation, audit = contents.evaluation, contents.audit
-    measured = read_measurements(run.directory, contents.split)
+    measured, confidence = read_measurements(run.directory, contents.split), confidence_of(run, contents.split)
     files = tuple(_files(run.path))
     defining = [
         (file.path, file.sha256)
@@ -134,8 +128,9 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
         contents=replace(
             contents,
             repair=run.repair,
-            confidence=confidence_of(run, contents.split),
+            confidence=confidence,
             robustness=measured.robustness,
+            unknown=measured.unknown,
             drift=measured.drift,
         ),
         figures=published_figures(evaluation, audit, min_cell_size=min_cell_size),
@@ -143,30 +138,11 @@ def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> Run
         limits=tuple(claim.text for claim in limits_of(contents)),
         group_columns=tuple(run.samples.groups.columns),
         repair=run.repair,
-        sets=_sets(run, contents.split),
+        sets=None if confidence is None else confidence.sets,
         created=str(run.directory.read_json(run.path / MARKER).get("updated", "")),
         files=files,
         digest=hashlib.sha256(json.dumps(defining).encode()).hexdigest(),
     )
-
-
-def _sets(run: Run, split: str) -> ConformalSets | None:
-    """Return conformal sets of a split that are calibrated on val; None where val or probabilities lack."""
-    val, options = val_predictions(run, judged=split), options_of_run(run)
-    if val is None:
-        return None
-    try:
-        return assess_sets(
-            run.predictions(split),
-            ValScores.of(val, chose_epoch=chose_epoch("val", run.history)),
-            confidence=options.confidence,
-            tolerance=options.tolerance,
-            min_group_size=options.min_group_size,
-            cluster_by=options.pair_by or options.cluster_by,
-            weights=options.weights,
-        )
-    except PredictionsError:
-        return None
 
 
 def sha256_of(path: Path) -> str:

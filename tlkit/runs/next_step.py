@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.audit.explanation import Explanation
+from tlkit.audit.plain_verdicts import shown_by, units_of
 from tlkit.errors import PredictionsError, RunError, first_few
 from tlkit.runs.repair_groups import Grouping
 from tlkit.runs.run_options import options_of_run
@@ -82,21 +83,21 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
         return NextStep(f"tlkit audit {path} --details", "shows each group with its interval, its test and images.")
     if audit.verdict == "PASS":
         return NextStep(f"tlkit predict {path} IMAGES --out predictions.csv", "predicts images of your own.")
-    rows = [row for table in audit.group_tables for row in table.rows if row.images_needed is not None]
-    if not rows:
+    clustered = audit.settings.unit_column is not None
+    rows = [row for table in audit.group_tables for row in table.rows]
+    wanted = {row.name: row.clusters_needed if clustered else row.images_needed for row in rows}
+    known = [number for number in wanted.values() if number is not None]
+    if not known:
         return NextStep(f"tlkit audit {path}", "says for each group what the images could show.")
-    most = max(two_figures(row.images_needed or 0) for row in rows)
-    names = first_few(list(dict.fromkeys(row.name for row in rows)), most=3)
-    return NextStep(
-        "", f"Collect more images to judge it on: up to about {most:,} more of a group would decide ({names})."
-    )
+    units, names = units_of(audit), first_few([name for name, number in wanted.items() if number is not None], most=3)
+    more = f"up to about {two_figures(max(known)):,} more of a group would decide ({names})."
+    return NextStep("", f"Collect more {units} to judge it on: {more}")
 
 
 def _for_the_worst(run: Run, path: str, table: GroupTable, row: GroupRow) -> NextStep:
     """Return what helps a group: images to train on where few show it, else another head, else a look at its errors."""
     if (scarce := _scarce(run, table, row)) is not None:
-        shown = "none shows it" if scarce.train == 0 else f"only {scarce.train_share:.1%} of them show it"
-        why = f"Add training images of {row.name}: {shown}. No other head for this backbone replaces them."
+        why = f"Add training images of {row.name}: {shown_by(scarce)}. No other head for this backbone replaces them."
         return NextStep("", why)
     if run.repair is None and _can_be_repaired(run, table):
         return NextStep(

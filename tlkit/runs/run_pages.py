@@ -109,6 +109,7 @@ def confidence_of(run: Run, split: str) -> ConfidenceReport | None:
         val=val_predictions(run, judged=split),
         scaling=scaling_of(run.directory),
         confidence=run.recipe.evaluate.confidence,
+        tolerance=run.recipe.audit.tolerance,
         cluster_by=run.recipe.audit.pair_by or run.recipe.audit.cluster_by,
         chose_epoch=chose_epoch("val", run.history),
     )

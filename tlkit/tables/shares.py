@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tlkit.stats.estimate import Estimate
 
+MOST_DECIMALS = 4
 LARGE = 100
 """Images from which a share has a decimal: one image of fewer moves it by more than a percent."""
 
@@ -14,18 +15,23 @@ def percent(share: float, *, n: int | None = None, apart_from: float | None = No
     Args:
         share: in [0, 1].
         n: images that it is of; from `LARGE` on it has a decimal, unless it is 0 or 1.
-        apart_from: another share of the same sentence; a decimal keeps the two from reading alike.
+        apart_from: another share of the same sentence; decimals keep the two from reading alike, and a share between
+            0 and 1 from reading as 0% or 100%.
 
     Example:
         >>> percent(0.9028), percent(0.9028, n=144), percent(0.7917, n=48), percent(1.0, n=5000)
         ('90%', '90.3%', '79%', '100%')
-        >>> percent(0.954, apart_from=0.949)
-        '95.4%'
+        >>> percent(0.954, apart_from=0.949), percent(0.9999, n=20_000)
+        ('95.4%', '99.99%')
     """
-    whole = f"{100 * share:.0f}%"
-    large = n is not None and n >= LARGE and share not in (0.0, 1.0)
-    alike = apart_from is not None and apart_from != share and f"{100 * apart_from:.0f}%" == whole
-    return f"{100 * share:.1f}%" if large or alike else whole
+    decimals = int(n is not None and n >= LARGE and share not in (0.0, 1.0))
+    other = share if apart_from is None else apart_from
+    while decimals < MOST_DECIMALS and (
+        (other != share and f"{100 * other:.{decimals}f}" == f"{100 * share:.{decimals}f}")
+        or (0.0 < share < 1.0 and float(f"{100 * share:.{decimals}f}") in (0.0, 100.0))
+    ):
+        decimals += 1
+    return f"{100 * share:.{decimals}f}%"
 
 
 def percent_range(estimate: Estimate) -> str:

@@ -387,6 +387,7 @@ def _report_contents(
             val=val if judged.split != "val" else None,
             scaling=trained.card.calibration,
             confidence=recipe.evaluate.confidence,
+            tolerance=recipe.audit.tolerance,
             cluster_by=recipe.audit.pair_by or recipe.audit.cluster_by,
             chose_epoch=chose_epoch("val", trained.history),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import CONFIDENCE, TOLERANCE
 from tlkit.predictions import Predictions
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.uncertainty.abstention import assess_abstention
@@ -37,6 +37,7 @@ def assess_confidence(
     val: Predictions | None,
     scaling: LogitScaling | None,
     confidence: float = CONFIDENCE,
+    tolerance: float = TOLERANCE,
     cluster_by: str | None = None,
     chose_epoch: bool = False,
 ) -> ConfidenceReport | None:
@@ -47,6 +48,7 @@ def assess_confidence(
         val: validation predictions, from which thresholds are chosen; None where there are none but those to judge.
         scaling: the scaling of the logits that the model holds; None = none.
         confidence: two-sided level of the intervals, in (0, 1).
+        tolerance: by how much the coverage of the sets may fall short of the wanted one, for their verdict.
         cluster_by: group column of the clusters; None, or a column that is not there = independent images.
         chose_epoch: whether the validation images also chose the epoch.
     """
@@ -62,11 +64,11 @@ def assess_confidence(
         confidence=confidence,
         cluster_by=units,
     )
-    return ConfidenceReport(
-        calibration,
-        assess_abstention(predictions, scores, confidence=confidence, cluster_by=units),
-        None if scores is None else assess_sets(predictions, scores, confidence=confidence, cluster_by=units),
-    )
+    sets = None
+    if scores is not None:
+        sets = assess_sets(predictions, scores, confidence=confidence, tolerance=tolerance, cluster_by=units)
+    abstention = assess_abstention(predictions, scores, confidence=confidence, cluster_by=units)
+    return ConfidenceReport(calibration, abstention, sets)
 
 
 def _has_both(predictions: Predictions) -> bool:

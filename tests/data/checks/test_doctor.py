@@ -185,7 +185,8 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
     (root / "train" / "dog" / "again").symlink_to(root / "train")
     (root / "train" / "dog" / "Thumbs.db").write_bytes(b"x")
     (root / "train" / ".ipynb_checkpoints").mkdir()
-    (root / "train" / "dog" / "notes.txt").write_text("x")
+    for name in ("notes.txt", "labels.csv.gz"):
+        (root / "train" / "dog" / name).write_text("x")
     (root / "train" / "dog" / "MORE.ZIP").write_bytes(b"PK")
     (root / "train" / "old.tar.gz").write_bytes(b"x")
     (root / "train" / "dog" / "drawing.svg").write_text("<svg/>")
@@ -199,7 +200,7 @@ def plant_in_folders(root: Path, fresh) -> dict[str, list[str]]:
         "broken-link": ["train/dog/nowhere.jpg"],
         "loop": ["train/dog/again/"],
         "junk": ["train/.ipynb_checkpoints/", "train/dog/Thumbs.db"],
-        "not-by-name": ["train/dog/notes.txt"],
+        "not-by-name": ["train/dog/labels.csv.gz", "train/dog/notes.txt"],
         "archive": ["train/dog/MORE.ZIP", "train/old.tar.gz"],
         "unread-format": [saying("train/dog/drawing.svg", "SVG", "PNG"), saying("train/dog/unnamed", "PNG", "name")],
         "special-file": ["train/dog/pipe.jpg"],

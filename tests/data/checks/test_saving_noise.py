@@ -80,3 +80,13 @@ def test_of_large_pictures_the_part_around_the_largest_difference_is_compared():
     edges = edges_of(wide)
     assert concentration(wide, changed, edges, None) > 1
     assert concentration(wide, floats(jpeg(Image.fromarray(wide.astype(np.uint8)), 75)), edges, None) <= 1
+
+
+@pytest.mark.parametrize("side", [1024, 1031, 1039])
+def test_a_difference_at_the_border_of_a_large_picture_is_seen(side):
+    rng = np.random.default_rng(1)
+    picture = np.kron(rng.integers(0, 255, (80, 80, 1)), np.ones((16, 16, 3)))[:side, :side].astype(np.float32)
+    changed = picture.copy()
+    edge = (side - 1) // 16 * 16  # the last between two squares
+    changed[edge - 2 : edge + 2, edge - 2 : edge + 2] += 40
+    assert concentration(picture, changed, edges_of(picture), None) > 1

@@ -131,15 +131,15 @@ def _apply(samples: Samples, file: Path) -> Samples:
     decisions = read_decisions(file, classes=samples.classes)
     rows = {path: row for row, path in enumerate(samples.table[PATH])}
     named = match_paths([one.path for one in decisions], list(rows))
+    votes = samples.table[VOTES].tolist() if VOTES in samples.table.columns else [""] * len(samples)
     decisions = tuple(replace(one, path=named.get(one.path, one.path)) for one in decisions)
+    decisions = tuple(one for one in decisions if one.action != "keep" or _is_tied(votes[rows.get(one.path, 0)]))
     labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
     keep = [True] * len(samples)
     relabelled: list[int] = []
     problems, changed, missing = [], [], []
     decided: dict[int, str] = {}
     for one in decisions:
-        if one.action == "keep":
-            continue
         if one.path not in rows:
             missing.append(one.path)
             continue
@@ -155,17 +155,16 @@ def _apply(samples: Samples, file: Path) -> Samples:
         elif one.action == "drop":
             keep[row] = False
         else:
-            decided[row] = json.dumps(
-                {one.new_label: 1}, ensure_ascii=False
-            )  # in place of the votes, which may be tied
-            if labels[row] != one.new_label:
-                labels[row] = one.new_label
+            now_called = one.new_label if one.action == "relabel" else labels[row]
+            decided[row] = json.dumps({now_called: 1}, ensure_ascii=False)  # in place of the votes, which may be tied
+            if labels[row] != now_called:
+                labels[row] = now_called
                 relabelled.append(row)
     if problems:
         raise DataError(*problems)
     table = samples.table.assign(**{LABEL: pd.Series(labels, index=samples.table.index, dtype="str")})
     if VOTES in table.columns and decided:
-        votes = [decided.get(row, text) for row, text in enumerate(table[VOTES])]
+        votes = [decided.get(row, text) for row, text in enumerate(votes)]
         table = table.assign(**{VOTES: pd.Series(votes, index=table.index, dtype="str")})
     remaining = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
     require_training_images(samples, remaining, action=f"{file} drops or relabels")
@@ -187,6 +186,12 @@ def _apply(samples: Samples, file: Path) -> Samples:
     if missing:
         logger.warning("Decisions on files that are not among the images (%d): %s.", len(missing), first_few(missing))
     return remaining
+
+
+def _is_tied(votes: str) -> bool:
+    """Return whether two classes share the most votes of an image; without votes none do."""
+    counts = list(json.loads(votes or "{}").values())
+    return bool(counts) and counts.count(max(counts)) > 1
 
 
 def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relabel", "drop"], str] | str:

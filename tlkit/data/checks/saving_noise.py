@@ -122,11 +122,12 @@ def _area(source: npt.NDArray[np.generic], shape: tuple[int, ...]) -> Floats32:
 
 
 def _around_largest(apart: Floats32) -> tuple[slice, slice]:
-    """Return where a square of at most `LONGEST` lies around the largest difference."""
+    """Return where a square of about `LONGEST` lies around the largest difference; it begins on JPEG's grid."""
     blurred = cv2.blur(apart * apart, (WINDOW, WINDOW))
     place = np.unravel_index(int(blurred.argmax()), apart.shape)
     starts = [
         max(0, min(int(at) - LONGEST // 2, side - LONGEST)) // GRID * GRID
         for at, side in zip(place, apart.shape, strict=True)
     ]
-    return slice(starts[0], starts[0] + LONGEST), slice(starts[1], starts[1] + LONGEST)
+    top, left = starts
+    return slice(top, top + LONGEST + GRID), slice(left, left + LONGEST + GRID)  # up to the border, off the grid or not

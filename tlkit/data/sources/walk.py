@@ -15,7 +15,7 @@ from tlkit.errors import DataError
 
 JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
 class FolderEntry(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.group_tables import direction_counts
+from tlkit.audit.plain_verdicts import shown_by
 from tlkit.audit.redaction import redact
 from tlkit.render.report.section import Verdict
 from tlkit.tables import two_figures
@@ -27,8 +28,8 @@ def training_sentence(group: ExplainedGroup) -> str:
 
     Example: "Add training images of “woman”: none shows it, and 33% of the assessed ones do."
     """
-    shown = "none shows it" if group.train == 0 else f"only {group.train_share:.1%} of them show it"
-    return f"Add training images of “{group.group}”: {shown}, and {group.judged_share:.0%} of the assessed ones do."
+    assessed = f"{group.judged_share:.0%} of the assessed ones do"
+    return f"Add training images of “{group.group}”: {shown_by(group)}, and {assessed}."
 
 
 def verdict_of(tables: Sequence[GroupTable]) -> Verdict:

@@ -49,8 +49,10 @@ def _part(explanation: Explanation, column: ExplainedColumn) -> Part:
 def gap_sentences(explanation: Explanation, column: ExplainedColumn) -> tuple[str, ...]:
     """Return where the widest gap comes from: training images, class frequencies, or recalls of the same classes."""
     most = explanation.settings.max_half_width
-    split = {one.group: [redact(part, most).value for part in (one.split.gap, one.split.mix, one.split.rate)]
-             for one in column.groups}  # fmt: skip
+    split = {
+        one.group: [redact(part, most).value for part in (one.split.gap, one.split.mix, one.split.rate)]
+        for one in column.groups
+    }
     known = [one for one in column.groups if None not in split[one.group]]
     if not known:
         return ()
@@ -58,6 +60,8 @@ def gap_sentences(explanation: Explanation, column: ExplainedColumn) -> tuple[st
     # of two groups each is the rest of the other: name the one below
     widest = max(known, key=lambda one: (round(abs(gaps[one.group]), 9), gaps[one.group] < 0))
     gap, mix, rate = (value or 0.0 for value in split[widest.group])
+    if points(gap) == points(0.0):
+        return ()
     side = 1 if gap > 0 else -1
     found = [
         f"“{widest.group}” has the widest gap: {points(gap)} {'above' if gap > 0 else 'below'} the rest. A different"
