@@ -136,9 +136,8 @@ def summary(
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
     from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
-    from tlkit.render.report.dataset_pages import require_own_page
 
-    require_own_page(html, command="summary", overwrite=overwrite)
+    _require_own_page(html, command="summary", overwrite=overwrite)
     source = list_source(root, folder=folder, columns=column, annotations=annotations)
     result, samples = summarize_data(metadata=metadata, groups=by or (), **source)
     if html is not None:
@@ -164,11 +163,10 @@ def labels(
     from tlkit.data.checks.label_decisions import write_decisions
     from tlkit.data.checks.quarantine import require_new
     from tlkit.data.checks.thumbnails import draw_thumbnails
-    from tlkit.render.report.dataset_pages import require_own_page
     from tlkit.runs.run import open_run
 
     require_new(out, what="list of labels")
-    require_own_page(html, command="labels", overwrite=overwrite)
+    _require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
     from tlkit.analysis.audit_labels import audit_labels
 
@@ -254,11 +252,10 @@ def doctor(
     from tlkit.data.checks.quarantine import require_new, write_quarantine
     from tlkit.disk import write_text
     from tlkit.output_files import require_writable
-    from tlkit.render.report.dataset_pages import require_own_page
 
     shown = wants_details(details)
     require_new(fix)
-    require_own_page(html, command="doctor", overwrite=overwrite)
+    _require_own_page(html, command="doctor", overwrite=overwrite)
     require_writable({"--sarif": sarif})
     with named_progress() as on_step:
 
@@ -288,3 +285,11 @@ def doctor(
             print_lines(["", "All of each kind: --details, or with pictures: --html doctor.html"])
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)
+
+
+def _require_own_page(html: Path | None, *, command: Literal["doctor", "labels", "summary"], overwrite: bool) -> None:
+    """Check that the page may be written; without a page nothing that draws it is loaded."""
+    if html is not None:
+        from tlkit.render.report.dataset_pages import require_own_page
+
+        require_own_page(html, command=command, overwrite=overwrite)
