@@ -85,13 +85,14 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
         return NextStep(f"tlkit predict {path} IMAGES --out predictions.csv", "predicts images of your own.")
     clustered = audit.settings.unit_column is not None
     rows = [row for table in audit.group_tables for row in table.rows]
-    wanted = {row.name: row.clusters_needed if clustered else row.images_needed for row in rows}
-    known = [number for number in wanted.values() if number is not None]
+    wanted = [(row.name, row.clusters_needed if clustered else row.images_needed) for row in rows]
+    known = [(name, number) for name, number in wanted if number is not None]
     if not known:
         return NextStep(f"tlkit audit {path}", "says for each group what the images could show.")
-    units, names = units_of(audit), first_few([name for name, number in wanted.items() if number is not None], most=3)
-    more = f"up to about {two_figures(max(known)):,} more of a group would decide ({names})."
-    return NextStep("", f"Collect more {units} to judge it on: {more}")
+    most = max(two_figures(number) for _, number in known)
+    names = first_few(list(dict.fromkeys(name for name, _ in known)), most=3)
+    more = f"up to about {most:,} more of a group would decide ({names})."
+    return NextStep("", f"Collect more {units_of(audit)} to judge it on: {more}")
 
 
 def _for_the_worst(run: Run, path: str, table: GroupTable, row: GroupRow) -> NextStep:

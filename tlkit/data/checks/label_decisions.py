@@ -132,8 +132,9 @@ def _apply(samples: Samples, file: Path) -> Samples:
     rows = {path: row for row, path in enumerate(samples.table[PATH])}
     named = match_paths([one.path for one in decisions], list(rows))
     votes = samples.table[VOTES].tolist() if VOTES in samples.table.columns else [""] * len(samples)
+    tied = {path for path, row in rows.items() if _is_tied(votes[row])}
     decisions = tuple(replace(one, path=named.get(one.path, one.path)) for one in decisions)
-    decisions = tuple(one for one in decisions if one.action != "keep" or _is_tied(votes[rows.get(one.path, 0)]))
+    decisions = tuple(one for one in decisions if one.action != "keep" or one.path in tied)
     labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
     keep = [True] * len(samples)
     relabelled: list[int] = []
