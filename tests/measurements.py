@@ -1,10 +1,11 @@
-"""Made results of `tlkit robustness`, `drift`, `unknown`, `bench` and `explain`, for pages that show them."""
+"""Made results of what commands measure on request, for pages that show them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tlkit.evaluation.drift_report import DriftReport, DriftTest, ForeignImage
+from tlkit.evaluation.label_next_result import Candidate, LabelNext
 from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport, SeverityFigures, WorstCorruptedGroup
 from tlkit.evaluation.unknown_report import ForeignSet, ScoreThreshold, UnknownReport
 from tlkit.exported.bench import Benchmark, BenchRow
@@ -51,6 +52,12 @@ def made_drift(verdict: str = "DRIFT", *, path: str = "new/july/a.jpg") -> Drift
     limits = {"alpha": 0.05, "least": 20, "detectable": 0.64, "bandwidth": 1.0, "permutations": 999}
     more = {"beyond": about(0.3), "distances": distances, "k": 5, "confidence": 0.95, "strategy": "frozen"}
     return DriftReport("pets", "train", verdict=verdict, tests=tests, foreign=foreign, **counts, **limits, **more)
+
+
+def made_label_next(count: int = 3, *, path: str = "pool/a.jpg") -> LabelNext:
+    """Return so many images to label, of 500."""
+    images = tuple(Candidate(path, "cat", "dog", 0.52, 0.04 + row / 1000, 0.7, 0.04) for row in range(count))
+    return LabelNext("pets", "margin", 500, 2, images, 120, about(0.012, 0.015), 0.95)
 
 
 def made_benchmark(processor: str = "Some Processor at 3 GHz") -> Benchmark:

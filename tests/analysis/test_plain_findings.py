@@ -10,9 +10,10 @@ from measurements import made_unknown
 from tables_of_predictions import predictions_of
 
 from tlkit.analysis.find_errors import find_errors
-from tlkit.analysis.label_next_result import LabelNext
-from tlkit.analysis.plain_findings import drift_sentence, errors_sentence, label_next_sentence, robustness_sentence
+from tlkit.analysis.plain_findings import drift_sentence, errors_sentence, robustness_sentence
 from tlkit.evaluation.drift_report import DriftReport, DriftTest
+from tlkit.evaluation.label_next_result import LabelNext
+from tlkit.evaluation.label_next_tables import label_next_sentence
 from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport
 from tlkit.evaluation.unknown_tables import unknown_sentence
 from tlkit.stats.estimate import Estimate

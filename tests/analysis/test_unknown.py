@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.error_report import ErrorReport
-from tlkit.analysis.label_next_result import LabelNext
 from tlkit.cli.app import app
 from tlkit.errors import DataError, PredictionsError, RunError, TlkitError
 from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.label_next_result import LabelNext
 from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.unknown_images import predict_unknown
@@ -202,6 +202,8 @@ def test_label_next_leaves_copies_out_and_says_what_labels_would_bring(run, at_h
     assert "green" in first.path and first.distance == pytest.approx(first.value, abs=1e-4)
     assert len(tlkit.label_next(run, pool, count=500, by="typicality", forecast=False).images) == 65
     assert LabelNext.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+    (stored,) = json.loads(run.directory.label_next.read_text()).values()  # the latest choice of this pool
+    assert stored["method"] == "typicality" and len(stored["images"]) == 65
     asked = shown("label-next", run.path, pool, "-n", 5, "--out", "l.csv", "--sheet", "l.svg", "--no-forecast")
     assert asked.exit_code == 0 and says(asked.stdout, "5 images to label next", "margin")
     listed = pd.read_csv("l.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from measurements import about, made_benchmark, made_drift, made_robustness, made_unknown
+from measurements import about, made_benchmark, made_drift, made_label_next, made_robustness, made_unknown
 from messages import says
 from test_report import images_of, options
 
@@ -16,6 +16,7 @@ from tlkit.render.report.section import Section
 from tlkit.render.report.sections import further_commands
 from tlkit.render.report.sections.measurements_section import (
     drift_section,
+    label_next_section,
     robustness_section,
     robustness_sentence,
     speed_section,
@@ -39,13 +40,15 @@ def pictures(**more):
 
 def test_a_page_without_measurements_has_no_such_section_and_names_the_commands():
     run = contents()
-    assert [one(run) for one in (robustness_section, unknown_section, drift_section, speed_section)] == [None] * 4
+    sections = (robustness_section, unknown_section, drift_section, label_next_section, speed_section)
+    assert [one(run) for one in sections] == [None] * 5
     said = further_commands(run, ())
     assert says(
         said,
         "tlkit robustness RUN",
         "tlkit drift RUN IMAGES",
         "tlkit unknown RUN",
+        "tlkit label-next RUN IMAGES",
         "tlkit bench RUN",
         "tlkit slices RUN",
     )
@@ -55,7 +58,7 @@ def test_a_page_without_measurements_has_no_such_section_and_names_the_commands(
 def test_a_command_whose_section_is_there_is_not_named():
     worst, heat = pictures()
     run = contents(images=ReportImages((), worst, dict.fromkeys(worst.paths, PIXEL)))
-    sections = [Section(name, name, "", ()) for name in ("robustness", "unknown", "drift", "speed")]
+    sections = [Section(name, name, "", ()) for name in ("robustness", "unknown", "drift", "label-next", "speed")]
     assert further_commands(run, sections) == "More with `tlkit slices RUN`, `tlkit explain RUN`."
     with_heat = replace(run, images=replace(run.images, heat=heat, heat_method="grad_cam"))
     assert "explain" not in further_commands(with_heat, sections)
@@ -101,6 +104,15 @@ def test_the_summary_says_what_robustness_and_drift_found_with_links_to_them():
 def test_one_set_of_new_images_has_its_finding_and_verdict_in_the_heading():
     section = drift_section(contents(drift={"july": made_drift("DRIFT")}))
     assert section.verdict.text == "DRIFT" and says(section.claim, "july", "differ", "training images")
+
+
+def test_images_to_label_are_shown_with_what_they_would_bring_the_latest_choice_first():
+    section = label_next_section(contents(label_next={"june": made_label_next(), "july": made_label_next(250)}))
+    assert [part.title for part in section.blocks] == ["july", "june"]
+    assert says(section.claim, "250 images of 500", "+1.2 points of accuracy [-0.3, +2.7]")
+    ((many,),), ((few,),) = ([fold.tables for fold in part.blocks] for part in section.blocks)
+    assert (len(many.rows), len(few.rows)) == (100, 3)
+    assert says(" ".join(many.notes), "150")  # the rows that are not shown are counted
 
 
 def test_speed_names_the_fastest_engine_for_one_image_by_its_median_latency():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from measurements import made_benchmark, made_drift, made_robustness, made_unknown
+from measurements import made_benchmark, made_drift, made_label_next, made_robustness, made_unknown
 from messages import says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
@@ -25,6 +25,7 @@ from tlkit.runs.stored_measurements import (
     store_benchmark,
     store_drift,
     store_heat_maps,
+    store_label_next,
     store_robustness,
     store_unknown,
 )
@@ -84,6 +85,7 @@ FILES = {
     "robustness": ("robustness.json", "tlkit robustness"),
     "unknown": ("unknown.json", "tlkit unknown"),
     "drift": ("drift.json", "tlkit drift"),
+    "label-next": ("label_next.json", "tlkit label-next"),
     "speed": ("bench.json", "tlkit bench"),
 }
 
@@ -93,6 +95,7 @@ def store_all(run):
     store_robustness(run.directory, made_robustness(split="test"))
     store_unknown(run.directory, made_unknown())
     store_drift(run.directory, "new/july", made_drift())
+    store_label_next(run.directory, "pool", made_label_next())
     store_benchmark(run.directory, made_benchmark("here"))
 
 
@@ -106,7 +109,7 @@ def test_a_report_leaves_out_what_cannot_be_read_and_names_file_and_remedy(run, 
     changed = values | ({"format_version": 99} if damage == "newer" else {"confidence": "high"})
     file.write_text("{half a" if damage == "text" else json.dumps({key: changed}))
     page = run.report().read_text(encoding="utf-8")
-    shown = set(re.findall(r'<section id="(\w+)"', page))
+    shown = set(re.findall(r'<section id="([\w-]+)"', page))
     assert shown & set(FILES) == set(FILES) - {section}
     (notice,) = re.findall(r'<div class="notice">(.*?)</div>', page, re.DOTALL)
     remedy = ("pip install -U tlkit",) if damage == "newer" else (f"{command} {run.path}", "Delete it")

@@ -8,11 +8,11 @@ from typing import get_args
 import numpy as np
 from scipy.special import softmax
 
-from tlkit.analysis.label_next_result import Candidate, LabelNext
 from tlkit.analysis.run_analyses import learning_curve, load_run_features
 from tlkit.choices import LABEL_COUNT, SELECTION, SelectionMethod
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, did_you_mean
+from tlkit.evaluation.label_next_result import Candidate, LabelNext
 from tlkit.features.ood.scores import neighbors, unit_length
 from tlkit.features.selection import k_center, margins, smallest_margins, typical
 from tlkit.inference.embed_options import EmbedOptions
@@ -22,6 +22,7 @@ from tlkit.inference.stored_model import load_stored
 from tlkit.inference.unknown_images import logits_of
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
+from tlkit.runs.stored_measurements import name_of_images, store_label_next
 from tlkit.stats.estimate import Estimate
 
 NO_CURVE = "no learning curve for a fine-tuned backbone"
@@ -41,7 +42,8 @@ def label_next(
     """Return the unlabelled images that are worth a label, and what as many labels would bring.
 
     Copies of the run's images, and of each other, are left out. The forecast is that of the learning curve of a
-    logistic head on the run's features, for random images: it has its interval, or says why there is none.
+    logistic head on the run's features, for random images: it has its interval, or says why there is none. The choice
+    is stored in `label_next.json` of the run, and its report shows it.
 
     Args:
         run: a run or its directory.
@@ -91,7 +93,7 @@ def label_next(
         gain = Estimate(None, None, None, n=len(train), note="not computed")
         if forecast:
             gain = learning_curve(run, embedding=embedding).gain(len(rows))
-    return LabelNext(
+    chosen = LabelNext(
         run=run.directory.name,
         method=by,
         pool=len(pool),
@@ -113,3 +115,5 @@ def label_next(
         confidence=run.recipe.evaluate.confidence,
         fine_tuned=fine_tuned,
     )
+    store_label_next(run.directory, name_of_images(given.path.tolist()), chosen)
+    return chosen

@@ -1,4 +1,4 @@
-"""What errors, drift, robustness and a choice of labels found, in plain sentences."""
+"""What errors, drift and robustness found, in plain sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tlkit.tables.shares import LARGE, in_percent, percent, points
 
 if TYPE_CHECKING:
     from tlkit.analysis.error_report import ErrorReport
-    from tlkit.analysis.label_next_result import LabelNext
     from tlkit.evaluation.drift_report import DriftReport
     from tlkit.evaluation.robustness_report import RobustnessReport
 
@@ -71,21 +70,6 @@ def robustness_sentence(report: RobustnessReport) -> str:
     if by["NOT ENOUGH DATA"]:
         names = [one.name for one in by["NOT ENOUGH DATA"]]
         found.append(f"Too few images to tell for {first_few(names, most=MOST_NAMED)}.")
-    return " ".join(found)
-
-
-def label_next_sentence(result: LabelNext) -> str:
-    """Return which images to label, and what as many labels would bring."""
-    found = [f"Label these {counted(len(result.images), 'image')} of {result.pool:,} first, chosen by {result.method}."]
-    gain = result.gain
-    if gain.value is not None and gain.low is not None and gain.high is not None:
-        found.append(
-            f"As many random ones would add {100 * gain.value:+.1f} points of accuracy "
-            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] ({result.confidence:.0%} interval); chosen ones may add "
-            "more or less."
-        )
-    else:
-        found.append("What they would add cannot be said; the test split tells after the next fit.")
     return " ".join(found)
 
 

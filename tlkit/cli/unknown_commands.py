@@ -162,7 +162,7 @@ def label_next(
     require_writable({"--out": out})
     opened, files = open_run(run), find_images(images)
     from tlkit.analysis.label_next import label_next as choose_images
-    from tlkit.analysis.plain_findings import label_next_sentence
+    from tlkit.evaluation.label_next_tables import label_next_sentence
 
     with check_progress("computing features") as progress:
         result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)

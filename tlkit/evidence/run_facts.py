@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 PRIVATE = (
     *("split.csv", "excluded.csv", "leaks.csv", "audit.json", "explanation.json", "slices.json", "predictions"),
-    *("robustness.json", "unknown.json", "drift.json"),
+    *("robustness.json", "unknown.json", "drift.json", "label_next.json"),
 )
 """Files of a run with values of single images or numbers of small groups."""
 _FILES = (
     *("recipe.yaml", "environment.json", "split.csv", "excluded.csv", "leaks.csv", "metrics.csv"),
     *("evaluation.json", "audit.json", "explanation.json", "slices.json", "repair.json"),
-    *("robustness.json", "unknown.json", "drift.json", "bench.json"),
+    *("robustness.json", "unknown.json", "drift.json", "label_next.json", "bench.json"),
 )
 
 

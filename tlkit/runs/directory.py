@@ -225,6 +225,11 @@ class RunDirectory:
         return self.path / "drift.json"
 
     @property
+    def label_next(self) -> Path:
+        """The images to label next of each set of unlabelled images, JSON."""
+        return self.path / "label_next.json"
+
+    @property
     def unknown(self) -> Path:
         """The threshold for unknown images and what it does to each split, JSON."""
         return self.path / "unknown.json"

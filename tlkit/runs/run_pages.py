@@ -97,6 +97,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
         robustness=measured.robustness,
         unknown=measured.unknown,
         drift=measured.drift,
+        label_next=measured.label_next,
         speed=measured.speed,
         unread=measured.unread,
     )

@@ -14,6 +14,7 @@ from tlkit.audit.error_examples import Neighbors, neighbors_from_dict
 from tlkit.audit.heat_maps import HeatMaps
 from tlkit.errors import TlkitError
 from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.label_next_result import LabelNext
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.runs.directory import RunDirectory
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 MOST_HEAT_MAPS = 200
 MOST_IMAGE_SETS = 6
-"""Sets of new images whose drift is kept; those that were compared last stay."""
+"""Sets of new images whose drift, or choice of images to label, is kept; those that were asked last stay."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Measurements:
         robustness: accuracy under corruptions; None if it was not measured.
         unknown: what the threshold for unknown images does; None if it was not measured.
         drift: comparisons with new images, by the name of the images.
+        label_next: images to label next, by the name of the unlabelled images.
         speed: benchmarks, by processor.
         neighbors: nearest images by features; None = not known.
         heat: where in images the model looked; None = not known.
@@ -48,6 +50,7 @@ class Measurements:
     robustness: RobustnessReport | None
     unknown: UnknownReport | None
     drift: Mapping[str, DriftReport]
+    label_next: Mapping[str, LabelNext]
     speed: Mapping[str, Benchmark]
     neighbors: Neighbors | None
     heat: HeatMaps | None
@@ -74,6 +77,7 @@ def read_measurements(directory: RunDirectory, split: str) -> Measurements:
         robustness=one(directory.robustness, RobustnessReport.from_dict, "robustness RUN"),
         unknown=one(directory.unknown, UnknownReport.from_dict, "unknown RUN"),
         drift=all_of(directory.drift, DriftReport.from_dict, "drift RUN IMAGES"),
+        label_next=all_of(directory.label_next, LabelNext.from_dict, "label-next RUN IMAGES"),
         speed=all_of(directory.bench, Benchmark.from_dict, "bench RUN"),
         neighbors=one(directory.neighbors, neighbors_from_dict, "slices RUN"),
         heat=one(directory.heat_maps, HeatMaps.from_dict, "explain RUN"),
@@ -115,6 +119,12 @@ def store_drift(directory: RunDirectory, name: str, report: DriftReport) -> None
     """Store the comparison with a set of new images in `drift.json`, under the name of the set."""
     with _stored(directory, directory.drift):
         store_judgements(directory, directory.drift, {name: report.to_dict()}, most=MOST_IMAGE_SETS)
+
+
+def store_label_next(directory: RunDirectory, name: str, chosen: LabelNext) -> None:
+    """Store the images to label of a set of unlabelled images in `label_next.json`, under the name of the set."""
+    with _stored(directory, directory.label_next):
+        store_judgements(directory, directory.label_next, {name: chosen.to_dict()}, most=MOST_IMAGE_SETS)
 
 
 def store_unknown(directory: RunDirectory, report: UnknownReport) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
     from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.label_next_result import LabelNext
     from tlkit.evaluation.robustness_report import RobustnessReport
     from tlkit.evaluation.unknown_report import UnknownReport
     from tlkit.exported.bench import Benchmark
@@ -48,7 +49,7 @@ class ReportImages:
 class RunContents:
     """A run with its results for one split. Its card shows no history, explanation, confidence, repair or images.
 
-    The card shows no robustness, drift and speed either.
+    The card shows no robustness, drift, images to label and speed either.
 
     Attributes:
         title: heading of the page, name of the model.
@@ -65,6 +66,7 @@ class RunContents:
         robustness: accuracy under corruptions; None if it was not measured.
         unknown: the threshold for unknown images; None if there is none.
         drift: comparisons with new images, by the name of the images; empty if there are none.
+        label_next: images to label next, by the name of the unlabelled images; empty if nobody asked.
         speed: benchmarks, by processor; empty if there are none.
         images: its example images.
         slices: its slices; None if they were not searched for.
@@ -92,6 +94,7 @@ class RunContents:
     robustness: RobustnessReport | None = None
     unknown: UnknownReport | None = None
     drift: Mapping[str, DriftReport] = field(default_factory=dict)
+    label_next: Mapping[str, LabelNext] = field(default_factory=dict)
     speed: Mapping[str, Benchmark] = field(default_factory=dict)
     images: ReportImages = ReportImages()
     slices: SliceReport | None = None

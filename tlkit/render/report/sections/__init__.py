@@ -19,6 +19,7 @@ from tlkit.render.report.sections.figures_section import figures_section
 from tlkit.render.report.sections.images_section import group_images_section, slices_section, worst_section
 from tlkit.render.report.sections.measurements_section import (
     drift_section,
+    label_next_section,
     robustness_section,
     speed_section,
     unknown_section,
@@ -48,6 +49,7 @@ SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
     data_section,
     unknown_section,
     drift_section,
+    label_next_section,
     speed_section,
     reading_section,
     provenance_section,
@@ -58,6 +60,7 @@ COMMANDS = {
     "robustness": "robustness RUN",
     "unknown": "unknown RUN",
     "drift": "drift RUN IMAGES",
+    "label-next": "label-next RUN IMAGES",
     "speed": "export RUN` and `tlkit bench RUN",
     "slices": "slices RUN",
 }

@@ -1,10 +1,11 @@
-"""What commands measured on request: robustness to corruptions, unknown images, drift of new images, speed."""
+"""What commands measured on request: robustness to corruptions, unknown images, drift, images to label, speed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tlkit.evaluation.drift_tables import drift_tables, drift_verdict
+from tlkit.evaluation.label_next_tables import label_next_sentence, label_next_tables
 from tlkit.evaluation.robustness_tables import robustness_tables
 from tlkit.evaluation.unknown_tables import unknown_sentence, unknown_tables
 from tlkit.exported.bench_tables import bench_tables
@@ -16,6 +17,7 @@ from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
     from tlkit.evaluation.drift_report import DriftReport
+    from tlkit.evaluation.label_next_result import LabelNext
     from tlkit.evaluation.robustness_report import RobustnessReport
     from tlkit.exported.bench import Benchmark
     from tlkit.render.report.run_contents import RunContents
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 DRIFT_MARKS: dict[str, Mark] = {"DRIFT": "bad", "NO DRIFT FOUND": "good", "NOT ENOUGH DATA": "open"}
 MOST_NAMED = 3
+MOST_TO_LABEL = 100
 
 
 def robustness_section(run: RunContents) -> Section | None:
@@ -116,6 +119,20 @@ def _drift_part(name: str, report: DriftReport) -> Part:
     folds = (Fold("Tests", (tests,)), Fold("The most foreign of the new images", (images,)))
     verdict = Verdict(report.verdict, DRIFT_MARKS[report.verdict])
     return Part(name, (figure, *folds), verdict, (drift_verdict(report),))
+
+
+def label_next_section(run: RunContents) -> Section | None:
+    """Return the images to label next, the latest choice first; None where `tlkit label-next` was not asked."""
+    if not run.label_next:
+        return None
+    latest = list(reversed(run.label_next.items()))
+    parts = tuple(_label_next_part(name, chosen) for name, chosen in latest)
+    return Section("label-next", "What to label next", label_next_sentence(latest[0][1]), parts)
+
+
+def _label_next_part(name: str, chosen: LabelNext) -> Part:
+    (table,) = label_next_tables(chosen)
+    return Part(name, (Fold(table.title, (table.head(MOST_TO_LABEL),)),), claims=(label_next_sentence(chosen),))
 
 
 def speed_section(run: RunContents) -> Section | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.analysis.label_next_tables import label_next_tables
 from tlkit.choices import SelectionMethod
 from tlkit.errors import DataError, refuse_newer
+from tlkit.evaluation.label_next_tables import label_next_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html

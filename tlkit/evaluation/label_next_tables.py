@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.analysis.label_next_result import LabelNext
+    from tlkit.evaluation.label_next_result import LabelNext
 
 HOW = {
     "margin": "the smallest difference of the two largest probabilities first",
@@ -40,6 +40,21 @@ def label_next_tables(result: LabelNext) -> tuple[Table, ...]:
             notes=tuple(notes),
         ),
     )
+
+
+def label_next_sentence(result: LabelNext) -> str:
+    """Return which images to label, and what as many labels would bring."""
+    found = [f"Label these {counted(len(result.images), 'image')} of {result.pool:,} first, chosen by {result.method}."]
+    gain = result.gain
+    if gain.value is not None and gain.low is not None and gain.high is not None:
+        found.append(
+            f"As many random ones would add {100 * gain.value:+.1f} points of accuracy "
+            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] ({result.confidence:.0%} interval); chosen ones may add "
+            "more or less."
+        )
+    else:
+        found.append("What they would add cannot be said; the test split tells after the next fit.")
+    return " ".join(found)
 
 
 def _gain(result: LabelNext) -> str:
