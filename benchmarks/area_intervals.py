@@ -31,7 +31,7 @@ POPULATIONS: list[tuple[int, tuple[float, ...], float]] = [
     *[(n, (0.1, 0.3, 0.6), signal) for n in (100, 200) for signal in (0.5, 2.0)],
     *[(n, (0.2,) * 5, signal) for n in (50, 100, 400) for signal in (0.0, 1.0, 2.0)],
     *[(n, (0.1,) * 10, signal) for n in (100, 200, 400) for signal in (0.0, 0.2, 1.0, 2.0)],
-    *[(n, (0.1, 0.9), 1.0) for n in (50, 100, 200)],
+    *[(n, (0.1, 0.9), signal) for n in (50, 100, 200, 400) for signal in (0.0, 0.5, 1.0, 2.0)],
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(3600))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave out fsync: it matters when the power fails, which no test does. Other processes sync as ever."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def feature_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield folders that do not exist yet, one for each test."""
+    root = tmp_path_factory.mktemp("caches")
+    return (root / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def a_feature_cache_of_its_own(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+def a_feature_cache_of_its_own(feature_caches, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(next(feature_caches)))
 
 
 @pytest.fixture
