@@ -16,6 +16,7 @@ from tables_of_predictions import predictions_of
 from tlkit.audit.heat_maps import HeatMap, HeatMaps
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
+from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.exported.bench import Benchmark
 from tlkit.runs.run_pages import contents_for_report
 from tlkit.runs.stored_judgements import stored_result, stored_results
@@ -64,6 +65,17 @@ def test_a_narrow_question_does_not_replace_a_wide_answer(run):
     store_robustness(run.directory, narrow)
     kept = stored_result(run.directory, run.directory.robustness, "test", RobustnessReport.from_dict)
     assert kept == wide
+
+
+def test_foreign_images_stay_until_the_threshold_changes(run):
+    def stored():
+        return stored_result(run.directory, run.directory.unknown, "test", UnknownReport.from_dict)
+
+    store_unknown(run.directory, made_unknown())
+    store_unknown(run.directory, made_unknown(foreign=False))
+    assert stored().to_dict() == made_unknown().to_dict()
+    store_unknown(run.directory, made_unknown(90, foreign=False))  # another threshold
+    assert not stored().foreign
 
 
 def test_drift_is_kept_for_the_latest_sets_of_images(run):
@@ -136,6 +148,9 @@ def test_a_new_result_is_not_lost_where_the_file_that_is_there_cannot_be_read(ru
 
 def test_a_set_of_images_is_called_by_its_folder():
     assert name_of_images(["new/july/a.jpg", "new/july/b.jpg"]) == "new/july"
-    assert name_of_images(["new/july/a.jpg", "old/b.jpg"]) == "new images"
+    assert name_of_images(["old/b.jpg", "new/july/a.jpg"]) == "new/july and 1 more folder"
+    assert name_of_images(["a.jpg", "new/b.jpg"]) == "this folder and 1 more folder"
+    assert name_of_images(["/home/ann/pets/new/a.jpg"]) == "pets/new"  # a report is for others, too
+    assert name_of_images([str(Path.cwd() / "new" / "a.jpg"), "new/b.jpg"]) == "new"
     assert name_of_images([]) == "new images"
     assert name_of_images(["images[0]", "images[1]"]) == "new images"

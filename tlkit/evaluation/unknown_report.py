@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tlkit.arrays import Floats
@@ -111,6 +111,17 @@ class UnknownReport:
     def threshold(self) -> UnknownThreshold:
         """The threshold of the chosen score."""
         return next(one.threshold for one in self.thresholds if one.score == self.score)
+
+    def with_foreign_of(self, earlier: UnknownReport) -> UnknownReport:
+        """Return this report with foreign sets of an earlier one, if it has none and the thresholds are the same."""
+        limits = [
+            (one.score, [(each.score, each.threshold.value) for each in one.thresholds]) for one in (self, earlier)
+        ]
+        if self.foreign or not earlier.foreign or limits[0] != limits[1]:
+            return self
+        names = {one.name for one in earlier.foreign}
+        scores = {name: values for name, values in earlier.scores.items() if name in names}
+        return replace(self, foreign=earlier.foreign, scores={**self.scores, **scores})
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for readers: thresholds, false alarms by group, detection of the foreign sets."""

@@ -19,6 +19,7 @@ from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.stored_judgements import store_judgements, stored_result, stored_results
+from tlkit.tables import counted
 
 if TYPE_CHECKING:
     from tlkit.exported.bench import Benchmark
@@ -128,9 +129,16 @@ def store_label_next(directory: RunDirectory, name: str, chosen: LabelNext) -> N
 
 
 def store_unknown(directory: RunDirectory, report: UnknownReport) -> None:
-    """Store what the threshold for unknown images does to a split, and to foreign images, in `unknown.json`."""
-    with _stored(directory, directory.unknown):
-        store_judgements(directory, directory.unknown, {report.known: report.to_dict()})
+    """Store what the threshold for unknown images does to a split, and to foreign images, in `unknown.json`.
+
+    A report without foreign images keeps those of an earlier one whose thresholds are the same.
+    """
+    file = directory.unknown
+    with _stored(directory, file):
+        earlier = stored_result(directory, file, report.known, UnknownReport.from_dict)
+        if earlier is not None:
+            report = report.with_foreign_of(earlier)
+        store_judgements(directory, file, {report.known: report.to_dict()})
 
 
 def store_benchmark(directory: RunDirectory, benchmark: Benchmark) -> None:
@@ -148,18 +156,35 @@ def store_heat_maps(directory: RunDirectory, split: str, maps: HeatMaps) -> None
 
 
 def name_of_images(paths: list[str]) -> str:
-    """Return what to call a set of images: the folder that holds all of them.
+    """Return what to call a set of images: the folder that holds all of them, or the first folder and how many others.
+
+    Of an absolute folder outside the working directory only the last two names are taken, since reports are shown to
+    others.
 
     Example:
         >>> name_of_images(["new/july/a.jpg", "new/july/wet/b.jpg"]), name_of_images(["a.jpg"])
         ('new/july', 'new images')
+        >>> name_of_images(["july/a.jpg", "may/b.jpg", "june/c.jpg"]), name_of_images(["/home/ann/pets/new/a.jpg"])
+        ('july and 2 more folders', 'pets/new')
     """
-    folders = [os.fspath(Path(path).parent) for path in paths]
+    folders = sorted({_shown_folder(Path(path).parent) for path in paths})
     try:
         common = os.path.commonpath(folders) if folders else ""
     except ValueError:  # absolute and relative ones, or several drives
         common = ""
-    return Path(common).as_posix() if common not in ("", ".", os.sep) else "new images"
+    if common not in ("", "."):
+        return Path(common).as_posix()
+    others = len(folders) - 1
+    first = "this folder" if folders[:1] == ["."] else "".join(folders[:1])
+    return f"{first} and {counted(others, 'more folder')}" if others > 0 else "new images"
+
+
+def _shown_folder(folder: Path) -> str:
+    if not folder.is_absolute():
+        return os.fspath(folder)
+    if folder.is_relative_to(Path.cwd()):
+        return os.fspath(folder.relative_to(Path.cwd()))
+    return os.fspath(Path(*folder.parts[1:][-2:]))
 
 
 @contextmanager

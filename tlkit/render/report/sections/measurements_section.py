@@ -125,7 +125,7 @@ def label_next_section(run: RunContents) -> Section | None:
     """Return the images to label next, the latest choice first; None where `tlkit label-next` was not asked."""
     if not run.label_next:
         return None
-    latest = list(reversed(run.label_next.items()))
+    latest = list(run.label_next.items())[::-1]
     parts = tuple(_label_next_part(name, chosen) for name, chosen in latest)
     return Section("label-next", "What to label next", label_next_sentence(latest[0][1]), parts)
 
