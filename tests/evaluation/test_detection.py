@@ -94,6 +94,18 @@ def test_average_precision_is_cocos(tmp_path, seed):
     assert DetectionEvaluation.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
+def test_an_annotation_whose_number_is_0_counts(tmp_path):
+    found, truth = scene(tmp_path, images=12, crowds=False)
+    values = json.loads(truth.read_text())
+    results = []
+    for first in (1, 0):  # pycocotools takes an object whose number is 0 for one that nothing found
+        for number, annotation in enumerate(values["annotations"], start=first):
+            annotation["id"] = number
+        truth.write_text(json.dumps(values))
+        results.append(evaluate_detection(read_detection(found, truth), replicates=20))
+    assert results[0] == results[1]
+
+
 def test_a_perfect_detector_has_an_interval_below_one(tmp_path):
     _, truth = scene(tmp_path, crowds=False)
     boxes = [{**one, "score": 0.9} for one in json.loads(truth.read_text())["annotations"]]
