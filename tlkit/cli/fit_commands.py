@@ -25,6 +25,7 @@ from tlkit.cli.output import (
     check_progress,
     draws_progress,
     named_progress,
+    print_predictions,
     print_run,
     require_predictions_file,
     require_run_first,
@@ -176,7 +177,7 @@ def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
     from tlkit.exported.predictor import load_exported
-    from tlkit.predictions import Unreadable
+    from tlkit.predictions.unreadable import Unreadable
 
     if refused or device not in ("auto", "cpu"):
         given = refused[0] if refused else f"--device {device}"
@@ -187,6 +188,11 @@ def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device
     files = find_images(paths, left_out=left_out)
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        predictions = model.predict(files, progress=progress, on_unreadable=unreadable.append)
+        names, proba = model.scores(files, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
-    write_predictions(predictions, out, unreadable=unreadable)
+    if out is not None:
+        write_predictions(model.table_of(names, proba), out, unreadable=unreadable)
+        return
+    labels = [model.classes[code] for code in proba.argmax(axis=1).tolist()]
+    confidences = proba.max(axis=1).tolist()
+    print_predictions(names, labels, confidences, further=model.answers(proba), unreadable=unreadable)
