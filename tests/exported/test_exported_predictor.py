@@ -157,8 +157,14 @@ def test_predict_and_judge_run_with_the_packages_of_requirements_judge_alone(fil
     labels = tmp_path / "labels.csv"
     rows = [f"{photos / f'{seed}.jpg'},{CLASSES[seed % 3]},{'left' if seed % 2 else 'right'}" for seed in range(7)]
     labels.write_text("path,y_true,side\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    images = tmp_path / "images.csv"
+    images.write_text(labels.read_text(encoding="utf-8").replace("y_true", "label", 1), encoding="utf-8")
     commands = [
         f"predict|{file}|{photos}|--out|{out}",
+        f"predict|{file}|{photos}|--out|{tmp_path / 'parts'}|--shard|0/1",
+        f"evaluate|{file}|--data|{images}",
+        f"audit|{file}|--data|{images}|--by|side",
+        f"compare|{file}|{file}|--data|{images}",
         f"evaluate|{out}|--groups|{labels}",
         f"audit|{out}|--groups|{labels}|--by|side",
         f"compare|{out}|{out}|--groups|{labels}",

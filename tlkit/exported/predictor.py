@@ -123,6 +123,22 @@ class ExportedPredictor:
             ModelError: the network gives no numbers for an image.
         """
         files = read_images(images, background=self.facts.preprocess.background)
+        rows, proba = self.scores_of_files(files, progress=progress, on_unreadable=on_unreadable)
+        return [os.fspath(files[row]) for row in rows], proba
+
+    def scores_of_files(
+        self,
+        files: Sequence[Path | EncodedImage],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> tuple[list[int], Floats]:
+        """Return the places of the readable files and their probabilities (N, C); a file that is gone is unreadable.
+
+        Raises:
+            DataError: no file can be read.
+            ModelError: as by `scores`.
+        """
         found: list[Floats] = []
         rows: list[int] = []
         for row, outcome in enumerate(self._outcomes(files, progress)):
@@ -136,14 +152,15 @@ class ExportedPredictor:
         if not found:
             what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")
-        names, proba = [os.fspath(files[row]) for row in rows], np.stack(found)
+        proba = np.stack(found)
         wrong = np.flatnonzero(~np.isfinite(proba).all(axis=1)).tolist()
         if wrong:
+            named = first_few([os.fspath(files[rows[place]]) for place in wrong])
             raise ModelError(
-                f"{self.model.path} gives probabilities that are no numbers for {len(wrong)} of {len(names)} images: "
-                f"{first_few([names[row] for row in wrong])}. Export the run again, and look at tlkit verify."
+                f"{self.model.path} gives probabilities that are no numbers for {len(wrong)} of {len(rows)} images: "
+                f"{named}. Export the run again, and look at tlkit verify."
             )
-        return names, proba
+        return rows, proba
 
     def table_of(self, paths: Sequence[str], proba: Floats) -> Predictions:
         """Return probabilities (N, C) as predictions, with the column `answered` where the model may abstain."""
