@@ -67,9 +67,10 @@ def measure(root, name, weights, strategy, given):
     seconds = time.process_time() - start
     for parity in written.verification.parities:
         size = run.path / "export" / parity.subject
+        made = float("nan") if parity.largest_made is None else parity.largest_made
         print(
             f"{root.name:12s} {name:22s} {strategy:7s} {parity.subject:18s} {parity.verdict:5s} {parity.images:5d} "
-            f"{parity.same_label:5d} {parity.largest:9.1e} {float("nan") if parity.largest_made is None else parity.largest_made:9.1e} "
+            f"{parity.same_label:5d} {parity.largest:9.1e} {made:9.1e} "
             f"{parity.movement:8.2g} "
             f"{parity.distance / parity.torch_distance if parity.torch_distance else float('nan'):8.2f} "
             f"{size.stat().st_size / 1e6 if size.is_file() else float('nan'):7.1f} {seconds:5.0f} {written.rung}",
