@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 from run_fixtures import write_run
 
+from tlkit.features.heads import fit_head
 from tlkit.inference.predictor import load_model
 from tlkit.inference.stored_model import store_model
 from tlkit.models.backbone import create_backbone
 from tlkit.models.model_files import ModelFacts
-from tlkit.models.network import Network
+from tlkit.models.network import Network, ScoredHead, load_network
 
 CLASSES = ("ant", "bée", "wasp")
 SIZE = (32, 32)
@@ -55,11 +57,28 @@ def write_model(folder: Path, *, scale: float = 1.0, **preprocess) -> None:
     store_model(folder, network.eval(), facts, None)
 
 
-def write_shipped_run(folder: Path, **model):
+def write_model_with_head(folder: Path, kind: str) -> None:
+    """Write a stored model with a scikit-learn head, fitted on features of waves."""
+    write_model(folder)
+    network, facts = load_network(folder)
+    waves = torch.nn.functional.interpolate(torch.randn(90, 3, 4, 4), SIZE, mode="bilinear")
+    with torch.no_grad():
+        features = network.backbone(waves).numpy()
+    codes = (features[:, 0].argsort().argsort() * len(CLASSES) // len(features)).tolist()
+    head = fit_head(features, codes, kind=kind, classes=CLASSES, folds=3)
+    stated = replace(facts, head={"kind": kind, "file": "head.skops"})
+    network.head = ScoredHead(head.predict_proba, in_features=head.width)
+    store_model(folder, network, stated, head)
+
+
+def write_shipped_run(folder: Path, *, head: str | None = None, **model):
     """Write a run `runs/shipped` with a model and its predictions of six photos; return it."""
     names = write_photos(folder / "photos")
     labels = [CLASSES[number % 3] for number in range(len(names))]
-    write_model(folder / "model", **model)
+    if head is None:
+        write_model(folder / "model", **model)
+    else:
+        write_model_with_head(folder / "model", head)
     predictions = load_model(folder / "model", device="cpu").predict([folder / "photos" / name for name in names])
     table = pd.DataFrame({"path": names, "label": labels})
     stored = type(predictions).build(classes=CLASSES, path=names, y_true=labels, proba=predictions.proba)

@@ -24,8 +24,8 @@ def weights() -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.05, (3 * SIZE[0] * SIZE[1], len(CLASSES))).astype(np.float32)
 
 
-def write_small_export(path: Path, **facts) -> Path:
-    """Write `network.onnx`: a linear classifier of normalized pixels."""
+def write_small_export(path: Path, *, scale: float = 1.0, **facts) -> Path:
+    """Write `network.onnx`: a linear classifier of normalized pixels, its weights times `scale`."""
     nodes = [
         helper.make_node("Flatten", [NETWORK_INPUT], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], [LOGITS]),
@@ -33,7 +33,7 @@ def write_small_export(path: Path, **facts) -> Path:
     ]
     image = helper.make_tensor_value_info(NETWORK_INPUT, TensorProto.FLOAT, ["batch", 3, *SIZE])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in (LOGITS, PROBABILITIES)]
-    tensors = [numpy_helper.from_array(weights(), "weights")]
+    tensors = [numpy_helper.from_array(weights() * np.float32(scale), "weights")]
     graph = helper.make_graph(nodes, "linear", [image], outputs, initializer=tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     stated = ExportedFacts("network", CLASSES, PREPROCESS, "linear_pixels", "linear", "tiny", **facts)

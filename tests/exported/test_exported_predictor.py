@@ -157,8 +157,14 @@ def test_predict_and_judge_run_with_the_packages_of_requirements_judge_alone(fil
     labels = tmp_path / "labels.csv"
     rows = [f"{photos / f'{seed}.jpg'},{CLASSES[seed % 3]},{'left' if seed % 2 else 'right'}" for seed in range(7)]
     labels.write_text("path,y_true,side\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    images = tmp_path / "images.csv"
+    images.write_text(labels.read_text(encoding="utf-8").replace("y_true", "label", 1), encoding="utf-8")
     commands = [
         f"predict|{file}|{photos}|--out|{out}",
+        f"predict|{file}|{photos}|--out|{tmp_path / 'parts'}|--shard|0/1",
+        f"evaluate|{file}|--data|{images}",
+        f"audit|{file}|--data|{images}|--by|side",
+        f"compare|{file}|{file}|--data|{images}",
         f"evaluate|{out}|--groups|{labels}",
         f"audit|{out}|--groups|{labels}|--by|side",
         f"compare|{out}|{out}|--groups|{labels}",
@@ -169,6 +175,35 @@ def test_predict_and_judge_run_with_the_packages_of_requirements_judge_alone(fil
     )
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
     assert "7 images" in done.stdout or "of 7" in done.stdout
+
+
+TABLES = "pandas pyarrow sklearn scipy matplotlib jinja2 torch onnx"
+
+
+def test_predicting_to_the_terminal_loads_no_library_for_tables(file, photos):
+    (photos / "3.jpg").write_bytes(b"no image")
+    code = "import sys; from tlkit.cli.app import app\n"
+    code += "try: app(['predict', *sys.argv[2:]])\nexcept SystemExit as end: assert not end.code\n"
+    code += "early = set(sys.argv[1].split()) & set(sys.modules); assert not early, early"
+    done = subprocess.run(
+        [sys.executable, "-c", code, TABLES, str(file), str(photos)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown = [line.split() for line in done.stdout.splitlines()[2:9]]
+    expected = tlkit.load_model(file).predict(photos)
+    labels = dict(zip(expected.path, expected.y_pred, strict=True))
+    assert [Path(row[0]).name for row in shown] == [f"{seed}.jpg" for seed in range(7)]
+    for path, label, confidence in (row for row in shown if not row[0].endswith("3.jpg")):
+        assert label == CLASSES[labels[path]]
+        assert float(confidence) == pytest.approx(expected.proba[expected.path == path].max(), abs=6e-5)
+    assert says(done.stdout, "3.jpg", "cannot be read")
+
+
+def test_a_network_that_gives_no_numbers_is_refused(tmp_path, photos):
+    file = write_small_export(tmp_path / "network.onnx", scale=np.float32("inf"))
+    with pytest.raises(ModelError) as error:
+        tlkit.load_model(file).predict(photos)
+    assert says(error, "network.onnx", "no numbers", "0.jpg", "tlkit verify")
 
 
 def test_requirements_judge_states_what_pyproject_states():

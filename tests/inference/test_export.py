@@ -165,16 +165,6 @@ def test_a_run_without_export_is_told_how(run):
     assert says(error, "tlkit export")
 
 
-def test_a_head_that_is_not_linear_is_refused_with_the_remedy(run):
-    card = json.loads((run.directory.model / "model.json").read_text())
-    (run.directory.model / "model.json").write_text(
-        json.dumps({**card, "head": {"kind": "gradient_boosting", "file": "head.skops"}})
-    )
-    with pytest.raises(ModelError) as error:
-        export_run(run)
-    assert says(error, "gradient_boosting", "logistic")
-
-
 def test_options_that_do_not_go_together_are_refused(run):
     with pytest.raises(RunError, match="fast"):
         export_run(run, format="openvino", fast=True)

@@ -193,6 +193,21 @@ def test_a_hundred_megabytes_are_refused_by_their_length_alone(file):
     assert b" 413 " in answer.splitlines()[0] and b"20,000,000 bytes" in answer
 
 
+def test_headers_without_end_are_cut_off_long_before_the_timeout(file):
+    with running(file, timeout_s=60) as port, socket.create_connection(("127.0.0.1", port)) as client:
+        client.settimeout(30)
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        sent = 0
+        try:
+            while sent < 50_000_000:  # more than buffers of sockets hold
+                sent += client.send(bytes(100_000).replace(b"\0", b"a"))
+            closed = False
+        except OSError:
+            closed = True
+        assert closed or ends(client)
+        assert post(port, encoded(1))[0] == 200
+
+
 def test_descriptors_and_threads_do_not_grow_with_requests(file):
     content = encoded(1)
     with running(file) as port:

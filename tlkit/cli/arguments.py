@@ -79,11 +79,14 @@ ModelWeightsOption = Annotated[str | None, typer.Option("--model-weights", help=
 """For `audit`, whose `--weights` is a column."""
 LabelledData = Annotated[
     Path | None,
-    typer.Option("--data", help="With --model-weights: a folder of class folders, a list or a shard to predict."),
+    typer.Option(
+        "--data",
+        help="For an exported file, or --model-weights: a folder of class folders, a list or a shard to predict.",
+    ),
 ]
 LabelClasses = Annotated[
     list[str] | None,
-    typer.Option("--class", help="With --model-weights: the model's class of a label, such as ants=ant; repeat it."),
+    typer.Option("--class", help="With --data: the model's class of a label, such as ants=ant; repeat it."),
 ]
 TaskOption = Annotated[
     Task | None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlkit.choices import PredictEngine, Views
-from tlkit.cli.model_source import ModelSource
+from tlkit.cli.model_source import ExportedFile, ModelSource
 from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
 from tlkit.output_files import require_folder
@@ -42,7 +42,7 @@ def is_batch(
 
 
 def predict_parts(
-    model: ModelSource,
+    model: ModelSource | ExportedFile,
     paths: list[Path],
     out: Path,
     *,
@@ -52,7 +52,7 @@ def predict_parts(
     part_size: int | None,
     engine: PredictEngine,
 ) -> None:
-    """Predict images as parts, and print what is done."""
+    """Predict images as parts, and print what is done; an exported file has an engine of its own."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.inference.batch.manifest import PART_IMAGES
     from tlkit.inference.batch.predict_shard import batch_settings, parse_shard, predict_shard
@@ -61,6 +61,7 @@ def predict_parts(
     keep_freed_memory()
     digest, classes = model.identity()
     size = PART_IMAGES if part_size is None else part_size
+    engine = model.engine if isinstance(model, ExportedFile) else engine
     settings = batch_settings(digest, classes, tta=tta, part_images=size, engine=engine)
     load = model.load
     with check_progress("predicting images") as progress:

@@ -29,7 +29,7 @@ from tlkit.cli.arguments import (
     ValFile,
     Verbatim,
 )
-from tlkit.cli.model_source import predict_source
+from tlkit.cli.model_source import open_compared, predict_source
 from tlkit.cli.output import (
     judged_on,
     print_json,
@@ -76,7 +76,7 @@ def evaluate(
     details: Details = False,
     json: AsJson = False,
 ) -> None:
-    """Evaluate a run, any table of predictions, or pretrained weights: every figure with its interval."""
+    """Evaluate a run, a table of predictions, an exported file or pretrained weights: figures with intervals."""
     shown = wants_details(details)
     of_task = TaskFile(
         path=run_or_file,
@@ -304,6 +304,8 @@ def compare(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    data: LabelledData = None,
+    label_class: LabelClasses = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -317,7 +319,7 @@ def compare(
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     joined = None if groups is None else read_joined(groups)
     paths = (first, second, *(others or []))
-    models = [open_run_or_file(given, split=split, groups=joined, **columns) for given in paths]
+    models = open_compared(paths, split=split, groups=joined, data=data, classes=label_class, by=by or (), **columns)
     names = display_names(*paths)
     if metric is not None or len(models) > 2:
         if by:

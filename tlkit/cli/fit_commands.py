@@ -20,11 +20,12 @@ from tlkit.cli.arguments import (
     WeightsOption,
 )
 from tlkit.cli.batch_output import is_batch, predict_parts
-from tlkit.cli.model_source import require_stored, source_of
+from tlkit.cli.model_source import ExportedFile, ModelSource, require_stored, source_of
 from tlkit.cli.output import (
     check_progress,
     draws_progress,
     named_progress,
+    print_predictions,
     print_run,
     require_predictions_file,
     require_run_first,
@@ -116,26 +117,16 @@ def predict(
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
-    from tlkit.exported import is_exported
     from tlkit.runs.answer_rules import AnswerRules
 
-    if is_exported(run):
-        given: dict[str, object] = {
-            "--tta": tta != "none",
-            "--sets": sets,
-            "--unknown": unknown,
-            "--abstain-at-risk": abstain_at_risk,
-        }
-        given |= {"--shard": shard, "--ray": ray, "--part-size": part_size, "--weights": weights}
-        given |= {"--engine": engine != "auto"}
-        refused = [name for name, value in given.items() if value not in (None, False)]
-        _predict_exported(run, paths, out, device=device, refused=refused)
-        return
-    require_run_first(run, paths)
-    model_source = source_of(run, weights, device=device)
+    for_runs = {"--tta": tta != "none", **rules_given, "--engine": engine != "auto"}
+    model_source = _source(run, paths, weights=weights, device=device, ray=ray, for_runs=for_runs)
     if batch:
         assert out is not None, "checked above"
         predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size, engine=engine)
+        return
+    if isinstance(model_source, ExportedFile):
+        _predict_exported(run, paths, out)
         return
     if unknown and engine not in ("auto", "torch"):
         raise PredictionsError(f"--engine {engine} cannot be used with --unknown, which runs in torch. Leave it out.")
@@ -171,22 +162,47 @@ def predict(
         write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)
 
 
-def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device: str, refused: list[str]) -> None:
+def _source(
+    run: Path, paths: list[Path], *, weights: str | None, device: str, ray: str | None, for_runs: dict[str, bool]
+) -> ModelSource | ExportedFile:
+    """Return the model to predict with; `for_runs` says which options are given that an exported file does not have.
+
+    Raises:
+        ModelError: an exported file is named, and an option that is for runs alone.
+        RunError: there is no run at the path.
+    """
+    from tlkit.exported import is_exported
+
+    if not is_exported(run):
+        require_run_first(run, paths)
+        return source_of(run, weights, device=device)
+    given = {**for_runs, "--weights": weights is not None, f"--device {device}": device not in ("auto", "cpu")}
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        also = " `tlkit export RUN --abstain-at-risk` puts a threshold into the file." if "risk" in names[0] else ""
+        given_for = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for runs"
+        which = "it" if len(names) == 1 else "them"
+        raise ModelError(f"{given_for}, and {run} is an exported file. Leave {which} out, or name the run.{also}")
+    return ExportedFile(run.absolute(), workers=1 if ray else 0)  # an actor of Ray has one core
+
+
+def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     """Predict images with an exported file."""
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_files import find_images
     from tlkit.exported.predictor import load_exported
-    from tlkit.predictions import Unreadable
+    from tlkit.predictions.unreadable import Unreadable
 
-    if refused or device not in ("auto", "cpu"):
-        given = refused[0] if refused else f"--device {device}"
-        also = " `tlkit export RUN --abstain-at-risk` puts a threshold into the file." if "risk" in given else ""
-        raise ModelError(f"{given} is for runs, and {file} is an exported file. Leave it out, or name the run.{also}")
     model = load_exported(file)
     left_out: list[Entry] = []
     files = find_images(paths, left_out=left_out)
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        predictions = model.predict(files, progress=progress, on_unreadable=unreadable.append)
+        names, proba = model.scores(files, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
-    write_predictions(predictions, out, unreadable=unreadable)
+    if out is not None:
+        write_predictions(model.table_of(names, proba), out, unreadable=unreadable)
+        return
+    labels = [model.classes[code] for code in proba.argmax(axis=1).tolist()]
+    confidences = proba.max(axis=1).tolist()
+    print_predictions(names, labels, confidences, further=model.answers(proba), unreadable=unreadable)

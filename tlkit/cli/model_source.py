@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 from tlkit.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from tlkit.choices import PredictEngine
+    from tlkit.inference.batch.file_model import FileModel
     from tlkit.inference.predictor import Predictor
     from tlkit.predictions import Predictions
+    from tlkit.predictions.joined_tables import Joinable
+    from tlkit.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,36 @@ class PretrainedModel:
         return loaded.digest, loaded.facts.classes
 
 
+@dataclass(frozen=True)
+class ExportedFile:
+    """An exported file; it predicts `workers` images at the same time, 0 = one per core."""
+
+    path: Path
+    workers: int = 0
+
+    @property
+    def engine(self) -> PredictEngine:
+        """What runs the file."""
+        from tlkit.inference.batch.file_model import engine_of_file
+
+        return engine_of_file(self.path)
+
+    def load(self) -> FileModel:
+        """Return the model."""
+        from tlkit.exported.predictor import load_exported
+        from tlkit.inference.batch.file_model import FileModel
+
+        return FileModel(load_exported(self.path, workers=self.workers))
+
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """Return the digest of the file, and its classes; that of an .xml covers the weights beside it."""
+        from tlkit.exported import open_exported
+        from tlkit.inference.batch.predict_shard import model_files_digest
+
+        classes = open_exported(self.path, threads=1).facts.classes
+        return model_files_digest(self.path), classes
+
+
 ModelSource = StoredModel | PretrainedModel
 
 
@@ -99,10 +134,10 @@ def predict_source(
     by: Sequence[str] = (),
     groups: Path | None = None,
 ) -> Predictions | None:
-    """Return predictions of labelled images by pretrained weights, for `evaluate` and `audit`; None without weights.
+    """Return predictions of labelled images by pretrained weights or an exported file, for `evaluate` and `audit`.
 
     Args:
-        name: timm's name of the network.
+        name: timm's name of the network, or an exported file.
         weights: its weights.
         data: the labelled images.
         classes: texts LABEL=CLASS.
@@ -110,25 +145,100 @@ def predict_source(
         by: group columns to take from the images' list, unless `groups` is given.
         groups: CSV file of columns to join.
 
+    Returns:
+        None where `name` is neither: a run, or a file of predictions.
+
     Raises:
         DataError: options contradict each other, or the images cannot be read.
     """
-    if weights is None:
+    from tlkit.exported import is_exported
+
+    is_file = is_exported(name)
+    if weights is None and not is_file:
         if data is not None or classes:
-            raise DataError("--data and --class are for --model-weights, such as pip:PACKAGE. Add it.")
+            raise DataError(
+                "--data and --class are for --model-weights, such as pip:PACKAGE, and for exported files. Add the one, "
+                "or name the other."
+            )
         return None
+    if weights is not None and is_file:
+        raise DataError(f"--model-weights is for names of timm, and {name} is an exported file. Leave it out.")
     if data is None:
-        raise DataError("--model-weights needs labelled images to judge by: --data FOLDER.")
-    wrong = [text for text in classes or () if not all(text.partition("=")[::2])]
+        what = f"{name} is an exported file, which" if is_file else "--model-weights"
+        raise DataError(f"{what} needs labelled images to judge by: --data FOLDER.")
+    stated = stated_classes(classes)
+    columns = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
+    if weights is None:
+        from tlkit.exported.labelled_images import predict_labelled_images
+
+        predictions = predict_labelled_images(name, data, split=split, columns=columns, classes=stated)
+    else:
+        source_of(name, weights, device="auto")  # refuses an unknown name before torch is loaded
+        from tlkit.cli.allocator import keep_freed_memory
+
+        keep_freed_memory()
+        from tlkit.inference.pretrained import predict_labelled
+
+        predictions = predict_labelled(str(name), data, weights=weights, split=split, columns=columns, classes=stated)
+    return predictions if groups is None else predictions.with_groups(groups)
+
+
+def stated_classes(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return label -> class of texts LABEL=CLASS.
+
+    Raises:
+        DataError: a text is none.
+    """
+    wrong = [text for text in texts or () if not all(text.partition("=")[::2])]
     if wrong:
         raise DataError(f"--class is {wrong[0]!r}. Use LABEL=CLASS, such as ants=ant.")
-    source_of(name, weights, device="auto")  # refuses an unknown name before torch is loaded
-    from tlkit.cli.allocator import keep_freed_memory
+    return dict(text.split("=", 1) for text in texts or ())
 
-    keep_freed_memory()
-    from tlkit.inference.pretrained import predict_labelled
 
-    columns = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
-    stated = dict(text.split("=", 1) for text in classes or ())
-    predictions = predict_labelled(str(name), data, weights=weights, split=split, columns=columns, classes=stated)
-    return predictions if groups is None else predictions.with_groups(groups)
+def open_compared(
+    paths: Sequence[Path],
+    *,
+    split: str | None,
+    groups: Joinable | None,
+    data: Path | None,
+    classes: Sequence[str] | None,
+    by: Sequence[str],
+    **columns: Unpack[FileColumns],
+) -> list[Run | Predictions]:
+    """Return what `compare` compares: runs, files of predictions, and exported files, which predict labelled images.
+
+    Exported files predict the images of `data`, or else those of the first run among the paths.
+
+    Raises:
+        DataError: there are no images for an exported file, or `data` and no exported file.
+        TlkitError: a path cannot be read.
+    """
+    from tlkit.exported import is_exported
+    from tlkit.predictions import Predictions
+
+    exported = [path for path in paths if is_exported(path)]
+    if data is not None and not exported:
+        raise DataError("--data is for exported files, and none is compared. Leave it out.")
+    given_classes = stated_classes(classes)
+    found: dict[Path, Run | Predictions] = {
+        path: open_run_or_file(path, split=split, groups=groups, **columns) for path in paths if path not in exported
+    }
+    if exported:
+        from tlkit.exported.labelled_images import predict_labelled_images, predict_samples
+        from tlkit.exported.predictor import load_exported
+
+        runs = [model for model in found.values() if not isinstance(model, Predictions)]
+        own = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
+        for path in exported:
+            if data is not None:
+                predictions = predict_labelled_images(path, data, split=split, columns=own, classes=given_classes)
+                found[path] = predictions if groups is None else predictions.with_groups(groups)
+            elif runs:
+                samples = runs[0].samples.split(runs[0].judged_split(split))
+                found[path] = predict_samples(load_exported(path), samples)
+            else:
+                raise DataError(
+                    f"{path} is an exported file, which needs labelled images to be compared by: --data FOLDER, or "
+                    "name a run, too."
+                )
+    return [found[path] for path in paths]

@@ -22,7 +22,6 @@ from tlkit.tables.paragraphs import WIDTH
 from tlkit.tables.text import printable, wrap
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from tlkit.audit.plain_verdicts import PlainVerdict
@@ -232,10 +231,18 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
 
     Unreadable images have rows of their own, with the reason in the column `error`.
     """
-    table = predictions.table(unreadable=unreadable)
     if out is None:
-        _print_predictions(predictions, table)
+        groups = predictions.groups.astype(object).where(predictions.groups.notna(), None)
+        assert predictions.confidence is not None, "a model gives probabilities"
+        print_predictions(
+            predictions.path.tolist(),
+            [predictions.classes[code] for code in predictions.y_pred],
+            predictions.confidence.tolist(),
+            further={name: groups[name].tolist() for name in predictions.group_columns},
+            unreadable=unreadable,
+        )
         return
+    table = predictions.table(unreadable=unreadable)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".parquet":
         predictions.to_parquet(out, unreadable=unreadable)
@@ -249,26 +256,29 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
     print_lines([str(out)])
 
 
-def _print_predictions(predictions: Predictions, table: pd.DataFrame) -> None:
-    """Print path, class and confidence of each image, and why an image has none."""
+def print_predictions(
+    paths: Sequence[str],
+    labels: Sequence[str],
+    confidences: Sequence[float],
+    *,
+    further: Mapping[str, Sequence[Cell]],
+    unreadable: Sequence[Unreadable],
+) -> None:
+    """Print path, class and confidence of each image, further columns, and why an image has none."""
     columns = (
         Column("path", "path"),
         Column("predicted", "predicted"),
         Column("confidence", "confidence", "number", digits=4),
-        *(Column(name, name.replace("_", " ")) for name in predictions.group_columns),
+        *(Column(name, name.replace("_", " ")) for name in further),
     )
-    further = predictions.groups.astype(object).where(predictions.groups.notna(), None).itertuples(index=False)
-    predicted = zip(predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
-    rows: list[tuple[Cell, ...]] = []
-    notes = []
-    for path, error in zip(table["path"], table["error"], strict=True):
-        if isinstance(error, str):
-            rows.append((str(path), *[None] * (len(columns) - 1)))
-            notes.append(f"{path} cannot be read: {error}")
-        else:
-            label, confidence = next(predicted)
-            rows.append((str(path), predictions.classes[label], float(confidence), *next(further)))
-    print_tables([Table("predictions", "", columns, tuple(rows), notes=tuple(notes))])
+    failed = {one.row: one for one in unreadable}
+    predicted = zip(paths, labels, confidences, *further.values(), strict=True)
+    rows = tuple(
+        (failed[place].path, *[None] * (len(columns) - 1)) if place in failed else next(predicted)
+        for place in range(len(paths) + len(unreadable))
+    )
+    notes = tuple(f"{one.path} cannot be read: {one.reason}" for _, one in sorted(failed.items()))
+    print_tables([Table("predictions", "", columns, rows, notes=notes)])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,14 @@ from tlkit.data.decode.resizing import fit, reduction
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, GivenImages, read_images
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.errors import DataError
+from tlkit.errors import DataError, ModelError, first_few
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.model import ExportedModel, open_exported
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions import Predictions, Unreadable
+from tlkit.predictions.unreadable import Unreadable
+
+if TYPE_CHECKING:
+    from tlkit.predictions import Predictions
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +105,40 @@ class ExportedPredictor:
             >>> tlkit.load_model("model.onnx").predict("bee.jpg").proba.shape  # doctest: +SKIP
             (1, 2)
         """
+        return self.table_of(*self.scores(images, progress=progress, on_unreadable=on_unreadable))
+
+    def scores(
+        self,
+        images: GivenImages,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> tuple[list[str], Floats]:
+        """Return the paths of the N readable images and their probabilities (N, C), without loading pandas.
+
+        Arguments as for `predict`.
+
+        Raises:
+            DataError: as by `predict`.
+            ModelError: the network gives no numbers for an image.
+        """
         files = read_images(images, background=self.facts.preprocess.background)
+        rows, proba = self.scores_of_files(files, progress=progress, on_unreadable=on_unreadable)
+        return [os.fspath(files[row]) for row in rows], proba
+
+    def scores_of_files(
+        self,
+        files: Sequence[Path | EncodedImage],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> tuple[list[int], Floats]:
+        """Return the places of the readable files and their probabilities (N, C); a file that is gone is unreadable.
+
+        Raises:
+            DataError: no file can be read.
+            ModelError: as by `scores`.
+        """
         found: list[Floats] = []
         rows: list[int] = []
         for row, outcome in enumerate(self._outcomes(files, progress)):
@@ -115,18 +152,30 @@ class ExportedPredictor:
         if not found:
             what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")
-        names = [os.fspath(files[row]) for row in rows]
-        return self.table_of(names, np.stack(found))
+        proba = np.stack(found)
+        wrong = np.flatnonzero(~np.isfinite(proba).all(axis=1)).tolist()
+        if wrong:
+            named = first_few([os.fspath(files[rows[place]]) for place in wrong])
+            raise ModelError(
+                f"{self.model.path} gives probabilities that are no numbers for {len(wrong)} of {len(rows)} images: "
+                f"{named}. Export the run again, and look at tlkit verify."
+            )
+        return rows, proba
 
     def table_of(self, paths: Sequence[str], proba: Floats) -> Predictions:
         """Return probabilities (N, C) as predictions, with the column `answered` where the model may abstain."""
         import pandas as pd
 
-        groups = None
-        if self.facts.answer_above is not None:
-            answers = ["yes" if self.is_answered(row) else "no" for row in proba]
-            groups = pd.DataFrame({ANSWERED: pd.array(answers, dtype="string")})
+        from tlkit.predictions import Predictions
+
+        groups = pd.DataFrame(self.answers(proba), dtype="string") if self.facts.answer_above is not None else None
         return Predictions.build(classes=self.classes, path=paths, proba=proba, groups=groups)
+
+    def answers(self, proba: Floats) -> dict[str, list[str]]:
+        """Return the column `answered` ("yes", "no") for probabilities (N, C); none where the model never abstains."""
+        if self.facts.answer_above is None:
+            return {}
+        return {ANSWERED: ["yes" if self.is_answered(row) else "no" for row in proba]}
 
     def is_answered(self, proba: Floats) -> bool:
         """Return whether the model answers an image with these probabilities (C,), or abstains."""

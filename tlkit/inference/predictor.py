@@ -51,6 +51,7 @@ class Predictor:
         network: the network, in evaluation mode.
         card: its classes, preprocessing and origin.
         device: where it runs, such as "cpu".
+        columns: group columns of its predictions: none.
 
     Example:
         >>> from tlkit import load_model
@@ -58,6 +59,8 @@ class Predictor:
         >>> model.card.classes, model.device
         (('cat', 'dog'), 'cpu')
     """
+
+    columns: tuple[str, ...] = ()
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tlkit.data.sources.read_samples import read_with_columns
-from tlkit.errors import DataError
+from tlkit.data.sources.read_samples import read_with_columns, split_of
 from tlkit.inference.devices import choose_device
 from tlkit.inference.predictor import Predictor
 from tlkit.models.pretrained_head import PretrainedNetwork, load_pretrained, match_classes
@@ -64,13 +63,7 @@ def predict_labelled(
         DataError: the images cannot be read, or a label is no class of the model.
         ModelError: as for `load_pretrained_model`.
     """
-    samples = read_with_columns(data, columns=columns)
-    if split is not None:
-        samples = samples.split(split)
-        if not len(samples):
-            raise DataError(
-                f"{data} has no images of the split {split!r}. Use train, val or test, or leave --split out."
-            )
+    samples = split_of(read_with_columns(data, columns=columns), split, source=data)
     loaded = load_pretrained(name, weights=weights)
     names = match_classes(samples.classes, loaded.facts.classes, loaded.other_names, classes or {})
     changed = [f"{label} is {found}" for label, found in names.items() if label != found]

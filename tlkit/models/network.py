@@ -22,7 +22,7 @@ LOWEST_LOG = math.log(SMALLEST)
 
 
 class ScoredHead(nn.Module):
-    """A scikit-learn head: features (B, D) to log probabilities (B, C). It has no gradients and cannot be exported.
+    """A scikit-learn head: features (B, D) to log probabilities (B, C). It has no gradients; torch cannot export it.
 
     Attributes:
         predict_proba: maps features (B, D) to probabilities (B, C).

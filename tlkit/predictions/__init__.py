@@ -1,12 +1,19 @@
 """Tables of labels, predictions, probabilities and groups, which evaluation and audit read. Never torch."""
 
-from tlkit.predictions.joined_tables import Joinable
-from tlkit.predictions.multilabel_predictions import MultilabelPredictions
-from tlkit.predictions.number_predictions import NumberPredictions
-from tlkit.predictions.predictions import Predictions
-from tlkit.predictions.reading import read_predictions
-from tlkit.predictions.task_reading import read_multilabel, read_numbers, task_of_file
-from tlkit.predictions.unreadable import Unreadable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from tlkit.predictions.joined_tables import Joinable
+    from tlkit.predictions.multilabel_predictions import MultilabelPredictions
+    from tlkit.predictions.number_predictions import NumberPredictions
+    from tlkit.predictions.predictions import Predictions
+    from tlkit.predictions.reading import read_predictions
+    from tlkit.predictions.task_reading import read_multilabel, read_numbers, task_of_file
+    from tlkit.predictions.unreadable import Unreadable
 
 __all__ = [
     "Joinable",
@@ -19,3 +26,22 @@ __all__ = [
     "read_predictions",
     "task_of_file",
 ]
+
+__getattr__ = lazy_names(
+    "tlkit.predictions",
+    {
+        "Joinable": "tlkit.predictions.joined_tables",
+        "MultilabelPredictions": "tlkit.predictions.multilabel_predictions",
+        "NumberPredictions": "tlkit.predictions.number_predictions",
+        "Predictions": "tlkit.predictions.predictions",
+        "Unreadable": "tlkit.predictions.unreadable",
+        "read_multilabel": "tlkit.predictions.task_reading",
+        "read_numbers": "tlkit.predictions.task_reading",
+        "read_predictions": "tlkit.predictions.reading",
+        "task_of_file": "tlkit.predictions.task_reading",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,7 +20,8 @@ from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.joined_tables import Joinable, paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.predictions.stored_probabilities import as_matrix, renormalized
-from tlkit.predictions.unreadable import Unreadable, with_unreadable
+from tlkit.predictions.unreadable import Unreadable
+from tlkit.predictions.unreadable_rows import with_unreadable
 from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,

@@ -14,7 +14,7 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
-from tlkit.predictions.unreadable import without_unreadable
+from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
 
 logger = logging.getLogger(__name__)

@@ -141,6 +141,8 @@ def create_app(served: ServedModel) -> FastAPI:
         docs_url=None,  # those pages load scripts from elsewhere
         redoc_url=None,
     )
+    # a plain route, since FastAPI would resolve dependencies; and the first, since routes are tried in order
+    app.add_route("/predict", served.predict, methods=["POST"], include_in_schema=False)
     app.add_middleware(Guard, options=served.options, metrics=served.metrics, connections=served.connections)
 
     @app.exception_handler(RefusedError)
@@ -175,8 +177,13 @@ def create_app(served: ServedModel) -> FastAPI:
     async def metrics() -> Response:
         return Response(served.metrics.text(), media_type=CONTENT_TYPE)
 
-    @app.post("/predict", summary="Predict one image or several.", openapi_extra=PREDICT_SCHEMA)
-    async def predict(request: Request) -> Response:
-        return await served.predict(request)
+    describe = app.openapi
 
+    def openapi() -> dict[str, Any]:
+        schema = describe()
+        operation = {"summary": "Predict one image or several.", "operationId": "predict", **PREDICT_SCHEMA}
+        schema["paths"].setdefault("/predict", {"post": operation})
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend a description
     return app

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.errors import first_few
-from tlkit.samples import Samples
+
+if TYPE_CHECKING:
+    from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 

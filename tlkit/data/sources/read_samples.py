@@ -107,6 +107,18 @@ def read_with_columns(
     return with_metadata(samples, columns=columns, metadata=metadata, options=options)
 
 
+def split_of(samples: Samples, split: str | None, *, source: Path) -> Samples:
+    """Return the samples of a split; all of them where it is None.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = samples if split is None else samples.split(split)
+    if not len(found):
+        raise DataError(f"{source} has no images of the split {split!r}. Use train, val or test, or leave --split out.")
+    return found
+
+
 def with_metadata(
     samples: Samples,
     *,

@@ -32,6 +32,10 @@ GONE = "there is no such file"
 class ImageModel(Protocol):
     """A model that predicts image files, such as `Predictor`."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the group columns of its predictions."""
+
     def predict(
         self,
         images: Sequence[Path],
@@ -96,7 +100,7 @@ def predict_part(
     files = [folder / images[row].path for row in rows]
     engine = _engine(model, manifest, folder=folder) if files else "torch"
     predict = partial(model.predict, tta=manifest.settings.tta, engine=engine)
-    predictions = _predict(predict, files, rows=rows, unreadable=unreadable, classes=classes)
+    predictions = _predict(predict, files, rows=rows, unreadable=unreadable, classes=classes, columns=model.columns)
     failed = {one.row for one in unreadable}
     names = np.array([images[row].path for row in rows if row not in failed], dtype=str)
     predictions = replace(predictions, path=names)
@@ -104,7 +108,7 @@ def predict_part(
     table = predictions.table(unreadable=unreadable)
     floats = [name for name in table.columns if name.startswith(PROBA_PREFIX)]
     table = table.astype(dict.fromkeys(floats, np.float32))
-    noted: dict[str, Any] = {"classes": list(classes), "groups": [], "part": part_note(manifest, part)}
+    noted: dict[str, Any] = {"classes": list(classes), "groups": list(model.columns), "part": part_note(manifest, part)}
     if manifest.settings.tta != "none":
         noted["tta"] = manifest.settings.tta
     write_parquet_table(manifest.part_file(part), table, noted=noted)
@@ -136,6 +140,7 @@ def _predict(
     rows: Sequence[int],
     unreadable: list[Unreadable],
     classes: Sequence[str],
+    columns: Sequence[str],
 ) -> Predictions:
     """Return the predictions of the readable files, and append the others, whose places are `rows`; may be of none."""
     failed: list[Unreadable] = []
@@ -149,7 +154,8 @@ def _predict(
         unreadable += [one._replace(row=rows[one.row]) for one in failed]
     none = np.zeros(0, dtype=np.int64)
     proba = np.zeros((0, len(classes)))
-    return Predictions(tuple(classes), np.zeros(0, dtype=str), none, none, proba, pd.DataFrame(index=range(0)))
+    groups = pd.DataFrame({name: pd.array([], dtype="string") for name in columns}, index=range(0))
+    return Predictions(tuple(classes), np.zeros(0, dtype=str), none, none, proba, groups)
 
 
 def _noted(metadata: Mapping[bytes, bytes]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast, get_args
@@ -19,7 +19,10 @@ from torch.export import Dim
 from tlkit.errors import ModelError, reason_of
 from tlkit.exported.facts import LOGITS, NETWORK_INPUT, PROBABILITIES, Rung
 from tlkit.features.engines.graph_engines import stdout_discarded
+from tlkit.features.heads import Head
+from tlkit.inference.export.head_graph import FEATURES, with_head
 from tlkit.models.fused_attention import unfused_attention
+from tlkit.models.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,20 @@ class WithProbabilities(nn.Module):
         return logits, torch.softmax(logits, dim=1)
 
 
+class Features(nn.Module):
+    """A network's backbone: features, float32 (N, D)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(network, Network), "only tlkit's networks have a scikit-learn head"
+        self.backbone = network.backbone
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the features of normalized images (N, 3, H, W)."""
+        features: torch.Tensor = self.backbone(image).float()
+        return features
+
+
 @dataclass(frozen=True)
 class NetworkGraph:
     """An exported network.
@@ -65,7 +82,9 @@ class NetworkGraph:
     refused: tuple[str, ...]
 
 
-def export_network(build: Callable[[], nn.Module], *, image_size: tuple[int, int]) -> NetworkGraph:
+def export_network(
+    build: Callable[[], nn.Module], *, image_size: tuple[int, int], head: Head | None = None
+) -> NetworkGraph:
     """Return a network as an ONNX graph with a dynamic batch size.
 
     The rungs: torch.export's exporter; the same without its optimizer, which makes invalid files of some networks; the
@@ -75,9 +94,10 @@ def export_network(build: Callable[[], nn.Module], *, image_size: tuple[int, int
     Args:
         build: returns the network in evaluation mode, on the CPU, float32; called again where attention is unfused.
         image_size: height and width of the input.
+        head: the scikit-learn head of the network; its backbone is exported, and skl2onnx converts the head.
 
     Raises:
-        ModelError: no exporter makes a valid graph, or it is too large for one file.
+        ModelError: the head cannot be converted; no exporter makes a valid graph, or it is too large for one file.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((sum(TRIED_BATCHES), 3, *image_size), generator=generator)
@@ -85,9 +105,14 @@ def export_network(build: Callable[[], nn.Module], *, image_size: tuple[int, int
     for rung in RUNGS:
         context = nullcontext() if rung.startswith("dynamo") else unfused_attention()
         with context:
-            module = WithProbabilities(build()).eval()
+            network = build()
+            module = WithProbabilities(network).eval()
         try:
-            proto = _export(module, noise[:EXAMPLE_IMAGES], rung)
+            if head is None:
+                proto = _export(module, noise[:EXAMPLE_IMAGES], rung, outputs=(LOGITS, PROBABILITIES))
+            else:
+                backbone = _export(Features(network).eval(), noise[:EXAMPLE_IMAGES], rung, outputs=(FEATURES,))
+                proto = with_head(backbone, head)
             problem = _problem(proto, module, noise)
         except ModelError:
             raise
@@ -101,13 +126,13 @@ def export_network(build: Callable[[], nn.Module], *, image_size: tuple[int, int
     raise ModelError(f"No exporter makes a valid ONNX graph of this network. {' | '.join(refused)[:1500]}")
 
 
-def _export(module: nn.Module, example: torch.Tensor, rung: Rung) -> onnx.ModelProto:
-    names: dict[str, Any] = {"input_names": [NETWORK_INPUT], "output_names": [LOGITS, PROBABILITIES]}
+def _export(module: nn.Module, example: torch.Tensor, rung: Rung, *, outputs: Sequence[str]) -> onnx.ModelProto:
+    names: dict[str, Any] = {"input_names": [NETWORK_INPUT], "output_names": list(outputs)}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         if rung == "TorchScript":
             buffer = io.BytesIO()
-            batch = {name: {0: "batch"} for name in (NETWORK_INPUT, LOGITS, PROBABILITIES)}
+            batch = {name: {0: "batch"} for name in (NETWORK_INPUT, *outputs)}
             with stdout_discarded():
                 torch.onnx.export(
                     module,

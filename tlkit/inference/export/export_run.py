@@ -30,7 +30,9 @@ from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.int8_report import Int8Report
 from tlkit.exported.model import open_exported
 from tlkit.exported.verification import Verification
+from tlkit.features.heads import load_head
 from tlkit.inference.export.export_ladder import NetworkGraph, export_network
+from tlkit.inference.export.head_graph import require_converter
 from tlkit.inference.export.make_int8 import make_int8, require_training_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
@@ -117,7 +119,7 @@ def export_run(
     Raises:
         ModelError: the model cannot be exported; the message says why and what to do.
         RunError: there is no such run, or it has no stored model.
-        MissingExtraError: OpenVINO is not installed.
+        MissingExtraError: OpenVINO, or skl2onnx for a head that is not linear, is not installed.
         PredictionsError: no threshold can be guaranteed for the risk.
 
     Example:
@@ -136,7 +138,8 @@ def export_run(
     if format == "openvino":
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
-    facts = _require_exportable(directory)
+    facts = _require_exportable(directory, int8=int8, format=format)
+    head = None if facts.head_file is None else load_head(directory.model)
     if int8:
         require_training_images(directory)
     threshold = None
@@ -145,7 +148,7 @@ def export_run(
         assert rules.threshold is not None, "a risk has a threshold, or is refused"
         threshold = rules.threshold.threshold
     with write_lock(directory.path / EXPORT_FOLDER):
-        graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size)
+        graph = export_network(lambda: _network(directory.model), image_size=facts.preprocess.image_size, head=head)
         planned = [
             replace(one, facts=replace(one.facts, answer_above=threshold, wanted_risk=abstain_at_risk))
             for one in _plan(directory, facts, graph, format=format, fast=fast, decode=decode)
@@ -210,20 +213,24 @@ def _remove_int8(folder: ExportFolder) -> None:
             logger.info("Removed %s of an earlier export: int8 did not pass.", path)
 
 
-def _require_exportable(directory: RunDirectory) -> ModelFacts:
+def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format) -> ModelFacts:
     """Return the facts of a run's model.
 
     Raises:
-        ModelError: there is no stored model, or its head cannot be part of a graph.
+        ModelError: there is no stored model, or its head cannot be part of such a graph.
+        MissingExtraError: skl2onnx is needed and not installed.
     """
     facts = read_facts(directory.model)
     if facts.head_file is not None:
-        kind = facts.head.get("kind")
-        raise ModelError(
-            f"The head of {directory.path} is of kind {kind}, a scikit-learn estimator that is no part of the network, "
-            "so the model cannot be exported. Fit with a linear head, such as strategy.head=logistic, lda, ridge or "
-            "linear_svm, and export that run."
-        )
+        kind = str(facts.head.get("kind"))
+        if int8 or format != "onnx":
+            option = "--int8" if int8 else f"--format {format}"
+            raise ModelError(
+                f"{option} is for heads that are a layer of the network, and that of {directory.path} is a "
+                f"scikit-learn estimator of kind {kind}. Leave it out, or fit with a linear head, such as "
+                "strategy.head=logistic."
+            )
+        require_converter(kind)
     return facts
 
 
@@ -249,7 +256,7 @@ def _plan(
         run=directory.name,
         rung=graph.rung,
         decoder=DECODER,
-        packages=_versions(),
+        packages=_versions(PACKAGES if model.head_file is None else (*PACKAGES, "scikit-learn", "skl2onnx")),
         source=_digests(directory.model),
     )
     if format == "openvino":
@@ -293,9 +300,9 @@ def _remove_outdated(folder: ExportFolder, source: Mapping[str, str]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _versions() -> dict[str, str]:
+def _versions(names: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -1,0 +1,124 @@
+"""Exported files on the command line: predicted in parts, evaluated, audited and compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import says
+from small_exports import CLASSES, encoded, write_small_export
+
+import tlkit
+from tlkit.predictions import read_predictions
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(11):
+        (folder / f"{seed:02}.jpg").write_bytes(encoded(seed))
+    return folder
+
+
+def part_rows(folder: str) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(file) for file in sorted(Path(folder).glob("part-*"))], ignore_index=True)
+
+
+def test_shards_of_a_file_hold_the_bits_of_one_plain_prediction(run, tmp_path, photos):
+    never = tlkit.load_model(write_small_export(tmp_path / "never.onnx")).predict(photos)
+    limit = float(np.median(never.confidence))
+    write_small_export(tmp_path / "network.onnx", answer_above=limit, wanted_risk=0.1)
+    for seed in (4, 5, 6, 7):  # a whole part, so that its columns are those of none
+        (photos / f"{seed:02}.jpg").write_bytes(b"no image")
+    batch = ("predict", "network.onnx", "photos", "--out", "parts", "--part-size", 4)
+    for shard in ("0/2", "1/2"):
+        assert run(*batch, "--shard", shard).returncode == 0
+    assert run("predict", "network.onnx", "photos", "--out", "plain.parquet").returncode == 0
+    rows, plain = part_rows("parts"), pd.read_parquet("plain.parquet")
+    assert rows["path"].tolist() == plain["path"].tolist() and rows["error"].notna().sum() == 4
+    np.testing.assert_array_equal(rows.filter(like="proba_"), plain.filter(like="proba_").astype(np.float32))
+    table = read_predictions("parts")
+    assert (len(table), table.group_columns) == (7, ("answered",))
+    assert table.groups["answered"].tolist() == plain["answered"].dropna().tolist()
+
+    before = {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()}
+    again = run(*batch, "--shard", "0/1")
+    assert again.returncode == 0 and {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()} == before
+    write_small_export(tmp_path / "network.onnx", scale=2.0)
+    other = run(*batch, "--shard", "0/1")
+    assert other.returncode == 2 and says(other.stderr, "parts", "another model")
+
+
+def test_what_is_for_runs_alone_is_refused_at_once(run, tmp_path, photos):
+    write_small_export(tmp_path / "network.onnx")
+    found = run(
+        "predict", "network.onnx", "photos", "--tta", "flip", "--device", "cuda", "--shard", "0/1", "--out", "p"
+    )
+    assert found.returncode == 2 and says(found.stderr, "--tta", "--device cuda", "network.onnx", "exported file")
+    assert not Path("p").exists()
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A list of twelve photos with labels and a group column; returns its table."""
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    rows = []
+    for seed in range(12):
+        (folder / f"{seed:02}.jpg").write_bytes(encoded(seed))
+        rows.append((f"shots/{seed:02}.jpg", CLASSES[seed % 3], "left" if seed % 2 else "right"))
+    table = pd.DataFrame(rows, columns=["path", "label", "side"])
+    table.to_csv(tmp_path / "shots.csv", index=False)
+    return table
+
+
+def test_a_file_is_evaluated_audited_and_compared_on_labelled_images(run, tmp_path, labelled):
+    write_small_export(tmp_path / "a.onnx")
+    write_small_export(tmp_path / "b.onnx", scale=-1.0)
+    hits = {}
+    for name in ("a", "b"):
+        predictions = tlkit.load_model(tmp_path / f"{name}.onnx").predict([tmp_path / p for p in labelled["path"]])
+        hits[name] = [CLASSES[code] for code in predictions.y_pred] == labelled["label"].to_numpy()
+    with_list = ("--data", "shots.csv", "--json")
+    evaluation = json.loads(run("evaluate", "a.onnx", *with_list).stdout)
+    assert (evaluation["n"], evaluation["accuracy"]["value"]) == (12, pytest.approx(hits["a"].mean()))
+    found = run("audit", "a.onnx", *with_list, "--by", "side")
+    assert found.returncode == 0 and json.loads(found.stdout)["images"] == 12
+    compared = run("compare", "a.onnx", "b.onnx", "--data", "shots.csv", "--metric", "accuracy", "--json")
+    assert compared.returncode == 0, compared.stderr
+    pair = json.loads(compared.stdout)
+    assert str(round(hits["b"].mean() - hits["a"].mean(), 6))[:6] in compared.stdout, pair
+
+
+def test_a_label_that_is_no_class_of_the_file_is_refused_unless_its_class_is_stated(run, tmp_path, labelled):
+    write_small_export(tmp_path / "a.onnx")
+    labelled["label"] = labelled["label"].replace({"ant": "Formica"})
+    labelled.to_csv(tmp_path / "shots.csv", index=False)
+    found = run("evaluate", "a.onnx", "--data", "shots.csv")
+    assert found.returncode == 2 and says(found.stderr, "Formica", "a.onnx", "--class Formica=CLASS")
+    wrong = run("evaluate", "a.onnx", "--data", "shots.csv", "--class", "Formica=aunt")
+    assert wrong.returncode == 2 and says(wrong.stderr, "aunt", "ant")
+    stated = run("evaluate", "a.onnx", "--data", "shots.csv", "--class", "Formica=ant", "--json")
+    assert stated.returncode == 0 and json.loads(stated.stdout)["n"] == 12
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("evaluate", "a.onnx"), ("a.onnx", "--data FOLDER")),
+        (("compare", "a.onnx", "a.onnx"), ("a.onnx", "--data FOLDER")),
+        (("audit", "a.onnx", "--model-weights", "none", "--data", "shots.csv"), ("--model-weights", "a.onnx")),
+        (("evaluate", "p.csv", "--data", "shots.csv"), ("--data", "exported files")),
+        (("compare", "p.csv", "p.csv", "--data", "shots.csv"), ("--data", "exported files")),
+        (("evaluate", "a.onnx", "--data", "shots.csv", "--split", "test"), ("shots.csv", "test")),
+    ],
+)
+def test_images_that_are_missing_or_have_no_use_are_asked_for(run, tmp_path, labelled, command, words):
+    write_small_export(tmp_path / "a.onnx")
+    labelled.rename(columns={"label": "y_pred"}).to_csv(tmp_path / "p.csv", index=False)
+    found = run(*command)
+    assert found.returncode == 2 and says(found.stderr, *words)
