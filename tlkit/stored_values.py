@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tlkit.errors import TlkitError
+from tlkit.input_files import refuse_pipe
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ def read_json(path: Path, *, error: type[TlkitError], remedy: str) -> dict[str, 
         TlkitError: the file is damaged, too large or no JSON object; of the type `error`.
         FileNotFoundError: there is no such file.
     """
+    refuse_pipe(path, error=error)
     with damaged(path, error=error, remedy=remedy):
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
