@@ -111,9 +111,16 @@ def build_stored(
 
 @contextmanager
 def damaged(path: Path, *, error: type[TlkitError], remedy: str) -> Iterator[None]:
-    """Turn what damaged values raise in the block into an error that names the file and the remedy."""
+    """Turn what damaged values raise in the block into an error that names the file and the remedy.
+
+    An error about the user's input, such as a newer format, gets the file's name where it lacks it.
+    """
     try:
         yield
+    except TlkitError as problem:
+        if str(path) in str(problem):
+            raise
+        raise type(problem)(*(f"{path}: {one}" for one in problem.problems)) from problem
     except DAMAGES as problem:
         shown = str(problem)[:200].replace("\n", " ")
         raise error(f"{path} is damaged ({type(problem).__name__}: {shown}). {remedy}") from problem
