@@ -198,3 +198,9 @@ def test_a_folder_of_images_without_endings_says_so(tmp_path, photos):
     (tmp_path / "bare" / "ant").mkdir(parents=True)
     (tmp_path / "bare" / "ant" / "IM1").write_bytes(content)
     assert problem(tmp_path / "bare", tmp_path) == saying("ROOT/bare", "ant/IM1 (PNG by its content: give its name")
+
+
+@pytest.mark.parametrize("target", ["root", "nowhere"])
+def test_a_root_that_is_a_link_to_nothing_is_told(tmp_path, target):
+    (tmp_path / "root").symlink_to(target)
+    assert problem(tmp_path / "root", tmp_path) == saying("ROOT/root", f"a link to {target}", "Mend the link")
