@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from messages import says
 
-from tlkit.errors import RunError
-from tlkit.stored_values import build_stored, parse_json, read_json
+from tlkit.errors import PredictionsError, RunError
+from tlkit.stored_values import build_stored, damaged, parse_json, read_json
 
 PLAIN = st.recursive(
     st.none()
@@ -107,6 +107,13 @@ def test_a_field_of_another_type_names_the_file_and_the_remedy(key, value):
     with pytest.raises(RunError) as caught:
         built({**asdict(SOUND), key: value})
     assert says(caught.value, "runs/a/audit.json", "damaged", "Fit again")
+
+
+def test_an_error_about_the_user_s_input_gets_the_name_of_the_file_where_it_lacks_it():
+    for said in ("It was written by a newer tlkit.", "runs/a/audit.json was written by a newer tlkit."):
+        with pytest.raises(PredictionsError) as caught, damaged("runs/a/audit.json", error=RunError, remedy=""):
+            raise PredictionsError(said)
+        assert str(caught.value).count("runs/a/audit.json") == 1
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def parse_cut(text: str) -> dict[str, Any] | None:
     A name may hold colons: only "bins=", "quantiles=", "order=" or "separator=" after the last one is a cut.
 
     Raises:
-        ValueError: the cut cannot be read; the message says how to write it.
+        ValueError: the cut cannot be read; the message says how to write it, and begins with the text.
 
     Example:
         >>> parse_cut("age:bins=18,65")
@@ -40,4 +40,4 @@ def parse_cut(text: str) -> dict[str, Any] | None:
                 return {"column": column, cut: tuple(float(part) for part in parts)}
     except ValueError:
         pass
-    raise ValueError(f"{text!r} cannot be read. Write it like {column}:{cut}={EXAMPLES[cut]}.")
+    raise ValueError(f"{text!r}, which is no cut of {column}. Write it like {column}:{cut}={EXAMPLES[cut]}.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tlkit.errors import TlkitError
+from tlkit.input_files import refuse_pipe
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ def read_json(path: Path, *, error: type[TlkitError], remedy: str) -> dict[str, 
         TlkitError: the file is damaged, too large or no JSON object; of the type `error`.
         FileNotFoundError: there is no such file.
     """
+    refuse_pipe(path, error=error)
     with damaged(path, error=error, remedy=remedy):
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
@@ -109,9 +111,16 @@ def build_stored(
 
 @contextmanager
 def damaged(path: Path, *, error: type[TlkitError], remedy: str) -> Iterator[None]:
-    """Turn what damaged values raise in the block into an error that names the file and the remedy."""
+    """Turn what damaged values raise in the block into an error that names the file and the remedy.
+
+    An error about the user's input, such as a newer format, gets the file's name where it lacks it.
+    """
     try:
         yield
+    except TlkitError as problem:
+        if str(path) in str(problem):
+            raise
+        raise type(problem)(*(f"{path}: {one}" for one in problem.problems)) from problem
     except DAMAGES as problem:
         shown = str(problem)[:200].replace("\n", " ")
         raise error(f"{path} is damaged ({type(problem).__name__}: {shown}). {remedy}") from problem

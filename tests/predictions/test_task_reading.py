@@ -54,6 +54,33 @@ def test_an_empty_cell_of_a_label_is_unknown_and_one_of_all_labels_means_none(tm
     assert read_multilabel(written(tmp_path, JOINED, "q.csv")).known.all()
 
 
+def test_two_spellings_of_a_label_are_one_and_case_is_warned_of(tmp_path, caplog):
+    caplog.set_level("INFO")
+    text = "path,y_true,y_pred\na,cat;7.0,7\nb,7 ;Cat,cat\nc,cafe\u0301,caf\u00e9\n"
+    found = read_multilabel(written(tmp_path, text))
+    assert found.labels == ("7", "Cat", "caf\u00e9", "cat")
+    assert found.y_true.tolist() == [[1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 1, 0]]
+    assert found.y_pred.astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+    assert says(caplog.text, "7.0", "read as one value") and says(caplog.text, "'cat' and 'Cat'", "stay apart")
+    assert len(read_multilabel(written(tmp_path, text), verbatim=True).labels) == 6
+    scored = "path,y_true,proba_7,proba_cat\na,7.0;cat,0.9,0.1\n"
+    assert read_multilabel(written(tmp_path, scored)).y_true.tolist() == [[1, 1]]
+    with pytest.raises(PredictionsError, match=r"7\.0"):
+        read_multilabel(written(tmp_path, scored), verbatim=True)
+
+
+def test_two_spellings_of_a_grade_are_one(tmp_path, caplog):
+    caplog.set_level("INFO")
+    text = "path,y_true,y_pred\na,1,1.0\nb,2,2\nc,3.0,3 \nd,3,3\n"
+    found = read_numbers(written(tmp_path, text), task="ordinal")
+    assert found.grades == ("1", "2", "3")
+    assert found.y_true.tolist() == found.y_pred.tolist() == [0, 1, 2, 2]
+    assert says(caplog.text, "1.0", "read as one value")
+    stated = read_numbers(written(tmp_path, text), task="ordinal", grades=["3.0", "2.0", "1"])
+    assert stated.y_true.tolist() == stated.y_pred.tolist() == [2, 1, 0, 0]
+    assert read_numbers(written(tmp_path, text), task="ordinal", verbatim=True).grades == ("1", "1.0", "2", "3", "3.0")
+
+
 def test_another_separator_and_predicted_labels_without_probabilities(tmp_path):
     file = written(tmp_path, "path,truth,called\na,cat|dog,cat\nb,dog,\n")
     found = read_multilabel(file, y_true="truth", y_pred="called", separator="|")

@@ -16,6 +16,7 @@ from tlkit.errors import RunError
 from tlkit.runs.run_log import collected_log
 from tlkit.runs.run_summary import RunList, RunSummary, list_runs, summarize_run
 from tlkit.runs.run_summary_tables import summary_lines
+from tlkit.tables.text import to_lines
 from tlkit.training.fit import fit
 
 
@@ -62,8 +63,11 @@ def test_every_table_is_printed_with_details_and_in_the_log(run, capsys):
 
 def test_runs_are_listed_newest_first_with_state_and_damage(run):
     folder = run.path.parent
-    for name in ("dead", "broken"):
+    for name in ("dead", "broken", "wrong"):
         shutil.copytree(run.path, folder / name)
+    figures = json.loads((folder / "wrong" / "evaluation.json").read_text())
+    figures["test"]["accuracy"]["high"] = "much"
+    (folder / "wrong" / "evaluation.json").write_text(json.dumps(figures))
     (folder / "dead" / "run.json").write_text(
         json.dumps({"format_version": 1, "status": "running", "updated": "2030-01-01T00:00:00+00:00"})
     )
@@ -72,11 +76,13 @@ def test_runs_are_listed_newest_first_with_state_and_damage(run):
     found = list_runs(folder)
     assert found.runs[0].name == "dead"
     by_name = {one.name: one for one in found.runs}
-    assert set(by_name) == {"tiny", "dead", "broken"}
+    assert set(by_name) == {"tiny", "dead", "broken", "wrong"}
     assert by_name["tiny"].accuracy == run.evaluation().accuracy
     assert (by_name["tiny"].state, by_name["dead"].state, by_name["broken"].state) == ("finished", "stopped", "damaged")
     assert by_name["tiny"].verdict == run.get_audit().verdict
     assert "audit.json" in by_name["broken"].problem
+    assert says(by_name["wrong"].problem, "evaluation.json", "much")
+    assert "damaged" in "\n".join(to_lines(found.tables(), width=100))
     assert RunList.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 

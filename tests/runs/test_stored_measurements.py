@@ -14,10 +14,12 @@ from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
 from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.cli.run_or_file import find_run
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.evaluation.unknown_report import UnknownReport
 from tlkit.exported.bench import Benchmark
+from tlkit.runs.gate_run import gate
 from tlkit.runs.run_pages import contents_for_report
 from tlkit.runs.stored_judgements import stored_result, stored_results
 from tlkit.runs.stored_measurements import (
@@ -154,3 +156,13 @@ def test_a_set_of_images_is_called_by_its_folder():
     assert name_of_images([str(Path.cwd() / "new" / "a.jpg"), "new/b.jpg"]) == "new"
     assert name_of_images([]) == "new images"
     assert name_of_images(["images[0]", "images[1]"]) == "new images"
+
+
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_a_run_that_holds_parquet_files_is_a_run(run, ending):
+    path = run.path.rename(run.path.with_name(f"pets{ending}"))
+    pd.DataFrame({"digest": ["0"]}).to_parquet(path / "image_properties.parquet")  # of `tlkit slices`
+    found = find_run(path, split="test")
+    assert found is not None and found.path == path
+    Path("gates.yaml").write_text(f"gates_version: 1\nno_worse_than: {{baseline: {path}, margin: 0.1}}\n")
+    assert gate(found, "gates.yaml").verdict == "PASS"  # as good as itself

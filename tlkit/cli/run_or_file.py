@@ -24,9 +24,11 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
         TlkitError: it is neither a run nor a file, or a split of a file is requested.
     """
     from tlkit.parquet_tables import is_parquet_folder
+    from tlkit.runs.directory import is_run
     from tlkit.runs.run import open_run
 
-    if path.is_file() or path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path):
+    is_table = path.is_file() or path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)
+    if is_table and not is_run(path):  # a run holds Parquet files, too
         if split is not None:
             raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
         return None

@@ -12,6 +12,7 @@ from tlkit.exported.facts import LOGITS, NETWORK_INPUT, PROBABILITIES, REMEDY, E
 from tlkit.exported.network_input import normalize_pixels
 from tlkit.exported.seal import require_sealed
 from tlkit.exported.sessions import OnnxRuntimeSession, OpenVinoSession, Session
+from tlkit.input_files import refuse_pipe
 
 SUFFIXES = (".onnx", ".xml")
 """Endings of exported files; weights of an .xml lie beside it, in a .bin."""
@@ -102,6 +103,7 @@ def open_exported(path: str | Path, *, threads: int = 0) -> ExportedModel:
     path = Path(path)
     if not is_exported(path):
         raise ModelError(f"{path} is no exported model. Name a file that ends in {' or '.join(SUFFIXES)}.")
+    refuse_pipe(path, error=ModelError)
     try:
         content = path.read_bytes()
     except FileNotFoundError:

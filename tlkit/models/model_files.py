@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError
+from tlkit.input_files import refuse_pipe
 from tlkit.models.model_format import MODEL_FORMAT
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts
@@ -171,6 +172,7 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
         ModelError: the file is missing or damaged.
     """
     path = folder / TENSORS_FILE
+    refuse_pipe(path, error=ModelError)
     try:
         return load_file(path)
     except FileNotFoundError:

@@ -14,6 +14,7 @@ import pandas as pd
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, first_few
+from tlkit.input_files import refuse_pipe
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.validation import Strings, repeated
@@ -130,6 +131,7 @@ _KEYS = ("images", "annotations", "categories")
 
 
 def _loaded(file: Path) -> Any:
+    refuse_pipe(file, error=PredictionsError)
     if not file.is_file():
         raise PredictionsError(f"{file} does not exist, or is a folder. Name a JSON file in COCO's format.")
     try:

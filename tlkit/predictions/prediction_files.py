@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tlkit.csv_files import unquoted_table
 from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
+from tlkit.input_files import refuse_pipe
 from tlkit.parquet_tables import is_parquet_folder, read_parquet
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, repeated
 from tlkit.stored_values import parse_json
@@ -37,6 +38,7 @@ def check_exists(file: Path) -> None:
     """
     if file.is_dir() and not is_parquet_folder(file):
         raise PredictionsError(f"{file} is a folder. Name a file in it, ending in .parquet or .csv.")
+    refuse_pipe(file, error=PredictionsError)
     if not file.exists():
         near = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise PredictionsError(f"{file} does not exist.{did_you_mean(file.name, near)}")

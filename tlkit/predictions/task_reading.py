@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,11 +21,12 @@ from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
 from tlkit.predictions.reading import open_table, paths_of, task_of
-from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text
-from tlkit.spelling import SEPARATOR
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, one_spelling
+from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
+WRITE_ALIKE = "Write them alike if they are one."
 _CELLS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "-1": -1, "-1.0": -1}
 """What a cell of a column of one label may hold, in lower case; an empty one and -1 are unknown."""
 
@@ -71,7 +73,7 @@ def read_multilabel(
         path_column: name of the column that holds the path of the image.
         separator: what stands between the labels of a cell.
         thresholds: by label, for probabilities; default: those in the file, else 0.5 each.
-        verbatim: keep group values as they are written.
+        verbatim: keep labels and group values as they are written.
 
     Raises:
         PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
@@ -79,9 +81,10 @@ def read_multilabel(
     file = Path(path)
     table, noted = open_table(file, path_column=path_column)
     _require_task(file, noted, "multilabel")
-    labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator)
-    truth, true_columns = _label_cells(file, table, labels, name=y_true, separator=separator, plain=True)
-    guess, pred_columns = _label_cells(file, table, labels, name=y_pred, separator=separator, plain=False)
+    labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator, verbatim=verbatim)
+    cells = partial(_label_cells, file, table, labels, separator=separator, verbatim=verbatim)
+    truth, true_columns = cells(name=y_true, plain=True)
+    guess, pred_columns = cells(name=y_pred, plain=False)
     score_columns = [f"{PROBA_PREFIX}{label}" for label in labels]
     there = [name for name in score_columns if name in table.columns]
     problems = []
@@ -141,7 +144,7 @@ def read_numbers(
         path_column: name of the column that holds the path of the image.
         grades: names of the grades from the lowest on; default: those in the metadata of a file by tlkit, else the
             grades in the file, if all are numbers.
-        verbatim: keep group values as they are written.
+        verbatim: keep grades and group values as they are written.
 
     Raises:
         PredictionsError: the file cannot be read, lacks a column, holds a value that is no number, or grades whose
@@ -163,8 +166,12 @@ def read_numbers(
     order: tuple[str, ...] = ()
     if task == "ordinal":
         stored = (noted or {}).get("classes")
-        order = tuple(grades or stored or _numeric_grades(file, table, names))
-        columns = {name: _positions(file, as_text(table[name]), order) for name in names}
+        texts = {name: as_text(table[name]) for name in names}
+        if not verbatim:
+            read = one_spelling(*texts.values(), what=f"The grades of {file}")
+            texts = dict(zip(names, read if len(names) > 1 else [read], strict=True))
+        order = tuple(grades or stored or _numeric_grades(file, texts))
+        columns = {name: _positions(file, text, order, verbatim=verbatim) for name, text in texts.items()}
     else:
         columns = {name: _numbers(file, as_text(table[name])) for name in names}
     columns |= {name: _numbers(file, as_text(table[name])) for name in ends}
@@ -190,16 +197,27 @@ def _require_task(file: Path, noted: Mapping[str, Any] | None, task: Task) -> No
 
 
 def _labels(
-    file: Path, table: pd.DataFrame, noted: Mapping[str, Any] | None, *, y_true: str, y_pred: str, separator: str
+    file: Path,
+    table: pd.DataFrame,
+    noted: Mapping[str, Any] | None,
+    *,
+    y_true: str,
+    y_pred: str,
+    separator: str,
+    verbatim: bool,
 ) -> list[str]:
     if noted is not None and noted.get("classes"):
         return [str(one) for one in noted["classes"]]
     for prefixes in ([PROBA_PREFIX], [f"{y_true}_", f"{y_pred}_"]):
         found = {name.removeprefix(prefix) for prefix in prefixes for name in table.columns if name.startswith(prefix)}
         if found:
+            warn_of_lookalikes(found, what=f"The labels of {file}", hint=lambda _: WRITE_ALIKE)
             return sorted(found)
     cells = [as_text(table[name]).dropna() for name in (y_true, y_pred) if name in table.columns]
-    names = sorted({part for column in cells for cell in column for part in _parts(cell, separator)})
+    seen = pd.Series([part for column in cells for cell in column for part in _parts(cell, separator)], dtype="string")
+    if not verbatim:
+        (seen,) = unify(seen, what=f"The labels of {file}", hint=WRITE_ALIKE)
+    names = sorted(seen.unique().tolist())
     if not names:
         raise PredictionsError(
             f"{file} holds no label: it has no {PROBA_PREFIX}<label>, {y_true}_<label> or {y_pred}_<label> column "
@@ -218,7 +236,7 @@ def _parts(cell: str, separator: str) -> list[str]:
 
 
 def _label_cells(
-    file: Path, table: pd.DataFrame, labels: Sequence[str], *, name: str, separator: str, plain: bool
+    file: Path, table: pd.DataFrame, labels: Sequence[str], *, name: str, separator: str, plain: bool, verbatim: bool
 ) -> tuple[Ints | None, list[str]]:
     """Return 1, 0 or -1 by image and label, and the columns that hold them; None where there are none.
 
@@ -229,6 +247,7 @@ def _label_cells(
         name: "y_true" or "y_pred", or how the user calls it.
         separator: between the labels of a cell.
         plain: whether columns that are called as the labels may hold them.
+        verbatim: take another spelling of a label for another name.
     """
     for columns in [[f"{name}_{label}" for label in labels], *([list(labels)] if plain else [])]:
         there = [column for column in columns if column in table.columns]
@@ -242,11 +261,13 @@ def _label_cells(
     text = as_text(table[name])
     place = {label: index for index, label in enumerate(labels)}
     cells = np.zeros((len(text), len(labels)), dtype=np.int64)
+    parts = [_parts(cell, separator) for cell in text.fillna("").tolist()]
+    label_of = _same_names((part for cell in parts for part in cell), labels, verbatim=verbatim)
     unknown: dict[str, int] = {}
-    for row, cell in enumerate(text.fillna("").tolist()):
-        for part in _parts(cell, separator):
-            if part in place:
-                cells[row, place[part]] = 1
+    for row, cell in enumerate(parts):
+        for part in cell:
+            if part in label_of:
+                cells[row, place[label_of[part]]] = 1
             else:
                 unknown[part] = unknown.get(part, 0) + 1
     if unknown:
@@ -292,9 +313,14 @@ def _numbers(file: Path, text: pd.Series[str]) -> Floats:
     return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _numeric_grades(file: Path, table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def _same_names(given: Iterable[str], known: Sequence[str], *, verbatim: bool) -> dict[str, str]:
+    """Return for each given name the known one that it is, or, unless `verbatim`, is another spelling of."""
+    return dict(zip(known, known, strict=True)) if verbatim else match_names(given, known)
+
+
+def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[str]:
     """Return the grades in the columns, if all are numbers, by size."""
-    seen = sorted({value for name in names for value in as_text(table[name]).dropna()})
+    seen = sorted({value.strip() for text in columns.values() for value in text.dropna()})
     number = pd.to_numeric(pd.Series(seen, dtype="string"), errors="coerce")
     if number.isna().any():
         raise PredictionsError(
@@ -304,9 +330,10 @@ def _numeric_grades(file: Path, table: pd.DataFrame, names: Sequence[str]) -> li
     return [seen[place] for place in np.argsort(number.to_numpy(dtype=np.float64), kind="stable")]
 
 
-def _positions(file: Path, text: pd.Series[str], grades: Sequence[str]) -> Floats:
+def _positions(file: Path, text: pd.Series[str], grades: Sequence[str], *, verbatim: bool) -> Floats:
     place = {str(grade): float(index) for index, grade in enumerate(grades)}
-    found = text.str.strip().map(place)
+    grade_of = _same_names(text.dropna().unique().tolist(), list(place), verbatim=verbatim)
+    found = text.str.strip().map({given: place[grade] for given, grade in grade_of.items()})
     wrong = text.notna() & found.isna()
     if wrong.any():
         seen = text[wrong].unique().tolist()

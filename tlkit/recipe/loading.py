@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tlkit.errors import RecipeError, first_few
+from tlkit.input_files import refuse_pipe
 from tlkit.recipe.overrides import Overrides, apply_overrides, expand_short_forms
 from tlkit.recipe.schema import Recipe
 from tlkit.recipe.sections.section import Contradiction
@@ -162,6 +163,7 @@ def read_text(path: Path, name: str, *, kind: str = "recipe") -> str:
     if path.is_dir():
         inside = path / "recipe.yaml"
         raise RecipeError(f"{name}  is a folder, not a {kind}. Use {inside if inside.exists() else 'a YAML file'}.")
+    refuse_pipe(path, what=f"The {kind}", error=RecipeError)
     try:
         data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
     except FileNotFoundError:

@@ -387,6 +387,11 @@ class RunDirectory:
         return build_stored(build, values, path=path, error=RunError, remedy=remedy)
 
 
+def is_run(path: Path) -> bool:
+    """Return whether a path is the folder of a run."""
+    return (path / MARKER).is_file()
+
+
 def find_model(path: Path) -> Path:
     """Return the folder of a stored model: a run's, or the path itself where it is one.
 

@@ -16,6 +16,7 @@ from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
+from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> P
             "CSV or Parquet file of predictions."
         )
     try:
-        if path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path):
+        if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
             return _read(path, columns)
         directory = RunDirectory.open(path)
         return read_predictions(directory.predictions(directory.judged_split(split)))

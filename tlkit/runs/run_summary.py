@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from tlkit.runs.lock import is_being_written
 from tlkit.runs.next_step import NextStep, next_step, resume_step
 from tlkit.runs.run import Run
 from tlkit.runs.run_summary_tables import list_tables, summary_tables
+from tlkit.runs.stored_judgements import stored_result
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
@@ -204,28 +205,39 @@ def _listed(path: Path) -> ListedRun:
         recipe = load_recipe(directory.recipe)
         splits = directory.predicted_splits
         split = splits[0] if splits else ""
-        accuracy = _stored(directory, directory.evaluation, split, _accuracy)
-        verdict = _stored(directory, directory.audit, split, _worst_verdict)
+        accuracy = stored_result(directory, directory.evaluation, split, _accuracy)
+        rows = stored_result(directory, directory.audit, split, _rows_of_groups)
     except TlkitError as error:
         return ListedRun(path.name, "damaged", problem="; ".join(error.problems))
     return ListedRun(
-        path.name, state, updated, recipe.model.name, _strategy(recipe), split if accuracy else "", accuracy, verdict
+        path.name,
+        state,
+        updated,
+        recipe.model.name,
+        _strategy(recipe),
+        split if accuracy else "",
+        accuracy,
+        None if rows is None else _worst_verdict(rows),
     )
 
 
-def _stored(directory: RunDirectory, file: Path, split: str, build: Any) -> Any:
-    """Return what `build` makes of a split's stored values; None where there are none."""
-    values = directory.read_json(file).get(split) if file.is_file() else None
-    with directory.damaged(file):
-        return None if values is None else build(values)
-
-
 def _accuracy(values: Mapping[str, Any]) -> Estimate:
-    return from_plain(Estimate, values["accuracy"])
+    return Estimate.from_dict(values["accuracy"])
 
 
-def _worst_verdict(values: Mapping[str, Any]) -> Verdict:
-    found = {row["verdict"] for table in values["group_tables"] for row in table["rows"]} - {None}
+@dataclass(frozen=True)
+class _Judged:
+    """A row of an audit; only its verdict."""
+
+    verdict: Verdict | None
+
+
+def _rows_of_groups(values: Mapping[str, Any]) -> tuple[_Judged, ...]:
+    return tuple(_Judged(row["verdict"]) for table in values["group_tables"] for row in table["rows"])
+
+
+def _worst_verdict(rows: Sequence[_Judged]) -> Verdict:
+    found = {row.verdict for row in rows} - {None}
     if "FAIL" in found:
         return "FAIL"
     return "PASS" if found == {"PASS"} else "NOT ENOUGH DATA"

@@ -8,6 +8,7 @@ from messages import saying
 from torchvision_oracle import image_folder_classes
 
 from tlkit.data.sources.folder import scan_folder
+from tlkit.data.sources.image_files import find_images
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
 
@@ -176,3 +177,30 @@ def test_archives_in_a_class_folder_are_counted_with_a_warning(photos, caplog):
     (photos / "ant" / "more.zip").write_bytes(b"PK")
     assert len(read_samples(photos)) == 20
     assert any(saying("archives", "ant/more.zip", "Unpack") == message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("name", ["IM0001", "scan.5x", "cat.jpg~", "bee.jpg?size=2"])
+def test_an_image_whose_ending_says_nothing_is_named_with_a_warning(photos, caplog, name):
+    content = (photos / "ant" / "0.png").read_bytes()
+    (photos / "ant" / name).write_bytes(content)
+    (photos / "ant" / "LICENSE").write_text("Free.")
+    (photos / "ant" / "pixels.npy").write_bytes(content)  # an ending that says something is believed
+    assert len(read_samples(photos)) == 20
+    assert any(saying(f"ant/{name}", "PNG by its content", "ending") == message for message in caplog.messages)
+    assert not any("LICENSE" in message or "npy" in message for message in caplog.messages)
+    caplog.clear()
+    assert len(find_images([photos])) == 20
+    assert any(saying(f"ant/{name}", "PNG by its content") == message for message in caplog.messages)
+
+
+def test_a_folder_of_images_without_endings_says_so(tmp_path, photos):
+    content = (photos / "ant" / "0.png").read_bytes()
+    (tmp_path / "bare" / "ant").mkdir(parents=True)
+    (tmp_path / "bare" / "ant" / "IM1").write_bytes(content)
+    assert problem(tmp_path / "bare", tmp_path) == saying("ROOT/bare", "ant/IM1 (PNG by its content: give its name")
+
+
+@pytest.mark.parametrize("target", ["root", "nowhere"])
+def test_a_root_that_is_a_link_to_nothing_is_told(tmp_path, target):
+    (tmp_path / "root").symlink_to(target)
+    assert problem(tmp_path / "root", tmp_path) == saying("ROOT/root", f"a link to {target}", "Mend the link")

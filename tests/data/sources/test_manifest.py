@@ -11,7 +11,7 @@ from data_modules import data_module
 from messages import saying, says
 
 from tlkit.data.sources.delimited_files import read_table
-from tlkit.data.sources.manifest import apply_split, read_manifest
+from tlkit.data.sources.manifest import apply_split, read_manifest, survey_list
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.data.splits.split_file import make_split
@@ -229,3 +229,10 @@ def test_a_wide_list_is_read_for_its_own_columns_only(tmp_path):
         read_table(file, columns=("path", "size"), what="list of images")
     with pytest.raises(DataError, match=saying("wide.csv", "20,003", "10,000", "Keep").pattern):
         read_table(file, columns=("path",), what="list of images", optional=None)
+
+
+def test_what_differs_between_two_rows_of_a_path_is_named(photos):
+    rows = "path,label,split\nant/0.png,ant,train\nant/0.png,ant,test\nant/1.png,ant,train\nant/1.png,bee,train\n"
+    (photos / "list.csv").write_text(rows)
+    said = [str(entry) for entry in survey_list(photos / "list.csv").entries.skipped]
+    assert said == ["ant/0.png (split 'train' and 'test')", "ant/1.png (label 'ant' and 'bee')"]

@@ -82,7 +82,7 @@ def parse_column(text: str) -> GroupColumn:
     try:
         parsed = parse_cut(text)
     except ValueError as error:
-        raise PredictionsError(str(error)) from None
+        raise PredictionsError(f"A group column is {error}") from None
     return GroupColumn(text) if parsed is None else GroupColumn(**parsed)
 
 

@@ -16,13 +16,14 @@ from tlkit.data.checks.diagnosis import Diagnosis, make_finding
 from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
-from tlkit.data.checks.image_examination import ImageExamination, examine_file, unnamed_image
+from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.entries import Survey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
+from tlkit.data.sources.walk import unnamed_image
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.spelling import lookalikes
 

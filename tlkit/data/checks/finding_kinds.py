@@ -34,7 +34,7 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "unsupported": ("error", "sound images of a kind that is not read here", "Convert them as each of them says."),
     "cannot-open": ("error", "files that cannot be opened", "Check permissions, links and the drive."),
     "missing-file": ("error", "listed files that do not exist", "Restore them, or remove their rows."),
-    "listed-again": ("error", "paths that a list names with several labels", "Keep one row for each image."),
+    "listed-again": ("error", "paths that a list names again with other values", "Keep one row for each image."),
     "wrong-row": ("error", "rows of a list, or values of shards, that cannot be used", "Correct or remove them."),
     "no-class": ("error", "images of shards without a class", "Give each a .cls member, or a 'label' in its .json."),
     "several-images": ("error", "samples of shards with several images of one key", "Give each image its own key."),

@@ -24,7 +24,6 @@ from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_
 from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.data.decode.known_formats import known_by_content
 from tlkit.data.decode.unsupported import NOT_READ, RAW
-from tlkit.data.sources.entries import Entry
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 
@@ -130,21 +129,6 @@ def examine_file(
         kinds["faces"] = str(count)
     gray = gray_thumbnail(image) if gray_thumbnails else None
     return ImageExamination(digest, "", kinds, fingerprint(image), gray)
-
-
-def unnamed_image(entry: Entry, root: Path) -> Entry:
-    """Return the entry of a file that is no image by its name as one left out where its content is an image."""
-    try:
-        with (root / entry.name).open("rb") as file:
-            start = file.read(4096)
-    except OSError:
-        return entry
-    kind, known = detect_format(start), known_by_content(start)
-    if kind is not None and kind not in ("BMP", "PNM"):  # whose two letters begin many texts
-        return Entry("unread-format", entry.name, f"{kind} by its content: give its name the ending of that format")
-    if known is not None:
-        return Entry("unread-format", entry.name, f"{known.name} by its content: {known.advice}")
-    return entry
 
 
 def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from tlkit.csv_files import unquoted, unquoted_table
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.input_files import refuse_pipe
 from tlkit.parquet_tables import is_parquet_folder, parquet_columns, read_parquet, require_parquet_bounds
 from tlkit.predictions.validation import as_text
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
@@ -77,8 +78,7 @@ def require_file(file: Path, *, what: str, hint: str = "") -> None:
         return
     if file.is_dir():
         raise DataError(f"The {what} {file} is a folder. Name a file in it.")
-    if file.exists() and not file.is_file():
-        raise DataError(f"The {what} {file} is a pipe or a device. Name a file, or save its content as one.")
+    refuse_pipe(file, what=f"The {what}", error=DataError)
     if not file.is_file():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)} {hint}".rstrip())

@@ -136,6 +136,8 @@ def require_folder(root: Path) -> None:
     if root.exists():
         remedy = "Unpack it, and give" if is_archive(root.name) else "Give"
         raise DataError(f"{root} is a file, not a folder. {remedy} the folder that holds one folder per class.")
+    if root.is_symlink():
+        raise DataError(f"The folder {root} is a link to {root.readlink()}, which leads nowhere. Mend the link.")
     parent = root
     while not parent.is_dir() and parent != parent.parent:
         missing, parent = parent.name, parent.parent

@@ -14,6 +14,7 @@ from tlkit.data.sources.tar_files import list_members
 from tlkit.data.sources.tar_samples import group_members
 from tlkit.data.sources.walk import walk_images
 from tlkit.errors import DataError, first_few
+from tlkit.input_files import refuse_pipe
 
 File = TypeVar("File", bound=os.PathLike[str])
 UNREAD = ("unread-format", "cannot-open")
@@ -94,6 +95,7 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
     elif file_exists(str(path)):
         found = [path]
     else:
+        refuse_pipe(path, error=DataError)
         raise DataError(f"{path} {'is no file' if path.exists() else 'does not exist'}.")
     if not found:
         unread = [entry for entry in skipped if entry.kind in UNREAD]

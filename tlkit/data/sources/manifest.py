@@ -159,7 +159,14 @@ def _check_repeated_paths(table: pd.DataFrame, problems: _Problems) -> None:
         table[PATH],
         hint="Keep one row for each image. If the rows are labels of several annotators: data.annotations: majority.",
         kind="listed-again",
-        details=[f"{first.loc[path, LABEL]} and {label}" for path, label in table.loc[twice, [PATH, LABEL]].to_numpy()],
+        details=[
+            next(
+                f"{name} {given!r} and {other!r}"
+                for name, given, other in zip(first.columns, first.loc[path], again, strict=True)
+                if given != other or name == first.columns[-1]
+            )
+            for path, *again in table.loc[twice, [PATH, *first.columns]].to_numpy()
+        ],
     )
 
 

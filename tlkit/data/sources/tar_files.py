@@ -24,6 +24,7 @@ import numpy.typing as npt
 from tlkit.data.sources.entries import Entry
 from tlkit.disk import atomic_file, cache_folder
 from tlkit.errors import DataError, first_few
+from tlkit.input_files import refuse_pipe
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ class _Bounded(io.RawIOBase):
 
 def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
     """Yield the headers of a tar; the needed memory does not depend on their number."""
+    refuse_pipe(path, error=DataError)
     try:
         with path.open("rb") as file:
             start = file.read(6)

@@ -1,20 +1,28 @@
-"""Walks folders for images: the entries of a folder by what they are, and the images below it. Opens no file."""
+"""Walks folders for images: the entries of a folder by what they are, and the images below it.
+
+The name of a file says whether it is an image. Only a file whose ending says nothing (`scan`, `IM0001`, `cat.jpg~`) is
+opened, for its first bytes: an image that is left out is named as one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tlkit.data.decode.formats import format_by_name
-from tlkit.data.decode.known_formats import known_by_name
+from tlkit.data.decode.formats import detect_format, format_by_name
+from tlkit.data.decode.known_formats import known_by_content, known_by_name
 from tlkit.data.sources.entries import Entry
 from tlkit.errors import DataError
 
 JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
+PLAIN_ENDING = re.compile(r"\.[A-Za-z]{1,5}")
+"""An ending that says what a file is: text, a table, a program."""
+FIRST_BYTES = 4096
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
@@ -84,6 +92,21 @@ def skip_by_name(path: str) -> Entry | None:
     return Entry("archive" if is_archive(path) else "not-by-name", path)
 
 
+def unnamed_image(entry: Entry, root: Path) -> Entry:
+    """Return the entry of a file that is no image by its name as one left out where its content is an image."""
+    try:
+        with (root / entry.name).open("rb") as file:
+            start = file.read(FIRST_BYTES)
+    except OSError:
+        return entry
+    kind, known = detect_format(start), known_by_content(start)
+    if kind is not None and kind not in ("BMP", "PNM"):  # whose two letters begin many texts
+        return Entry("unread-format", entry.name, f"{kind} by its content: give its name the ending of that format")
+    if known is not None:
+        return Entry("unread-format", entry.name, f"{known.name} by its content: {known.advice}")
+    return entry
+
+
 def is_archive(path: str) -> bool:
     """Return whether a file is an archive by its name, in which images may lie."""
     return path.lower().endswith(ARCHIVES)
@@ -133,7 +156,8 @@ def walk_images(
         path = f"{place}/{entry.name}" if place else entry.name
         reason = skip_reason(entry, path)
         if reason is not None:
-            skipped.append(reason)
+            says_nothing = reason.kind == "not-by-name" and not PLAIN_ENDING.fullmatch(Path(path).suffix)
+            skipped.append(unnamed_image(reason, root) if says_nothing else reason)
         elif entry.kind == "folder":
             yield from walk_images(root, path, skipped, above | {identity})
         else:

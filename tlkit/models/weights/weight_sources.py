@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from tlkit.errors import ModelError, did_you_mean, first_few
+from tlkit.input_files import refuse_pipe
 
 SourceKind = Literal["hub", "none", "pip", "file", "hf-hub", "run"]
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -90,8 +91,7 @@ def require_weights_file(path: Path) -> None:
         inside = [entry.name for entry in path.iterdir() if entry.suffix in WEIGHT_SUFFIXES]
         within = f" It holds {first_few(sorted(inside))}." if inside else ""
         raise ModelError(f"model.weights: {path} is a folder, not a file of weights. Name a file in it.{within}")
-    if path.exists() and not path.is_file():
-        raise ModelError(f"model.weights: {path} is a pipe or a device, not a file of weights.")
+    refuse_pipe(path, what="model.weights:", error=ModelError)
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise ModelError(f"model.weights: there is no file {path}.{near}")
