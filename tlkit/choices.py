@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 Annotations = Literal["one", "majority", "soft"]
+DatasetName = Literal[
+    "animals",
+    "digits",
+    "emoji-keywords",
+    "emoji-masks",
+    "fashion-mnist",
+    "flags",
+    "glyphs",
+    "occupations",
+    "solar",
+    "textiles",
+]
 Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
