@@ -1,7 +1,7 @@
 """Reads numbers, text and arrays from pickle files without running any code that they name.
 
 Datasets of the years before safe formats, CIFAR-10 among them, are pickles. A pickle calls what it names. Here no name
-is looked up: the three that NumPy's arrays need are replaced by records of their arguments, every other one is refused.
+is looked up: those that NumPy's arrays need are replaced by records of their arguments, every other one is refused.
 """
 
 from __future__ import annotations
@@ -54,6 +54,15 @@ def _array(*_: Any) -> _Array:
     return _Array()
 
 
+def _frombuffer(content: Any, kind: Any, shape: Any, order: Any, *axes: Any) -> _Array:
+    """Return an array as protocol 5 states it."""
+    if order not in ("C", "F") or any(one is not None for one in axes):
+        raise ValueError("it holds an array whose axes are in another order")
+    record = _Array()
+    record.__setstate__((1, shape, kind, order == "F", bytes(content) if isinstance(content, bytearray) else content))
+    return record
+
+
 def _encoded(text: Any, encoding: Any = "latin-1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ValueError("it holds bytes in another encoding than latin-1")
@@ -63,6 +72,8 @@ def _encoded(text: Any, encoding: Any = "latin-1") -> bytes:
 _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encoded,
@@ -100,7 +111,7 @@ def read_arrays(content: bytes) -> Any:
     if len(content) > MOST_PICKLE_BYTES:
         raise ValueError(f"it has {len(content):,} bytes, and at most {MOST_PICKLE_BYTES:,} are read")
     try:
-        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), levels=8)
+        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), {}, levels=8)
     except ValueError:
         raise
     except (
@@ -118,20 +129,23 @@ def read_arrays(content: bytes) -> Any:
         raise ValueError(f"it is damaged ({type(error).__name__})") from None
 
 
-def _plain(value: Any, *, levels: int) -> Any:
-    """Return a value with arrays in place of their records."""
+def _plain(value: Any, done: dict[int, Any], *, levels: int) -> Any:
+    """Return a value with arrays in place of their records; a list that is referred to many times is walked once."""
     if levels < 0:
         raise ValueError("it nests too deeply")
+    if value is None or isinstance(value, int | float | str | bytes):
+        return value
+    if id(value) in done:
+        return done[id(value)]
     if isinstance(value, _Array):
         if not hasattr(value, "array"):
             raise ValueError("it holds an array without values")
-        return value.array
-    if isinstance(value, dict):
-        return {key: _plain(one, levels=levels - 1) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        if value and all(type(one) in (int, float, str, bytes) for one in value):
-            return list(value)
-        return [_plain(one, levels=levels - 1) for one in value]
-    if value is None or isinstance(value, int | float | str | bytes):
-        return value
-    raise ValueError("it holds something other than numbers, text and arrays")
+        plain: Any = value.array
+    elif isinstance(value, dict):
+        plain = {key: _plain(one, done, levels=levels - 1) for key, one in value.items()}
+    elif isinstance(value, list | tuple):
+        plain = [_plain(one, done, levels=levels - 1) for one in value]
+    else:
+        raise ValueError("it holds something other than numbers, text and arrays")
+    done[id(value)] = plain
+    return plain

@@ -28,6 +28,7 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import FOLDS, HeadKind
+from tlkit.choices import FOLDS, HeadKind, ImportKind
 from tlkit.cli.arguments import (
     MOST,
     MOST_REPEATS,
@@ -23,7 +23,7 @@ from tlkit.cli.arguments import (
     ListFolder,
     RunPath,
 )
-from tlkit.cli.list_source import list_source
+from tlkit.cli.list_source import list_columns, list_source
 from tlkit.cli.output import (
     check_progress,
     named_progress,
@@ -76,6 +76,34 @@ def sample(
     card = make_dataset_of(name, dest, skew=skew, seed=seed)
     listed = [] if card.manifest is None else [f"In a recipe: data: {{manifest: {card.manifest}}}", ""]
     print_lines([card.summary(), "", *listed, card.about, "", card.attribution])
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[ImportKind, typer.Argument(help="Format of the dataset.")],
+    source: Annotated[
+        list[Path],
+        typer.Argument(
+            help="COCO: JSON files; YOLO: data.yaml or a folder; Parquet: files or a folder; else a folder."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A list to write, such as list.csv, of images that stay where they are; or a folder of copies."
+        ),
+    ],
+    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images; default: beside the file.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Parquet: a column's name, as image=NAME or label=NAME; repeat it.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write another tool's dataset as a list that a recipe reads: COCO, VOC, YOLO, Parquet, CIFAR-10, MNIST."""
+    from tlkit.data.importers.import_images import import_images
+
+    columns = list_columns(column)
+    print_result(import_images(kind, source, out, images=images, columns=columns), as_json=json)
 
 
 @app.command()
