@@ -35,10 +35,10 @@ def from_torchvision(
         DataError: the object has a transform, an item is of another kind, or `out` exists.
 
     Example:
-        >>> from torchvision.datasets import FakeData
-        >>> done = from_torchvision(FakeData(6, (3, 8, 8), 2), "fake", labels=lambda target: ("cat", "dog")[target])
+        >>> from torchvision.datasets import ImageFolder
+        >>> done = from_torchvision(ImageFolder("photos"), "from_torchvision")
         >>> done.images, done.classes
-        (6, ('cat', 'dog'))
+        (60, ('cat', 'dog'))
     """
     parts = dataset if isinstance(dataset, Mapping) else {"": dataset}
     wrong = [str(name) for name in parts if name not in (*SPLITS, "")]
