@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 Annotations = Literal["one", "majority", "soft"]
+DatasetName = Literal[
+    "animals",
+    "digits",
+    "emoji-keywords",
+    "emoji-masks",
+    "fashion-mnist",
+    "flags",
+    "glyphs",
+    "occupations",
+    "solar",
+    "textiles",
+]
 Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
@@ -16,6 +28,7 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]

@@ -27,6 +27,7 @@ PROC = [
     pytest.param(("learning-curve", "run", "--plot", "/proc/x.svg"), id="learning-curve --plot"),
     pytest.param(("recipe", "tune", "r.yaml", "--plot", "/proc/x.svg"), id="recipe tune --plot"),
     pytest.param(("recipe", "example", "quickstart", "--out", "/proc/x.yaml"), id="recipe example --out"),
+    pytest.param(("data", "import", "coco", "a.json", "--out", "/proc/x.csv"), id="data import --out"),
     pytest.param(("data", "split", "photos", "--out", "/proc/x.csv"), id="data split --out"),
     pytest.param(("data", "summary", "photos", "--html", "/proc/x.html"), id="data summary --html"),
     pytest.param(("data", "labels", "run", "--out", "/proc/x.csv"), id="data labels --out"),

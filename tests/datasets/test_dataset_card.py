@@ -6,6 +6,7 @@ import pytest
 from messages import saying, says
 
 from tlkit.datasets.dataset_card import SampleImage, make_dataset
+from tlkit.datasets.packages import Package
 from tlkit.errors import DataError
 
 
@@ -21,7 +22,7 @@ def make(dest, made=images, seed=0):
         made,
         name="pets",
         request={"seed": seed},
-        packages=["numpy"],
+        packages=[Package("numpy", "numpy", "2")],
         about="Painted.",
         attribution="By A. Painter.",
     )

@@ -1,15 +1,15 @@
-"""`tlkit data`: the doctor, counts, splits, the label audit, leaks, sample datasets."""
+"""`tlkit data`: the doctor, counts, splits, the label audit, leaks, the gallery of datasets, importers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import FOLDS, HeadKind
+from tlkit.choices import FOLDS, HeadKind, ImportKind
 from tlkit.cli.arguments import (
     MOST,
     MOST_REPEATS,
@@ -23,7 +23,7 @@ from tlkit.cli.arguments import (
     ListFolder,
     RunPath,
 )
-from tlkit.cli.list_source import list_source
+from tlkit.cli.list_source import list_columns, list_source
 from tlkit.cli.output import (
     check_progress,
     named_progress,
@@ -53,30 +53,57 @@ Overwrite = Annotated[
 
 
 @app.command()
+def gallery(
+    name: Annotated[str | None, typer.Argument(help="One of the datasets; default: all of them.")] = None,
+    json: AsJson = False,
+) -> None:
+    """List the datasets that packages carry, with licence, size, digest and the command that installs each."""
+    from tlkit.datasets.gallery import gallery
+
+    print_result(gallery(name), as_json=json)
+
+
+@app.command()
 def sample(
-    name: Annotated[str, typer.Argument(help="occupations or digits.")],
+    name: Annotated[str, typer.Argument(help="A dataset of `tlkit data gallery`, such as occupations or digits.")],
     dest: Annotated[Path, typer.Argument(help="Folder to make.")],
     skew: Annotated[str | None, typer.Option(help="occupations only: the group that the training images lack.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the split.")] = 0,
 ) -> None:
-    """Make a sample dataset from installed packages; no network is needed."""
-    from tlkit.data.sources.folder import SAMPLES
-    from tlkit.errors import DataError, did_you_mean
+    """Make the folder of a dataset from installed packages; no network is needed."""
+    from tlkit.datasets.gallery import make_dataset_of
 
-    match name:
-        case "occupations":
-            from tlkit.datasets.occupations import make_occupations
+    card = make_dataset_of(name, dest, skew=skew, seed=seed)
+    listed = [] if card.manifest is None else [f"In a recipe: data: {{manifest: {card.manifest}}}", ""]
+    print_lines([card.summary(), "", *listed, card.about, "", card.attribution])
 
-            card = make_occupations(dest, skew=cast(Any, skew), seed=seed)
-        case "digits":
-            if skew is not None:
-                raise DataError("--skew is for occupations; the digits have no groups to skew.")
-            from tlkit.datasets.digits import make_digits
 
-            card = make_digits(dest, seed=seed)
-        case _:
-            raise DataError(f"There is no sample {name!r}.{did_you_mean(name, SAMPLES)} Use {' or '.join(SAMPLES)}.")
-    print_lines([card.summary(), "", card.about, "", card.attribution])
+@app.command("import")
+def import_(
+    kind: Annotated[ImportKind, typer.Argument(help="Format of the dataset.")],
+    source: Annotated[
+        list[Path],
+        typer.Argument(
+            help="COCO: JSON files; YOLO: data.yaml or a folder; Parquet: files or a folder; else a folder."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A list to write, such as list.csv, of images that stay where they are; or a folder of copies."
+        ),
+    ],
+    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images; default: beside the file.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Parquet: a column's name, as image=NAME or label=NAME; repeat it.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write another tool's dataset as a list that a recipe reads: COCO, VOC, YOLO, Parquet, CIFAR-10, MNIST."""
+    from tlkit.data.importers.import_images import import_images
+
+    columns = list_columns(column)
+    print_result(import_images(kind, source, out, images=images, columns=columns), as_json=json)
 
 
 @app.command()

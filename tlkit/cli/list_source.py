@@ -27,14 +27,26 @@ def list_source(
     from tlkit.data.sources.list_options import ListOptions
     from tlkit.data.sources.read_samples import is_list
 
-    names = [text.partition("=")[::2] for text in columns or ()]
-    wrong = [text for text, (name, theirs) in zip(columns or (), names, strict=True) if not (name and theirs)]
-    if wrong:
-        raise DataError(f"--column is {wrong[0]!r}. Write it like --column path=image.")
-    options = ListOptions(names=dict(names), annotations=annotations)
+    options = ListOptions(names=list_columns(columns), annotations=annotations)
     if folder is None and not columns and annotations == "one":
         return {"root": root, "options": options}
     if len(root) != 1 or not is_list(root[0]):
         given = "--root" if folder is not None else "--column" if columns else "--annotations"
         raise DataError(f"{given} is for a list of images, a CSV or Parquet file; the images are {', '.join(root)}.")
     return {"root": () if folder is None else folder, "manifest": root[0], "options": options}
+
+
+def list_columns(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return the names of columns that the option --column states.
+
+    Args:
+        texts: such as "path=image".
+
+    Raises:
+        DataError: a text is no mapping.
+    """
+    names = [text.partition("=")[::2] for text in texts or ()]
+    wrong = [text for text, (name, theirs) in zip(texts or (), names, strict=True) if not (name and theirs)]
+    if wrong:
+        raise DataError(f"--column is {wrong[0]!r}. Write it like --column path=image.")
+    return dict(names)

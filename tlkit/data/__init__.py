@@ -12,16 +12,22 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else Albumentations as
 if TYPE_CHECKING:
     from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
+    from tlkit.data.importers.import_images import import_images
+    from tlkit.data.importers.imported import Imported
+    from tlkit.data.importers.torchvision_dataset import from_torchvision
     from tlkit.data.splits.hold_out import SplitPlan
 
-__all__ = ["DecodeOptions", "Source", "SplitPlan"]
+__all__ = ["DecodeOptions", "Imported", "Source", "SplitPlan", "from_torchvision", "import_images"]
 
 __getattr__ = lazy_names(
     "tlkit.data",
     {
         "DecodeOptions": "tlkit.data.decode.decode_options",
+        "Imported": "tlkit.data.importers.imported",
         "Source": "tlkit.data.dataset_source",
         "SplitPlan": "tlkit.data.splits.hold_out",
+        "from_torchvision": "tlkit.data.importers.torchvision_dataset",
+        "import_images": "tlkit.data.importers.import_images",
     },
 )
 

@@ -8,14 +8,14 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tlkit.csv_files import write_csv
+from tlkit.datasets.packages import Package
 from tlkit.disk import writing
 from tlkit.errors import DataError
 from tlkit.output_files import require_folder
@@ -25,6 +25,7 @@ from tlkit.stored_values import parse_json
 logger = logging.getLogger(__name__)
 
 CARD, METADATA, ATTRIBUTION, README = "dataset.json", "metadata.csv", "ATTRIBUTION.txt", "README.md"
+MASKS = "masks"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class DatasetCard:
     """Location, origin and attribution of a sample dataset.
 
     Attributes:
-        root: the folder; an ImageFolder with the splits train, val and test.
+        root: the folder; an ImageFolder with the splits train, val and test, or images that `metadata.csv` lists.
         name: name of the sample.
         request: the arguments: seed, size and so on. The same request makes the same files.
         classes: class names, sorted; one folder each in every split.
@@ -40,6 +41,8 @@ class DatasetCard:
         made_with: versions of the packages that made the images.
         about: how the images were made and split.
         attribution: authors and licence of the images.
+        listed: `metadata.csv` holds label and split of each image, since an image may have several labels.
+        source_sha256: SHA-256 (hex) of the files of the packages; "" = not taken.
     """
 
     root: Path
@@ -50,11 +53,18 @@ class DatasetCard:
     made_with: Mapping[str, str]
     about: str
     attribution: str
+    listed: bool = False
+    source_sha256: str = ""
 
     @property
     def metadata(self) -> Path:
         """The CSV of group columns, keyed by `path` relative to the root."""
         return self.root / METADATA
+
+    @property
+    def manifest(self) -> Path | None:
+        """The list of images with their labels; None where the folders say them."""
+        return self.metadata if self.listed else None
 
     def summary(self) -> str:
         """Return the folder and its numbers of images and classes in one line.
@@ -72,14 +82,33 @@ class SampleImage:
     """One image of a sample dataset.
 
     Attributes:
-        path: path below the root, "split/class/name.png".
-        content: the bytes of the PNG file.
+        path: path below the root, "split/class/name.png"; with labels "split/name.png".
+        content: the bytes of the image file.
         columns: value per metadata column, without `path`.
+        labels: the labels of an image whose folder does not say its class; empty = the folder does.
+        mask: the bytes of a PNG of class indices, 0 for the background; None = none. It lies below `masks`.
     """
 
     path: str
     content: bytes
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    mask: bytes | None = None
+
+    def row(self) -> dict[str, str]:
+        """Return the image's row of `metadata.csv`."""
+        listed = {"label": ";".join(self.labels), "split": self.path.split("/")[0]} if self.labels else {}
+        return {"path": self.path, **listed, **self.columns, **({} if self.mask is None else {"mask": self.mask_path})}
+
+    @property
+    def mask_path(self) -> str:
+        """The path of the mask below the root."""
+        return f"{MASKS}/{Path(self.path).with_suffix('.png').as_posix()}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, or the class by the folder."""
+        return self.labels or (self.path.split("/")[1],)
 
 
 def make_dataset(
@@ -88,9 +117,10 @@ def make_dataset(
     *,
     name: str,
     request: Mapping[str, Any],
-    packages: Iterable[str],
+    packages: Iterable[Package],
     about: str,
     attribution: str,
+    source_sha256: str = "",
 ) -> DatasetCard:
     """Return the card of a sample dataset; it is written unless the same request made the folder before.
 
@@ -104,48 +134,74 @@ def make_dataset(
         packages: packages that make the images; the card states their versions.
         about: how the images were made and split.
         attribution: authors and licence.
+        source_sha256: digest of the packages' files, for the card.
 
     Raises:
         DataError: `dest` is a file, or holds something else.
     """
-    found = _find(dest, name=name, request=request)
+    found = find_dataset(dest, name=name, request=request)
     if found is not None:
         return found
     require_folder(dest.absolute().parent, name=f"{dest}: its folder")
     dest.parent.mkdir(parents=True, exist_ok=True)
     with writing(dest), tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
-        draft = Path(folder)
-        rows = []
+        draft = Path(folder, "made")
+        draft.mkdir()
+        rows: list[dict[str, str]] = []
+        classes: set[str] = set()
+        listed = False
         for image in make_images():
-            path = draft / image.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(image.content)
-            rows.append({"path": image.path, **image.columns})
-        made_with = {package: metadata.version(package) for package in packages}
-        write_csv(draft / METADATA, pd.DataFrame(rows).sort_values("path"), verbatim=["path"])
+            _write(draft / image.path, image.content)
+            if image.mask is not None:
+                _write(draft / image.mask_path, image.mask)
+            rows.append(image.row())
+            classes.update(image.classes)
+            listed = listed or bool(image.labels)
+        made_with = {package.name: package.version() for package in packages}
+        verbatim = [name for name in ("path", "mask") if name in rows[0]]
+        write_csv(draft / METADATA, pd.DataFrame(rows).sort_values("path"), verbatim=verbatim)
         (draft / ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
         (draft / README).write_text(_readme(name, request, made_with, about, attribution), encoding="utf-8")
         stored = {
             "name": name,
             "request": dict(request),
-            "classes": sorted({row["path"].split("/")[1] for row in rows}),
+            "classes": sorted(classes),
             "counts": {split: sum(row["path"].startswith(f"{split}/") for row in rows) for split in SPLITS},
             "made_with": made_with,
             "about": about,
             "attribution": attribution,
+            **({"listed": True} if listed else {}),
+            **({"source_sha256": source_sha256} if source_sha256 else {}),
             "fingerprint": _fingerprint(draft),
         }
         (draft / CARD).write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        dest.mkdir(exist_ok=True)
-        for child in sorted(draft.iterdir(), key=lambda child: child.name == CARD):  # the card last: it marks the end
-            shutil.move(child, dest / child.name)
+        if dest.exists():
+            for child in sorted(draft.iterdir(), key=lambda child: child.name == CARD):  # the card marks the end
+                shutil.move(child, dest / child.name)
+        else:
+            try:
+                draft.rename(dest)
+            except OSError:  # another process may have made the folder meanwhile
+                found = find_dataset(dest, name=name, request=request)
+                if found is None:
+                    raise
+                return found
     card = _card(dest, stored)
     logger.info("Made the sample %s in %s", _describe({"name": name, **request}), card.summary())
     return card
 
 
-def _find(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard | None:
-    """Return the card of the folder if the same request made it; None if the folder is missing or empty."""
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard | None:
+    """Return the card of the folder if the same request made it; None if the folder is missing or empty.
+
+    Raises:
+        DataError: `dest` is a file, or holds something else.
+    """
     if dest.exists() and not dest.is_dir():
         raise DataError(f"{dest} is a file. Name a folder to write the sample {name} to.")
     if not dest.exists() or not any(dest.iterdir()):
@@ -179,9 +235,9 @@ def _card(root: Path, stored: Mapping[str, Any]) -> DatasetCard:
 
 
 def _fingerprint(root: Path) -> str:
-    """Return the SHA-256 (hex) of every image's path and bytes, and of the metadata."""
+    """Return the SHA-256 (hex) of the path and bytes of every image and mask, and of the metadata."""
     digest = hashlib.sha256()
-    paths = [path for split in SPLITS for path in (root / split).rglob("*") if path.is_file()]
+    paths = [path for part in (*SPLITS, MASKS) for path in (root / part).rglob("*") if path.is_file()]
     for path in [*sorted(paths, key=lambda path: path.relative_to(root).as_posix()), root / METADATA]:
         content = path.read_bytes() if path.exists() else b""
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())

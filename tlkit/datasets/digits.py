@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from tlkit.datasets.dataset_card import DatasetCard, SampleImage, make_dataset
-from tlkit.errors import DataError
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage
+from tlkit.datasets.gallery_entry import GalleryEntry, Sources
+from tlkit.datasets.gray_png import gray_png
+from tlkit.datasets.packages import Package
+from tlkit.datasets.stratified_fifths import SHARES
 
-SHARES = {"train": 3, "val": 1, "test": 1}  # fifths of each class
+PACKAGE = Package("scikit-learn", "sklearn", "1.9.1")
 MARGIN = 2  # pixels of white on each side, because a backbone's center crop (often 0.875) would cut into the digits
 
 ATTRIBUTION = (
@@ -37,23 +39,18 @@ def make_digits(dest: str | Path, *, seed: int = 0) -> DatasetCard:
     Raises:
         DataError: the folder holds something else, or the seed is negative.
     """
-    if seed < 0:
-        raise DataError(f"seed is {seed}. Use a whole number from 0.")
-    return make_dataset(
-        Path(dest),
-        lambda: _images(seed),
-        name="digits",
-        request={"seed": seed},
-        packages=["scikit-learn"],
-        about=ABOUT,
-        attribution=ATTRIBUTION,
-    )
+    return DIGITS.make(dest, seed=seed)
 
 
-def _images(seed: int) -> Iterator[SampleImage]:
+def _sources() -> dict[str, Path]:
+    folder = PACKAGE.folder()
+    assert folder is not None, "tlkit depends on scikit-learn"
+    return {"digits.csv.gz": folder / "datasets" / "data" / "digits.csv.gz"}
+
+
+def _images(_: Sources, seed: int) -> Iterator[SampleImage]:
     """Yield the digits, named by their row in scikit-learn's table."""
     import numpy as np
-    from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -65,6 +62,20 @@ def _images(seed: int) -> Iterator[SampleImage]:
             for row in sorted(part.tolist()):
                 ink = np.pad(digits.images[row], MARGIN)  # (12, 12), 0 = paper, 16 = ink
                 pixels = np.round(255 - ink * (255 / 16)).astype(np.uint8)
-                target = io.BytesIO()
-                Image.fromarray(pixels).save(target, format="PNG")
-                yield SampleImage(f"{split}/{label}/{row:04d}.png", target.getvalue(), {"row": str(row)})
+                yield SampleImage(f"{split}/{label}/{row:04d}.png", gray_png(pixels), {"row": str(row)})
+
+
+DIGITS = GalleryEntry(
+    name="digits",
+    summary="handwritten digits, gray, 12 × 12 pixels",
+    images=1_797,
+    classes=10,
+    license="CC BY 4.0",
+    attribution=ATTRIBUTION,
+    about=ABOUT,
+    packages=(PACKAGE,),
+    megabytes=0.3,
+    sha256="e60959b0c92db55bf45d86622446bb33486f82ac0beeef9dd074e99200d8c523",
+    sources=_sources,
+    images_of=_images,
+)

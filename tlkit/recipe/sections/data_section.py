@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import Annotations, OnLeak
+from tlkit.choices import Annotations, DatasetName, OnLeak
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
@@ -17,6 +17,14 @@ from tlkit.recipe.value_types import Expected
 class DataSection(Section):
     """Source, split and size of the images."""
 
+    name: Annotated[DatasetName | None, Expected("a dataset that `tlkit data gallery` lists, or null for none")] = (
+        Field(
+            None,
+            description="Dataset of installed packages, as `tlkit data gallery` lists them, instead of a folder; it is "
+            "made once, in the cache folder, and its group columns come with it; null = none.",
+            examples=["fashion-mnist"],
+        )
+    )
     root: Annotated[v.Text | v.Folders, Expected("the path of a folder of images, such as data/pets", text=True)] = (
         Field(
             (),
