@@ -4,8 +4,10 @@
 
 `RUN` is a run of any recipe, such as EfficientNet-Lite0 on ants_bees, or on the sample `occupations` with
 `audit: {by: [presentation, skin_tone]}`. The network is exported and quantized as by `tlkit export --int8`; no file is
-written. Speed: images of the judged split in batches of 32, eager torch float32, ONNX Runtime float32 and int8 on the
-same pixels, in turn; decoding and scaling are common to all.
+written. Speed, on as many threads as cores: first each stage in batches of 32 on the same pixels, in turn; then whole
+paths from the bytes of JPEGs to probabilities, in turn: eager torch float32 as a plain loop, and with threads that
+decode the next batch beside it; the same of ONNX Runtime in float32 and int8; and what `tlkit predict FILE` does, each
+image alone in a thread of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import argparse
 import logging
 import os
 import statistics
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,9 +31,11 @@ from tlkit.data.decode.decoding import open_rgb
 from tlkit.data.decode.resizing import fit, reduction
 from tlkit.exported import ExportedFacts, normalize_pixels
 from tlkit.exported.facts import PROBABILITIES
+from tlkit.exported.predictor import load_exported
 from tlkit.exported.sessions import OnnxRuntimeSession
 from tlkit.inference.export.export_ladder import export_network
 from tlkit.inference.export.make_int8 import make_int8
+from tlkit.inference.export.model_graph import onnx_content
 from tlkit.inference.predictor import load_model
 from tlkit.inference.stored_model import load_stored
 from tlkit.tables.text import to_lines
@@ -45,7 +52,7 @@ def pixels_of(contents, preprocess):
 
 
 def speed(run, predictor, networks, repeats):
-    """Print the milliseconds an image of each stage, and the images per second of the whole path."""
+    """Print the milliseconds an image of each stage; return the engines."""
     preprocess = predictor.card.preprocess
     root, paths = run.samples.root, run.predictions().path.tolist()[: 2 * BATCH]
     contents = [(root / path).read_bytes() for path in paths]
@@ -78,13 +85,57 @@ def speed(run, predictor, networks, repeats):
             if turn:
                 for name, seconds in found.items():
                     stages[name].append(1000 * seconds / len(batch))
-    typical = {name: statistics.median(values) for name, values in stages.items()}
+    print(f"stages, batch {BATCH}, ms an image: median [least, most] of {len(stages['normalize'])} batches")
     for name, values in stages.items():
-        print(f"{name:22s} {typical[name]:7.2f} ms an image [{min(values):.2f}, {max(values):.2f}]")
-    common = typical["decode and scale"] + typical["normalize"]
-    whole = {name: 1000 / (common + typical[name]) for name in engines}
-    for name, rate in whole.items():
-        print(f"bytes to probabilities, {name:20s} {rate:6.1f} images/s, {rate / whole['torch float32']:.2f} x torch")
+        print(f"  {name:22s} {statistics.median(values):7.2f} [{min(values):.2f}, {max(values):.2f}]")
+    return engines
+
+
+def paths(run, predictor, networks, engines, repeats):
+    """Print the images per second of whole paths, from the bytes of files to probabilities."""
+    preprocess, card = predictor.card.preprocess, predictor.card
+    names = run.predictions().path.tolist()[: 4 * BATCH]
+    contents = [(run.samples.root / name).read_bytes() for name in names]
+    batches = [contents[at : at + BATCH] for at in range(0, len(contents), BATCH)]
+    cores = len(os.sched_getaffinity(0))
+
+    def loop(engine):
+        for batch in batches:
+            engine(normalize_pixels(pixels_of(batch, preprocess), preprocess))
+
+    def beside(engine):
+        with ThreadPoolExecutor(cores) as pool:
+            waiting = [pool.submit(pixels_of, [content], preprocess) for content in batches[0]]
+            for following in [*batches[1:], []]:
+                ready = np.concatenate([one.result() for one in waiting])
+                waiting = [pool.submit(pixels_of, [content], preprocess) for content in following]
+                engine(normalize_pixels(ready, preprocess))
+
+    ways = {"torch float32, plain loop": lambda: loop(engines["torch float32"])}
+    for name, engine in engines.items():
+        ways[f"{name}, decoding beside"] = lambda engine=engine: beside(engine)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, proto in networks.items():
+            facts = ExportedFacts("network", card.classes, preprocess, card.architecture, "linear", "run")
+            file = Path(folder) / f"{name}.onnx"
+            file.write_bytes(onnx_content(proto, replace(facts, precision=name)))
+            exported = load_exported(file)
+            ways[f"tlkit predict, {name} file"] = lambda exported=exported: exported.predict(contents)
+        seconds = {name: [] for name in ways}
+        for turn in range(repeats + 1):  # the first warms up
+            for name in ways if turn % 2 else reversed(ways):
+                start = time.perf_counter()
+                ways[name]()
+                if turn:
+                    seconds[name].append(time.perf_counter() - start)
+    load = os.getloadavg()[0]
+    print(f"whole paths, {len(contents)} images, load {load:.1f}; images/s: median [least, most] of {repeats}")
+    first = statistics.median(seconds["torch float32, plain loop"])
+    for name, values in seconds.items():
+        rates = sorted(len(contents) / value for value in values)
+        middle = statistics.median(values)
+        spread = f"[{rates[0]:.1f}, {rates[-1]:.1f}]"
+        print(f"  {name:38s} {len(contents) / middle:7.1f} {spread:16s} {first / middle:.2f} x the first")
 
 
 def main():
@@ -108,7 +159,8 @@ def main():
         report, network = make_int8(run.directory, graph.proto, facts, tolerance=None)
         print("\n".join(["", path.name, *to_lines(report.tables(), width=150)]), flush=True)
         if not given.no_speed:
-            speed(run, predictor, {"float32": graph.proto, "int8": network}, given.repeats)
+            networks = {"float32": graph.proto, "int8": network}
+            paths(run, predictor, networks, speed(run, predictor, networks, given.repeats), given.repeats)
 
 
 if __name__ == "__main__":

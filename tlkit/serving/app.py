@@ -17,7 +17,7 @@ from tlkit import __version__
 from tlkit.data.decode.decoding import UnreadableImageError
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.serving.connections import Connections
-from tlkit.serving.guard import Guard
+from tlkit.serving.guard import PREDICT, Guard
 from tlkit.serving.image_queue import BusyError, ImageQueue
 from tlkit.serving.metrics import CONTENT_TYPE, ServerMetrics
 from tlkit.serving.model_card import model_card
@@ -85,8 +85,17 @@ class ServedModel:
             await asyncio.sleep(FLUSH_S)
             await asyncio.to_thread(log.flush)
 
+    async def respond(self, request: Request) -> Response:
+        """Answer `POST /predict`, also where the request is refused."""
+        try:
+            return await self.predict(request)
+        except RefusedError as error:
+            return JSONResponse({"error": error.reason}, error.status, error.headers)
+        except ClientDisconnect:
+            return JSONResponse({"error": "The body was not complete."}, 400)
+
     async def predict(self, request: Request) -> Response:
-        """Answer `POST /predict`.
+        """Return the predictions of the images in a request.
 
         Raises:
             RefusedError: the request is refused.
@@ -141,17 +150,13 @@ def create_app(served: ServedModel) -> FastAPI:
         docs_url=None,  # those pages load scripts from elsewhere
         redoc_url=None,
     )
-    # a plain route, since FastAPI would resolve dependencies; and the first, since routes are tried in order
-    app.add_route("/predict", served.predict, methods=["POST"], include_in_schema=False)
-    app.add_middleware(Guard, options=served.options, metrics=served.metrics, connections=served.connections)
-
-    @app.exception_handler(RefusedError)
-    async def refused(_: Request, error: RefusedError) -> Response:
-        return JSONResponse({"error": error.reason}, error.status, error.headers)
-
-    @app.exception_handler(ClientDisconnect)
-    async def disconnected(_: Request, __: ClientDisconnect) -> Response:
-        return JSONResponse({"error": "The body was not complete."}, 400)
+    app.add_middleware(
+        Guard,
+        options=served.options,
+        metrics=served.metrics,
+        connections=served.connections,
+        routes={("POST", PREDICT): served.respond},
+    )
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
@@ -177,13 +182,8 @@ def create_app(served: ServedModel) -> FastAPI:
     async def metrics() -> Response:
         return Response(served.metrics.text(), media_type=CONTENT_TYPE)
 
-    describe = app.openapi
+    @app.post(PREDICT, summary="Predict one image or several.", openapi_extra=PREDICT_SCHEMA)
+    async def predict(request: Request) -> Response:
+        return await served.respond(request)  # the guard has called it already; this is for the description
 
-    def openapi() -> dict[str, Any]:
-        schema = describe()
-        operation = {"summary": "Predict one image or several.", "operationId": "predict", **PREDICT_SCHEMA}
-        schema["paths"].setdefault("/predict", {"post": operation})
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend a description
     return app
