@@ -24,11 +24,17 @@ def significant(proba, digits):
     return np.array([[float(f"{value:.{digits}g}") for value in row] for row in proba])
 
 
+def as_text(proba):
+    return np.array([[float(str(value)) for value in row] for row in proba])
+
+
 STORED = {
     "float16": lambda p: p.astype(np.float16),
     "float16 in float32": lambda p: p.astype(np.float16).astype(np.float32),
     "bfloat16": lambda p: torch.tensor(p).to(torch.bfloat16),
     "bfloat16 in float32": lambda p: torch.tensor(p).to(torch.bfloat16).float().numpy(),
+    "float16 in CSV": lambda p: as_text(p.astype(np.float16)),
+    "bfloat16 in CSV": lambda p: as_text(torch.tensor(p).to(torch.bfloat16).float().numpy()),
     "softmax in bfloat16": lambda p: torch.softmax(torch.tensor(np.log(p)).to(torch.bfloat16), dim=1),
     "1 decimal": lambda p: p.round(1),
     "2 decimals": lambda p: p.round(2),

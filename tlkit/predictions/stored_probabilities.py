@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tlkit.arrays import Floats
 from tlkit.predictions.validation import SUM_TOLERANCE
@@ -63,10 +64,11 @@ def renormalized(proba: Floats, *, source: str) -> Floats:
 def _explanations(proba: Floats) -> Iterator[tuple[str, Floats]]:
     """Yield each way of storing that all values show, with how much each value can have lost, shape (N, C)."""
     half = proba.astype(np.float16)
-    if np.array_equal(half, proba):
-        yield "the precision of float16", np.spacing(half).astype(np.float64)
-    single = proba.astype(np.float32)
-    if np.array_equal(single, proba) and not (single.view(np.uint32) & 0xFFFF).any():
+    of_half = "the precision of float16", np.spacing(half).astype(np.float64)
+    if _equal(proba, half.astype(np.float64)):
+        yield of_half
+    brain = proba.astype(np.float32).view(np.uint32) + np.uint32(0x8000) & np.uint32(0xFFFF0000)  # to the nearest
+    if _equal(proba, brain.view(np.float32).astype(np.float64)):
         yield "the precision of bfloat16", np.exp2(_exponent(proba, np.log2) - 7)
     for digits in range(1, MOST_DIGITS + 1):
         if not (proba == np.round(proba)).all() and _equal(proba, np.round(proba, digits)):
@@ -77,6 +79,14 @@ def _explanations(proba: Floats) -> Iterator[tuple[str, Floats]]:
         if _equal(proba, np.round(proba / unit) * unit):
             yield f"{digits} significant digits", np.where(proba > 0, unit / 2, 0)
             break
+    if np.array_equal(proba, _shortest(half)):
+        yield of_half
+
+
+def _shortest(half: npt.NDArray[np.float16]) -> Floats:
+    """Return the values of the shortest texts that stand for float16 values, as a CSV file has them: 0.2998."""
+    values, places = np.unique(half, return_inverse=True)
+    return np.array([float(str(value)) for value in values])[places].reshape(half.shape)
 
 
 def _exponent(proba: Floats, log: Any) -> Floats:
