@@ -276,6 +276,9 @@ def test_a_recipe_reads_a_dataset_by_name_with_its_attribution_and_columns(fashi
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(more="  groups: [row]\n"))
+    assert load_recipe(recipe).data.source_name == "fashion-mnist"
+    elsewhere = {"data.name": None, "data.root": ["a", "b"], "data.groups": []}
+    assert load_recipe(recipe, elsewhere).data.source_name == "a, b"
     samples = source_of(load_recipe(recipe)).load().samples
     assert samples.counts().sum().to_dict() == {"train": 100, "val": 10, "test": 20}
     assert samples.group_columns == ("row",)

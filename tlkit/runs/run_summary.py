@@ -163,7 +163,7 @@ def summarize_run(run: Run) -> RunSummary:
         model=recipe.model.name,
         weights=recipe.model.weights,
         strategy=_strategy(recipe),
-        data=_source(recipe),
+        data=recipe.data.source_name,
         split=split,
         chose_epoch=split is not None and chose_epoch(split, run.history),
         accuracy=accuracy,
@@ -261,10 +261,3 @@ def _strategy(recipe: Recipe) -> str:
     strategy = recipe.strategy
     head = strategy.head if strategy.kind == "frozen" else "linear"
     return strategy.kind if head == "linear" else f"{strategy.kind}, {head} head"
-
-
-def _source(recipe: Recipe) -> str:
-    """Return the folder, list or shards of a recipe's images."""
-    section = recipe.data
-    given = section.manifest or section.shards or section.root
-    return given if isinstance(given, str) else ", ".join(given)

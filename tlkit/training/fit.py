@@ -150,9 +150,7 @@ def _fit_at(
 
 def _say_what_begins(path: Path, recipe: Recipe) -> None:
     """Log what is trained on what, before anything slow is loaded."""
-    section = recipe.data
-    source = section.manifest or section.shards or section.root
-    images = source if isinstance(source, str) else ", ".join(source)
+    images = recipe.data.source_name
     trains = (
         "only its new classifier trains" if recipe.strategy.kind == "frozen" else f"strategy {recipe.strategy.kind}"
     )

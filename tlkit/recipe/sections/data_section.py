@@ -180,3 +180,9 @@ class DataSection(Section):
     max_pixels: v.Count = Field(
         MAX_PIXELS, description="Images with more pixels than this are excluded as decompression bombs, at least 1."
     )
+
+    @property
+    def source_name(self) -> str:
+        """The name, list, shards or folders of the images, as the recipe states them."""
+        given = self.name or self.manifest or self.shards or self.root
+        return given if isinstance(given, str) else ", ".join(given)
