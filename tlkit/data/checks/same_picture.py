@@ -40,6 +40,8 @@ by `LEAST_EDGE` within the window: saving again changes all edges a little, anot
 UNCHANGED = 0.1
 """Where the usual difference is smaller, three quarters of the edges are equal to the bit, so that a picture was edited
 or drawn again and not saved again: only `LEAST_LIMIT` is allowed. One step of blue changes brightness by 0.11."""
+ROUNDING = 1.001
+"""What sums in another order may change."""
 AREAS, AREA_SHARE = 4, 0.5
 """Over a quarter of the shorter side, half of the difference is allowed."""
 LEAST_SHARED_DETAIL = 0.7
@@ -71,7 +73,7 @@ class PixelDifference(NamedTuple):
 def picture_difference(first: Pixels, second: Pixels, turn: int = 0) -> PixelDifference | None:
     """Return how far the second picture, turned as in `flipped`, lies from the first one, at the smaller size of both.
 
-    None where the pixels are not equal and a side is shorter than 8.
+    None where the pixels are not equal and a side is shorter than 8, or brightness alone shows other pictures.
 
     Args:
         first: RGB, shape (H, W, 3).
@@ -85,12 +87,26 @@ def picture_difference(first: Pixels, second: Pixels, turn: int = 0) -> PixelDif
     if min(height, width) < LEAST_SIDE:
         return None
     one, other = _scaled(first, height, width), _scaled(second, height, width)
+    if surely_apart(one, other):
+        return None
     difference = pixel_difference(one, other)
     if not difference.is_copy or _largest(luma(one - other)[..., None], BRIGHTNESS_WINDOW) <= ALONE:
         return difference
     edges = _detailed(luma(one))
     source = None if first.shape == second.shape else max(first, second, key=lambda pixels: pixels.size)
     return difference._replace(concentration=concentration(one, other, edges, source))
+
+
+def surely_apart(first: Floats32, second: Floats32) -> bool:
+    """Return whether brightness differs by more than `pixel_difference` ever allows a copy, in a tenth of its time.
+
+    Args:
+        first: RGB, shape (H, W, 3).
+        second: RGB of the same shape.
+    """
+    one, other = luma(first), luma(second)
+    limit = min(LEAST_LIMIT + LIMIT_PER_CONTRAST * float(max(one.std(), other.std())), MOST_BRIGHTNESS)
+    return float(_local_means((one - other)[..., None], BRIGHTNESS_WINDOW).max()) > ROUNDING * limit
 
 
 def likely_turns(first: Pixels, second: Pixels) -> list[int]:
