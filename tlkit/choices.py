@@ -16,6 +16,8 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+TRAINED_HEADS = ("linear", "text")
+"""Heads that the optimizer trains; scikit-learn fits the others."""
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]
