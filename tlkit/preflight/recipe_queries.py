@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from tlkit.choices import TRAINED_HEADS, HeadWord
+from tlkit.choices import HeadWord
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe import Recipe
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def head_kind(recipe: Recipe) -> HeadWord:
     """Return the kind of head of a recipe; only "linear", wherever it starts, is trained by the recipe's optimizer."""
-    head: HeadWord = getattr(recipe.strategy, "head", "linear")
-    return "linear" if head in TRAINED_HEADS else head
+    head: HeadWord | Literal["text"] = getattr(recipe.strategy, "head", "linear")
+    return "linear" if head == "text" else head
 
 
 def require_steps(recipe: Recipe) -> None:

@@ -129,7 +129,7 @@ def _head_plan(word: HeadWord) -> str:
     """Return one line about how a fit chooses or fits a head."""
     if word == "auto":
         return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
-    assert word not in ("linear", "text"), "these heads are trained by gradient descent"
+    assert word != "linear", "the linear head is trained by gradient descent"
     facts = FACTS[word]
     settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
     return f"{word}: {facts.description}; {settings}, calibrated out of fold"

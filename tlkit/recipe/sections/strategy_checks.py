@@ -111,7 +111,7 @@ def features_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def head_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield keys without effect with a scikit-learn head, fitted once to features of one pass; a text head without texts."""
+    """Yield a text head without texts, and keys without effect with a scikit-learn head, which is fitted once."""
     head = getattr(recipe.strategy, "head", "linear")
     if head == "text" and not recipe.model.weights.startswith(("file:", "run:")):
         yield Contradiction(
@@ -120,6 +120,13 @@ def head_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             "file:FOLDER/model.safetensors of a folder that `tlkit zero-shot --store FOLDER` wrote, or head: linear.",
         )
     if head in TRAINED_HEADS:
+        return
+    if recipe.strategy.kind != "frozen":
+        yield Contradiction(
+            ("strategy.head", "strategy.kind"),
+            f"strategy.head is {head}, which is fitted to the features of a frozen backbone, but strategy.kind is "
+            f"{recipe.strategy.kind}. Use head: linear or text, or kind: frozen.",
+        )
         return
     augment = recipe.augment
     if augment.transforms is not None or augment.preset != "none":
