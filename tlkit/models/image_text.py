@@ -252,7 +252,7 @@ def _hub_folder(repository: str) -> Path:
 
     try:
         folder = Path(hf_hub_download(repository, CONFIG_FILE)).parent
-        _open_clip().download_pretrained_from_hf(repository)
+        _open_clip().pretrained.download_pretrained_from_hf(repository)
     except Exception as error:  # the client raises errors of its HTTP library, which differ between versions
         raise ModelError(
             f"{HUB}{repository} cannot be used ({type(error).__name__}). It needs {CONFIG_FILE} and weights in "

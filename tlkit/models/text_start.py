@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError, first_few
-from tlkit.models.model_files import TENSORS_FILE, read_facts, read_tensors
+from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_sources import parse_source
 
@@ -57,7 +57,7 @@ def _folder_of(weights: str) -> Path:
     kind, location = parse_source(weights)
     path = Path(location).expanduser()
     if kind == "run":
-        return path if path.name == "model" else path / "model"
+        return path if (path / FACTS_FILE).is_file() else path / "model"
     if kind == "file" and path.name == TENSORS_FILE:
         return path.parent
     raise ModelError(

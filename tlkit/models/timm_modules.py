@@ -386,7 +386,7 @@ def _from_run(
     folder: Path, architecture: str, size: dict[str, Any]
 ) -> tuple[nn.Module, str, str, Mapping[str, Any], Preprocess]:
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
-    stored = folder if folder.name == "model" else folder / "model"
+    stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
     facts = read_facts(stored)
     if facts.architecture != architecture:
         raise ModelError(
