@@ -98,8 +98,10 @@ def recipe(tmp_path, photos, *, strategy, weights="file:stored/model.safetensors
 
 @pytest.mark.parametrize(
     ("strategy", "vision"),
-    [({"kind": "frozen"}, TIMM), ({"kind": "lp_ft", "probe_epochs": 1}, VIT)],
-    ids=["frozen", "lp_ft"],
+    [
+        pytest.param({"kind": "frozen"}, TIMM, id="frozen"),
+        pytest.param({"kind": "lp_ft", "probe_epochs": 1}, VIT, id="lp_ft", marks=pytest.mark.series),
+    ],
 )
 def test_training_starts_from_the_class_names(strategy, vision, tmp_path, photos, monkeypatch):
     monkeypatch.chdir(tmp_path)

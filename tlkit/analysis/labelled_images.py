@@ -24,6 +24,7 @@ def read_labelled(
     split: str | None,
     columns: Sequence[str],
     stated: Mapping[str, str],
+    root: str | Path | None = None,
     unused_is_wrong: bool = True,
 ) -> Samples | None:
     """Return the images of a folder, list or shards with the class of each; None where no label is one of the classes.
@@ -36,14 +37,21 @@ def read_labelled(
         split: only images of this split.
         columns: group columns of a list or shards.
         stated: the class of labels that have another name.
+        root: folder of the paths of a list; default: the list's own.
         unused_is_wrong: whether a label in `stated` that no image has is an error.
 
     Raises:
-        DataError: some labels are classes and others are not, or there are no images of the split.
+        DataError: some labels are classes and others are not, there are no images of the split, or there is a root, but
+            no list.
     """
+    if root is not None and not (isinstance(images, str | os.PathLike) and is_list(Path(images))):
+        raise DataError(f"A root is the folder of the paths of a list, but {images} is no CSV or Parquet file.")
     if not isinstance(images, str | os.PathLike) or not _may_have_labels(Path(images)):
         return None
-    survey = survey_images(Path(images), columns=columns)
+    if root is None:
+        survey = survey_images(Path(images), columns=columns)
+    else:
+        survey = survey_images(root, manifest=Path(images), columns=columns)
     samples = survey.samples
     labels = [name for name in samples.classes if (samples.table[LABEL] == name).any()]
     stated = stated if unused_is_wrong else {name: to for name, to in stated.items() if name in labels}

@@ -30,7 +30,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.models.backbone import Backbone
 from tlkit.models.image_text import ImageTextModel, load_image_text_model, named_templates
-from tlkit.models.text_head import store_text_head
+from tlkit.models.text_head import require_new, store_text_head
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.output_files import require_folder
@@ -79,6 +79,7 @@ def zero_shot(
     synonyms: Classes | None = None,
     val: str | Path | None = None,
     split: str | None = None,
+    root: str | Path | None = None,
     columns: Sequence[str] = (),
     label_classes: Mapping[str, str] | None = None,
     use_labels: bool = True,
@@ -105,6 +106,7 @@ def zero_shot(
         synonyms: other words by class, as a file of lines `name = word` or a mapping: what they change is reported.
         val: labelled images, none of them among `images`, on which a temperature is fitted.
         split: only images of this split.
+        root: folder of the paths of a list; default: the list's own.
         columns: group columns to take from a list or shards.
         label_classes: the class of labels that have another name, such as {"ants": "ant"}.
         use_labels: False = labels of the images are not read.
@@ -123,10 +125,11 @@ def zero_shot(
     others, prompts = read_synonyms(synonyms, texts), read_templates(templates)
     if store is not None:
         require_folder(store, name="store")
-    judged = (
-        read_labelled(images, texts, split=split, columns=columns, stated=label_classes or {}) if use_labels else None
-    )
-    if judged is None and (split is not None or columns or label_classes):
+        require_new(Path(store))
+    judged = None
+    if use_labels:
+        judged = read_labelled(images, texts, split=split, columns=columns, stated=label_classes or {}, root=root)
+    if judged is None and (split is not None or columns or label_classes or root is not None):
         raise DataError(
             "The images have no labels of these classes, so they have no splits, columns and classes to match."
         )

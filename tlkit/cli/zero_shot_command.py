@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli.arguments import AsJson, Details, DeviceOption
+from tlkit.cli.arguments import AsJson, Details, DeviceOption, ListFolder
 from tlkit.cli.output import (
     check_progress,
     print_json,
@@ -42,6 +42,7 @@ def zero_shot(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write predictions to this .csv, .parquet or .jsonl file.")] = None,
     split: Annotated[str | None, typer.Option(help="Only the images of this split.")] = None,
+    root: ListFolder = None,
     by: Annotated[
         list[str] | None, typer.Option(help="Group column of a list or shards to keep; repeat it for more.")
     ] = None,
@@ -87,6 +88,7 @@ def zero_shot(
             synonyms=synonyms,
             val=val,
             split=split,
+            root=root,
             columns=by or (),
             label_classes=dict(text.split("=", 1) for text in label_class or ()),
             use_labels=not no_labels,

@@ -12,9 +12,10 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else Albumentations as
 if TYPE_CHECKING:
     from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
+    from tlkit.data.splits.few_shot import few_shot_lists
     from tlkit.data.splits.hold_out import SplitPlan
 
-__all__ = ["DecodeOptions", "Source", "SplitPlan"]
+__all__ = ["DecodeOptions", "Source", "SplitPlan", "few_shot_lists"]
 
 __getattr__ = lazy_names(
     "tlkit.data",
@@ -22,6 +23,7 @@ __getattr__ = lazy_names(
         "DecodeOptions": "tlkit.data.decode.decode_options",
         "Source": "tlkit.data.dataset_source",
         "SplitPlan": "tlkit.data.splits.hold_out",
+        "few_shot_lists": "tlkit.data.splits.few_shot",
     },
 )
 

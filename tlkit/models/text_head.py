@@ -81,8 +81,7 @@ def store_text_head(
     Raises:
         ModelError: the folder holds something, or the image side is no backbone of timm with a linear projection.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} exists already. Name another folder for the model, or remove it first.")
+    require_new(folder)
     tower = timm_tower(model, pictures)
     text = torch.from_numpy(classes)
     with torch.inference_mode():
@@ -118,6 +117,16 @@ def store_text_head(
         tower.architecture,
     )
     return facts
+
+
+def require_new(folder: Path) -> None:
+    """Check that a folder for a model does not exist, or is empty.
+
+    Raises:
+        ModelError: it holds something, which is never overwritten.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} exists already. Name another folder for the model, or remove it first.")
 
 
 def timm_tower(model: ImageTextModel, pictures: torch.Tensor) -> TimmTower:
