@@ -52,7 +52,9 @@ def openmoji(most: int | None = None) -> dict[str, np.ndarray]:
         if re.fullmatch("[0-9A-F]{4,5}", path.stem) and (name := name_of(int(path.stem, 16))):
             png = resvg_py.svg_to_bytes(svg_string=path.read_text("utf-8"), width=SIDE, height=SIDE)
             picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-            found[name] = np.array(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB"))
+            found[name] = np.array(
+                Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+            )
             if len(found) == most:
                 break
     return found

@@ -23,7 +23,9 @@ PREPROCESS = {
 }
 
 
-def write_model(folder: Path, *, vision: dict = VIT, preprocess: dict = PREPROCESS, seed: int = 0, **more: object) -> Path:
+def write_model(
+    folder: Path, *, vision: dict = VIT, preprocess: dict = PREPROCESS, seed: int = 0, **more: object
+) -> Path:
     """Write a model with random weights and its configuration; skips the test where open_clip is absent."""
     pytest.importorskip("open_clip")
     import open_clip

@@ -171,7 +171,7 @@ def test_synonyms_are_replaced_one_by_one_and_compared_image_by_image(photos, mo
         after = reference(model, files, names=cases[row.label]).argmax(axis=1)
         changed = int((after != before).sum())
         assert row.changed.value == pytest.approx(changed / 36) and len(row.images) == min(changed, 20)
-        assert row.accuracy.value == pytest.approx(((after == y).mean() - (before == y).mean()))
+        assert row.accuracy.value == pytest.approx((after == y).mean() - (before == y).mean())
         b, c = int(((before == y) & (after != y)).sum()), int(((before != y) & (after == y)).sum())
         if b + c:
             assert row.p == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue)

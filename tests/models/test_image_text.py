@@ -1,4 +1,4 @@
-"""Image-text models: preprocessing of open_clip to the bit, the hub's cache, and messages about what cannot be loaded."""
+"""Image-text models: open_clip's preprocessing, the hub's cache, and messages about what cannot be loaded."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tlkit.torchvision_cure  # noqa: F401  before open_clip
-
 import json
+
+import tlkit.torchvision_cure
 
 import numpy as np
 import pytest
@@ -111,7 +111,8 @@ def test_training_starts_from_the_class_names(strategy, vision, tmp_path, photos
     torch.testing.assert_close(end["head.weight"], start["head.weight"], atol=2e-3, rtol=0)
     torch.testing.assert_close(end["head.bias"], start["head.bias"], atol=2e-3, rtol=0)
     assert not torch.equal(end["head.weight"], start["head.weight"])  # it trains
-    zero = tlkit.load_model(tmp_path / "stored", device="cpu").predict([photos / path for path in run.predictions().path])
+    files = [photos / path for path in run.predictions().path]
+    zero = tlkit.load_model(tmp_path / "stored", device="cpu").predict(files)
     np.testing.assert_array_equal(run.predictions().y_pred, zero.y_pred)
 
 

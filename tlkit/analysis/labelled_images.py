@@ -45,7 +45,8 @@ def read_labelled(
             no list.
     """
     if root is not None and not (isinstance(images, str | os.PathLike) and is_list(Path(images))):
-        raise DataError(f"A root is the folder of the paths of a list, but {images} is no CSV or Parquet file.")
+        given = str(images) if isinstance(images, str | os.PathLike) else "what is given"
+        raise DataError(f"A root is the folder of the paths of a list, but {given} is no CSV or Parquet file.")
     if not isinstance(images, str | os.PathLike) or not _may_have_labels(Path(images)):
         return None
     if root is None:

@@ -30,10 +30,10 @@ def few_shot_lists(
     """Write a list of images `shots_K.csv` for each K into a folder; return the files by K.
 
     Each list has K training images of each class, those of a smaller K among them. They are drawn by a hash of the seed
-    and the path, so the choice is the same on every machine and does not depend on other images. The test images are the
-    same in all lists, so models of different K can be compared image by image: those of the split test where there is
-    one, else all that no list trains on. There is no val: with so few images nothing is chosen by it. Paths are relative
-    to the folder of the images, which a recipe names beside the list (`data.root`, `data.manifest`).
+    and the path, so the choice is the same on every machine and does not depend on other images. The test images are
+    the same in all lists, so models of different K can be compared image by image: those of the split test where there
+    is one, else all that no list trains on. There is no val: with so few images nothing is chosen by it. Paths are
+    relative to the folder of the images, which a recipe names beside the list (`data.root`, `data.manifest`).
 
     Args:
         images: a folder of class folders, a list or shards, as for training; or samples.
@@ -63,8 +63,8 @@ def few_shot_lists(
     short = [f"{name} ({available.get(name, 0)})" for name in samples.classes if available.get(name, 0) < most + spare]
     if short:
         raise DataError(
-            f"{most} images of each class are to train{', and others to test' if spare else ''}, but these classes have "
-            f"too few: {first_few(short)}. Use fewer shots, or add images."
+            f"{most} images of each class are to train{', and others to test' if spare else ''}, but these classes "
+            f"have too few: {first_few(short)}. Use fewer shots, or add images."
         )
     taken = np.where(held, False, rank <= most)
     tested = held if held.any() else ~taken
