@@ -29,8 +29,8 @@ class ClassTexts:
     Example:
         >>> ClassTexts.of(["sea_lion", "ant"]).words
         {'sea_lion': ('sea lion',), 'ant': ('ant',)}
-        >>> ClassTexts.of({"ants": ["ant", "carpenter ant"]}).classes
-        ('ants',)
+        >>> ClassTexts.of({"ants": ["ant", "carpenter ant"], "bees": "bee"}).classes
+        ('ants', 'bees')
     """
 
     words: Mapping[str, tuple[str, ...]]

@@ -120,6 +120,11 @@ def zero_shot(
         DataError: class names, templates, synonyms or labels are wrong, images of val are judged, too, or none can be
             read.
         ModelError: the model is not available, or `store` cannot hold its image side.
+
+    Example:
+        >>> found = zero_shot("photos", ["cat", "dog"], model="clip", device="cpu")
+        >>> found.report.labelled, found.predictions.proba.shape
+        (60, (60, 2))
     """
     texts = ClassTexts.of(classes)
     others, prompts = read_synonyms(synonyms, texts), read_templates(templates)
