@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 MOST_PICKLE_BYTES = 1 << 30
 """Largest pickle, 1 GiB."""
+SPARE_PLACES = 1024
+"""Places that a pickle may leave out of its list of values: pickles of Python number them one by one."""
 _TYPES = {"u1": np.uint8, "i1": np.int8, "i4": np.int32, "i8": np.int64, "f4": np.float32, "f8": np.float64}
 
 
@@ -69,14 +72,29 @@ def _encoded(text: Any, encoding: Any = "latin-1") -> bytes:
     return text.encode("latin-1")
 
 
-_KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _array,
-    ("numpy._core.multiarray", "_reconstruct"): _array,
-    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
-    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _encoded,
+class _Maker:
+    """What a pickle gets for a name: it can be called, and nothing of it can be set, so that no pickle changes it."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+    def __setstate__(self, _: Any) -> None:
+        raise ValueError("it changes what makes its arrays")
+
+
+_KNOWN = {
+    ("numpy.core.multiarray", "_reconstruct"): _Maker(_array),
+    ("numpy._core.multiarray", "_reconstruct"): _Maker(_array),
+    ("numpy.core.numeric", "_frombuffer"): _Maker(_frombuffer),
+    ("numpy._core.numeric", "_frombuffer"): _Maker(_frombuffer),
+    ("numpy", "ndarray"): _Maker(_Array),
+    ("numpy", "dtype"): _Maker(_Type),
+    ("_codecs", "encode"): _Maker(_encoded),
 }
 
 
@@ -111,6 +129,7 @@ def read_arrays(content: bytes) -> Any:
     if len(content) > MOST_PICKLE_BYTES:
         raise ValueError(f"it has {len(content):,} bytes, and at most {MOST_PICKLE_BYTES:,} are read")
     try:
+        _require_near_places(content)
         return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), {}, levels=8)
     except ValueError:
         raise
@@ -127,6 +146,26 @@ def read_arrays(content: bytes) -> Any:
         RecursionError,
     ) as error:
         raise ValueError(f"it is damaged ({type(error).__name__})") from None
+
+
+def _require_near_places(content: bytes) -> None:
+    """Check the places in which a pickle keeps values for later: a list as long as the largest is made at once.
+
+    Raises:
+        ValueError: a place is far beyond the number of values, or the pickle cannot be parsed.
+    """
+    kept, far = 0, None
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                kept += 1
+                if not isinstance(argument, int) or argument > 2 * kept + SPARE_PLACES:
+                    far = argument
+                    break
+    except ValueError as error:
+        raise ValueError(f"it is damaged ({error})") from None
+    if far is not None:
+        raise ValueError(f"it keeps a value at the place {far}, and has {kept} of them")
 
 
 def _plain(value: Any, done: dict[int, Any], *, levels: int) -> Any:

@@ -217,6 +217,30 @@ def test_a_pickle_that_names_code_is_refused_and_not_run(tmp_path, cifar, monkey
     assert not (tmp_path / "harmed").exists() and not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02]r\xff\xff\xff\xff.",  # LONG_BINPUT: the list of places is made twice as long as the place says
+        b"(lp4000000000\n.",  # PUT, in the text form
+        b"\x80\x02]q\xffr\x00\x00\x00\x10.",
+    ],
+)
+def test_a_pickle_that_states_a_far_place_is_refused_before_it_takes_memory(content):
+    with pytest.raises(ValueError, match="place"):
+        read_arrays(content)
+
+
+def test_a_pickle_changes_nothing_of_the_reader():
+    """BUILD sets attributes of what is below it: here the default of the function that stands for _codecs.encode."""
+    call = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00a\x85R."
+    assert read_arrays(call) == b"a"
+    name = b"X\x0c\x00\x00\x00__defaults__"
+    for state in (b"(N}" + name + b"NstbK\x01.", b"}" + name + b"NsbK\x01."):
+        with pytest.raises(ValueError):
+            read_arrays(b"\x80\x02c_codecs\nencode\n" + state)
+        assert read_arrays(call) == b"a"
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_arrays_of_every_protocol_come_back_and_objects_do_not(protocol):
     arrays = [np.arange(12, dtype=np.uint8).reshape(3, 4), np.arange(6.0).reshape(2, 3, order="F"), np.array([1, 2])]
