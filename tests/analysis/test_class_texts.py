@@ -28,6 +28,9 @@ def test_names_and_words_are_read(tmp_path):
         ("ant\nbee =\n", ["'bee'", "empty word"]),
         ("ant\nbee = x |\n", ["'bee'", "empty word"]),
         ("= x\nbee\n", ["no class name"]),
+        ("ant\nbee\nemmet = ant\n", ["'ant'", "'emmet'", "same words"]),
+        ("sea_lion\nsea lion\n", ["'sea_lion'", "'sea lion'", "same words"]),
+        ("a = x | y\nb = y | x\n", ["'a'", "'b'", "same words"]),
         ("ant\n# bee\n", ["1 classes", "two or more"]),
     ],
 )
@@ -55,7 +58,11 @@ def test_synonyms_are_of_the_classes_and_other_words(tmp_path):
         read_synonyms(write(tmp_path / "s.txt", "ant = emmet\nbees = bee\nants\n"), texts)
     assert len(error.value.problems) == 3
     assert says(error.value.problems, "'ant'", "ants") and says(error.value.problems, "'bees'", "already")
-    for wrong in ({}, ["ants"]):
+    with pytest.raises(DataError) as error:
+        read_synonyms(write(tmp_path / "s.txt", "ants = emmet\nants = pismire\nbees =\n"), texts)
+    assert len(error.value.problems) == 2
+    assert says(error.value.problems, "'ants'", "2 times") and says(error.value.problems, "'bees'", "empty")
+    for wrong in ({}, ["ants"], {"ants": ""}, {"ants": ["emmet", " "]}):
         with pytest.raises(DataError):
             read_synonyms(wrong, texts)
 
@@ -64,7 +71,7 @@ def test_templates_are_words_files_or_prompts(tmp_path):
     assert read_templates("plain") == ("{}",) and read_templates("simple") is read_templates("imagenet") is None
     assert read_templates(write(tmp_path / "t.txt", "# prompts\na photo of a {}.\n")) == ("a photo of a {}.",)
     assert read_templates(["{} here"]) == ("{} here",)
-    for wrong in (["no place"], ["{} and {}"], ["{name} {}"], []):
+    for wrong in (["no place"], ["{} and {}"], ["{name} {}"], ["a {} }"], ["a {{}}"], []):
         with pytest.raises(DataError, match="templates"):
             read_templates(wrong)
     with pytest.raises(DataError, match="simple"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,8 @@ class ClassTexts:
         """Return classes from a file (see `read`), from their names, or from a mapping to words.
 
         Raises:
-            DataError: there are none, one is empty or named twice, or the file cannot be read.
+            DataError: there are fewer than two, one is empty or named twice, two have the same words, or the file
+                cannot be read.
         """
         if isinstance(classes, str | os.PathLike):
             return cls.read(Path(classes))
@@ -81,6 +83,14 @@ class ClassTexts:
                 problems.append(f"{where}: the class {name!r} has an empty word. Use {name} = word | word.")
             else:
                 found[name] = tuple(" ".join(one.split()) for one in words) or (name.replace("_", " "),)
+        first: dict[frozenset[str], str] = {}
+        for name, own in found.items():
+            same = first.setdefault(frozenset(own), name)
+            if same != name:
+                problems.append(
+                    f"{where}: the classes {same!r} and {name!r} have the same words ({first_few(own)}), so nothing "
+                    f"tells them apart. Give one other words: {name} = word."
+                )
         if not problems and not 2 <= len(found) <= MOST_CLASSES:
             problems.append(f"{where} names {len(found)} classes. Name two or more, one a line.")
         if problems:
@@ -96,26 +106,34 @@ def read_synonyms(synonyms: Classes | None, texts: ClassTexts) -> dict[str, tupl
     """Return other words by class name, from a file of lines `name = word`, or a mapping; empty for None.
 
     Raises:
-        DataError: a name is no class, has no words, or has the words that it has already.
+        DataError: a name is no class or is named twice, has no words or an empty one, or has those that it has already.
     """
     if synonyms is None:
         return {}
     if isinstance(synonyms, str | os.PathLike):
         where = str(synonyms)
         rows = [_parts(line) for line in _lines(Path(synonyms), what="synonyms")]
-        given = {name.strip(): words for name, words in rows}
     elif isinstance(synonyms, Mapping):
         where = "synonyms"
-        given = {name: [words] if isinstance(words, str) else list(words) for name, words in synonyms.items()}
+        rows = [(name, [words] if isinstance(words, str) else list(words)) for name, words in synonyms.items()]
     else:
         raise DataError("synonyms must be a file, or words by class name, such as {'car': 'automobile'}.")
+    given = dict(rows)
+    count = Counter(name for name, _ in rows)
     problems = [
+        f"{where}: the class {name!r} is named {many} times. Write its words in one line: {name} = word | word."
+        for name, many in count.items()
+        if many > 1
+    ]
+    problems += [
         f"{where}: there is no class {name!r}.{did_you_mean(name, texts.classes)}"
         for name in given
         if name not in texts.words
     ]
     problems += [
-        f"{where}: {name!r} has no other word. Use {name} = word." for name, words in given.items() if not words
+        f"{where}: {name!r} has no other word, or an empty one. Use {name} = word."
+        for name, words in given.items()
+        if not words or not all(isinstance(one, str) and one.strip() for one in words)
     ]
     problems += [
         f"{where}: the words for {name!r} are those that it has already ({first_few(words)}). Give another."
@@ -136,7 +154,7 @@ def read_templates(templates: str | os.PathLike[str] | Sequence[str]) -> tuple[s
         templates: "plain" (the bare name), "simple" or "imagenet" (open_clip's), a file, or the prompts.
 
     Raises:
-        DataError: there are none, or one has not exactly one `{}`.
+        DataError: there are none, or one has not exactly one `{}`, or other braces.
     """
     if isinstance(templates, str) and templates in TEMPLATES:
         return PLAIN if templates == "plain" else None
@@ -150,9 +168,9 @@ def read_templates(templates: str | os.PathLike[str] | Sequence[str]) -> tuple[s
         where, found = str(path), _lines(path, what="templates")
     else:
         where, found = "templates", list(templates)
-    wrong = [text for text in found if text.count("{}") != 1 or text.replace("{}", "").count("{")]
+    wrong = [text for text in found if text.count("{}") != 1 or {*"{}"} & {*text.replace("{}", "")}]
     if wrong or not found:
-        what = f"{wrong[0]!r} has not exactly one {{}}" if wrong else "there are none"
+        what = f"{wrong[0]!r} has not exactly one {{}}, or other braces" if wrong else "there are none"
         raise DataError(f"{where}: {what}. Use a prompt a line with {{}} for the class, such as: a photo of a {{}}.")
     return tuple(found)
 
