@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.input_files import refuse_pipe
 
 TEMPLATES = ("simple", "imagenet", "plain")
 """Words for templates: open_clip's seven and eighty, and the bare name."""
@@ -160,6 +161,7 @@ def read_templates(templates: str | os.PathLike[str] | Sequence[str]) -> tuple[s
         return PLAIN if templates == "plain" else None
     if isinstance(templates, str | os.PathLike):
         path = Path(templates)
+        refuse_pipe(path, what="The file of templates", error=DataError)
         if not path.is_file():
             raise DataError(
                 f"There are no templates {str(templates)!r}.{did_you_mean(str(templates), TEMPLATES)} Use "
@@ -186,6 +188,7 @@ def _lines(path: Path, *, what: str) -> list[str]:
     Raises:
         DataError: the file is missing or no text.
     """
+    refuse_pipe(path, what=f"The file of {what}", error=DataError)
     if not path.is_file():
         near = did_you_mean(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise DataError(f"There is no file {path} of {what}.{near}")

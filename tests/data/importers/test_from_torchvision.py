@@ -110,7 +110,9 @@ def test_what_would_lose_something_is_refused(tmp_path, folder):
         "float32", "(4, 5, 3)", "without a transform"
     )
     assert problem(Tensors(torch.zeros(2, 4, 5, dtype=torch.uint8), [0, 2]), out) == saying("Target 1", "2 classes")
-    assert problem(Tensors(torch.zeros(1, 4, 5, dtype=torch.uint8), [None]), out) == saying("NoneType", "labels=lambda")
+    assert problem(Tensors(torch.zeros(1, 4, 5, dtype=torch.uint8), [None]), out) == saying("'None'", "labels=lambda")
+    for number in (0.7, torch.tensor(0.7), b"1"):  # a grade or a number, which no class number is
+        assert problem(Tensors(torch.zeros(1, 4, 5, dtype=torch.uint8), [number]), out) == saying("labels=lambda")
     assert problem({"dev": ImageFolder(folder)}, out) == saying("dev", "train, val, test")
     assert problem([1, 2], out) == saying("Item 0", "no pair")
     assert problem(3, out) == saying("int", "no length")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import ClassVar
@@ -123,6 +124,34 @@ def test_columns_can_be_named_where_the_metadata_say_nothing(tmp_path):
     table = pd.read_csv(imported.manifest)
     assert table["label"].tolist() == words and table["other"].tolist() == [1, 2, 3, 4]
     assert [(imported.root / path).read_bytes() for path in table["path"]] == pictures
+
+
+def test_folders_of_parquet_state_the_split(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        folder = tmp_path / "hub" / "default" / split
+        folder.mkdir(parents=True)
+        table = hub_table([{"bytes": encoded("PNG"), "path": None}] * count, [0] * (count - 1) + [1], CLASSES)
+        pq.write_table(table, folder / "0000.parquet")
+    assert import_images("parquet", tmp_path / "hub", tmp_path / "made").counts == {"train": 3, "test": 2}
+    files = sorted((tmp_path / "hub").rglob("*.parquet"))
+    assert import_images("parquet", files, tmp_path / "other").counts == {"train": 3, "test": 2}
+
+
+def test_columns_whose_names_collide_lose_nothing(tmp_path):
+    images = [{"bytes": encoded("PNG"), "path": None}] * 2
+    more = {"path": pa.array(["a", "b"]), "original_path": pa.array(["c", "d"])}
+    pq.write_table(hub_table(images, [0, 1], CLASSES, **more), tmp_path / "a.parquet")
+    found = pd.read_csv(import_images("parquet", tmp_path / "a.parquet", tmp_path / "made").manifest)
+    assert found["original_path"].tolist() == ["c", "d"] and found["original_original_path"].tolist() == ["a", "b"]
+    table = hub_table(images, [0, 1], CLASSES, age=pa.array([1, 2]))
+    pq.write_table(table.rename_columns(["image", "label", "label"]), tmp_path / "b.parquet")
+    assert problem("parquet", tmp_path / "b.parquet", tmp_path / "other") == saying("b.parquet", "'label'", "Rename")
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "parquet"])
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe")
+    assert problem(kind, tmp_path / "pipe", tmp_path / "made") == saying("pipe", "device")
 
 
 def test_damaged_parquet_is_refused(tmp_path):
@@ -317,6 +346,11 @@ def test_wrong_idx_files_are_refused(tmp_path, mnist):
     assert problem("mnist", mnist, tmp_path / "made") == saying(f"{file.name}.gz", "damaged")
     assert problem("mnist", [mnist, mnist], tmp_path / "made") == saying("mnist", "2")
     assert problem("mnist", mnist, tmp_path / "made.csv") != ""
+
+
+def test_mnist_without_a_pixel_is_refused(tmp_path, mnist):
+    (mnist / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((12, 0, 28), dtype=np.uint8)))
+    assert problem("mnist", mnist, tmp_path / "made") == saying("train-images", "no pixel", "(12, 0, 28)")
 
 
 def test_a_compressed_idx_file_is_read_no_further_than_its_header_states(tmp_path):

@@ -176,6 +176,41 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     assert problem("coco", file, tmp_path / "made") == saying(file, "outside", "000000000002.jpg")
 
 
+def test_paths_of_one_image_are_one_and_backslashes_are_slashes(tmp_path):
+    file = changed(coco(tmp_path), lambda values: values["images"][1].update(file_name="./000000000000.jpg"))
+    imported = import_images("coco", file, tmp_path / "list.csv")
+    assert imported.skipped == (("000000000000.jpg", saying("twice")),)
+    file = changed(
+        coco(tmp_path / "w"),
+        lambda values: [one.update(file_name="train2017\\" + one["file_name"]) for one in values["images"]],
+    )
+    assert import_images("coco", file, tmp_path / "w.csv").images == 20
+
+
+def test_a_folder_of_one_split_states_it_and_an_image_without_a_split_is_no_training_image(tmp_path):
+    for split, folder in (("train", "train"), ("val", "valid")):
+        file = coco(tmp_path / "made", split)
+        shutil.copytree(tmp_path / "made" / f"{split}2017", tmp_path / "d" / folder)
+        shutil.copy(file, tmp_path / "d" / folder / "_annotations.coco.json")
+    files = [tmp_path / "d" / folder / "_annotations.coco.json" for folder in ("train", "valid")]
+    assert import_images("coco", files, tmp_path / "list.csv").counts == {"train": 20, "val": 20}
+    shutil.move(tmp_path / "d" / "valid", tmp_path / "d" / "more")
+    files[1] = tmp_path / "d" / "more" / "_annotations.coco.json"
+    assert problem("coco", files, tmp_path / "other.csv") == saying("20 images", "no split", "more/000000000000.jpg")
+    assert not (tmp_path / "other.csv").exists()
+
+
+def test_names_that_no_disk_holds_are_missing_images(tmp_path):
+    def change(values):
+        values["images"][0]["file_name"] = "a" * 5000
+        values["images"][1]["file_name"] = "a\ud800"
+
+    imported = import_images("coco", changed(coco(tmp_path), change), tmp_path / "list.csv")
+    assert [name for name, _ in imported.skipped] == ["a" * 5000, "a\\ud800"]
+    file = changed(coco(tmp_path / "b"), lambda values: values["categories"][0].update(name="a\ud800"))
+    assert problem("coco", file, tmp_path / "other.csv") == saying("UTF-8", "Rename")
+
+
 # ------------------------------------------------------------------------------------------------- VOC
 
 
@@ -253,6 +288,32 @@ def test_voc_names_missing_images_and_refuses_paths_out_of_the_folder(tmp_path):
     assert problem("voc", folder / "VOC2012" / "JPEGImages", tmp_path / "other") == saying("Annotations")
 
 
+def test_voc_names_images_without_xml_and_lists_may_have_blanks(tmp_path):
+    base = voc(tmp_path, sets=False) / "VOC2012"
+    for old, new in (("2008_000003", "my photo"),):
+        (base / "Annotations" / f"{old}.xml").rename(base / "Annotations" / f"{new}.xml")
+        (base / "JPEGImages" / f"{old}.jpg").rename(base / "JPEGImages" / f"{new}.jpg")
+    (base / "Annotations" / "2008_000004.xml").unlink()
+    (base / "JPEGImages" / "phone.heic").write_bytes(b"\0")
+    imported = import_images("voc", base, tmp_path / "list.csv")
+    assert imported.images == 11 and "JPEGImages/my photo.jpg" in rows(imported)
+    assert dict(imported.skipped) == {
+        "JPEGImages/2008_000004.jpg": saying("no XML"),
+        "JPEGImages/phone.heic": saying("HEIC", "not read"),
+    }
+    lists = base / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "trainval.txt").write_text("2008_000001\nmy photo\n2008_000002 1\n" + "x" * 3000 + "\n")
+    (lists / "val.txt").write_text("2008_000002\n")
+    imported = import_images("voc", base, tmp_path / "other.csv")
+    table = pd.read_csv(imported.manifest)
+    assert dict(zip(table["path"].map(lambda path: Path(path).stem), table["split"], strict=True)) == {
+        "2008_000001": "train",
+        "2008_000002": "val",
+        "my photo": "train",
+    }
+
+
 # ------------------------------------------------------------------------------------------------- YOLO
 
 YAML = "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: cat\n  1: dog\n"
@@ -326,6 +387,25 @@ def test_lines_of_boxes_that_are_wrong_are_named_with_their_number(tmp_path):
 def test_a_wrong_yaml_file_of_yolo_is_refused(tmp_path, yaml, message):
     assert says(problem("yolo", yolo(tmp_path / "d", yaml), tmp_path / "made"), "data.yaml", *message)
     assert not (tmp_path / "made").exists()
+
+
+def test_yolo_names_images_that_are_not_read(tmp_path):
+    root = yolo(tmp_path / "d")
+    (root / "images/train/phone.heic").write_bytes(b"\0")
+    (root / "images/train/notes.txt").write_text("no image")
+    assert dict(import_images("yolo", root, tmp_path / "l.csv").skipped)["images/train/phone.heic"] == saying("HEIC")
+    for label in ("cat", "dog"):
+        picture(tmp_path / "c" / label / "1.jpg")
+    picture(tmp_path / "c" / "loose.jpg")
+    (tmp_path / "c" / "cat" / "phone.heic").write_bytes(b"\0")
+    (tmp_path / "c" / "empty").mkdir()
+    imported = import_images("yolo", tmp_path / "c", tmp_path / "c.csv")
+    assert imported.images == 2
+    assert dict(imported.skipped) == {
+        "loose.jpg": saying("outside"),
+        "cat/phone.heic": saying("HEIC"),
+        "empty/": saying("without images"),
+    }
 
 
 def test_yolo_class_folders_are_read_as_they_are(tmp_path):

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct, read_bounded, require_inside
-from tlkit.data.sources.shard_splits import split_of
+from tlkit.data.importers.listed_image import (
+    Found,
+    ListedImage,
+    Part,
+    Skipped,
+    as_utf8,
+    distinct,
+    is_file,
+    read_bounded,
+    require_inside,
+    split_of_file,
+)
 from tlkit.errors import DataError, first_few
 from tlkit.stored_values import parse_json
 
@@ -18,7 +28,8 @@ WHAT = "a JSON file in COCO's format, such as instances_train2017.json"
 def read_coco(file: Path, *, images: Path | None = None) -> Part:
     """Return the images of a COCO file with the categories of their annotations; a crowd counts.
 
-    The split is the word in the file's name, such as train in instances_train2017.json.
+    The split is the word in the file's name, such as train in instances_train2017.json, else the name of its folder,
+    such as valid/_annotations.coco.json.
 
     Args:
         file: the JSON file.
@@ -31,10 +42,10 @@ def read_coco(file: Path, *, images: Path | None = None) -> Part:
     values = _read(file)
     names = _categories(values["categories"], file)
     listed = _by_id(values["images"], file)
-    paths = [str(one.get("file_name", "")) for one in listed.values()]
+    paths = [_path(one) for one in listed.values()]
     root = _root(file, paths, images)
     require_inside(paths, where=file, root=root)
-    return Part(list(_entries(values["annotations"], listed, names, root, split_of(file.stem) or "")), root=root)
+    return Part(list(_entries(values["annotations"], listed, names, root, split_of_file(file))), root=root)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -63,6 +74,11 @@ def _by_id(images: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, Mapping
     return listed
 
 
+def _path(image: Mapping[str, Any]) -> str:
+    """Return the path of an image, with "/"."""
+    return as_utf8(str(image["file_name"]).replace("\\", "/"))
+
+
 def _categories(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, str]:
     names: dict[Any, str] = {}
     for place, one in enumerate(categories):
@@ -84,7 +100,7 @@ def _root(file: Path, paths: Sequence[str], images: Path | None) -> Path:
     tried = usual if images is None else (images,)
     some = [path for path in paths[:50] if path]
     for folder in tried:
-        if any((folder / path).is_file() for path in some):
+        if any(is_file(folder, path) for path in some):
             return folder
     where = "the usual folders" if images is None else str(images)
     raise DataError(
@@ -113,8 +129,8 @@ def _entries(
         else:
             labels[image].append(names[category])
     for key, one in listed.items():
-        path = one["file_name"].replace("\\", "/")
-        if not (root / path).is_file():
+        path = _path(one)
+        if not is_file(root, path):
             yield Skipped(path, "the image is missing")
         elif not labels[key]:
             yield Skipped(path, "it has no annotation")

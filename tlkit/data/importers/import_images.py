@@ -15,6 +15,7 @@ from tlkit.data.importers.parquet import read_parquet_images
 from tlkit.data.importers.voc import read_voc
 from tlkit.data.importers.yolo import read_yolo
 from tlkit.errors import DataError, first_few
+from tlkit.input_files import refuse_pipe
 
 WITH_IMAGES, WITH_COLUMNS = ("coco",), ("parquet",)
 
@@ -61,6 +62,8 @@ def import_images(
     absent = [path for path in paths if not path.exists()]
     if absent or not paths:
         raise DataError(f"{first_few(absent)} does not exist." if absent else "No source is named.")
+    for path in paths:
+        refuse_pipe(path, error=DataError)
     if kind == "parquet":
         return write_import(read_parquet_images(paths, columns=columns or {}), out)
     if len(paths) > 1 and kind in ("cifar10", "mnist"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 import tempfile
 from collections import Counter
@@ -15,8 +16,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from tlkit.csv_files import write_csv
+from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.importers.imported_tables import imported_tables
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped
+from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, as_utf8
 from tlkit.disk import writing
 from tlkit.errors import DataError, first_few
 from tlkit.output_files import require_folder, require_writable
@@ -111,8 +113,8 @@ def write_import(parts: Sequence[Part], out: Path) -> Imported:
             copies of the images, whose bytes are kept.
 
     Raises:
-        DataError: there is no image to list, `out` exists, images that are not files should only be listed, or a label
-            cannot be written.
+        DataError: there is no image to list, some are in a split and some in none, `out` exists, images that are not
+            files should only be listed, or a label cannot be written.
     """
     require_new_output(out)
     if is_list_name(out):
@@ -195,19 +197,23 @@ def _divided(
 ) -> tuple[list[ListedImage], list[Skipped]]:
     """Return images, as `take` leaves them, and skipped entries; of a path that is listed twice the second is skipped.
 
-    The contents of images are not kept.
+    The contents of images are not kept, and paths are written in one way: "./a//b.png" is "a/b.png".
     """
     found: dict[str, ListedImage] = {}
     skipped = []
     for entry in entries:
         if isinstance(entry, Skipped):
-            skipped.append(entry)
+            skipped.append(replace(entry, name=as_utf8(entry.name)))
+            continue
+        path = posixpath.normpath(entry.path)
+        if as_utf8(path) != path:
+            skipped.append(Skipped(as_utf8(path), KINDS["not-utf8"].what))
         elif not entry.labels:
-            skipped.append(Skipped(entry.path, "it has no label"))
-        elif entry.path in found:
-            skipped.append(Skipped(entry.path, "it is listed twice; the first counts"))
+            skipped.append(Skipped(path, "it has no label"))
+        elif path in found:
+            skipped.append(Skipped(path, "it is listed twice; the first counts"))
         else:
-            found[entry.path] = replace(take(entry), content=None)
+            found[path] = replace(take(replace(entry, path=path)), content=None)
     if not found:
         reasons = Counter(one.reason for one in skipped)
         why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
@@ -222,6 +228,9 @@ def _table(found: Sequence[ListedImage]) -> tuple[pd.DataFrame, Literal["multicl
         "multilabel" if any(len(one.labels) > 1 for one in found) else "multiclass"
     )
     names = sorted({label for one in found for label in one.labels})
+    wrong = [as_utf8(name) for name in names if as_utf8(name) != name]
+    if wrong:
+        raise DataError(f"The name of a class is no valid UTF-8: {first_few(wrong)}. Rename it in the dataset.")
     blank = [name for name in names if not name.strip()]
     split = [name for name in names if SEPARATOR in name]
     if blank:
@@ -233,6 +242,12 @@ def _table(found: Sequence[ListedImage]) -> tuple[pd.DataFrame, Literal["multicl
         )
     splits = {one.split for one in found}
     with_split = "train" in splits  # a single held-out split divides nothing
+    if with_split and "" in splits:  # a list is read as train where it states no split
+        unstated = [one.path for one in found if not one.split]
+        raise DataError(
+            f"{len(unstated)} images are in no split, and {len(found) - len(unstated)} are: {first_few(unstated)}. "
+            "State the split of all, by the name of their file or folder, or import them apart."
+        )
     columns = list(dict.fromkeys(name for one in found for name in one.columns))
     rows = [
         (one.path, SEPARATOR.join(one.labels), *([one.split] if with_split else []), *map(one.columns.get, columns))

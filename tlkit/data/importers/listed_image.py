@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlkit.data.checks.finding_kinds import KINDS
+from tlkit.data.sources.entries import Entry
+from tlkit.data.sources.shard_splits import split_of
 from tlkit.errors import DataError, first_few
 
 MOST_FILE_BYTES = 1 << 30
@@ -111,6 +114,50 @@ def leads_out(path: str) -> bool:
     """
     parts = path.replace("\\", "/").split("/")
     return not path.strip() or "\0" in path or not parts[0] or parts[0].endswith(":") or ".." in parts
+
+
+def as_utf8(text: str) -> str:
+    """Return a text with half characters, which UTF-8 cannot hold, written out: JSON can state them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_file(root: Path, path: str) -> bool:
+    """Return whether a path that a dataset states is a file; a name that no disk can hold, such as a long one, is none.
+
+    Args:
+        root: the folder of the paths.
+        path: the path below it, already checked by `require_inside`.
+    """
+    return os.path.isfile(root / path)  # noqa: PTH113  Path.is_file raises where a name is too long
+
+
+def is_folder(root: Path, path: str) -> bool:
+    """Return whether a path that a dataset states is a folder; see `is_file`."""
+    return os.path.isdir(root / path)  # noqa: PTH112
+
+
+def skipped_of(entries: Iterable[Entry]) -> list[Skipped]:
+    """Return the entries of a folder that may be lost images, such as HEIC files; not hidden files, nor texts."""
+    return [
+        Skipped(one.name, KINDS[one.kind].what + (f": {one.reason}" if one.reason else ""))
+        for one in entries
+        if KINDS[one.kind].severity != "info"
+    ]
+
+
+def split_of_file(file: Path, source: Path | None = None) -> str:
+    """Return the split that the name of a file states, else that of a folder; "" = neither does.
+
+    Args:
+        file: such as train-00000-of-00002.parquet, or valid/_annotations.coco.json.
+        source: the folder whose folders count; None = that of the file alone.
+
+    Example:
+        >>> split_of_file(Path("valid/_annotations.coco.json")), split_of_file(Path("instances_train2017.json"))
+        ('val', 'train')
+    """
+    below = Path(file.parent.name, file.name) if source is None else file.relative_to(source)
+    return split_of(below.with_suffix("").as_posix()) or ""
 
 
 def distinct(labels: Iterable[str]) -> tuple[str, ...]:

@@ -25,12 +25,14 @@ def read_mnist(folder: Path) -> Part:
         folder: the folder.
 
     Raises:
-        DataError: a file is missing or damaged, or images and labels are of different numbers.
+        DataError: a file is missing, damaged or without a pixel, or images and labels are of different numbers.
     """
     files = {(split, kind): _file(folder, f"{part}-{kind}") for split, part in PARTS.items() for kind in KINDS}
     arrays = {key: read_idx(path, dimensions=KINDS[key[1]]) for key, path in files.items()}
     for split in PARTS:
         images, labels = arrays[split, IMAGES], arrays[split, LABELS]
+        if not images.size:
+            raise DataError(f"{files[split, IMAGES]} holds no pixel: its shape is {images.shape}. Restore it.")
         if len(images) != len(labels):
             raise DataError(
                 f"{files[split, IMAGES]} has {len(images):,} images, but {files[split, LABELS]} {len(labels):,} labels."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,9 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from tlkit.data.decode.formats import EXTENSIONS, detect_format
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct
-from tlkit.data.sources.shard_splits import split_of
+from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct, split_of_file
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.input_files import refuse_pipe
 from tlkit.parquet_tables import require_parquet_bounds
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 from tlkit.stored_values import parse_json
@@ -32,7 +33,8 @@ def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] =
 
     An image is a column of {bytes, path}, or of bytes. Of a column of numbers the metadata `huggingface` states the
     names; text is the label itself, and a list of either is several labels. Other columns of numbers, text and truth
-    values come along. The split is the word in the file's name, such as train-00000-of-00002.parquet.
+    values come along. The split is the word in the file's name, such as train-00000-of-00002.parquet, else the name of
+    a folder, such as train/0000.parquet.
 
     Args:
         sources: files, or folders of them at any depth.
@@ -45,16 +47,23 @@ def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] =
     empty = [one for one, some in found.items() if not some]
     if empty:
         raise DataError(f"{empty[0]} holds no Parquet file. Name a file that ends in .parquet, or a folder of them.")
-    files = [file for some in found.values() for file in some]
-    return [_part(file, f"{number:04d}", columns) for number, file in enumerate(files)]
+    files = [(file, source if source.is_dir() else None) for source, some in found.items() for file in some]
+    return [
+        _part(file, f"{number:04d}", columns, split=split_of_file(file, source))
+        for number, (file, source) in enumerate(files)
+    ]
 
 
-def _part(file: Path, number: str, columns: Mapping[str, str]) -> Part:
+def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str) -> Part:
+    refuse_pipe(file, error=DataError)
     try:
         require_parquet_bounds(file)
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{file} is no Parquet file that can be read: {error}.") from None
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file} has several columns named {twice[0]!r}. Rename them.")
     features = _features(schema)
     image = columns.get("image") or _image_column(schema, features)
     label = columns.get("label") or _label_column(schema, features)
@@ -67,17 +76,35 @@ def _part(file: Path, number: str, columns: Mapping[str, str]) -> Part:
             )
     assert image is not None and label is not None
     more = [field.name for field in schema if field.name not in (image, label) and _is_plain(field.type)]
-    return Part(_entries(file, number, _Columns(image, label, _class_names(features.get(label)), more)))
+    return Part(
+        _entries(file, number, _Columns(image, label, _class_names(features.get(label)), _written_names(more)), split)
+    )
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of image and label, the names of the classes, and the columns that come along."""
+    """The columns of image and label, the names of the classes, and the names in the list of the other columns."""
 
     image: str
     label: str
     names: Sequence[str]
-    more: Sequence[str]
+    more: Mapping[str, str]
+
+
+def _written_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the name of each column in the list of images, whose own names are taken.
+
+    Example:
+        >>> _written_names(["path", "original_path", "age"])
+        {'path': 'original_original_path', 'original_path': 'original_path', 'age': 'age'}
+    """
+    written: dict[str, str] = {}
+    for name in names:
+        own = name
+        while own in RESERVED or (own != name and own in names):
+            own = f"original_{own}"
+        written[name] = own
+    return written
 
 
 def _features(schema: pa.Schema) -> Mapping[str, Any]:
@@ -132,8 +159,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     )
 
 
-def _entries(file: Path, number: str, columns: _Columns) -> Iterator[Found]:
-    split = split_of(file.stem) or ""
+def _entries(file: Path, number: str, columns: _Columns, split: str) -> Iterator[Found]:
     row = 0
     try:
         wanted = [columns.image, columns.label, *columns.more]
@@ -162,7 +188,7 @@ def _entry(values: Mapping[str, Any], columns: _Columns, *, where: str) -> Found
     labels = _labels(values[columns.label], columns.names)
     if isinstance(labels, str):
         return Skipped(where, labels)
-    more = {f"original_{one}" if one in RESERVED else one: _text(values[one]) for one in columns.more}
+    more = {written: _text(values[one]) for one, written in columns.more.items()}
     if isinstance(stated, str) and stated:
         more["source"] = stated
     return ListedImage(ENDINGS.get(found, f".{found.lower().replace(' ', '')}"), labels, content, columns=more)

@@ -124,10 +124,12 @@ def _labels(target: Any, classes: list[Any], dataset: Any, row: int) -> Any:
         return [names[one["category_id"]] for one in target]
     try:
         number = int(target)
+        if number != target:
+            raise ValueError(f"{target} is no class number")
     except (TypeError, ValueError, RuntimeError):
         raise DataError(
-            f"Target {row} of {type(dataset).__name__} is {type(target).__name__}. State how it becomes a label: "
-            "labels=lambda target: …"
+            f"Target {row} of {type(dataset).__name__} is no class number, but {str(target)[:40]!r}. "
+            "State how it becomes a label: labels=lambda target: …"
         ) from None
     if classes and not 0 <= number < len(classes):
         raise DataError(f"Target {row} of {type(dataset).__name__} is {number}, but there are {len(classes)} classes.")

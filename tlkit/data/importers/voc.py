@@ -6,14 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct, read_bounded, require_inside
+from tlkit.data.importers.listed_image import (
+    Found,
+    ListedImage,
+    Part,
+    Skipped,
+    distinct,
+    is_file,
+    read_bounded,
+    require_inside,
+    skipped_of,
+)
+from tlkit.data.sources.entries import Entry
+from tlkit.data.sources.walk import walk_images
 from tlkit.errors import DataError
+from tlkit.samples import SPLITS
 
 MOST_XML_BYTES = 1 << 24
 """Largest XML file, 16 MiB."""
 MOST_DEPTH = 32
 """Deepest nesting of an XML file."""
-SETS = {"train": "train", "val": "val", "test": "test"}
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp")
 
 
@@ -21,7 +33,8 @@ def read_voc(folder: Path) -> list[Part]:
     """Return the images of a VOC dataset with the names of their objects, difficult ones too.
 
     The split is that of ImageSets/Main/train.txt, val.txt and test.txt, where they exist; images in none of them are
-    skipped. Without train.txt, images of trainval.txt belong to train.
+    skipped. Without train.txt, images of trainval.txt belong to train, but for those that val.txt or test.txt names.
+    An image without an XML file is skipped, too.
 
     Args:
         folder: a folder with Annotations and JPEGImages, or one that holds such folders, as VOCdevkit.
@@ -41,7 +54,7 @@ def read_voc(folder: Path) -> list[Part]:
 
 def _entries(root: Path) -> Iterator[Found]:
     split_of = _sets(root)
-    seen = set()
+    seen, used = set(), set()
     for file in sorted((root / "Annotations").glob("*.xml")):
         seen.add(file.stem)
         try:
@@ -53,6 +66,7 @@ def _entries(root: Path) -> Iterator[Found]:
             yield Skipped(f"Annotations/{file.name}", "it is in no list of ImageSets/Main")
             continue
         path = _image(root, file, name)
+        used.add(path)
         if path is None:
             yield Skipped(name or file.stem, "the image is missing")
         elif not labels:
@@ -62,21 +76,32 @@ def _entries(root: Path) -> Iterator[Found]:
             yield ListedImage(path, distinct(labels), split=split_of.get(file.stem, ""), columns=columns)
     for stem in sorted(set(split_of) - seen):
         yield Skipped(stem, "it is in a list of ImageSets/Main, but has no XML file")
+    left_out: list[Entry] = []
+    if (root / "JPEGImages").is_dir():
+        for path in sorted(walk_images(root, "JPEGImages", left_out)):
+            if path not in used and Path(path).stem not in seen | set(split_of):
+                yield Skipped(path, "it has no XML file")
+    yield from skipped_of(left_out)
 
 
 def _sets(root: Path) -> dict[str, str]:
     """Return the split of each image by its name without ending."""
     folder = root / "ImageSets" / "Main"
-    files = {split: folder / f"{name}.txt" for name, split in SETS.items()}
-    if not files["train"].is_file():
-        files["train"] = folder / "trainval.txt"
+    files = [(folder / f"{split}.txt", split) for split in SPLITS]
+    if not files[0][0].is_file():
+        files = [*files[1:], (folder / "trainval.txt", "train")]
     split_of: dict[str, str] = {}
-    for split, file in files.items():
+    for file, split in files:
         if file.is_file():
             for line in read_bounded(file, what="a list of VOC").decode("utf-8", "replace").splitlines():
                 if line.strip():
-                    split_of.setdefault(line.split()[0], split)
+                    split_of.setdefault(_stem(line.strip(), root), split)
     return split_of
+
+
+def _stem(line: str, root: Path) -> str:
+    """Return the name of an image in a list, which may have blanks; a number may follow it."""
+    return line if is_file(root, f"Annotations/{line}.xml") else line.split(maxsplit=1)[0]
 
 
 def _image(root: Path, file: Path, name: str) -> str | None:
@@ -85,7 +110,7 @@ def _image(root: Path, file: Path, name: str) -> str | None:
     names = [name, *(f"{file.stem}{ending}" for ending in ENDINGS)]
     for one in names:
         path = f"JPEGImages/{one}"
-        if one and (root / path).is_file():
+        if one and is_file(root, path):
             require_inside([path], where=file, root=root)
             return path
     return None

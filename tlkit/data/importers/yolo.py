@@ -9,17 +9,22 @@ from typing import Any
 
 import yaml
 
+from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.importers.listed_image import (
     Found,
     ListedImage,
     Part,
     Skipped,
     distinct,
+    is_file,
+    is_folder,
     leads_out,
     read_bounded,
     require_inside,
+    skipped_of,
 )
-from tlkit.data.sources.folder import scan_folder
+from tlkit.data.sources.entries import Entry
+from tlkit.data.sources.folder import survey_folder
 from tlkit.data.sources.walk import walk_images
 from tlkit.errors import DataError, first_few
 
@@ -68,21 +73,25 @@ def read_yolo(source: Path) -> Part:
     places = {split: values[key] for split, keys in SPLITS.items() for key in keys if values.get(key)}
     if not places:
         raise DataError(f"{source} states no folder of images: train, val or test. Add them.")
-    paths = {split: _images(place, base, root, source) for split, place in places.items()}
+    left_out: list[Entry] = []
+    paths = {split: _images(place, base, root, source, left_out) for split, place in places.items()}
     require_inside([path for some in paths.values() for path in some], where=source, root=root)
-    return Part(list(_entries(root, paths, names)), root=root)
+    return Part([*_entries(root, paths, names), *skipped_of(left_out)], root=root)
 
 
 def _classes(folder: Path) -> Part:
     """Return the images of a folder of class folders."""
     if any((folder / name).is_dir() for name in ("labels", "train/labels")):
         raise DataError(f"{folder} has files of boxes, but no data.yaml that names their classes. Add one.")
-    samples = scan_folder(folder)
+    survey = survey_folder(folder)
+    if survey.problems:
+        raise DataError(*survey.problems)
+    samples = survey.samples
     rows = samples.table[["path", "label", "split"]].to_numpy()
     stated = samples.table["split"].nunique() > 1
-    return Part(
-        [ListedImage(path, (label,), split=split if stated else "") for path, label, split in rows], root=folder
-    )
+    images = [ListedImage(path, (label,), split=split if stated else "") for path, label, split in rows]
+    empty = [Skipped(name, KINDS["empty-class"].what) for name in survey.empty_classes]
+    return Part([*images, *skipped_of(survey.entries.skipped), *empty], root=folder)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -125,20 +134,27 @@ def _names(names: Any, file: Path) -> dict[int, str]:
 def _base(stated: Any, root: Path) -> str:
     """Return the folder of the paths of train, val and test, relative to that of the YAML file."""
     text = posixpath.normpath(str(stated or ".").replace("\\", "/"))
-    return text if text != "." and not leads_out(text) and (root / text).is_dir() else ""
+    return text if text != "." and not leads_out(text) and is_folder(root, text) else ""
 
 
-def _images(place: Any, base: str, root: Path, file: Path) -> list[str]:
-    """Return the images of a split below the root: of a folder, a list of images, or several of them."""
+def _images(place: Any, base: str, root: Path, file: Path, left_out: list[Entry]) -> list[str]:
+    """Return the images of a split below the root: of a folder, a list of images, or several of them.
+
+    What a folder holds besides is appended to `left_out`.
+    """
     found = []
     for one in place if isinstance(place, list) else [place]:
         text = str(one).replace("\\", "/").removeprefix("./")
-        text = text.removeprefix("../") if not (root / text).exists() and text.startswith("../") else text  # Roboflow
+        text = (
+            text.removeprefix("../")
+            if not (is_folder(root, text) or is_file(root, text)) and text.startswith("../")
+            else text
+        )  # Roboflow
         below = f"{base}/{text}" if base else text
         require_inside([below], where=file)
-        if (root / below).is_dir():
-            found += sorted(walk_images(root, below.rstrip("/"), []))
-        elif text.endswith(".txt") and (root / below).is_file():
+        if is_folder(root, below):
+            found += sorted(walk_images(root, below.rstrip("/"), left_out))
+        elif text.endswith(".txt") and is_file(root, below):
             lines = read_bounded(root / below, what="a list of images").decode("utf-8", "replace").splitlines()
             names = [line.strip().replace("\\", "/").removeprefix("./") for line in lines if line.strip()]
             found += [f"{base}/{name}" if base else name for name in names]
@@ -150,7 +166,7 @@ def _images(place: Any, base: str, root: Path, file: Path) -> list[str]:
 def _entries(root: Path, paths: Mapping[str, list[str]], names: Mapping[int, str]) -> Iterator[Found]:
     for split, some in paths.items():
         for path in some:
-            if not (root / path).is_file():
+            if not is_file(root, path):
                 yield Skipped(path, "the image is missing")
                 continue
             boxes = _boxes_file(path)
@@ -161,7 +177,7 @@ def _entries(root: Path, paths: Mapping[str, list[str]], names: Mapping[int, str
                 columns = {"objects": str(len(labels))}
                 yield ListedImage(path, distinct(labels), split=split, columns=columns)
             else:
-                yield Skipped(path, "it has no box" if (root / boxes).is_file() else "it has no file of boxes")
+                yield Skipped(path, "it has no box" if is_file(root, boxes) else "it has no file of boxes")
 
 
 def _boxes_file(path: str) -> str:
