@@ -211,3 +211,16 @@ def test_an_image_that_cannot_be_read_is_named_with_its_reason(photos, model):
     found = tlkit.zero_shot(photos, NAMES, model=str(model), templates="plain", device="cpu")
     assert len(found.predictions) == 36 and [one.path for one in found.unreadable] == ["red/broken.png"]
     assert found.unreadable[0].reason
+
+
+def test_a_stored_head_is_scaled_on_images_that_can_be_read(photos, model, tmp_path, monkeypatch):
+    """Of 36 images two are drawn for the comparison, the first and the last; neither can be read."""
+    monkeypatch.setattr("tlkit.analysis.zero_shot.MOST_COMPARED", 2)
+    files = sorted(photos.rglob("*.*"))
+    for file in (files[0], files[-1]):
+        file.write_bytes(b"no image")
+    found = tlkit.zero_shot(photos, NAMES, model=str(model), templates="plain", store=tmp_path / "m", device="cpu")
+    assert len(found.predictions) == len(files) - 2
+    kept = [photos / path for path in found.predictions.path]
+    stored = tlkit.load_model(tmp_path / "m", device="cpu").predict(kept)
+    np.testing.assert_array_equal(stored.y_pred, found.predictions.y_pred)

@@ -114,6 +114,7 @@ def test_a_label_that_is_no_class_of_the_file_is_refused_unless_its_class_is_sta
         (("audit", "a.onnx", "--model-weights", "none", "--data", "shots.csv"), ("--model-weights", "a.onnx")),
         (("evaluate", "p.csv", "--data", "shots.csv"), ("--data", "exported files")),
         (("compare", "p.csv", "p.csv", "--data", "shots.csv"), ("--data", "exported files")),
+        (("compare", "p.csv", "p.csv", "--class", "a=b"), ("--class", "--data")),
         (("evaluate", "a.onnx", "--data", "shots.csv", "--split", "test"), ("shots.csv", "test")),
     ],
 )

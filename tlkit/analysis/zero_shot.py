@@ -156,7 +156,7 @@ def zero_shot(
     calibrated = proba if scaling is None else scaling.apply(proba)
     predictions = _predictions(texts, features, calibrated, judged)
     if store is not None:
-        pictures = _pictures(given, loaded)
+        pictures = _pictures(given, features, loaded)
         store_text_head(
             Path(store),
             loaded,
@@ -348,20 +348,25 @@ def _report(
     )
 
 
-def _pictures(given: Samples | Sequence[ImageSource], model: ImageTextModel) -> torch.Tensor:
-    """Return some of the images, normalized (B, 3, H, W): evenly spaced ones, up to `MOST_COMPARED`."""
+def _pictures(given: Samples | Sequence[ImageSource], features: Features, model: ImageTextModel) -> torch.Tensor:
+    """Return some of the images with features, normalized (B, 3, H, W): evenly spaced ones, up to `MOST_COMPARED`."""
     dataset = ImageDataset(given, transform=build_transform(model.preprocess), quiet=True)
-    rows = np.unique(np.linspace(0, len(given) - 1, min(MOST_COMPARED, len(given))).astype(int))
-    items = [dataset[int(row)] for row in rows]
+    readable = np.flatnonzero(np.isin(_names(given), features.path))
+    places = np.unique(np.linspace(0, len(readable) - 1, min(MOST_COMPARED, len(readable))).astype(int))
+    items = [dataset[int(row)] for row in readable[places]]
     pixels = np.stack([item.image for item in items if not isinstance(item, Failure)])
     return normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), model.preprocess)
+
+
+def _names(given: Samples | Sequence[ImageSource]) -> list[str]:
+    return given.paths.tolist() if isinstance(given, Samples) else [os.fspath(one) for one in given]
 
 
 def _unreadable(
     given: Samples | Sequence[ImageSource], features: Features, model: ImageTextModel
 ) -> tuple[Unreadable, ...]:
     """Return the images that have no embedding, with the reasons."""
-    names = given.paths.tolist() if isinstance(given, Samples) else [os.fspath(one) for one in given]
+    names = _names(given)
     known = set(features.path.tolist())
     missing = [row for row, name in enumerate(names) if name not in known]
     if not missing:

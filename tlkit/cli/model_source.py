@@ -210,7 +210,7 @@ def open_compared(
     Exported files predict the images of `data`, or else those of the first run among the paths.
 
     Raises:
-        DataError: there are no images for an exported file, or `data` and no exported file.
+        DataError: there are no images for an exported file, `data` and no exported file, or `classes` and no `data`.
         TlkitError: a path cannot be read.
     """
     from tlkit.exported import is_exported
@@ -219,6 +219,8 @@ def open_compared(
     exported = [path for path in paths if is_exported(path)]
     if data is not None and not exported:
         raise DataError("--data is for exported files, and none is compared. Leave it out.")
+    if classes and data is None:
+        raise DataError("--class states the class of a label of --data FOLDER. Add it, or leave --class out.")
     given_classes = stated_classes(classes)
     found: dict[Path, Run | Predictions] = {
         path: open_run_or_file(path, split=split, groups=groups, **columns) for path in paths if path not in exported

@@ -139,7 +139,7 @@ def timm_tower(model: ImageTextModel, pictures: torch.Tensor) -> TimmTower:
     visual, size = model.tower.visual, model.preprocess.image_size
     few = pictures[:4]
     with torch.inference_mode():
-        expected = model.tower.raw(few)
+        expected = model.tower.raw(few.to(model.tower.logit_scale.device)).cpu()
     worst, reasons = float("inf"), []
     for build in _candidates(visual, vision, size=size):
         try:
