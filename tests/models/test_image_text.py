@@ -112,6 +112,19 @@ def test_files_that_are_damaged_or_need_more_are_named(tmp_path):
         load_image_text_model(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("side", "key", "value"), [("text_cfg", "vocab_size", 10**12), ("vision_cfg", "layers", 10**12)]
+)
+def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(side, key, value, tmp_path):
+    file = write_model(tmp_path / "clip") / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    config["model_cfg"][side][key] = value
+    file.write_text(json.dumps(config))
+    with pytest.raises(ModelError) as error:
+        load_image_text_model(str(tmp_path / "clip"))
+    assert says(error, "open_clip_config.json", "parameters", "Fetch")
+
+
 def test_a_long_prompt_is_warned_of_and_templates_are_open_clips(tmp_path, caplog):
     model = load_image_text_model(str(write_model(tmp_path / "m")))
     model.embed_names(["ant"], ["a photo of a {}."])

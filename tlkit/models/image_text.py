@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ CONFIG_FILE = "open_clip_config.json"
 HUB = "hf-hub:"
 RESIZES: Mapping[str, Resize] = {"shortest": "crop", "longest": "letterbox", "squash": "squash"}
 """tlkit's word for open_clip's `resize_mode`; `shortest` crops nothing but the overhang."""
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 NAMES_PER_PASS = 10
 """Names that the text tower sees at once: open_clip's own number, since the last digits depend on it."""
 
@@ -270,6 +272,7 @@ def _from_folder(folder: Path, name: str, *, source: str, device: str) -> ImageT
     if not isinstance(config, Mapping):
         raise ModelError(f"{file} has no model_cfg, which open_clip needs. Fetch it again.")
     _require_packages(config, str(folder))
+    _require_sizes(config, folder)
     loaded = _create(f"local-dir:{folder}", None, name=name)
     return _assembled(loaded, name, config=config, source=source, device=device)
 
@@ -292,6 +295,31 @@ def _require_packages(config: Mapping[str, Any], name: str) -> None:
             f"{name}: its text side ({needs[0]}: {text[needs[0]]}) needs the package transformers. Install it with: "
             "pip install transformers"
         )
+
+
+def _require_sizes(config: Mapping[str, Any], folder: Path) -> None:
+    """Check that a network is no larger than its weights, before memory is taken for it.
+
+    Raises:
+        ModelError: there are no weights, or the configuration states more parameters than they have bytes.
+    """
+    vision, text = (config.get(key) or {} for key in ("vision_cfg", "text_cfg"))
+    tables = _product(text, "width", "vocab_size") + _product(text, "width", "context_length")
+    layers = sum(_product(side, "layers", "width", "width") for side in (vision, text))
+    held = sum(file.stat().st_size for file in folder.iterdir() if file.suffix in WEIGHT_ENDINGS and file.is_file())
+    if not held:
+        raise ModelError(f"The image-text model {folder} cannot be loaded: it has no file of weights. Fetch it again.")
+    if tables + layers > held:
+        raise ModelError(
+            f"{folder / CONFIG_FILE} states a network of {tables + layers:,} parameters or more, but the weights "
+            f"beside it have {held:,} bytes. Fetch its files again."
+        )
+
+
+def _product(side: Mapping[str, Any], *keys: str) -> int:
+    """Return the product of whole numbers in a configuration; 0 where one is of another kind, or not there."""
+    values = [side.get(key) for key in keys]
+    return math.prod(values) if all(type(value) is int for value in values) else 0  # type: ignore[arg-type]
 
 
 def _create(identifier: str, pretrained: str | None, *, name: str) -> tuple[nn.Module, Any]:
