@@ -13,10 +13,10 @@ import numpy.typing as npt
 from tlkit.array_pickles import MOST_PICKLE_BYTES, read_arrays
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.gray_png import gray_png
 from tlkit.datasets.packages import Package
 from tlkit.datasets.stratified_fifths import stratified_fifths
 from tlkit.errors import DataError
+from tlkit.png_files import png
 
 PACKAGE = Package("animal-mnist", "animal_mnist", "0.4", dependencies=False)
 CLASSES = ("bear", "bird", "cat", "cow", "dog", "elephant", "giraffe", "horse", "sheep", "zebra")
@@ -43,7 +43,7 @@ def _images(sources: Sources, seed: int) -> Iterator[SampleImage]:
     pixels, labels = _read(sources[IMAGES]), _read(sources[LABELS])
     names = [CLASSES[label] for label in labels.tolist()]
     for row, (name, split) in enumerate(zip(names, stratified_fifths(names, seed=seed), strict=True)):
-        yield SampleImage(f"{split}/{name}/{row:05d}.png", gray_png(pixels[row]), {"row": str(row)})
+        yield SampleImage(f"{split}/{name}/{row:05d}.png", png(pixels[row]), {"row": str(row)})
 
 
 ANIMALS = GalleryEntry(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tlkit.datasets.dataset_card import DatasetCard, SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.gray_png import gray_png
 from tlkit.datasets.packages import Package
-from tlkit.datasets.stratified_fifths import SHARES
+from tlkit.datasets.stratified_fifths import stratified_fifths
+from tlkit.png_files import png
 
 PACKAGE = Package("scikit-learn", "sklearn", "1.9.1")
 MARGIN = 2  # pixels of white on each side, because a backbone's center crop (often 0.875) would cut into the digits
@@ -54,15 +54,11 @@ def _images(_: Sources, seed: int) -> Iterator[SampleImage]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    rng = np.random.default_rng(seed)
-    for label in range(10):
-        rows = rng.permutation(np.flatnonzero(digits.target == label))
-        bounds = np.round(np.cumsum(list(SHARES.values()))[:-1] * len(rows) / sum(SHARES.values())).astype(int)
-        for split, part in zip(SHARES, np.split(rows, bounds), strict=True):
-            for row in sorted(part.tolist()):
-                ink = np.pad(digits.images[row], MARGIN)  # (12, 12), 0 = paper, 16 = ink
-                pixels = np.round(255 - ink * (255 / 16)).astype(np.uint8)
-                yield SampleImage(f"{split}/{label}/{row:04d}.png", gray_png(pixels), {"row": str(row)})
+    names = [str(target) for target in digits.target.tolist()]
+    for row, (name, split) in enumerate(zip(names, stratified_fifths(names, seed=seed), strict=True)):
+        ink = np.pad(digits.images[row], MARGIN)  # (12, 12), 0 = paper, 16 = ink
+        pixels = np.round(255 - ink * (255 / 16)).astype(np.uint8)
+        yield SampleImage(f"{split}/{name}/{row:04d}.png", png(pixels), {"row": str(row)})
 
 
 DIGITS = GalleryEntry(

@@ -10,8 +10,9 @@ from pathlib import Path
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
 from tlkit.datasets.occupations import SKIN_TONES
-from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, png, render
+from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, render
 from tlkit.datasets.stratified_fifths import stratified_fifths
+from tlkit.png_files import png
 
 SIDE = 64
 WORDS: dict[str, tuple[str, ...]] = {

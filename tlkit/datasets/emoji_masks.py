@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, png, render
+from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, render
+from tlkit.png_files import png
 
 SIDE = 96
 GLYPHS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.gray_png import gray_png
 from tlkit.datasets.packages import Package
 from tlkit.idx_files import read_idx
+from tlkit.png_files import png
 
 PACKAGE = Package("dataset-fashion-mnist", "datasets/fashion-mnist", "0.0~git20200523.55506a9-1", manager="apt")
 CLASSES = ("t-shirt_top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot")
@@ -38,7 +38,7 @@ def _images(sources: Sources, seed: int) -> Iterator[SampleImage]:
                 held_out.update(rng.choice(rows, VAL // len(CLASSES), replace=False).tolist())
         for row, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
             split = "test" if part == "t10k" else "val" if row in held_out else "train"
-            yield SampleImage(f"{split}/{CLASSES[label]}/{row:05d}.png", gray_png(image), {"row": str(row)})
+            yield SampleImage(f"{split}/{CLASSES[label]}/{row:05d}.png", png(image), {"row": str(row)})
 
 
 FASHION_MNIST = GalleryEntry(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, png, render
+from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, render
 from tlkit.datasets.packages import Package
+from tlkit.png_files import png
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.gray_png import gray_png
 from tlkit.datasets.packages import Package
+from tlkit.png_files import png
 
 PACKAGE = Package("matplotlib", "matplotlib", "3.11.2")
 SIDE = 32
@@ -81,7 +81,7 @@ def _images(sources: Sources, seed: int) -> Iterator[SampleImage]:
                 page = page.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC, fillcolor=255)
                 pixels = np.asarray(page.crop((SIDE // 2, SIDE // 2, SIDE * 3 // 2, SIDE * 3 // 2)))
                 columns = {"font": name, "family": family_of[name]}
-                yield SampleImage(f"{split_of[name]}/{label}/{name}_{copy}.png", gray_png(pixels), columns)
+                yield SampleImage(f"{split_of[name]}/{label}/{name}_{copy}.png", png(pixels), columns)
 
 
 GLYPHS = GalleryEntry(

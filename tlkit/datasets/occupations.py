@@ -12,8 +12,9 @@ from typing import Literal
 
 from tlkit.datasets.dataset_card import DatasetCard, SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
-from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, png, render
+from tlkit.datasets.openmoji import LICENSE, OPENMOJI, RENDERER, attribution, drawing_folder, render
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.png_files import png
 
 SplitName = Literal["train", "val", "test"]
 

@@ -60,10 +60,3 @@ def render(svg: str, *, side: int, pose: str = "", background: str | None = "whi
     drawn = resvg_py.svg_to_bytes(svg_string=page, width=side, height=side, skip_system_fonts=True)
     with Image.open(io.BytesIO(bytes(drawn))) as image:
         return image.convert("RGBA" if background is None else "RGB")
-
-
-def png(image: Image) -> bytes:
-    """Return a picture as the bytes of a PNG file."""
-    target = io.BytesIO()
-    image.save(target, format="PNG")
-    return target.getvalue()

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from tlkit.array_pickles import read_arrays
 from tlkit.data.importers.listed_image import Found, ListedImage, Part, read_bounded
-from tlkit.data.importers.png_files import png
 from tlkit.errors import DataError
+from tlkit.png_files import png
 
 PIXELS = 3 * 32 * 32
 SPLITS = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.importers.listed_image import Found, ListedImage, Part
-from tlkit.data.importers.png_files import png
 from tlkit.errors import DataError
 from tlkit.idx_files import read_idx
+from tlkit.png_files import png
 
 PARTS = {"train": "train", "test": "t10k"}
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tlkit.data.importers.imported import Imported, require_new_output, write_import
 from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct
-from tlkit.data.importers.png_files import png
 from tlkit.errors import DataError, first_few
+from tlkit.png_files import png
 from tlkit.samples import SPLITS
 
 
