@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from messages import says
 from small_exports import CLASSES, encoded, write_small_export
+from tars import write_tar
 
 import tlkit
+from tlkit.exported.labelled_images import predict_labelled_images
 from tlkit.predictions import read_predictions
 
 
@@ -123,3 +125,23 @@ def test_images_that_are_missing_or_have_no_use_are_asked_for(run, tmp_path, lab
     labelled.rename(columns={"label": "y_pred"}).to_csv(tmp_path / "p.csv", index=False)
     found = run(*command)
     assert found.returncode == 2 and says(found.stderr, *words)
+
+
+@pytest.mark.parametrize("source", ["test-000.tar", "test.csv"])
+def test_images_of_a_test_split_alone_are_judged(tmp_path, source):
+    """Nobody trains on them: what `fit` refuses, a class without a training image, is what a test set is."""
+    file = write_small_export(tmp_path / "a.onnx")
+    members = {}
+    for seed in range(6):
+        name = CLASSES[seed % 2]
+        members |= {f"{seed}.jpg": encoded(seed), f"{seed}.cls": name.encode()}
+        (tmp_path / f"{seed}.jpg").write_bytes(encoded(seed))
+    write_tar(tmp_path / "test-000.tar", members)
+    rows = [(f"{seed}.jpg", CLASSES[seed % 2], "test") for seed in range(6)]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(tmp_path / "test.csv", index=False)
+    found = predict_labelled_images(file, tmp_path / source, split="test")
+    assert len(found) == 6
+    assert sorted(found.classes[code] for code in found.y_true) == sorted(CLASSES[:2] * 3)
+    expected = {seed: tlkit.load_model(file).predict(encoded(seed)).proba[0] for seed in range(6)}
+    for path, proba in zip(found.path, found.proba, strict=True):
+        np.testing.assert_array_equal(proba, expected[int(Path(path).stem)])

@@ -28,7 +28,7 @@ def predict_labelled_images(
 
     Args:
         file: the exported file.
-        data: a folder of class folders, a list of images or a tar shard, as for training.
+        data: a folder of class folders, a list of images or a tar shard; none needs to be for training.
         split: only the images of this split; default: all.
         columns: group columns to take from a list or a shard.
         classes: the class of labels that have another name, such as {"ants": "ant"}.
@@ -38,7 +38,7 @@ def predict_labelled_images(
         ModelError: the file cannot be opened.
     """
     model = load_exported(file)
-    samples = split_of(read_with_columns(data, columns=columns), split, source=data)
+    samples = split_of(read_with_columns(data, columns=columns, judged=True), split, source=data)
     names = _classes_of(samples.classes, model.classes, classes or {}, file=Path(file))
     named = samples.table.assign(**{LABEL: samples.table[LABEL].map(names)})
     known = tuple(name for name in model.classes if name in names.values())

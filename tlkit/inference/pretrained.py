@@ -63,7 +63,7 @@ def predict_labelled(
         DataError: the images cannot be read, or a label is no class of the model.
         ModelError: as for `load_pretrained_model`.
     """
-    samples = split_of(read_with_columns(data, columns=columns), split, source=data)
+    samples = split_of(read_with_columns(data, columns=columns, judged=True), split, source=data)
     loaded = load_pretrained(name, weights=weights)
     names = match_classes(samples.classes, loaded.facts.classes, loaded.other_names, classes or {})
     changed = [f"{label} is {found}" for label, found in names.items() if label != found]

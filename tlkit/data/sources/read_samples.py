@@ -83,6 +83,7 @@ def read_with_columns(
     manifest: str | Path | None = None,
     shards: str | Sequence[str] = (),
     options: ListOptions = ListOptions(),
+    judged: bool = False,
 ) -> Samples:
     """Return the table of images with columns from the list or the shards, or from a metadata file.
 
@@ -93,6 +94,7 @@ def read_with_columns(
         manifest: as for `read_samples`.
         shards: as for `read_samples`.
         options: how lists, labels and columns are read.
+        judged: whether a model is only judged by the images, so that no class needs one to train on.
 
     Raises:
         DataError: the source is missing or wrong, no file has a column, or the metadata has no row of any image.
@@ -103,7 +105,9 @@ def read_with_columns(
         samples = Samples(root.root, root.classes, root.table.assign(**groups))
     else:
         own = columns if metadata is None else ()
-        samples = read_samples(root, manifest=manifest, shards=shards, columns=own, options=options)
+        samples, where = _read(root, manifest=manifest, shards=shards, columns=own, options=options)
+        if not judged:
+            require_trainable(samples, where=where)
     return with_metadata(samples, columns=columns, metadata=metadata, options=options)
 
 
