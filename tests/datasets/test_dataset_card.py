@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_folders_that_hold_something_else_are_refused(tmp_path):
 def test_a_damaged_card_is_refused(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     assert problem(tmp_path) == saying(tmp_path, "no sample")
+
+
+@pytest.mark.parametrize("change", [{"counts": "x"}, {"counts": {"train": "9"}}, {"about": 5}, {"made_with": []}])
+def test_a_card_with_values_of_another_kind_is_refused(tmp_path, change):
+    make(tmp_path / "pets")
+    file = tmp_path / "pets" / "dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert problem(tmp_path / "pets") == saying("pets", "no sample")
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path):
+    (tmp_path / "pets").symlink_to(tmp_path / "gone")
+    assert problem(tmp_path / "pets") == saying("pets", "leads nowhere")
 
 
 def test_another_seed_is_refused(tmp_path):

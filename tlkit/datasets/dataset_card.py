@@ -202,6 +202,10 @@ def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> Datase
     Raises:
         DataError: `dest` is a file, or holds something else.
     """
+    if dest.is_symlink() and not dest.exists():
+        raise DataError(
+            f"{dest} is a link that leads nowhere. Remove it, or name a folder to write the sample {name} to."
+        )
     if dest.exists() and not dest.is_dir():
         raise DataError(f"{dest} is a file. Name a folder to write the sample {name} to.")
     if not dest.exists() or not any(dest.iterdir()):
@@ -230,7 +234,16 @@ def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> Datase
 
 
 def _card(root: Path, stored: Mapping[str, Any]) -> DatasetCard:
+    """Return the card of stored values.
+
+    Raises:
+        KeyError, TypeError: one is missing, unknown or of another kind.
+    """
     fields = {name: value for name, value in stored.items() if name not in ("classes", "fingerprint")}
+    wrong = [name for name in ("request", "counts", "made_with") if not isinstance(fields[name], Mapping)]
+    wrong += [name for name in ("name", "about", "attribution") if not isinstance(fields[name], str)]
+    if wrong or not all(type(count) is int for count in fields["counts"].values()):
+        raise TypeError(f"{', '.join(wrong) or 'counts'} is of another kind")
     return DatasetCard(root=root, classes=tuple(stored["classes"]), **fields)
 
 

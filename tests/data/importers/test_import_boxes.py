@@ -408,6 +408,14 @@ def test_yolo_names_images_that_are_not_read(tmp_path):
     }
 
 
+def test_copies_are_not_written_among_the_class_folders(tmp_path):
+    for label in ("cat", "dog"):
+        picture(tmp_path / "c" / label / "1.jpg")
+    for out in ("copies", "cat/copies"):
+        assert problem("yolo", tmp_path / "c", tmp_path / "c" / out) == saying(out, "classes", "elsewhere")
+    assert import_images("yolo", tmp_path / "c", tmp_path / "c" / "list.csv").images == 2
+
+
 def test_yolo_class_folders_are_read_as_they_are(tmp_path):
     for split, count in (("train", 3), ("val", 1)):
         for label in ("cat", "dog"):

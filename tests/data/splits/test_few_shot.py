@@ -55,3 +55,10 @@ def test_too_few_images_are_named(tmp_path):
     for wrong in ([], [0, 1]):
         with pytest.raises(DataError, match="whole numbers"):
             few_shot_lists(photos, tmp_path / "lists", shots=wrong)
+
+
+@pytest.mark.parametrize("shots", [[], [0, 1], [1.5], "14", [True]])
+def test_shots_are_whole_numbers_from_one(photos, tmp_path, shots):
+    with pytest.raises(DataError, match="whole numbers"):
+        few_shot_lists(photos, tmp_path / "lists", shots=shots)
+    assert not (tmp_path / "lists").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 from tlkit.choices import ImportKind
 from tlkit.data.importers.cifar import read_cifar10
 from tlkit.data.importers.coco import read_coco
-from tlkit.data.importers.imported import Imported, require_new_output, write_import
+from tlkit.data.importers.imported import Imported, is_list_name, require_new_output, write_import
 from tlkit.data.importers.listed_image import Part
 from tlkit.data.importers.mnist import read_mnist
 from tlkit.data.importers.parquet import read_parquet_images
@@ -39,7 +39,8 @@ def import_images(
         columns: of parquet, the names of the columns `image` and `label`; default: by the hub's metadata.
 
     Raises:
-        DataError: a source cannot be read, an image lies outside of its folder, no image has a label, or `out` exists.
+        DataError: a source cannot be read, an image lies outside of its folder, no image has a label, or `out`
+            exists, or is a folder in a source of class folders.
 
     Example:
         >>> done = import_images("yolo", "photos", "photos.csv")
@@ -57,6 +58,9 @@ def import_images(
         raise DataError(f"columns names {unknown[0]!r}. Use image and label.")
     out = Path(out)
     require_new_output(out)
+    inside = [source for source in sources if out.absolute().is_relative_to(Path(source).absolute())]
+    if kind == "yolo" and inside and not is_list_name(out):
+        raise DataError(f"{out} lies in {inside[0]}, whose folders are classes or splits. Name a folder elsewhere.")
     folder = None if images is None else Path(images)
     paths = [Path(source) for source in sources]
     absent = [path for path in paths if not path.exists()]

@@ -50,8 +50,8 @@ def few_shot_lists(
         >>> pd.read_csv(lists[4])["split"].value_counts().to_dict()
         {'test': 52, 'train': 8}
     """
-    counts = sorted(set(shots))
-    if not counts or counts[0] < 1:
+    counts = sorted({count for count in shots if type(count) is int and count >= 1})
+    if not counts or len(counts) < len(set(shots)):
         raise DataError(f"shots are {list(shots)}. Use whole numbers from 1, such as 1, 4 and 16.")
     require_folder(folder, name="folder")
     samples = read_with_columns(images, columns=columns)
