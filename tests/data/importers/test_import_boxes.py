@@ -12,6 +12,7 @@ import tlkit.torchvision_cure  # noqa: F401  before torchvision
 import numpy as np
 import pandas as pd
 import pytest
+import yaml as pyyaml
 from messages import saying, says
 from PIL import Image
 from pycocotools.coco import COCO
@@ -405,6 +406,16 @@ def test_yolo_names_images_that_are_not_read(tmp_path):
         "loose.jpg": saying("outside"),
         "cat/phone.heic": saying("HEIC"),
         "empty/": saying("without images"),
+    }
+
+
+@pytest.mark.parametrize("name", ["plain", "my, photos: {a} #1", 'a "b"', "é"])
+def test_the_line_for_a_recipe_is_yaml_whatever_the_folder_is_called(tmp_path, name):
+    for label in ("cat", "dog"):
+        picture(tmp_path / name / label / "1.jpg")
+    imported = import_images("yolo", tmp_path / name, tmp_path / f"{name}.csv")
+    assert pyyaml.safe_load(imported.recipe_lines) == {
+        "data": {"root": str(tmp_path / name), "manifest": str(tmp_path / f"{name}.csv")}
     }
 
 

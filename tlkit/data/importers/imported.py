@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -59,8 +61,8 @@ class Imported:
     @property
     def recipe_lines(self) -> str:
         """The section `data` of a recipe that reads the list."""
-        root = "" if self.root == self.manifest.parent else f"root: {self.root}, "
-        return f"data: {{{root}manifest: {self.manifest}}}"
+        root = "" if self.root == self.manifest.parent else f"root: {_in_yaml(self.root)}, "
+        return f"data: {{{root}manifest: {_in_yaml(self.manifest)}}}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -81,6 +83,12 @@ class Imported:
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())
+
+
+def _in_yaml(path: Path) -> str:
+    """Return a path as a value in YAML, quoted where it holds a sign that may mean something there."""
+    text = str(path)
+    return text if re.fullmatch(r"[A-Za-z/.][\w/.-]*", text, re.ASCII) else json.dumps(text, ensure_ascii=False)
 
 
 def require_new_output(out: Path) -> None:
