@@ -1,7 +1,7 @@
 """What examples in docstrings find in their working directory: photos, a run of them, recipes and predictions.
 
-`photos/`, `new/`, `runs/pets`, `predictions.csv`, `pets.yaml`, `sweep.yaml`, `gates.yaml`. An example that names none
-of them runs as it is.
+`photos/`, `new/`, `runs/pets`, `predictions.csv`, `pets.yaml`, `sweep.yaml`, `gates.yaml`; `clip/`, an image-text model
+with random weights, where an example names it. An example that names none of them runs as it is.
 """
 
 from __future__ import annotations
@@ -58,6 +58,31 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def image_text_model(example_folder: Path) -> Path:
+    """Write an image-text model with random weights as `clip/`, in the form of open_clip."""
+    import json
+
+    import tlkit.torchvision_cure  # noqa: F401  before open_clip
+
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    vision = {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 8}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        tensors = open_clip.CLIP(**config).state_dict()
+    folder = example_folder / "clip"
+    folder.mkdir()
+    save_file({name: value.clone() for name, value in tensors.items()}, folder / "open_clip_model.safetensors")
+    stated = {"model_cfg": config, "preprocess_cfg": {"size": 32}}
+    (folder / "open_clip_config.json").write_text(json.dumps(stated))
+    return folder
+
+
 def write_photos(folder: Path, name: str, tint: tuple[int, int, int]) -> str:
     """Write noisy images of one tint, and a new one for `new/`; return their rows of meta.csv."""
     from PIL import Image
@@ -93,5 +118,7 @@ def in_the_folder_of_the_examples(request: pytest.FixtureRequest, monkeypatch: p
     source = "".join(one.source for one in example.examples)
     if any(name in source for name in ("photos", "pets", "predictions.csv", "sweep.yaml", "gates.yaml")):
         folder = request.getfixturevalue("example_folder")
+        if 'model="clip"' in source:
+            request.getfixturevalue("image_text_model")
         monkeypatch.chdir(folder)
         monkeypatch.setenv("TLKIT_CACHE", str(folder / "cache"))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tlkit.analysis.robustness import robustness
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.analysis.run_plots import plot_confusion, plot_top_losses, show_batch
+    from tlkit.analysis.zero_shot import zero_shot
     from tlkit.audit.audit import audit_groups
     from tlkit.data.loading.datamodule import ImageFolderDataModule
     from tlkit.errors import TlkitError
@@ -78,6 +79,7 @@ _MODULES = {
     "robustness": "tlkit.analysis.robustness",
     "run_sweep": "tlkit.sweeps.sweep",
     "show_batch": "tlkit.analysis.run_plots",
+    "zero_shot": "tlkit.analysis.zero_shot",
 }
 
 __all__ = [
@@ -114,6 +116,7 @@ __all__ = [
     "robustness",
     "run_sweep",
     "show_batch",
+    "zero_shot",
 ]
 
 

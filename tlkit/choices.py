@@ -29,6 +29,8 @@ HeadKind = Literal[
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
+TRAINED_HEADS = ("linear", "text")
+"""Heads that the optimizer trains; scikit-learn fits the others."""
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]

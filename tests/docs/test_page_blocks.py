@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from image_folders import write_image_folder
+from image_text_models import TIMM, write_model
 from page_blocks import blocks_of, run_python
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -82,6 +83,9 @@ def desk(tmp_path, monkeypatch):
     paths = sorted(path.relative_to(tmp_path / "photos").as_posix() for path in (tmp_path / "photos").rglob("*.png"))
     patients = [f"p{i // 3}" for i in range(len(paths))]
     pd.DataFrame({"path": paths, "patient": patients}).to_csv(tmp_path / "patients.csv", index=False)
+    write_model(tmp_path / "clip", vision=TIMM)
+    (tmp_path / "classes.txt").write_text("blue = sky\nred = blood\n", encoding="utf-8")
+    (tmp_path / "synonyms.txt").write_text("blue = navy\n", encoding="utf-8")
     rng, n = np.random.default_rng(0), 400
     truth = rng.choice(["ant", "bee"], n)
     theirs = {

@@ -7,10 +7,12 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from exported_runs import CLASSES, RECIPE, write_model, write_photos
 from messages import says
+from onnx import TensorProto, helper, numpy_helper
 from run_fixtures import write_run
 from typer.testing import CliRunner
 
@@ -22,6 +24,7 @@ from tlkit.inference.export import export_run as export_run_module
 from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_ladder import NetworkGraph
 from tlkit.inference.export.export_run import export_run
+from tlkit.inference.export.quantization import quantize_network
 from tlkit.inference.load_model import load_model
 from tlkit.predictions import Predictions
 from tlkit.runs.run import open_run
@@ -72,8 +75,51 @@ def run(exported, shipped, tmp_path, monkeypatch):
     """A copy of the exported run; another export of it takes the graph of the first."""
     copied = open_run(shutil.copytree(shipped / "runs", tmp_path / "runs") / "shipped")
     graph = NetworkGraph(onnx.load(exported.files[0]), "dynamo", ())
-    monkeypatch.setattr(export_run_module, "export_network", lambda build, *, image_size: graph)
+    monkeypatch.setattr(export_run_module, "export_network", lambda build, **_: graph)
     return copied
+
+
+def residual_network() -> onnx.ModelProto:
+    """Two convolutions with ReLU6 and a linear one around a sum, then a linear head, random weights."""
+    rng = np.random.default_rng(0)
+    tensors = {"low": np.float32(0), "high": np.float32(6), "head": rng.normal(0, 0.3, (16, 3)).astype(np.float32)}
+    nodes = []
+    for name, (inside, outside) in {"a": (3, 16), "b": (16, 16), "c": (16, 16)}.items():
+        tensors[f"{name}_w"] = rng.normal(0, 0.2, (outside, inside, 3, 3)).astype(np.float32)
+        tensors[f"{name}_b"] = rng.normal(0, 0.2, outside).astype(np.float32)
+    conv = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+    nodes = [
+        helper.make_node("Conv", ["image", "a_w", "a_b"], ["a"], name="conv_a", **conv),
+        helper.make_node("Clip", ["a", "low", "high"], ["a6"], name="clip_a"),
+        helper.make_node("Conv", ["a6", "b_w", "b_b"], ["b"], name="conv_b", **conv),
+        helper.make_node("Clip", ["b", "low", "high"], ["b6"], name="clip_b"),
+        helper.make_node("Conv", ["b6", "c_w", "c_b"], ["c"], name="conv_c", **conv),
+        helper.make_node("Add", ["a6", "c"], ["sum"], name="add"),
+        helper.make_node("GlobalAveragePool", ["sum"], ["pooled"], name="pool"),
+        helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
+        helper.make_node("MatMul", ["flat", "head"], ["logits"], name="head_product"),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1, name="softmax"),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 16, 16])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("logits", "probabilities")
+    ]
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "residual", [image], outputs, initializer=stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_every_convolution_and_sum_runs_in_int8(tmp_path):
+    images = np.random.default_rng(1).normal(size=(24, 3, 16, 16)).astype(np.float32)
+    found = quantize_network(residual_network(), calibration=images[:16], held_out=images[16:])
+    assert found.float_nodes == ()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(found.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 3 and "QLinearAdd" in kinds
+    assert not {"Conv", "Clip", "Add", "FusedConv"} & set(kinds)
 
 
 def test_int8_files_carry_their_verdict_by_group(exported, shipped):

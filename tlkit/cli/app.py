@@ -30,6 +30,7 @@ from tlkit.cli.serve_command import serve
 from tlkit.cli.sweep_command import sweep
 from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
+from tlkit.cli.zero_shot_command import zero_shot
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ for command in (
     init,
     sweep,
     predict,
+    zero_shot,
     runs,
     show,
     evaluate,

@@ -226,8 +226,12 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     write_text(plot, to_svg(draw))
 
 
-def write_predictions(predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable]) -> None:
+def write_predictions(
+    predictions: Predictions, out: Path | None, *, unreadable: Sequence[Unreadable], named: bool = True
+) -> None:
     """Write predictions in the format of the suffix of `out`, or print a short table where `out` is None.
+
+    The file is named on stdout, unless `named` is False, since JSON stands there.
 
     Unreadable images have rows of their own, with the reason in the column `error`.
     """
@@ -253,7 +257,8 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))
-    print_lines([str(out)])
+    if named:
+        print_lines([str(out)])
 
 
 def print_predictions(

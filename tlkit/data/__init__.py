@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from tlkit.data.importers.import_images import import_images
     from tlkit.data.importers.imported import Imported
     from tlkit.data.importers.torchvision_dataset import from_torchvision
+    from tlkit.data.splits.few_shot import few_shot_lists
     from tlkit.data.splits.hold_out import SplitPlan
 
-__all__ = ["DecodeOptions", "Imported", "Source", "SplitPlan", "from_torchvision", "import_images"]
+__all__ = ["DecodeOptions", "Imported", "Source", "SplitPlan", "few_shot_lists", "from_torchvision", "import_images"]
 
 __getattr__ = lazy_names(
     "tlkit.data",
@@ -26,6 +27,7 @@ __getattr__ = lazy_names(
         "Imported": "tlkit.data.importers.imported",
         "Source": "tlkit.data.dataset_source",
         "SplitPlan": "tlkit.data.splits.hold_out",
+        "few_shot_lists": "tlkit.data.splits.few_shot",
         "from_torchvision": "tlkit.data.importers.torchvision_dataset",
         "import_images": "tlkit.data.importers.import_images",
     },

@@ -26,6 +26,7 @@ from tlkit.models.strategies import apply_phase as applying
 from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
+from tlkit.models.text_start import start_from_text
 from tlkit.models.trainer_numbers import TrainerNumbers
 from tlkit.models.training_step import batch_seed, cut_of, require_finite_gradient, require_finite_loss, seed_device
 from tlkit.preprocess import Preprocess
@@ -93,6 +94,7 @@ class Classifier(pl.LightningModule):
         given = {"strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
+        self._from_checkpoint = isinstance(backbone, Mapping)  # which holds the head, too
         self.source = arguments.backbone_of(backbone, weights=weights)
         self.classes: tuple[str, ...] = ()
         self.drop_rate = drop_rate
@@ -122,6 +124,8 @@ class Classifier(pl.LightningModule):
         width, count = self.source.num_features, len(self.classes)
         self.network = Network(self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate)
         self.network.init_head(self.seed)
+        if not self._from_checkpoint and getattr(self.strategy, "head", "linear") == "text":
+            start_from_text(self.network, self.source.weights.source, self.classes)
         applying.add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
         self.average: AveragedNetwork | None = None
         self._plan()

@@ -150,6 +150,52 @@ def bare_backbone(
         ) from error
 
 
+def clip_vision_transformer(
+    tensors: Mapping[str, torch.Tensor], vision: Mapping[str, Any], *, image_size: tuple[int, int], act_layer: str
+) -> tuple[str, dict[str, Any], nn.Module]:
+    """Return timm's name, options and network of a vision transformer of CLIP, whose classifier is its projection.
+
+    Args:
+        tensors: the image side in open_clip's names, with the prefix "visual.".
+        vision: open_clip's `vision_cfg`.
+        image_size: height and width of the images.
+        act_layer: "gelu" or "quick_gelu".
+
+    Raises:
+        ModelError: timm cannot hold these tensors.
+    """
+    width, patch = int(vision["width"]), int(vision["patch_size"])
+    options: dict[str, Any] = {
+        "embed_dim": width,
+        "depth": int(vision["layers"]),
+        "num_heads": width // int(vision.get("head_width", 64)),
+        "patch_size": patch,
+        "mlp_ratio": float(vision.get("mlp_ratio", 4.0)),
+        "act_layer": act_layer,
+    }
+    overlay = {
+        "state_dict": dict(tensors),
+        "num_classes": len(tensors["visual.proj"][0]),
+        "input_size": (3, *image_size),
+    }
+    given = {"num_classes": overlay["num_classes"], "img_size": image_size, "pretrained_cfg_overlay": overlay}
+    try:
+        with torch.random.fork_rng(devices=()):
+            return (
+                _CLIP_VIT,
+                options,
+                _create(_CLIP_VIT, pretrained=True, **check_options(options, source="CLIP"), **given),
+            )
+    except ModelError:
+        raise
+    except Exception as error:  # timm raises another kind for every tensor that does not fit
+        raise ModelError(f"timm cannot hold this vision transformer ({reason_of(error)}).") from error
+
+
+_CLIP_VIT = "vit_base_patch32_clip_224"
+"""The vision transformer of CLIP, of which the other sizes differ in options."""
+
+
 def module_with_head(
     facts: ModelFacts, backbone: Mapping[str, torch.Tensor], head: Mapping[str, torch.Tensor]
 ) -> nn.Module:
@@ -340,7 +386,7 @@ def _from_run(
     folder: Path, architecture: str, size: dict[str, Any]
 ) -> tuple[nn.Module, str, str, Mapping[str, Any], Preprocess]:
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
-    stored = folder if folder.name == "model" else folder / "model"
+    stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
     facts = read_facts(stored)
     if facts.architecture != architecture:
         raise ModelError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tlkit.choices import HeadWord
 from tlkit.errors import RecipeError, first_few
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def head_kind(recipe: Recipe) -> HeadWord:
-    """Return the kind of head of a recipe; only "linear" is trained by the recipe's optimizer."""
-    return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
+    """Return the kind of head of a recipe; only "linear", wherever it starts, is trained by the recipe's optimizer."""
+    head: HeadWord | Literal["text"] = getattr(recipe.strategy, "head", "linear")
+    return "linear" if head == "text" else head
 
 
 def require_steps(recipe: Recipe) -> None:

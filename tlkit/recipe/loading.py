@@ -30,6 +30,7 @@ _PLACEHOLDERS: dict[str, Any] = {
 _GROUP_PLACEHOLDERS: dict[str, Any] = {  # keys of other sections that a single section may need
     "data": {"root": "placeholder", "metadata": "placeholder", "groups": ["placeholder"]},
     "audit": {"by": ["placeholder"]},
+    "model": {"name": "placeholder", "weights": "file:placeholder"},
 }
 
 

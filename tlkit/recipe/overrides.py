@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tlkit.choices import TRAINED_HEADS
 from tlkit.errors import RecipeError
 from tlkit.recipe.field_tree import accepts, expected_value, field_at, kinds, takes_keys
 from tlkit.recipe.schema import SHORT_FORMS
@@ -174,7 +175,7 @@ def _parent(document: Document, override: _Override) -> dict[str, Any] | None:
 def _drop_keys_without_effect(document: Document, override: _Override, value: Any) -> None:
     """Drop keys of the file that have no effect with the value of an override."""
     without_effect: dict[KeyPath, list[tuple[str, str]]] = {
-        ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value)],
+        ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value, document.value)],
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
     }
@@ -185,12 +186,16 @@ def _drop_keys_without_effect(document: Document, override: _Override, value: An
             logger.info("%s: %s of %s no longer applies and is dropped", override.source, ".".join(dropped), spot.where)
 
 
-def _keys_of_other_strategies(kind: Any) -> list[str]:
+def _keys_of_other_strategies(kind: Any, recipe: Any) -> list[str]:
+    """Return the keys that another kind of strategy does not take; a head that it cannot train is one of them."""
     taken = FIELDS_BY_KIND.get(kind) if isinstance(kind, str) else None
     if taken is None:  # a wrong kind is reported elsewhere
         return []
     known = dict.fromkeys(key for keys in FIELDS_BY_KIND.values() for key in keys)
-    return [key for key in known if key not in taken]
+    section = recipe.get("strategy") if isinstance(recipe, Mapping) else None
+    head = section.get("head", "linear") if isinstance(section, Mapping) else "linear"
+    fitted = ["head"] if kind != "frozen" and head not in TRAINED_HEADS else []
+    return [key for key in known if key not in taken or key in fitted]
 
 
 def _dependent_keys(path: tuple[str, ...], value: Any) -> list[tuple[str, str]]:

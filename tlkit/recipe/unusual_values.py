@@ -9,6 +9,8 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tlkit.choices import TRAINED_HEADS
+
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
@@ -39,7 +41,7 @@ def warn_of_unusual(recipe: Recipe) -> None:
 def unusual_settings(recipe: Recipe) -> Iterator[str]:
     """Yield a sentence for each setting that is far outside published use."""
     train = recipe.train
-    if getattr(recipe.strategy, "head", "linear") != "linear":
+    if getattr(recipe.strategy, "head", "linear") not in TRAINED_HEADS:
         return
     largest = LARGEST_SGD_RATE if train.optimizer == "sgd" else LARGEST_RATE
     if not SMALLEST_RATE <= train.learning_rate <= largest:

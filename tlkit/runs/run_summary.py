@@ -259,5 +259,5 @@ def _state_of(directory: RunDirectory) -> tuple[str, str]:
 def _strategy(recipe: Recipe) -> str:
     """Return the kind of the strategy, with the head where scikit-learn fits it."""
     strategy = recipe.strategy
-    head = strategy.head if strategy.kind == "frozen" else "linear"
+    head = getattr(strategy, "head", "linear")
     return strategy.kind if head == "linear" else f"{strategy.kind}, {head} head"

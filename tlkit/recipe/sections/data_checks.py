@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tlkit.choices import TRAINED_HEADS
 from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     yield from _share_contradictions(recipe.data)
     yield from _split_contradictions(recipe.data)
     head = getattr(recipe.strategy, "head", "linear")
-    if recipe.data.annotations == "soft" and head != "linear":
+    if recipe.data.annotations == "soft" and head not in TRAINED_HEADS:
         yield Contradiction(
             ("data.annotations", "strategy.head"),
             f"data.annotations is soft, but head: {head} is fitted by scikit-learn, to one label for each image. Use "
@@ -90,7 +91,7 @@ def _shuffle_buffer_contradictions(recipe: Recipe, buffer: int) -> Iterator[Cont
             f"data.shuffle_buffer is {buffer}, which takes every image once, but train.sampling is "
             f"{recipe.train.sampling}. Remove one of them, or use train.class_weights.",
         )
-    if head != "linear":
+    if head not in TRAINED_HEADS:
         yield Contradiction(
             ("data.shuffle_buffer", "strategy.head"),
             f"data.shuffle_buffer is {buffer}, but head: {head} is fitted to all images at once. Remove "

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from tlkit.choices import TRAINED_HEADS
 from tlkit.recipe.sections.section import Contradiction
 from tlkit.recipe.sections.train_section import Loss, Schedule, TrainSection
 
@@ -67,7 +68,8 @@ def unmet_dependencies(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _value(recipe: Recipe, key: str) -> Any:
     section, _, name = key.partition(".")
-    return getattr(getattr(recipe, section), name, "linear" if key == "strategy.head" else None)
+    value = getattr(getattr(recipe, section), name, None)
+    return "linear" if key == "strategy.head" and value in (None, *TRAINED_HEADS) else value
 
 
 _TRAIN_KEYS_OF_EVERY_HEAD = ("class_weights", "device")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS, TRAINED_HEADS
 from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
@@ -111,9 +111,22 @@ def features_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def head_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield keys that have no effect with a scikit-learn head, which is fitted once to features of one pass."""
+    """Yield a text head without texts, and keys without effect with a scikit-learn head, which is fitted once."""
     head = getattr(recipe.strategy, "head", "linear")
-    if head == "linear":
+    if head == "text" and not recipe.model.weights.startswith(("file:", "run:")):
+        yield Contradiction(
+            ("strategy.head", "model.weights"),
+            f"strategy.head is text, but model.weights is {recipe.model.weights}, which has no class names. Use "
+            "file:FOLDER/model.safetensors of a folder that `tlkit zero-shot --store FOLDER` wrote, or head: linear.",
+        )
+    if head in TRAINED_HEADS:
+        return
+    if recipe.strategy.kind != "frozen":
+        yield Contradiction(
+            ("strategy.head", "strategy.kind"),
+            f"strategy.head is {head}, which is fitted to the features of a frozen backbone, but strategy.kind is "
+            f"{recipe.strategy.kind}. Use head: linear or text, or kind: frozen.",
+        )
         return
     augment = recipe.augment
     if augment.transforms is not None or augment.preset != "none":

@@ -21,6 +21,9 @@ LAYER_DECAY = (
 )
 
 
+START_OF_HEAD = "Where the classifier starts: linear = small random weights; text = the names of a zero-shot model."
+
+
 class _StrategySection(Section):
     model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
 
@@ -29,11 +32,11 @@ class FrozenStrategy(_StrategySection):
     """Train the classifier only; the backbone keeps its weights and its norm statistics."""
 
     kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
-    head: HeadWord = Field(
+    head: HeadWord | Literal["text"] = Field(
         "linear",
-        description="The classifier: linear = trained as `train` says; the others are scikit-learn's, fitted to the "
-        "features of one pass, hyperparameters by cross-validation; auto = the simplest that is not distinguishable "
-        "from the best.",
+        description="The classifier: linear = trained as `train` says; text = the same, from the class names of a "
+        "stored zero-shot model; the others are scikit-learn's, fitted to the features of one pass, hyperparameters by "
+        "cross-validation; auto = the simplest that is not distinguishable from the best.",
     )
 
 
@@ -41,6 +44,7 @@ class FullStrategy(_StrategySection):
     """Train the classifier and the whole backbone."""
 
     kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
+    head: HeadWord | Literal["text"] = Field("linear", description=START_OF_HEAD)
     backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
@@ -51,6 +55,7 @@ class ProbeThenTuneStrategy(_StrategySection):
     kind: Annotated[Literal["lp_ft"], KINDS] = Field(
         "lp_ft", description="lp_ft = linear probe, then fine-tuning from the probe's classifier."
     )
+    head: HeadWord | Literal["text"] = Field("linear", description=START_OF_HEAD)
     probe_epochs: v.Count = Field(2, description="Epochs of the probe, at least 1 and below train.epochs.")
     finetune_lr_factor: v.UpToOne = Field(
         0.1,
