@@ -7,6 +7,7 @@ from typing import Literal
 Annotations = Literal["one", "majority", "soft"]
 DatasetName = Literal[
     "animals",
+    "digit-scenes",
     "digits",
     "emoji-keywords",
     "emoji-masks",
