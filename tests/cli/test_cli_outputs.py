@@ -54,6 +54,7 @@ PROC = [
     pytest.param(("drift", "run", "photos", "--sheet", "/proc/x.svg"), id="drift --sheet"),
     pytest.param(("label-next", "run", "photos", "--out", "/proc/x.csv"), id="label-next --out"),
     pytest.param(("label-next", "run", "photos", "--sheet", "/proc/x.svg"), id="label-next --sheet"),
+    pytest.param(("zero-shot", "c.txt", "photos", "--model", "clip", "--out", "/proc/x.csv"), id="zero-shot --out"),
     pytest.param(("data", "sample", "digits", "/proc/sample"), id="data sample dest"),
 ]
 
