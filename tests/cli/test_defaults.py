@@ -16,6 +16,7 @@ from tlkit.analysis.find_unknown import find_unknown
 from tlkit.analysis.label_next import label_next
 from tlkit.analysis.repair import repair
 from tlkit.analysis.run_analyses import learning_curve
+from tlkit.analysis.zero_shot import zero_shot
 from tlkit.audit import Audit
 from tlkit.cli.app import app
 from tlkit.data.splits.hold_out import SplitPlan
@@ -41,6 +42,7 @@ COMMANDS = [
     ("predict", load_model, {"device"}),
     ("predict", Predictor.predict, {"engine", "tta"}),
     ("predict", AnswerRules.of, {"tta"}),
+    ("zero-shot", zero_shot, {"templates", "device"}),
     ("conformal", assess_sets, {"coverage", "method", "condition"}),
     ("abstain", assess_abstention, {"delta"}),
     ("data labels", audit_labels, {"head", "folds"}),
