@@ -13,9 +13,10 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.cuts import Parts
-from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_facts, read_tensors
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
+from tlkit.stored_values import damaged
 
 HEAD_INIT_STD = 0.01
 LOWEST_LOG = math.log(SMALLEST)
@@ -155,7 +156,8 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         num_features = head.in_features
     with torch.random.fork_rng(devices=()):  # building a network draws weights, which the stored ones replace
         size, stored = facts.preprocess.image_size, sum(tensor.numel() for tensor in tensors.values())
-        backbone = bare_backbone(facts.architecture, image_size=size, options=facts.options, most=stored)
+        with damaged(folder / FACTS_FILE, error=ModelError, remedy=REMEDY):
+            backbone = bare_backbone(facts.architecture, image_size=size, options=facts.options, most=stored)
         network = Network(
             backbone, num_features=num_features, num_classes=len(facts.classes), drop_rate=facts.drop_rate
         )
