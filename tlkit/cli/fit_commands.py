@@ -31,6 +31,7 @@ from tlkit.cli.output import (
     wants_details,
     write_predictions,
 )
+from tlkit.cli.task_run import predicts_other_task
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 from tlkit.errors import ModelError, PredictionsError
 
@@ -133,6 +134,9 @@ def predict(
         return
     require_run_first(run, paths)
     model_source = source_of(run, weights, device=device)
+    of_batch = {"--shard": shard, "--ray": ray}
+    if predicts_other_task(model_source, paths, out, tta=tta, engine=engine, refused=[*other, *_given(of_batch)]):
+        return
     if batch:
         assert out is not None, "checked above"
         predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size, engine=engine)
@@ -169,6 +173,10 @@ def predict(
         write_unknown(found, out, unreadable=unreadable)
     else:
         write_predictions(predictions if rules is None else rules.apply(predictions), out, unreadable=unreadable)
+
+
+def _given(options: dict[str, str | None]) -> list[str]:
+    return [name for name, value in options.items() if value is not None]
 
 
 def _predict_exported(file: Path, paths: list[Path], out: Path | None, *, device: str, refused: list[str]) -> None:

@@ -165,6 +165,11 @@ def print_run(run: Run, *, details: bool) -> None:
 
 def run_tables(run: Run, split: str) -> Iterator[Table]:
     """Yield the tables of a run's evaluation and, where its recipe has group columns, of its audit."""
+    if run.task != "multiclass":
+        yield from run.task_evaluation(split).tables()
+        of_task = run.get_task_audit(split)
+        yield from of_task.tables() if of_task is not None else ()
+        return
     from tlkit.evaluation.evaluation_tables import evaluation_tables
 
     yield from evaluation_tables(run.evaluation(split))
@@ -236,10 +241,18 @@ def write_predictions(predictions: Predictions, out: Path | None, *, unreadable:
     if out is None:
         _print_predictions(predictions, table)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".parquet":
+        out.parent.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out, unreadable=unreadable)
-    elif out.suffix.lower() == ".csv":
+        print_lines([str(out)])
+    else:
+        write_table(table, out)
+
+
+def write_table(table: pd.DataFrame, out: Path) -> None:
+    """Write a table of predictions as CSV or JSON lines, by the suffix of `out`, and print its name."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".csv":
         from tlkit.csv_files import write_csv
 
         write_csv(out, table, verbatim=["path"])
