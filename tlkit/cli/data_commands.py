@@ -54,7 +54,7 @@ Overwrite = Annotated[
 
 @app.command()
 def sample(
-    name: Annotated[str, typer.Argument(help="occupations or digits.")],
+    name: Annotated[str, typer.Argument(help="occupations, digits or digit-scenes.")],
     dest: Annotated[Path, typer.Argument(help="Folder to make.")],
     skew: Annotated[str | None, typer.Option(help="occupations only: the group that the training images lack.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the split.")] = 0,
@@ -74,8 +74,14 @@ def sample(
             from tlkit.datasets.digits import make_digits
 
             card = make_digits(dest, seed=seed)
+        case "digit-scenes":
+            if skew is not None:
+                raise DataError("--skew is for occupations; the scenes have no groups to skew.")
+            from tlkit.datasets.digit_scenes import make_digit_scenes
+
+            card = make_digit_scenes(dest, seed=seed)
         case _:
-            raise DataError(f"There is no sample {name!r}.{did_you_mean(name, SAMPLES)} Use {' or '.join(SAMPLES)}.")
+            raise DataError(f"There is no sample {name!r}.{did_you_mean(name, SAMPLES)} Use {', '.join(SAMPLES)}.")
     print_lines([card.summary(), "", card.about, "", card.attribution])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tlkit.datasets.dataset_card import DatasetCard
+from tlkit.datasets.digit_scenes import make_digit_scenes
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import SKEWS, make_occupations
 
-__all__ = ["SKEWS", "DatasetCard", "make_digits", "make_occupations"]
+__all__ = ["SKEWS", "DatasetCard", "make_digit_scenes", "make_digits", "make_occupations"]

@@ -32,7 +32,8 @@ class DatasetCard:
     """Location, origin and attribution of a sample dataset.
 
     Attributes:
-        root: the folder; an ImageFolder with the splits train, val and test.
+        root: the folder; an ImageFolder with the splits train, val and test, or one folder of images for each split
+            where `metadata` lists them with their labels.
         name: name of the sample.
         request: the arguments: seed, size and so on. The same request makes the same files.
         classes: class names, sorted; one folder each in every split.
@@ -64,7 +65,8 @@ class DatasetCard:
             'd: 8 images of 2 classes (train 6, test 2)'
         """
         splits = ", ".join(f"{name} {count}" for name, count in self.counts.items())
-        return f"{self.root}: {sum(self.counts.values())} images of {len(self.classes)} classes ({splits})"
+        classes = f" of {len(self.classes)} classes" if len(self.classes) > 1 else ""  # a list has its own labels
+        return f"{self.root}: {sum(self.counts.values())} images{classes} ({splits})"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
-SAMPLES = ("occupations", "digits")
+SAMPLES = ("occupations", "digits", "digit-scenes")
 """The names of the datasets that `tlkit data sample` makes."""
 
 
