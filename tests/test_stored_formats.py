@@ -73,8 +73,13 @@ MODELS = {
     4: {**FIRST, "format_version": 4, "options": {}, "head": {}, "calibration": SCALING},
     5: {
         **FIRST,
-        "format_version": 5, "options": {}, "head": {}, "calibration": None,
-        "task": "multilabel", "target_scale": None, "rule": RULE,
+        "format_version": 5,
+        "options": {},
+        "head": {},
+        "calibration": None,
+        "task": "multilabel",
+        "target_scale": None,
+        "rule": RULE,
     },
 }
 MADE_BY = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")

@@ -186,7 +186,7 @@ class Samples:
         Args:
             path: the CSV file.
             root: folder that its paths are relative to.
-            classes: class names in target order; default: the sorted labels of the file.
+            classes: class names in target order; default: the sorted labels of the file; grades by their numbers.
             task: what a label says of an image.
 
         Raises:
@@ -213,6 +213,8 @@ class Samples:
             raise DataError(f"{path} is damaged: the label {wrong[0]!r} is no number. Restore it or fit again.")
         found = names_in(table[LABEL], task)
         names = tuple(classes) if classes is not None else tuple(sorted(found))
+        if task == "ordinal" and not classes:
+            names = grades_in_order(found, where=str(path))
         foreign = sorted(found - set(names))
         if foreign:
             raise DataError(f"{path} is damaged: {foreign[0]!r} is none of the classes. Restore it or fit again.")

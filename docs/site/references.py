@@ -158,7 +158,7 @@ FURTHER = {
     "tlkit.data": ("DecodeOptions", "Source", "SplitPlan"),
     "tlkit.evaluation": ("Evaluation",),
     "tlkit.features": ("Features",),
-    "tlkit.inference": ("EmbedOptions", "Predictor", "verify_run"),
+    "tlkit.inference": ("EmbedOptions", "Predictor", "TaskPredictor", "verify_run"),
     "tlkit.preprocess": ("Preprocess",),
     "tlkit.recipe": ("Recipe",),
     "tlkit.samples": ("Samples",),

@@ -48,6 +48,15 @@ def test_evaluate_audit_show_runs_report_and_card_take_the_run(made, run):
     assert run("report", path).returncode == run("card", path).returncode == 0
 
 
+def test_a_sweep_of_such_a_recipe_is_refused_before_it_begins(made, run, tmp_path):
+    sweep = ["sweep_version: 1", "name: s", f"recipe: {made / 'multilabel.yaml'}", "metric: accuracy", "trials: 2"]
+    (tmp_path / "sweep.yaml").write_text("\n".join([*sweep, "space: {train.epochs: [1, 2]}"]))
+    done = run("sweep", "sweep.yaml")
+    assert done.returncode == 2
+    assert saying("sweep.yaml", "task multilabel", "tlkit evaluate") == done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_predict_writes_what_evaluate_reads(made, run, tmp_path):
     image, broken = made / "images" / "test" / "000.png", tmp_path / "broken.png"
     broken.write_bytes(b"no image")

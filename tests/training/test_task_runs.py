@@ -23,10 +23,13 @@ import tlkit
 from tlkit.audit.label_audit import audit_multilabel
 from tlkit.errors import RunError
 from tlkit.evaluation.label_thresholds import choose_thresholds
+from tlkit.evaluation.task_figures import task_figures
 from tlkit.predictions import read_multilabel, read_numbers
 from tlkit.runs.run import open_run
 from tlkit.runs.run_options import options_of_run
+from tlkit.runs.task_pages import task_contents
 from tlkit.training.fit import fit
+from tlkit.training.tracked_task import track_task, track_task_report
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +170,41 @@ def test_shuffled_labels_are_learnt_no_better_than_chance(task, tmp_path, monkey
         assert found.r_squared.low < 0.05
     else:
         assert found.of_grades.quadratic_kappa.low < 0.05
+
+
+class Recorder:
+    """Keeps what a run sends, by name."""
+
+    def __init__(self):
+        self.summary, self.tables, self.reports, self.alerts = {}, {}, [], []
+
+    def log_summary(self, values):
+        self.summary |= values
+
+    def log_table(self, table, *, name):
+        self.tables[name] = table
+
+    def log_report(self, page):
+        self.reports.append(page)
+
+    def alert(self, title, text):
+        self.alerts.append(title)
+
+
+def test_trackers_get_figures_labels_and_predictions_without_groups(runs, tmp_path):
+    for task, name in (("multilabel", "mean_average_precision"), ("regression", "r_squared")):
+        run = runs[task]
+        sent = Recorder()
+        results = run.task_predictions("test"), run.task_evaluation("test"), run.get_task_audit("test")
+        track_task(sent, "test", *results, log_audit=False)
+        value = task_figures(results[1])[name]
+        assert (sent.summary[f"test/{name}"], sent.summary[f"test/{name}_low"]) == (value.value, value.low)
+        assert sent.summary["test/audit"] == results[2].verdict
+        assert len(sent.tables["test/predictions"]) == 40
+        assert "light" not in sent.tables["test/predictions"].columns
+        assert ("test/per_label" in sent.tables) == (task == "multilabel")
+        assert not any("audit" in table for table in sent.tables)
+        track_task(sent, "test", *results, log_audit=True)
+        assert any("audit" in table for table in sent.tables)
+        track_task_report(sent, tmp_path / task, task_contents(run))
+        assert sent.reports[-1].is_file()

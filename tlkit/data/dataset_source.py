@@ -201,6 +201,6 @@ def label_words(samples: Samples) -> str:
     if samples.task == "regression":
         values = samples.target_values
         return f"with numbers from {values.min():g} to {values.max():g}" if len(values) else "with numbers"
-    return {"multilabel": f"with {count} labels", "ordinal": f"of {count} grades"}.get(
-        samples.task, f"of {count} classes"
+    return {"multilabel": f"with {count:,} labels", "ordinal": f"of {count:,} grades"}.get(
+        samples.task, f"of {count:,} classes"
     )

@@ -42,6 +42,13 @@ class TaskPredictor:
         network: the network, in evaluation mode.
         card: its labels or grades, preprocessing, origin and rule.
         device: where it runs, such as "cpu".
+
+    Example:
+        >>> from tlkit import Classifier
+        >>> trained = Classifier("test_resnet", classes=["cat", "dog"], weights="none", task="multilabel")
+        >>> model = TaskPredictor(trained.plain_network(), trained.card())
+        >>> model.predict("photos/cat/00.png").proba.shape
+        (1, 2)
     """
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:

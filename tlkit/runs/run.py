@@ -97,7 +97,7 @@ class Run:
         """The readable images of all splits, with groups and digests."""
         file, root, task = self.directory.split, Path(self.environment["data"]["root"]), self.task
         if task == "ordinal":
-            grades = tuple(self.directory.read_model_facts().get("classes", self.recipe.data.grades))
+            grades = tuple(self.directory.read_model_facts().get("classes") or self.recipe.data.grades)
             return Samples.from_csv(file, root=root, classes=grades, task=task)
         return Samples.from_csv(file, root=root, task=task)
 

@@ -15,6 +15,9 @@ from tlkit.runs.task_judgement import TaskPredictions
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.tracked_results import plain_table
 
+MOST_ROWS = 10_000
+"""Most predictions of a split that are recorded."""
+
 
 def track_task(
     tracker: Tracker,
@@ -43,7 +46,7 @@ def track_task(
     tracker.log_summary(values)
     if isinstance(evaluation, MultilabelEvaluation):
         tracker.log_table(plain_table(evaluation.tables()[1]), name=f"{split}/per_label")
-    tracker.log_predictions(_without_groups(predictions), name=f"{split}/predictions")
+    tracker.log_table(_without_groups(predictions).head(MOST_ROWS), name=f"{split}/predictions")
     if audit is None:
         return
     tracker.log_summary({f"{split}/audit": audit.verdict})

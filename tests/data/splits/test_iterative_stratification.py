@@ -87,3 +87,12 @@ def test_numbers_are_stratified_by_quantiles(plan):
     assert abs(len(test) - 100) <= 5
     for share in (0.1, 0.5, 0.9):
         assert np.quantile(test, share) == pytest.approx(np.quantile(train, share), rel=0.15)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_unstratified_and_timely_splits_take_labels_and_numbers(task):
+    labels = drawn_labels(100) if task == "multilabel" else [str(value) for value in range(100)]
+    samples = images_with(labels, task, year=[str(1900 + place) for place in range(100)])
+    assert hold_out(samples, SplitPlan(val=0.2, stratify=False)).split_sizes()["val"] == 20
+    latest = hold_out(samples, SplitPlan(val=0, test=0.1, time_column="year")).split("test")
+    assert latest.table["year"].min() == "1990"

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.predictions.task_reading import LABEL_CELLS
 from tlkit.samples import LABEL, grades_in_order, is_number, names_in
-from tlkit.spelling import SEPARATOR
+from tlkit.spelling import SEPARATOR, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,11 @@ def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem,
         f"the name of a label holds {SEPARATOR!r}",
         table.index[pd.Series(holds, index=table.index, dtype=bool)],
         f"Labels are separated by data.label_separator, which is {options.separator!r}.",
+    )
+    warn_of_lookalikes(
+        sorted({name for names in parts for name in names}),
+        what=f"The labels of {file}",
+        hint=lambda _: "Write them alike if they are one label.",
     )
     if empty := sum(not names for names in parts):
         logger.info("%s: the label is empty in %d of %d rows, which means none of the labels.", file, empty, len(parts))

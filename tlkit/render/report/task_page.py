@@ -216,7 +216,7 @@ def _strips(run: TaskContents) -> list[Strip]:
 def _strip(name: str, estimate: Estimate, level: str) -> Strip:
     assert estimate.value is not None, "undefined figures are left out"
     ends = "" if estimate.low is None else f"{level} {estimate.low:.3f} to {estimate.high:.3f}; "
-    shown = f"{name[0].upper()}{name[1:]}"
+    shown = name if name[1].isupper() else f"{name[0].upper()}{name[1:]}"  # mAP stays as it is
     detail = f"{ends}n = {estimate.n:,} images"
     return Strip(shown, f"{estimate.value:.3f}", detail, estimate.value, estimate.low, estimate.high)
 
@@ -288,7 +288,7 @@ def _data_section(run: TaskContents) -> Section:
             alt=f"Images by {what} and split. The numbers are in the table below.",
             caption=f"One bar for each {what}, colored by split; the smallest one is on top.",
         )
-        blocks = [figure, Fold(f"Images by {what} and split", (counts_table(counts),))]
+        blocks = [figure, Fold(f"Images by {what} and split", (counts_table(counts, what=what),))]
     found = [table for table in (excluded, leaks) if table is not None and table.rows]
     blocks += [Fold(table.title, (table,)) for table in found]
     claim = _data_sentence(run) + ("" if found else " Every image could be read.")
