@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_training import trainer
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
+from tlkit.errors import RecipeError
+from tlkit.models.classifier import Classifier
 from tlkit.models.losses import loss_of, weight_in_loss
 from tlkit.models.mixup import mix_batch
 from tlkit.models.task_heads import RegressionHead, create_task_loss, task_head
@@ -88,3 +92,30 @@ def test_loss_of_grades_is_that_of_corn():
     parts = sum(weighted(*half) * weight_in_loss(weighted, half[1]) for half in halves)
     whole = sum(weight_in_loss(weighted, half[1]) for half in halves)
     torch.testing.assert_close(parts / whole, weighted(logits, grades))
+
+
+def test_a_classifier_of_another_task_refuses_keys_that_it_does_not_have():
+    for task, train, key in (
+        ("multilabel", {"label_smoothing": 0.1}, "label_smoothing"),
+        ("regression", {"mixup": 1.0}, "mixup"),
+    ):
+        with pytest.raises(RecipeError, match=rf"Classifier.*train\.{key}.*{task}"):
+            Classifier("test_resnet", classes=["a", "b"], weights="none", task=task, train=train)
+
+
+def test_a_classifier_of_numbers_needs_no_classes_and_is_restored_from_its_checkpoint(tmp_path):
+    given = {"task": "regression", "target_scale": (10.0, 2.0), "train": {"epochs": 1, "number_loss": "mse"}}
+    model = Classifier("test_resnet", weights="none", **given)
+    numbers = 10 + 2 * drawn(8)
+    batches = DataLoader(TensorDataset(drawn(8, 3, 32, 32, seed=2), numbers, torch.arange(8)), batch_size=4)
+    first = trainer(tmp_path)
+    first.fit(model, batches, batches)
+    assert {"val_loss", "val_mae"} <= first.callback_metrics.keys()
+    first.save_checkpoint(tmp_path / "one.ckpt")
+    again = Classifier.load_from_checkpoint(tmp_path / "one.ckpt", weights_only=True)
+    assert again.task == model.task == RegressionHead(10.0, 2.0, squared=True)
+    images = drawn(4, 3, 32, 32, seed=3)
+    model.eval(), again.eval()
+    torch.testing.assert_close(again.predict_step(images, 0)["y_pred"], model.predict_step(images, 0)["y_pred"])
+    error = (model.predict_step(batches.dataset.tensors[0], 0)["y_pred"] - numbers).abs().mean()
+    torch.testing.assert_close(first.callback_metrics["val_mae"], error, rtol=1e-4, atol=1e-4)

@@ -97,10 +97,10 @@ class Classifier(pl.LightningModule):
         Raises:
             ModelError: the backbone is not available or lacks what the strategy trains, or the classes are not two or
                 more different names.
-            RecipeError: `strategy` or `train` is wrong; every problem is named.
+            RecipeError: `strategy` or `train` is wrong, or does not apply to the task; every problem is named.
         """
         super().__init__()
-        given = {"strategy": strategy, "train": train}
+        given = {"task": task, "strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
         self.source = arguments.backbone_of(backbone, weights=weights)
