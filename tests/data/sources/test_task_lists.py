@@ -101,7 +101,8 @@ def test_labels_of_other_tasks_have_no_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "labels"), [("multilabel", ["b;a", "", "a"]), ("regression", ["1.5", "2", "3"]), ("ordinal", list("312"))]
+    ("task", "labels"),
+    [("multilabel", ["b;a", "", "a"]), ("regression", ["1.5", "-2", "+3e1"]), ("ordinal", list("312"))],
 )
 def test_samples_survive_their_csv_file(tmp_path, task, labels):
     samples = read_manifest(listed(tmp_path, label=labels), options=ListOptions(task=task))
