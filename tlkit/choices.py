@@ -41,6 +41,7 @@ SelectionMethod = Literal["margin", "coverage", "typicality"]
 Task = Literal["multiclass", "multilabel", "ordinal", "regression", "detection"]
 TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
+TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression"]
 Views = Literal["none", "flip", "ten_crop"]
 
 CONFIDENCE = 0.95

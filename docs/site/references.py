@@ -159,7 +159,7 @@ FURTHER = {
     "tlkit.datasets": ("gallery", "make_dataset_of"),
     "tlkit.evaluation": ("Evaluation",),
     "tlkit.features": ("Features",),
-    "tlkit.inference": ("EmbedOptions", "Predictor", "verify_run"),
+    "tlkit.inference": ("EmbedOptions", "Predictor", "TaskPredictor", "verify_run"),
     "tlkit.preprocess": ("Preprocess",),
     "tlkit.recipe": ("Recipe",),
     "tlkit.samples": ("Samples",),

@@ -20,6 +20,7 @@ from tlkit.analysis.zero_shot import zero_shot
 from tlkit.audit import Audit
 from tlkit.cli.app import app
 from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.datasets.digit_scenes import make_digit_scenes
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import make_occupations
 from tlkit.evidence.evidence import write_evidence
@@ -47,6 +48,7 @@ COMMANDS = [
     ("abstain", assess_abstention, {"delta"}),
     ("data labels", audit_labels, {"head", "folds"}),
     ("data sample", make_digits, {"seed"}),
+    ("data sample", make_digit_scenes, {"seed"}),
     ("data sample", make_occupations, {"seed"}),
     ("data split", SplitPlan, {"val", "test", "fold", "stratify", "seed"}),
     ("recipe tune", find_learning_rate, {"steps"}),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tlkit.errors import ModelError
 from tlkit.stored_formats import Format
+from tlkit.stored_values import damaged, read_json
 
 
 def _with_options_and_head(values: dict[str, Any]) -> dict[str, Any]:
@@ -23,11 +25,33 @@ def _without_calibration(values: dict[str, Any]) -> dict[str, Any]:
     return {"calibration": None, **values}
 
 
+def _of_one_class(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 to 5: a model may say several labels, a grade or a number; before, it said one class."""
+    return {"task": "multiclass", "target_scale": None, "rule": {}, **values}
+
+
 MODEL_FORMAT = Format(
     "a stored model",
-    4,
+    5,
     "Train it again.",
     error=ModelError,
-    upgrades={1: _with_options_and_head, 2: _with_full_decode, 3: _without_calibration},
+    upgrades={1: _with_options_and_head, 2: _with_full_decode, 3: _without_calibration, 4: _of_one_class},
 )
 """A model is written in the lowest version that holds its facts, so that an earlier tlkit can read it."""
+
+
+def task_of_model(folder: Path) -> str:
+    """Return what a stored model says of an image, such as "multilabel"; "multiclass" where there is no model.
+
+    Args:
+        folder: the folder of the model, with `model.json`.
+
+    Raises:
+        ModelError: the file is damaged, or of a format that cannot be read.
+    """
+    path, remedy = folder / "model.json", "Restore it or train again."
+    if not path.is_file():
+        return "multiclass"  # whoever opens it says what is missing
+    values = read_json(path, error=ModelError, remedy=remedy)
+    with damaged(path, error=ModelError, remedy=remedy):
+        return str(MODEL_FORMAT.current(values, what=f"{path} was")["task"])

@@ -98,6 +98,10 @@ def source_of(recipe: Recipe) -> Source:
             verbatim=section.verbatim,
             merge_classes=section.merge_classes,
             annotations=section.annotations,
+            task=recipe.task,
+            separator=section.label_separator,
+            label_columns=section.label_columns,
+            grades=section.grades,
         ),
     )
 
