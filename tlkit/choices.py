@@ -44,6 +44,8 @@ TrackerMode = Literal["auto", "offline", "online"]
 TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression"]
 Views = Literal["none", "flip", "ten_crop"]
 
+LABEL_SEPARATOR = ";"
+"""Between several values in one cell."""
 CONFIDENCE = 0.95
 """Two-sided level of every interval."""
 ALPHA = 0.05

@@ -86,6 +86,6 @@ def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]
             sentences.append(f"The weakest label is {worst.name}: F1 {worst.f1.format()}, {worst.support:,} images.")
     elif "coverage" in found and evaluation.intervals is not None:
         width = evaluation.intervals.mean_width
-        wide = f", {width.value:.3g} wide" if width.value is not None else ""
+        wide = f", {width.value:.3g} wide," if width.value is not None else ""
         sentences.append(f"Its intervals{wide} hold the truth for {found['coverage'].format()} of the images.")
     return tuple(sentences)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlkit.errors import ModelError
 from tlkit.stored_formats import Format
-from tlkit.stored_values import damaged, read_json
+from tlkit.stored_values import read_json
 
 
 def _with_options_and_head(values: dict[str, Any]) -> dict[str, Any]:
@@ -41,17 +41,15 @@ MODEL_FORMAT = Format(
 
 
 def task_of_model(folder: Path) -> str:
-    """Return what a stored model says of an image, such as "multilabel"; "multiclass" where there is no model.
+    """Return what a stored model says of an image, such as "multilabel".
+
+    It is "multiclass" where there is no model, or its file is damaged: whoever opens it says what is wrong.
 
     Args:
         folder: the folder of the model, with `model.json`.
-
-    Raises:
-        ModelError: the file is damaged, or of a format that cannot be read.
     """
-    path, remedy = folder / "model.json", "Restore it or train again."
-    if not path.is_file():
-        return "multiclass"  # whoever opens it says what is missing
-    values = read_json(path, error=ModelError, remedy=remedy)
-    with damaged(path, error=ModelError, remedy=remedy):
-        return str(MODEL_FORMAT.current(values, what=f"{path} was")["task"])
+    try:
+        values = read_json(folder / "model.json", error=ModelError, remedy="")
+    except (FileNotFoundError, ModelError):
+        return "multiclass"
+    return str(values.get("task", "multiclass"))

@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import Annotations, DatasetName, OnLeak
+from tlkit.choices import LABEL_SEPARATOR, Annotations, DatasetName, OnLeak
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
-from tlkit.spelling import SEPARATOR
 
 
 class DataSection(Section):
@@ -97,7 +96,7 @@ class DataSection(Section):
         "the annotators who gave the label.",
     )
     label_separator: v.Text = Field(
-        SEPARATOR,
+        LABEL_SEPARATOR,
         description="Separator of several labels in the column label of the manifest, for task: multilabel only; an "
         "empty cell means none of the labels.",
     )

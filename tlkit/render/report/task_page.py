@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SHOWN = ("mean_average_precision", "macro_f1", "micro_f1", "mean_absolute_error", "quadratic_kappa", "r_squared")
+"""Main figures at the top of the page, in order, before those of `SHARES`."""
 SHARES = ("mean_average_precision", "macro_f1", "micro_f1", "accuracy", "within_one", "coverage")
-"""Figures from 0 to 1 that the top of the page draws."""
+"""Figures from 0 to 1, which are drawn on a scale."""
 MOST_CARD_ROWS = 40
 HUB_METRICS = {
     "mean_average_precision": "map",
@@ -210,14 +212,18 @@ def _summary(run: TaskContents) -> Summary:
 
 def _strips(run: TaskContents) -> list[Strip]:
     found, level = task_figures(run.evaluation), f"{run.evaluation.confidence:.0%} interval"
-    return [_strip(FIGURE_WORDS[name], found[name], level) for name in SHARES if name in found]
+    names = dict.fromkeys((*SHOWN, *SHARES))
+    return [_strip(FIGURE_WORDS[name], found[name], level, drawn=name in SHARES) for name in names if name in found]
 
 
-def _strip(name: str, estimate: Estimate, level: str) -> Strip:
+def _strip(name: str, estimate: Estimate, level: str, *, drawn: bool) -> Strip:
+    """Return a figure with its interval; on a scale from 0 to 1 where it is drawn."""
     assert estimate.value is not None, "undefined figures are left out"
-    ends = "" if estimate.low is None else f"{level} {estimate.low:.3f} to {estimate.high:.3f}; "
+    ends = "" if estimate.low is None else f"{level} {estimate.low:.3g} to {estimate.high:.3g}; "
     shown = name if name[1].isupper() else f"{name[0].upper()}{name[1:]}"  # mAP stays as it is
     detail = f"{ends}n = {estimate.n:,} images"
+    if not drawn:
+        return Strip(shown, f"{estimate.value:.3g}", detail, None, None, None)
     return Strip(shown, f"{estimate.value:.3f}", detail, estimate.value, estimate.low, estimate.high)
 
 
