@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,17 @@ def test_an_image_that_cannot_be_read_is_named_with_its_reason(photos, model):
     found = tlkit.zero_shot(photos, NAMES, model=str(model), templates="plain", device="cpu")
     assert len(found.predictions) == 36 and [one.path for one in found.unreadable] == ["red/broken.png"]
     assert found.unreadable[0].reason
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
+def test_a_tar_shard_is_read_in_place(labels, photos, model, tmp_path):
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        for number, file in enumerate(sorted(photos.rglob("*.png"))):
+            shard.add(file, arcname=f"{number:03d}.png")
+            if labels:
+                content = file.parent.name.encode()
+                info = tarfile.TarInfo(f"{number:03d}.cls")
+                info.size = len(content)
+                shard.addfile(info, io.BytesIO(content))
+    found = tlkit.zero_shot(tmp_path / "shard.tar", NAMES, model=str(model), templates="plain", device="cpu")
+    assert (found.report.n, found.report.labelled) == (36, 36 * labels)

@@ -22,6 +22,7 @@ PROC = [
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--summary", "/proc/x.md"), id="audit --summary"),
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--sarif", "/proc/x.sarif"), id="audit --sarif"),
     pytest.param(("data", "doctor", "photos", "--sarif", "/proc/x.sarif"), id="data doctor --sarif"),
+    pytest.param(("zero-shot", "c.txt", "photos", "--model", "m", "--out", "/proc/x.csv"), id="zero-shot --out"),
     pytest.param(("evidence", "run", "--out", "/proc/x"), id="evidence --out"),
     pytest.param(("advise", "photos", "--plot", "/proc/x.svg"), id="advise --plot"),
     pytest.param(("learning-curve", "run", "--plot", "/proc/x.svg"), id="learning-curve --plot"),
