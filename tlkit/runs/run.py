@@ -22,6 +22,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.choices import Criterion
+from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
@@ -29,6 +30,7 @@ from tlkit.render.report import write_card, write_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
 from tlkit.runs.assess_split import evaluate_split, warn_trained_on
 from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.directory import REMEDY
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
@@ -123,7 +125,10 @@ class Run:
             RunError: the run has no predictions for it.
             PredictionsError: the columns cannot be joined.
         """
-        predictions = read_predictions(self.directory.predictions(self.judged_split(split)))
+        file = self.directory.predictions(self.judged_split(split))
+        predictions = read_predictions(file)
+        if (predictions.y_true < 0).all():
+            raise RunError(f"{file} is damaged: none of its {len(predictions)} images has a label. {REMEDY}")
         verbatim = self.recipe.data.verbatim
         return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
 
