@@ -34,6 +34,7 @@ from tlkit.render.report.task_page import write_task_card, write_task_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
 from tlkit.runs.assess_split import evaluate_split, warn_trained_on
 from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.directory import REMEDY
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
@@ -140,7 +141,10 @@ class Run:
             PredictionsError: the columns cannot be joined.
         """
         self._require_classes()
-        predictions = read_predictions(self.directory.predictions(self.judged_split(split)))
+        file = self.directory.predictions(self.judged_split(split))
+        predictions = read_predictions(file)
+        if (predictions.y_true < 0).all():
+            raise RunError(f"{file} is damaged: none of its {len(predictions)} images has a label. {REMEDY}")
         verbatim = self.recipe.data.verbatim
         return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
 
