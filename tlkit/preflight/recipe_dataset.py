@@ -108,7 +108,7 @@ def source_of(recipe: Recipe) -> Source:
 
 def _require_task(recipe: Recipe, name: DatasetName) -> None:
     """Check that images with several labels are not read as images of one class."""
-    task = getattr(recipe, "task", "multiclass")
+    task = recipe.task
     if find_entry(name).task == "multilabel" and task == "multiclass" and "label" not in recipe.data.columns:
         raise RecipeError(
             f"data.name is {name}, whose images have several labels each, but task is {task}. Set task: multilabel, or "
