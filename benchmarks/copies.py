@@ -2,15 +2,15 @@
 
     python benchmarks/copies.py drawings
     python benchmarks/copies.py resaved
-    python benchmarks/copies.py fashion /usr/share/datasets/fashion-mnist    # apt install dataset-fashion-mnist
+    python benchmarks/copies.py fashion /usr/share/datasets/fashion-mnist [COUNT]    # apt install dataset-fashion-mnist
     python benchmarks/copies.py photos FOLDER
 
 Of a set of pictures, 5 % (at least 40) are saved again, scaled, mirrored or turned, and searched among all of them.
 A pair is right if both are made of one picture, or of two that are equal, also mirrored or turned, before any is
 changed (see `equal`). "copies" are the first two degrees of certainty, "alike" are near duplicates as well. Drawings
 are all of OpenMoji (pip install "tlkit[quickstart]") at 96 pixels on white, most of which differ from another one by a
-detail or a tone of skin; of Fashion-MNIST the first 10,000 are taken. "resaved" saves each drawing as a JPEG and plants
-nothing: what is called a copy then is another drawing, unless the two drawings are equal.
+detail or a tone of skin; of Fashion-MNIST the first 10,000 are taken, or COUNT. "resaved" saves each drawing as a JPEG
+and plants nothing: what is called a copy then is another drawing, unless the two drawings are equal.
 """
 
 import gzip
@@ -46,6 +46,7 @@ def drawings():
 
 
 def fashion(folder, count=10_000):
+    count = int(count)
     with gzip.open(Path(folder, "train-images-idx3-ubyte.gz")) as file:
         pixels = np.frombuffer(file.read(16 + 784 * count), np.uint8)[16:].reshape(-1, 28, 28)
     return (Image.fromarray(one).convert("RGB") for one in pixels)

@@ -25,6 +25,7 @@ from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.errors import ModelError, RunError, TlkitError
 from tlkit.evaluation import Evaluation
 from tlkit.evaluation.drift_report import DriftReport
+from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.exported.bench import Benchmark
 from tlkit.features.cache import FeatureCache
@@ -56,12 +57,30 @@ FIRST = {
     "weights": WEIGHTS,
 }
 HEAD = {"kind": "knn", "file": "head.skops"}
+THRESHOLD = {"value": 0.4, "low": 0.3, "high": 0.6, "n": 40, "note": ""}
+RULE = {
+    "thresholds": {
+        "thresholds": [{"label": name, "threshold": THRESHOLD, "positives": 9, "f1": 0.8} for name in ("ants", "bees")],
+        "images": 40,
+        "confidence": 0.95,
+    }
+}
 SCALING = {"method": "temperature", "scale": [1.5], "offset": [], "n": 40}
 MODELS = {
     1: FIRST,
     2: {**FIRST, "format_version": 2, "options": {"act_layer": "silu"}, "head": HEAD},
     3: {**FIRST, "format_version": 3, "options": {}, "head": HEAD, "preprocess": {**PREPROCESS, "decode": "reduced"}},
     4: {**FIRST, "format_version": 4, "options": {}, "head": {}, "calibration": SCALING},
+    5: {
+        **FIRST,
+        "format_version": 5,
+        "options": {},
+        "head": {},
+        "calibration": None,
+        "task": "multilabel",
+        "target_scale": None,
+        "rule": RULE,
+    },
 }
 MADE_BY = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
 
@@ -84,6 +103,9 @@ def test_a_model_of_every_version_is_read_and_its_file_stays_as_it_is(version, t
     assert facts.head_file == (HEAD["file"] if version in (2, 3) else None)
     assert facts.options == ({"act_layer": "silu"} if version == 2 else {})
     assert (facts.calibration is not None) == (version == 4)
+    assert (facts.task, facts.rule) == (("multilabel", RULE) if version == 5 else ("multiclass", {}))
+    if version == 5:
+        assert LabelThresholds.from_dict(facts.rule["thresholds"]).values == {"ants": 0.4, "bees": 0.4}
 
 
 @pytest.mark.parametrize("version", MODELS)

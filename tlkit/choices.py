@@ -7,6 +7,7 @@ from typing import Literal
 Annotations = Literal["one", "majority", "soft"]
 DatasetName = Literal[
     "animals",
+    "digit-scenes",
     "digits",
     "emoji-keywords",
     "emoji-masks",
@@ -40,8 +41,11 @@ SelectionMethod = Literal["margin", "coverage", "typicality"]
 Task = Literal["multiclass", "multilabel", "ordinal", "regression", "detection"]
 TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
+TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression"]
 Views = Literal["none", "flip", "ten_crop"]
 
+LABEL_SEPARATOR = ";"
+"""Between several values in one cell."""
 CONFIDENCE = 0.95
 """Two-sided level of every interval."""
 ALPHA = 0.05

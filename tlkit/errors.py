@@ -146,3 +146,18 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
     """
     shown = ", ".join(str(item) for item in items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+TASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
+"""Commands that take a run of several labels, grades or numbers."""
+
+
+def other_task(what: str, task: str) -> str:
+    """Return the sentence that refuses a run or model of another task than one class for each image.
+
+    Example:
+        >>> other_task("runs/ages", "regression")[:69]
+        'runs/ages is of the task regression, and this takes one class for eac'
+    """
+    why = f"{what} is of the task {task}, and this takes one class for each image."
+    return f"{why} For such a run there are {TASK_COMMANDS}."

@@ -39,7 +39,7 @@ def from_plain(kind: type[Result], values: Mapping[str, Any]) -> Result:
         values: by the name of the field.
 
     Raises:
-        TypeError: a field without a default is not there.
+        TypeError: a field without a default is not there, or one of several entries is no list.
     """
     read: Result = _read(kind, values)
     return read
@@ -65,6 +65,8 @@ def _read(kind: Any, value: Any) -> Any:
             others = [part for part in others if get_origin(part) is tuple]
         return _read(others[0], value) if len(others) == 1 else value
     if origin is tuple:
+        if not isinstance(value, list | tuple):  # the letters of a text are no entries
+            raise TypeError(f"{str(value)[:80]!r} is no list")
         kinds = [parts[0]] * len(value) if parts[1:] == (...,) else parts
         return tuple(_read(one, entry) for one, entry in zip(kinds, value, strict=True))
     if isinstance(origin, type) and issubclass(origin, Mapping):

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.choices import TrainedTask
 from tlkit.csv_files import unquoted_table, write_csv
-from tlkit.errors import DataError
+from tlkit.errors import DataError, first_few, other_task
+from tlkit.spelling import SEPARATOR
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
 RESERVED_COLUMNS = (PATH, LABEL, SPLIT, DIGEST)
 VOTES = "label_votes"
 """A column of the number of annotators by class, JSON, where training uses their shares; no group column."""
 SPLITS = ("train", "val", "test")
+STRATA = 10
+"""Most strata of numbers, by quantiles."""
+IMAGES_PER_STRATUM = 10
+"""Fewest images of a stratum of numbers, on average, so that each can give its share to val and test."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,17 @@ class Samples:
     """Images with their labels, splits and group columns.
 
     Labels are class names; integer targets are derived from `classes`, so a class that a split lacks does not change
-    the targets of the others.
+    the targets of the others. Of other tasks a label is the text of several names, "cat;dog" in the order of `classes`
+    and "" for none of them (multilabel), of a number (regression), or the name of a grade (ordinal).
 
     Attributes:
         root: folder that the paths are relative to.
-        classes: class names, sorted as torchvision sorts them (by code point); index = integer target.
+        classes: class or label names, sorted as torchvision sorts them (by code point); index = integer target; grades
+            from the lowest on; empty for numbers.
         table: one row per image, index 0…N-1, columns `path` (relative to `root`, "/"-separated), `label` (class
             name), `split` (train, val or test), `digest` (sha256 of the file, hex; "" where unknown), then the group
             columns (strings, missing = NA), and where there are soft labels `label_votes`. Treat it as read-only.
+        task: what a label says of an image.
 
     Example:
         >>> table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["dog", "cat"], "split": "train", "digest": ""})
@@ -44,11 +53,12 @@ class Samples:
     root: Path
     classes: tuple[str, ...]
     table: pd.DataFrame
+    task: TrainedTask = "multiclass"
 
     def __post_init__(self) -> None:
         missing = [name for name in RESERVED_COLUMNS if name not in self.table.columns]
         assert not missing, f"the table of samples lacks {missing}"
-        unknown = sorted(set(self.table[LABEL]) - set(self.classes))
+        unknown = sorted(names_in(self.table[LABEL], self.task) - set(self.classes))
         assert not unknown, f"labels {unknown} are not among the classes"
 
     def __len__(self) -> int:
@@ -66,8 +76,44 @@ class Samples:
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
-        """Integer targets, shape (N,), in 0…C-1: positions in `classes`."""
+        """Integer targets, shape (N,), in 0…C-1: positions in `classes`.
+
+        Raises:
+            DataError: the images have several labels or numbers, so that none is their class.
+        """
+        if self.task in ("multilabel", "regression"):
+            what = "several labels" if self.task == "multilabel" else "numbers"
+            raise DataError(other_task(f"The data with {what}", self.task))
         return np.asarray(pd.Categorical(self.table[LABEL], categories=list(self.classes)).codes, dtype=np.int64)
+
+    @property
+    def target_values(self) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+        """What a network is trained on: `targets`; of several labels 1 and 0, shape (N, L); numbers, shape (N,)."""
+        if self.task == "multilabel":
+            return self.label_matrix.astype(np.float32)
+        if self.task == "regression":
+            return np.asarray([float(text) for text in self.table[LABEL]], dtype=np.float32)
+        return self.targets
+
+    @property
+    def label_matrix(self) -> npt.NDArray[np.int64]:
+        """Which image has which of several labels, 1 or 0, shape (N, L)."""
+        assert self.task == "multilabel", "only there an image has several labels"
+        place = {name: column for column, name in enumerate(self.classes)}
+        matrix = np.zeros((len(self), len(self.classes)), dtype=np.int64)
+        for row, text in enumerate(self.table[LABEL]):
+            matrix[row, [place[name] for name in label_names(text)]] = 1
+        return matrix
+
+    @property
+    def strata(self) -> npt.NDArray[np.int64]:
+        """What a stratified split keeps in proportion, shape (N,): the class, or which quantile a number lies in."""
+        if self.task != "regression":
+            return self.targets
+        count = max(1, min(STRATA, len(self) // IMAGES_PER_STRATUM))
+        values = self.target_values
+        cuts = np.quantile(values, np.arange(1, count) / count)
+        return np.searchsorted(cuts, values, side="left").astype(np.int64)
 
     @property
     def label_shares(self) -> npt.NDArray[np.float32] | None:
@@ -95,7 +141,11 @@ class Samples:
     def without_columns(self, names: Collection[str]) -> Samples:
         """Return the samples without these group columns."""
         drop = [name for name in self.group_columns if name in names]
-        return Samples(self.root, self.classes, self.table.drop(columns=drop)) if drop else self
+        return self.with_table(self.table.drop(columns=drop)) if drop else self
+
+    def with_table(self, table: pd.DataFrame) -> Samples:
+        """Return other images of the same root, classes and task."""
+        return replace(self, table=table)
 
     def split(self, *names: str) -> Samples:
         """Return the samples of some splits, in table order; `classes` is unchanged."""
@@ -103,10 +153,23 @@ class Samples:
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Samples:
         """Return some of the rows, in the order given; `classes` is unchanged."""
-        return Samples(self.root, self.classes, self.table.iloc[list(rows)].reset_index(drop=True))
+        return self.with_table(self.table.iloc[list(rows)].reset_index(drop=True))
+
+    def split_sizes(self) -> dict[str, int]:
+        """Return the number of images of each split: train, val, test."""
+        found = self.table[SPLIT].value_counts()
+        return {split: int(found.get(split, 0)) for split in SPLITS}
 
     def counts(self) -> pd.DataFrame:
-        """Return the number of images per class (rows) and split (columns)."""
+        """Return the number of images per class or label (rows; none for numbers) and split (columns).
+
+        An image with several labels counts for each of them.
+        """
+        if self.task == "regression":
+            return pd.DataFrame(columns=list(SPLITS), dtype=np.int64)
+        if self.task == "multilabel":
+            by_split = {split: self.label_matrix[self.table[SPLIT] == split].sum(axis=0) for split in SPLITS}
+            return pd.DataFrame(by_split, index=list(self.classes))
         table = pd.crosstab(self.table[LABEL], self.table[SPLIT])
         return table.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0)
 
@@ -115,13 +178,16 @@ class Samples:
         write_csv(path, self.table, quote_all=True)
 
     @classmethod
-    def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:
+    def from_csv(
+        cls, path: Path, *, root: Path, classes: Sequence[str] | None = None, task: TrainedTask = "multiclass"
+    ) -> Samples:
         """Return the samples that `to_csv` wrote.
 
         Args:
             path: the CSV file.
             root: folder that its paths are relative to.
-            classes: class names in target order; default: the sorted labels of the file.
+            classes: class names in target order; default: the sorted labels of the file; grades by their numbers.
+            task: what a label says of an image.
 
         Raises:
             DataError: the file is missing or damaged, lacks a column, or has a label that is none of the classes.
@@ -143,8 +209,74 @@ class Samples:
         for name in table.columns:
             if name not in RESERVED_COLUMNS:
                 table[name] = table[name].replace("", pd.NA)
-        names = tuple(classes) if classes is not None else tuple(sorted(set(table[LABEL])))
-        foreign = sorted(set(table[LABEL]) - set(names))
+        if task == "regression" and (wrong := sorted(text for text in set(table[LABEL]) if not is_number(text))):
+            raise DataError(f"{path} is damaged: the label {wrong[0]!r} is no number. Restore it or fit again.")
+        found = names_in(table[LABEL], task)
+        names = tuple(classes) if classes is not None else tuple(sorted(found))
+        if task == "ordinal" and not classes:
+            names = grades_in_order(found, where=str(path))
+        foreign = sorted(found - set(names))
         if foreign:
             raise DataError(f"{path} is damaged: {foreign[0]!r} is none of the classes. Restore it or fit again.")
-        return cls(root, names, table)
+        return cls(root, names, table, task)
+
+
+def label_names(text: str) -> list[str]:
+    """Return the names in the text of several labels.
+
+    Example:
+        >>> label_names("cat;dog"), label_names("")
+        (['cat', 'dog'], [])
+    """
+    return text.split(SEPARATOR) if text else []
+
+
+def names_in(labels: Iterable[str], task: TrainedTask) -> set[str]:
+    """Return the names of classes, labels or grades in the labels of images; none of numbers."""
+    if task == "regression":
+        return set()
+    distinct = set(labels)
+    return {name for text in distinct for name in label_names(text)} if task == "multilabel" else distinct
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number of at most 1e30, the largest that predictions may hold.
+
+    Example:
+        >>> [is_number(text) for text in ("3.5", "-1e3", "nan", "three")]
+        [True, True, False, False]
+    """
+    try:
+        return abs(float(text)) <= 1e30
+    except ValueError:
+        return False
+
+
+def grades_in_order(labels: Collection[str], stated: Sequence[str] = (), *, where: str) -> tuple[str, ...]:
+    """Return the names of grades from the lowest on: as stated, else by their numbers.
+
+    Args:
+        labels: the grades that occur.
+        stated: all grades in their order; empty = they are numbers.
+        where: where they come from, for the message.
+
+    Raises:
+        DataError: the order is not known, or a grade that occurs is not among those stated.
+
+    Example:
+        >>> grades_in_order({"10", "9", "1"}, where="the list")
+        ('1', '9', '10')
+    """
+    if stated:
+        if strange := sorted(set(labels) - set(stated)):
+            raise DataError(
+                f"{where} has the grades {first_few(strange)}, which data.grades does not name: {first_few(stated)}. "
+                "Add them in their order, or correct the labels."
+            )
+        return tuple(stated)
+    if words := sorted(text for text in labels if not is_number(text)):
+        raise DataError(
+            f"The grades of {where} are no numbers ({first_few(words)}), so their order is not known. State it from "
+            "the lowest on: data.grades: [none, mild, severe]."
+        )
+    return tuple(sorted(labels, key=lambda text: (float(text), text)))

@@ -17,12 +17,13 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from tlkit.choices import LABEL_SEPARATOR
 from tlkit.errors import first_few
 
 logger = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
-SEPARATOR = ";"
+SEPARATOR = LABEL_SEPARATOR
 """What joins several values of one image."""
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
 """Zero-width space, word joiner and byte order mark, which no eye can see."""

@@ -24,7 +24,17 @@ MOST_LEVELS = 64
 """Deepest nesting of a JSON file."""
 MOST_INTEGER = 2**63 - 1
 """Largest size of a whole number in a JSON file."""
-DAMAGES = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+DAMAGES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 """What code raises that builds a result from values of another kind."""
 
 _LARGE_NUMBER = re.compile(rb"\d{19}|[eE]\+?\d{3}")
@@ -93,6 +103,8 @@ def build_stored(
 ) -> T:
     """Return a result that is built from stored values, with every field of the type that it is declared with.
 
+    Its tables are made once, too: fields of the right types can contradict each other, such as a group without a row.
+
     Args:
         build: makes the result, such as `Evaluation.from_dict`.
         values: the stored values.
@@ -106,6 +118,9 @@ def build_stored(
     with damaged(path, error=error, remedy=remedy):
         result = build(values)
         check_types(result)
+        tables = getattr(result, "tables", None)
+        if tables is not None:
+            tables()
         return result
 
 

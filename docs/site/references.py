@@ -155,11 +155,11 @@ def command_reference() -> str:
 FURTHER = {
     "tlkit.analysis": ("LabelAudit", "plot_feature_maps", "plot_filters", "plot_map", "plot_suspects"),
     "tlkit.audit": ("Audit",),
-    "tlkit.data": ("DecodeOptions", "Source", "SplitPlan", "from_torchvision", "import_images"),
+    "tlkit.data": ("DecodeOptions", "Source", "SplitPlan", "few_shot_lists", "from_torchvision", "import_images"),
     "tlkit.datasets": ("gallery", "make_dataset_of"),
     "tlkit.evaluation": ("Evaluation",),
     "tlkit.features": ("Features",),
-    "tlkit.inference": ("EmbedOptions", "Predictor", "verify_run"),
+    "tlkit.inference": ("EmbedOptions", "Predictor", "TaskPredictor", "verify_run"),
     "tlkit.preprocess": ("Preprocess",),
     "tlkit.recipe": ("Recipe",),
     "tlkit.samples": ("Samples",),

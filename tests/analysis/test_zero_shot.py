@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +226,17 @@ def test_a_stored_head_is_scaled_on_images_that_can_be_read(photos, model, tmp_p
     kept = [photos / path for path in found.predictions.path]
     stored = tlkit.load_model(tmp_path / "m", device="cpu").predict(kept)
     np.testing.assert_array_equal(stored.y_pred, found.predictions.y_pred)
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
+def test_a_tar_shard_is_read_in_place(labels, photos, model, tmp_path):
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        for number, file in enumerate(sorted(photos.rglob("*.png"))):
+            shard.add(file, arcname=f"{number:03d}.png")
+            if labels:
+                content = file.parent.name.encode()
+                info = tarfile.TarInfo(f"{number:03d}.cls")
+                info.size = len(content)
+                shard.addfile(info, io.BytesIO(content))
+    found = tlkit.zero_shot(tmp_path / "shard.tar", NAMES, model=str(model), templates="plain", device="cpu")
+    assert (found.report.n, found.report.labelled) == (36, 36 * labels)

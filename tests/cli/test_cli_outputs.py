@@ -22,6 +22,7 @@ PROC = [
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--summary", "/proc/x.md"), id="audit --summary"),
     pytest.param(("audit", "p.csv", "--gate", "g.yaml", "--sarif", "/proc/x.sarif"), id="audit --sarif"),
     pytest.param(("data", "doctor", "photos", "--sarif", "/proc/x.sarif"), id="data doctor --sarif"),
+    pytest.param(("zero-shot", "c.txt", "photos", "--model", "m", "--out", "/proc/x.csv"), id="zero-shot --out"),
     pytest.param(("evidence", "run", "--out", "/proc/x"), id="evidence --out"),
     pytest.param(("advise", "photos", "--plot", "/proc/x.svg"), id="advise --plot"),
     pytest.param(("learning-curve", "run", "--plot", "/proc/x.svg"), id="learning-curve --plot"),
@@ -54,6 +55,7 @@ PROC = [
     pytest.param(("drift", "run", "photos", "--sheet", "/proc/x.svg"), id="drift --sheet"),
     pytest.param(("label-next", "run", "photos", "--out", "/proc/x.csv"), id="label-next --out"),
     pytest.param(("label-next", "run", "photos", "--sheet", "/proc/x.svg"), id="label-next --sheet"),
+    pytest.param(("zero-shot", "c.txt", "photos", "--model", "clip", "--out", "/proc/x.csv"), id="zero-shot --out"),
     pytest.param(("data", "sample", "digits", "/proc/sample"), id="data sample dest"),
 ]
 

@@ -16,9 +16,11 @@ from tlkit.analysis.find_unknown import find_unknown
 from tlkit.analysis.label_next import label_next
 from tlkit.analysis.repair import repair
 from tlkit.analysis.run_analyses import learning_curve
+from tlkit.analysis.zero_shot import zero_shot
 from tlkit.audit import Audit
 from tlkit.cli.app import app
 from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.datasets.digit_scenes import make_digit_scenes
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import make_occupations
 from tlkit.evidence.evidence import write_evidence
@@ -41,10 +43,12 @@ COMMANDS = [
     ("predict", load_model, {"device"}),
     ("predict", Predictor.predict, {"engine", "tta"}),
     ("predict", AnswerRules.of, {"tta"}),
+    ("zero-shot", zero_shot, {"templates", "device"}),
     ("conformal", assess_sets, {"coverage", "method", "condition"}),
     ("abstain", assess_abstention, {"delta"}),
     ("data labels", audit_labels, {"head", "folds"}),
     ("data sample", make_digits, {"seed"}),
+    ("data sample", make_digit_scenes, {"seed"}),
     ("data sample", make_occupations, {"seed"}),
     ("data split", SplitPlan, {"val", "test", "fold", "stratify", "seed"}),
     ("recipe tune", find_learning_rate, {"steps"}),

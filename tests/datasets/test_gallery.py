@@ -24,7 +24,7 @@ from tlkit.datasets.emoji_masks import EMOJI_MASKS
 from tlkit.datasets.gallery import ENTRIES, find_entry
 from tlkit.datasets.glyphs import CLASSES, FONTS, GLYPHS, splits_of_fonts
 from tlkit.datasets.packages import Package, digest_of_sources, install_command
-from tlkit.errors import DataError
+from tlkit.errors import DataError, RecipeError
 from tlkit.preflight.recipe_dataset import source_of
 from tlkit.recipe import load_recipe
 
@@ -286,16 +286,26 @@ def test_a_recipe_reads_a_dataset_by_name_with_its_attribution_and_columns(fashi
     assert samples.root.is_relative_to(tmp_path / "cache")
 
 
+def test_columns_of_a_named_dataset_can_be_its_labels(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    recipe = tmp_path / "recipe.yaml"
+    text = RECIPE.format(more="  columns: {label: count}\n  groups: [pen]\n")
+    recipe.write_text(text.replace("fashion-mnist", "digit-scenes"))
+    source = source_of(load_recipe(recipe))
+    counted = read_samples(source.root, manifest=source.manifest, columns=source.groups, options=source.options)
+    assert counted.classes == tuple("1234") and counted.group_columns == ("pen",)
+
+
 @pytest.mark.parametrize("other", ["root: photos", "manifest: list.csv", "shards: a.tar"])
 def test_a_recipe_with_a_name_and_another_source_is_refused(other, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(more=f"  {other}\n"))
-    with pytest.raises(Exception, match=saying("fashion-mnist", f"data.{other.split(':')[0]}", "Remove").pattern):
+    with pytest.raises(RecipeError, match=saying("fashion-mnist", f"data.{other.split(':')[0]}", "Remove").pattern):
         load_recipe(recipe)
 
 
 def test_a_dataset_of_several_labels_is_not_read_as_one_of_a_class(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-keywords"))
-    with pytest.raises(Exception, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
+    with pytest.raises(RecipeError, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
         source_of(load_recipe(recipe))

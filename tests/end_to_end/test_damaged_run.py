@@ -25,17 +25,18 @@ TRIED = FUZZ or 2  # altered values of each file and command
 DEEP = b'{"test":' * 500 + b"1" + b"}" * 500
 JUNK: tuple[Any, ...] = (None, True, -1, 1e300, "x", [], [1], {"x": 1})
 READERS = {
-    "run.json": ("evaluate", "predict"),
+    "run.json": ("evaluate", "predict", "show"),
     "recipe.yaml": ("card",),
-    "environment.json": ("card", "report"),
+    "environment.json": ("card", "evidence"),
     "split.csv": ("card",),
     "excluded.csv": ("card",),
     "leaks.csv": ("evaluate", "card"),
     "metrics.csv": ("report",),
-    "evaluation.json": ("card",),
-    "audit.json": ("card",),
-    "explanation.json": ("report",),
-    "predictions/test.parquet": ("evaluate", "audit"),
+    "evaluation.json": ("card", "show"),
+    "audit.json": ("card", "show"),
+    "explanation.json": ("evidence",),
+    "predictions/test.parquet": ("evaluate", "audit", "errors", "calibration", "abstain", "conformal"),
+    "model/val_scores.parquet": ("abstain", "conformal"),
     "model/model.json": ("predict", "card"),
     "model/model.safetensors": ("predict",),
 }
@@ -66,14 +67,18 @@ def exit_code(*arguments: str) -> tuple[int, str]:
 
 
 def damages(sound: bytes, name: str, chance: random.Random) -> Iterator[bytes]:
-    """Yield a truncated, a deeply nested and some altered versions of a file's content."""
+    """Yield a truncated, an empty, a deeply nested, a binary and some altered versions of a file's content."""
     yield sound[: len(sound) // 2]
+    yield b""
     yield DEEP
+    yield bytes(range(256))
     for _ in range(TRIED):
         if name.endswith(".json"):
             yield altered_json(sound, chance)
         elif name.endswith(".csv"):
             yield altered_csv(sound, chance)
+        elif name.endswith(".parquet"):
+            yield altered_parquet(sound, chance)
         else:
             at = chance.randrange(len(sound))
             yield sound[:at] + b"\xff\x00" + sound[at + chance.randint(0, 3) :]
@@ -107,6 +112,22 @@ def altered_csv(sound: bytes, chance: random.Random) -> bytes:
     return text.getvalue().encode()
 
 
+def altered_parquet(sound: bytes, chance: random.Random) -> bytes:
+    """Return Parquet without one of its columns, or with one of another type, or with a first cell of another value."""
+    table, content = pd.read_parquet(io.BytesIO(sound)), io.BytesIO()
+    name = chance.choice(list(table.columns))
+    new = chance.choice((None, True, -1, 2**40, 1.5, float("nan"), float("inf"), "x", "", b"\xff", [1.0], [], {"a": 1}))
+    how = chance.choice(("drop", "column", "cell"))
+    if how == "drop":
+        table = table.drop(columns=name)
+    elif how == "cell" and (isinstance(new, float) or new is None):
+        table.loc[0, name] = new if pd.api.types.is_float_dtype(table[name].dtype) else None
+    else:
+        table[name] = [new] * len(table)
+    table.to_parquet(content)
+    return content.getvalue()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_command_that_reads_a_damaged_file_ends_with_0_or_2(name, made, tmp_path, monkeypatch):
@@ -125,7 +146,8 @@ def test_a_command_that_reads_a_damaged_file_ends_with_0_or_2(name, made, tmp_pa
 
 
 def command(verb: str, run: Path, made: Path) -> list[str]:
-    return [verb, str(run), *([str(made / "colours"), "--out", "out.csv"] if verb == "predict" else [])]
+    more = {"predict": [str(made / "colours"), "--out", "out.csv"], "evidence": ["--overwrite"]}
+    return [verb, str(run), *more.get(verb, [])]
 
 
 @pytest.mark.parametrize(

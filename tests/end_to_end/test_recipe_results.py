@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from tlkit.datasets import make_digits
+from tlkit.datasets import make_digit_scenes, make_digits
 from tlkit.training.fit import fit
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -24,6 +26,29 @@ def test_digits_reach_their_accuracy(tmp_path, recipe, floor):
     make_digits(tmp_path / "digits")
     run = fit(RECIPES / f"{recipe}.yaml", {"data.root": str(tmp_path / "digits"), "report.enabled": False})
     assert run.evaluation("test").accuracy.value >= floor
+
+
+@pytest.mark.parametrize("recipe", ["scenes_multilabel", "scenes_total", "scenes_count"])
+def test_scenes_reach_their_figures_and_shuffled_labels_do_not(tmp_path, monkeypatch, recipe):
+    root = make_digit_scenes(tmp_path / "scenes").root
+    listed = pd.read_csv(root / "metadata.csv", dtype=str)
+    mixed = np.random.default_rng(0).permutation(len(listed))
+    labels = ["label", "total", "count"]
+    listed.assign(**{name: listed[name].to_numpy()[mixed] for name in labels}).to_csv(root / "shuffled.csv")
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    found = {}
+    for name in ("metadata", "shuffled"):
+        given = {"name": name, "data.root": str(root), "data.manifest": str(root / f"{name}.csv")}
+        run = fit(RECIPES / f"{recipe}.yaml", {**given, "report.enabled": False}, runs_dir=tmp_path / "runs")
+        found[name] = run.task_evaluation("test")
+    real, control = found["metadata"], found["shuffled"]
+    if recipe == "scenes_multilabel":
+        assert real.mean_average_precision.value >= 0.7
+        assert control.mean_average_precision.value < 0.3  # 0.231 of the pairs of image and label are true
+    else:
+        floor = 0.7 if recipe == "scenes_total" else 0.95
+        assert real.r_squared.value >= floor
+        assert control.r_squared.value < 0.05
 
 
 @pytest.mark.parametrize(("recipe", "epochs"), [("ants_bees_frozen", 3), ("ants_bees_full", 2)])

@@ -26,7 +26,7 @@ from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.read_samples import read_samples
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, RunError, other_task
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, bound_images
 from tlkit.inference.devices import choose_device
@@ -239,7 +239,7 @@ class _BackboneTrial:
         rows = [row_of[path] for path in features.path.tolist()]
         table = self.samples.table.iloc[rows].reset_index(drop=True)
         groups = None if self.groups is None else [self.groups[row] for row in rows]
-        return Samples(self.samples.root, self.samples.classes, table), groups
+        return self.samples.with_table(table), groups
 
 
 def _images(
@@ -250,6 +250,8 @@ def _images(
     if isinstance(data, str | Path) and Path(data, MARKER).is_file():
         run = open_run(data)
     if run is not None:
+        if run.task != "multiclass":
+            raise RunError(other_task(str(run.path), run.task))
         samples = run.samples.split("train")
         groups = split_groups(run, samples)
         return samples, None if groups is None else tuple(groups), run.alike

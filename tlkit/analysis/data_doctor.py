@@ -111,7 +111,7 @@ def finder_by_features(
         if len(readable) < 2:
             return known
         table = samples.table.iloc[readable].reset_index(drop=True)
-        readable_samples = Samples(samples.root, samples.classes, table)
+        readable_samples = samples.with_table(table)
         options = EmbedOptions(decode=decode_options)
         features = embed(readable_samples, backbone=backbone, options=options, progress=on_image)
         rows = rows_of(samples, features.path)

@@ -161,7 +161,7 @@ def _known_sets(
         if len(rows) or name != "test":
             table = samples.table.iloc[rows].reset_index(drop=True)
             x = np.asarray(features.x[rows])
-            own = Samples(samples.root, samples.classes, table)
+            own = samples.with_table(table)
             sets[name] = _Known(x, logits_of(network, x), np.asarray(bound, dtype=np.int64)[rows], own)
     return sets
 

@@ -118,7 +118,7 @@ def load_run_features(
     samples = run.samples
     kept = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
     table = samples.table[kept].reset_index(drop=True)
-    samples = Samples(samples.root, samples.classes, table)
+    samples = samples.with_table(table)
     features, groups = features.of(samples.paths), split_groups(run, samples)
     bound = bound_images(features.path.tolist(), groups=groups, digests=features.digest.tolist(), alike=run.alike)
     return features, samples, bound

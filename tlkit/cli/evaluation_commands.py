@@ -41,6 +41,7 @@ from tlkit.cli.output import (
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
 from tlkit.cli.task_file import TaskFile, audit_task, evaluate_task
+from tlkit.cli.task_run import audit_run, evaluate_run, open_task_run, refuse_options
 from tlkit.errors import PredictionsError
 
 MOST_CLASSES = 20  # classes that a terminal shows
@@ -78,6 +79,28 @@ def evaluate(
 ) -> None:
     """Evaluate a run, a table of predictions, an exported file or pretrained weights: figures with intervals."""
     shown = wants_details(details)
+    if (run := open_task_run(run_or_file)) is not None:
+        refuse_options(
+            run,
+            {
+                "--groups": groups,
+                "--cluster-by": cluster_by,
+                "--weights": weights,
+                "--data": data,
+                "--model-weights": model_weights,
+                "--class": label_class,
+                "--task": task,
+                "--val": val,
+                "--coverage": coverage,
+                "--grades": grades,
+                "--separator": separator,
+                "--truth": truth,
+                "--min-score": min_score,
+                "--verbatim": verbatim,
+            },
+        )
+        evaluate_run(run, split=split, details=shown or metrics == "all", json=json)
+        return
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -201,6 +224,41 @@ def audit(
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
+    if (run := open_task_run(run_or_file)) is not None:
+        refuse_options(
+            run,
+            {
+                "--export": export,
+                "--gate": gate,
+                "--junit": junit,
+                "--summary": summary,
+                "--sarif": sarif,
+                "--model-weights": model_weights,
+                "--data": data,
+                "--class": label_class,
+                "--task": task,
+                "--val": val,
+                "--coverage": coverage,
+                "--grades": grades,
+                "--separator": separator,
+                "--truth": truth,
+                "--min-score": min_score,
+                "--verbatim": verbatim,
+            },
+        )
+        options: dict[str, Any] = {
+            "by": by or None,
+            "max_intersection_order": max_intersection_order,
+            "min_group_size": min_group_size,
+            "criteria": criteria or None,
+            "positive": positive,
+            "tolerance": tolerance,
+            "cluster_by": cluster_by,
+            "pair_by": pair_by,
+            "weights": weights,
+        }
+        audit_run(run, options, split=split, groups=groups, details=shown, json=json)
+        return
     of_task = TaskFile(
         path=run_or_file,
         stated=task,

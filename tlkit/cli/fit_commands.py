@@ -32,6 +32,7 @@ from tlkit.cli.output import (
     wants_details,
     write_predictions,
 )
+from tlkit.cli.task_run import predicts_other_task
 from tlkit.cli.unknown_output import require_threshold, write_unknown
 from tlkit.errors import ModelError, PredictionsError
 
@@ -121,6 +122,9 @@ def predict(
 
     for_runs = {"--tta": tta != "none", **rules_given, "--engine": engine != "auto"}
     model_source = _source(run, paths, weights=weights, device=device, ray=ray, for_runs=for_runs)
+    of_classes = [*other, *(name for name, given in {"--shard": shard, "--ray": ray}.items() if given is not None)]
+    if predicts_other_task(model_source, paths, out, tta=tta, engine=engine, refused=of_classes):
+        return
     if batch:
         assert out is not None, "checked above"
         predict_parts(model_source, paths, out, tta=tta, shard=shard, ray=ray, part_size=part_size, engine=engine)

@@ -22,6 +22,7 @@ from tlkit.tables.paragraphs import WIDTH
 from tlkit.tables.text import printable, wrap
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from tlkit.audit.plain_verdicts import PlainVerdict
@@ -164,6 +165,11 @@ def print_run(run: Run, *, details: bool) -> None:
 
 def run_tables(run: Run, split: str) -> Iterator[Table]:
     """Yield the tables of a run's evaluation and, where its recipe has group columns, of its audit."""
+    if run.task != "multiclass":
+        yield from run.task_evaluation(split).tables()
+        of_task = run.get_task_audit(split)
+        yield from of_task.tables() if of_task is not None else ()
+        return
     from tlkit.evaluation.evaluation_tables import evaluation_tables
 
     yield from evaluation_tables(run.evaluation(split))
@@ -246,19 +252,25 @@ def write_predictions(
             unreadable=unreadable,
         )
         return
-    table = predictions.table(unreadable=unreadable)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".parquet":
+        out.parent.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out, unreadable=unreadable)
-    elif out.suffix.lower() == ".csv":
+    else:
+        write_table(predictions.table(unreadable=unreadable), out)
+    if named:
+        print_lines([str(out)])
+
+
+def write_table(table: pd.DataFrame, out: Path) -> None:
+    """Write a table of predictions as CSV or JSON lines, by the suffix of `out`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".csv":
         from tlkit.csv_files import write_csv
 
         write_csv(out, table, verbatim=["path"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))
-    if named:
-        print_lines([str(out)])
 
 
 def print_predictions(

@@ -163,11 +163,11 @@ class Source:
             leaks = find_leaks(samples, found, group_by=self.plan.group_by)
             log_near_duplicates(samples, found, leaks.table)
             samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
-        counts = samples.counts().sum()
+        counts = samples.split_sizes()
         logger.info(
-            "%d images of %d classes: %s.",
+            "%d images %s: %s.",
             len(samples),
-            len(samples.classes),
+            label_words(samples),
             ", ".join(f"{split} {counts[split]}" for split in SPLITS),
         )
         if not counts["val"]:
@@ -187,3 +187,20 @@ class Source:
             options=self.options,
         )
         return apply_split(samples, self.split, with_digests=self.check) if self.split is not None else samples
+
+
+def label_words(samples: Samples) -> str:
+    """Return what the labels of images are, as words after "12 images".
+
+    Example:
+        >>> table = pd.DataFrame({"path": ["a.jpg"], "label": ["7.5"], "split": "train", "digest": ""})
+        >>> label_words(Samples(Path(), (), table, "regression"))
+        'with numbers from 7.5 to 7.5'
+    """
+    count = len(samples.classes)
+    if samples.task == "regression":
+        values = samples.target_values
+        return f"with numbers from {values.min():g} to {values.max():g}" if len(values) else "with numbers"
+    return {"multilabel": f"with {count:,} labels", "ordinal": f"of {count:,} grades"}.get(
+        samples.task, f"of {count:,} classes"
+    )

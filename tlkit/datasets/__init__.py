@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.datasets.dataset_card import DatasetCard
+from tlkit.datasets.digit_scenes import make_digit_scenes
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.gallery import Gallery, gallery, make_dataset_of, named_dataset
 from tlkit.datasets.gallery_entry import GalleryEntry
@@ -15,6 +16,7 @@ __all__ = [
     "GalleryEntry",
     "gallery",
     "make_dataset_of",
+    "make_digit_scenes",
     "make_digits",
     "make_occupations",
     "named_dataset",

@@ -74,7 +74,8 @@ class DatasetCard:
             'd: 8 images of 2 classes (train 6, test 2)'
         """
         splits = ", ".join(f"{name} {count}" for name, count in self.counts.items())
-        return f"{self.root}: {sum(self.counts.values())} images of {len(self.classes)} classes ({splits})"
+        classes = f" of {len(self.classes)} classes" if len(self.classes) > 1 else ""  # a list has its own labels
+        return f"{self.root}: {sum(self.counts.values())} images{classes} ({splits})"
 
 
 @dataclass(frozen=True)

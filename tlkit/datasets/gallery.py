@@ -10,6 +10,7 @@ from typing import Any
 
 from tlkit.datasets.animals import ANIMALS
 from tlkit.datasets.dataset_card import DatasetCard
+from tlkit.datasets.digit_scenes import DIGIT_SCENES
 from tlkit.datasets.digits import DIGITS
 from tlkit.datasets.emoji_keywords import EMOJI_KEYWORDS
 from tlkit.datasets.emoji_masks import EMOJI_MASKS
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ENTRIES = (
     ANIMALS,
+    DIGIT_SCENES,
     DIGITS,
     EMOJI_KEYWORDS,
     EMOJI_MASKS,

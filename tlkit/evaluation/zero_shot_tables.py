@@ -44,7 +44,7 @@ def _changes(report: ZeroShotReport) -> tuple[str, ...]:
         return ()
     most = max(report.synonyms, key=lambda one: one.changed.value or 0.0)
     name = f"other words for {most.label}" if most.label else "other words for all of them"
-    return (f"The class names matter: {name} change the class of {in_percent(most.changed)} of the images.",)
+    return (f"At most, {name} change the class of {in_percent(most.changed)} of the images.",)
 
 
 def zero_shot_tables(report: ZeroShotReport) -> tuple[Table, ...]:

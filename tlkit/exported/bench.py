@@ -151,7 +151,8 @@ def contender_of(path: Path) -> Contender:
         ModelError: it cannot be opened.
     """
     model = open_exported(path)
-    size = sum(part.stat().st_size for part in (path, path.with_suffix(".bin")) if part.is_file())
+    parts = (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)
+    size = sum(part.stat().st_size for part in parts if part.is_file())
 
     def make(batch: int, threads: int) -> Callable[[], object]:
         return partial(open_exported(path, threads=threads).run, noise_for(model.facts, batch))

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.disk import write_text
-from tlkit.errors import ModelError, refuse_newer
+from tlkit.errors import ModelError, other_task, refuse_newer
 from tlkit.exported.facts import REMEDY
+from tlkit.models.model_format import task_of_model
 from tlkit.stored_values import damaged, read_json
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class ExportFolder:
             ModelError: there is none, or a file is missing or has changed since it was written; all of them at once.
         """
         recorded = self._recorded()
+        if not recorded and (task := task_of_model(self.path.parent / "model")) != "multiclass":
+            raise ModelError(other_task(str(self.path.parent), task))
         if not recorded:
             raise ModelError(f"There is no exported model in {self.path}. Export the run first: tlkit export RUN")
         problems = []

@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.predictor import Predictor
+    from tlkit.inference.task_predictor import TaskPredictor
 
-__all__ = ["EmbedOptions", "Predictor", "verify_run"]
+__all__ = ["EmbedOptions", "Predictor", "TaskPredictor", "verify_run"]
 
 __getattr__ = lazy_names(
     "tlkit.inference",
     {
         "EmbedOptions": "tlkit.inference.embed_options",
         "Predictor": "tlkit.inference.predictor",
+        "TaskPredictor": "tlkit.inference.task_predictor",
         "verify_run": "tlkit.inference.export.verify_run",
     },
 )

@@ -80,21 +80,23 @@ def add_feature_leaks(
     log_near_duplicates(samples, found, pd.concat([leaks, table]))
     if table.empty:
         return leaks
-    counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
+    counts = samples.split_sizes()
     sentences = describe_leaks(table, counts)
     if on_leak == "error":
         raise DataError(*sentences, "Remove the copies, or use data.on_leak: warn.")
     for sentence in sentences:
         logger.warning("%s", sentence)
+    scores = "given with and without them" if samples.task == "multiclass" else "too good with them"
     if on_leak == "drop":
         logger.warning(
             "These were found by features, after the split was made. Their copies stay in training, and scores are "
-            "given with and without them. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
+            "%s. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
             "data.quarantine=FILE.",
+            scores,
             features.made_by.architecture,
         )
     else:
-        logger.warning("Scores are given with and without them.")
+        logger.warning("Scores are %s.", scores)
     return pd.concat([leaks, table.assign(dropped="")], ignore_index=True)
 
 

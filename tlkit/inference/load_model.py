@@ -11,10 +11,13 @@ from tlkit.exported import is_exported
 if TYPE_CHECKING:
     from tlkit.exported.predictor import ExportedPredictor
     from tlkit.inference.predictor import Predictor
+    from tlkit.inference.task_predictor import TaskPredictor
 
 
-def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor | ExportedPredictor:
+def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor | ExportedPredictor | TaskPredictor:
     """Return a model for prediction; nothing in its files can run code.
+
+    A model of several labels, grades or numbers predicts a table of these (see `TaskPredictor`).
 
     Args:
         model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that
@@ -36,6 +39,6 @@ def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor
         from tlkit.exported.predictor import load_exported
 
         return load_exported(model)
-    from tlkit.inference.predictor import load_model as load_stored_model
+    from tlkit.inference.task_predictor import load_task_model
 
-    return load_stored_model(model, device=device)
+    return load_task_model(model, device=device)

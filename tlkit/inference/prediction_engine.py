@@ -121,7 +121,7 @@ def agreeing_engine(network: Network, preprocess: Preprocess, pixels: torch.Tens
     if engine.name.startswith("torch"):
         return None
     with torch.inference_mode():
-        expected = torch.softmax(network(module(pixels[:real]).float()).float(), dim=1).numpy()
+        expected = network.scores(module(pixels[:real]).float()).numpy()
     found = head_probabilities(network, engine(pixels)[:real])
     difference = float(np.abs(found - expected).max())
     if not difference <= PROBABILITY_TOLERANCE:  # NaN fails too
@@ -137,11 +137,10 @@ def agreeing_engine(network: Network, preprocess: Preprocess, pixels: torch.Tens
 
 
 def head_probabilities(network: Network, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the softmax (B, C) of the network's head, calibrated if it is, from features (B, D)."""
+    """Return what the network's head says (B, C), calibrated if it is, from features (B, D)."""
     device = next(network.parameters()).device
     with torch.inference_mode():
-        logits = network(torch.from_numpy(features).to(device))
-        proba: npt.NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        proba: npt.NDArray[np.float32] = network.scores(torch.from_numpy(features).to(device)).cpu().numpy()
     return proba
 
 

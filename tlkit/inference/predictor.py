@@ -119,7 +119,7 @@ class Predictor:
             (1, 2)
         """
         files = read_images(images, background=self.card.preprocess.background)
-        proba, index = self._probabilities(
+        proba, index = self.scores_of(
             files,
             batch_size=batch_size,
             num_workers="auto",
@@ -152,7 +152,7 @@ class Predictor:
             DataError: a class of the samples is unknown to the model.
         """
         self.require_known(samples)
-        proba, index = self._probabilities(
+        proba, index = self.scores_of(
             samples,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -176,6 +176,17 @@ class Predictor:
             DataError: a class of the samples is unknown to the model, or none of them has features.
         """
         self.require_known(samples)
+        proba, index = self.scores_of_features(features, samples, cut=cut)
+        return self.labelled(samples, proba, index)
+
+    def scores_of_features(
+        self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return what the network says of samples (M, C) from their features, and their rows (M,).
+
+        Raises:
+            DataError: none of the samples has features.
+        """
         index = features.rows_in(samples.paths)
         if not len(index):
             raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
@@ -188,9 +199,9 @@ class Predictor:
         with torch.inference_mode():
             for at in range(0, len(rows), size):
                 x = torch.from_numpy(features.values(rows[at : at + size])).clone().to(self.device)
-                logits = self.network(cut.restore(x), cut.after) if cut is not None and inside else self.network(x)
-                proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
-        return self.labelled(samples, np.concatenate(proba), index)
+                at_cut = (cut.restore(x), cut.after) if cut is not None and inside else (x, "")
+                proba.append(self.network.scores(*at_cut).cpu().numpy())
+        return np.concatenate(proba), index
 
     def require_known(self, samples: Samples) -> None:
         """Check that the model knows every class of the samples.
@@ -219,7 +230,7 @@ class Predictor:
             verbatim=True,
         )
 
-    def _probabilities(
+    def scores_of(
         self,
         images: Samples | Sequence[ImageSource],
         *,
@@ -232,7 +243,13 @@ class Predictor:
         on_unreadable: Callable[[Unreadable], None] | None = None,
         on_changed: Callable[[Sequence[str]], None] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
+        """Return what the network says of the readable images, such as the softmax (M, C), and their rows (M,).
+
+        It is averaged over the views of an image; the arguments are those of `predict`.
+
+        Raises:
+            DataError: there is no such `tta` or `engine`, or no image can be read.
+        """
         if tta not in get_args(Views):
             raise DataError(
                 f"There is no test-time augmentation {tta!r}. There are {', '.join(get_args(Views))}."
@@ -290,7 +307,7 @@ class Predictor:
     def _batch_probabilities(
         self, image: torch.Tensor, engine: Engine | None, *, batch_size: int, tta: Views
     ) -> npt.NDArray[np.float32]:
-        """Return the softmax (B, C) of a batch of pictures, uint8 (B, 3, H, W), averaged over their views."""
+        """Return what the network says (B, C) of a batch of pictures, uint8 (B, 3, H, W), averaged over their views."""
         preprocess, count = self.card.preprocess, len(image)
         if engine is not None:
             seen = [
@@ -301,8 +318,7 @@ class Predictor:
         with torch.inference_mode():
             pictures = normalize(image.to(self.device), preprocess)
             views = [
-                torch.softmax(self.network(view.contiguous()).float(), dim=1)
-                for view in views_of(pictures, tta, size=preprocess.image_size)
+                self.network.scores(view.contiguous()) for view in views_of(pictures, tta, size=preprocess.image_size)
             ]
             proba: npt.NDArray[np.float32] = (torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy()
         return proba

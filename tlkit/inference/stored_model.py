@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, other_task
 from tlkit.features.heads import Head, load_head, save_head
 from tlkit.features.heads.head_store import HEAD_CARD, HEAD_FILE
 from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
@@ -22,7 +22,19 @@ def store_model(folder: Path, network: Network, facts: ModelFacts, head: Head | 
 
 
 def load_stored(folder: Path) -> tuple[Network, ModelFacts]:
-    """Return a stored model with its head, of whichever kind; nothing in the files can run code.
+    """Return a stored model of one class for each image, with its head; nothing in the files can run code.
+
+    Raises:
+        ModelError: there is no stored model, its parts do not match, or it is of another task.
+    """
+    facts = read_facts(folder)
+    if facts.task != "multiclass":
+        raise ModelError(other_task(str(folder), facts.task))
+    return load_any_task(folder)
+
+
+def load_any_task(folder: Path) -> tuple[Network, ModelFacts]:
+    """Return a stored model of any task with its head, of whichever kind; nothing in the files can run code.
 
     Raises:
         ModelError: there is no stored model, or its parts do not match.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import nn
 
+from tlkit.choices import TrainedTask
 from tlkit.errors import ModelError
 from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
@@ -26,6 +28,7 @@ from tlkit.models.strategies import apply_phase as applying
 from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
+from tlkit.models.task_heads import create_task_loss, task_head
 from tlkit.models.text_start import start_from_text
 from tlkit.models.trainer_numbers import TrainerNumbers
 from tlkit.models.training_step import batch_seed, cut_of, require_finite_gradient, require_finite_loss, seed_device
@@ -34,12 +37,13 @@ from tlkit.recipe import Strategy, TrainSection, check_sections
 
 
 class Classifier(pl.LightningModule):
-    """Fine-tunes a pretrained backbone on images of named classes.
+    """Fine-tunes a pretrained backbone on images of named classes; or of several labels, grades or numbers, by `task`.
 
     A batch holds normalized images (B, 3, H, W) float32, targets (B,) int64, and the rows (B,) int64 of the images in
     their table, which `train.loss: group_dro` needs. `train_loss`, `val_loss` and `val_accuracy` are logged once an
     epoch, `test_loss` and `test_accuracy` by `trainer.test`. The loss of val and test is the plain cross-entropy in
-    nats, without label smoothing and class weights, so that runs can be compared.
+    nats, without label smoothing and class weights, so that runs can be compared. Of other tasks targets are (B, L) or
+    (B,) float32, `val_loss` is the plain loss of the task, and grades and numbers have `val_mae` for an accuracy.
 
     In a script of your own, numbers that both the trainer and `train` state are warned about where they differ; see
     `tlkit.models.trainer_numbers` for which counts. `learning_rate` is what Lightning's LearningRateFinder sets.
@@ -62,6 +66,9 @@ class Classifier(pl.LightningModule):
         class_weights: Mapping[str, float] | None = None,
         class_counts: Mapping[str, int] | None = None,
         num_groups: int | None = None,
+        task: TrainedTask = "multiclass",
+        target_scale: tuple[float, float] | None = None,
+        positive_weights: Mapping[str, float] | None = None,
         steps_per_epoch: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -80,6 +87,9 @@ class Classifier(pl.LightningModule):
             train: a recipe's `train` section, or a mapping of some of its keys.
             class_weights: weight of each class in the training loss; default: all 1.
             class_counts: training images of each class, for `train.logit_adjustment`.
+            task: what the model says of an image. `classes` are then labels, or grades from the lowest on.
+            target_scale: mean and standard deviation of the training numbers, for `task: regression`.
+            positive_weights: weight of the images with each label in the training loss, for `task: multilabel`.
             num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer. A fit that
                 resumes within an epoch needs it, since asking the trainer drops the loader's position.
@@ -88,16 +98,19 @@ class Classifier(pl.LightningModule):
         Raises:
             ModelError: the backbone is not available or lacks what the strategy trains, or the classes are not two or
                 more different names.
-            RecipeError: `strategy` or `train` is wrong; every problem is named.
+            RecipeError: `strategy` or `train` is wrong, or does not apply to the task; every problem is named.
         """
         super().__init__()
-        given = {"strategy": strategy, "train": train}
+        given = {"task": task, "strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
         self._from_checkpoint = isinstance(backbone, Mapping)  # which holds the head, too
         self.source = arguments.backbone_of(backbone, weights=weights)
         self.classes: tuple[str, ...] = ()
         self.drop_rate = drop_rate
+        self.target_scale = None if target_scale is None else (float(target_scale[0]), float(target_scale[1]))
+        self.task = task_head(task, scale=self.target_scale, train=recipe.train)
+        self._positive_weights = positive_weights
         self.strategy = recipe.strategy
         self.numbers = TrainerNumbers(recipe.train, in_own_script=isinstance(train, Mapping))
         self._class_weights, self._class_counts, self._num_groups = class_weights, class_counts, num_groups
@@ -105,6 +118,8 @@ class Classifier(pl.LightningModule):
         self.save_hyperparameters(
             arguments.hyperparameters(recipe, self.source, class_weights=class_weights, class_counts=class_counts)
             | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
+            | {"task": task, "target_scale": self.target_scale and list(self.target_scale)}
+            | {"positive_weights": positive_weights and {n: float(w) for n, w in positive_weights.items()}}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
         self.epoch_loss = WeightedMean()  # a checkpoint within an epoch holds it
@@ -112,26 +127,42 @@ class Classifier(pl.LightningModule):
         self._waiting: list[tuple[Batch, int]] = []
         self.soft: torch.Tensor | None = None  # shares of the classes of the training images (N, C); not stored
         self.means = nn.ModuleDict({"val": EvaluationMeans(), "test": EvaluationMeans()})
+        for means in self.means.values():
+            cast(EvaluationMeans, means).task = self.task
         self.frozen_modules: tuple[nn.Module, ...] = ()
-        if classes is not None:
-            self._build(classes)
+        if classes is not None or task == "regression":
+            self._build(classes or ())
 
     def _build(self, classes: Sequence[str]) -> None:
         """Build the network, the loss and the average, and freeze what the strategy freezes."""
-        arguments.require_classes(classes, self._class_weights, self._class_counts)
+        if self.task.task != "regression":
+            arguments.require_classes(classes, self._class_weights, self._class_counts)
         self.classes = tuple(classes)
         self.save_hyperparameters({"classes": list(classes)})
         width, count = self.source.num_features, len(self.classes)
-        self.network = Network(self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate)
+        self.network = Network(
+            self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate, task=self.task
+        )
         self.network.init_head(self.seed)
         if not self._from_checkpoint and getattr(self.strategy, "head", "linear") == "text":
             start_from_text(self.network, self.source.weights.source, self.classes)
         applying.add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
         self.average: AveragedNetwork | None = None
         self._plan()
-        self.loss, adjustment = loss_and_adjustment(
-            self.settings, self.classes, weights=self._class_weights, counts=self._class_counts, groups=self._num_groups
-        )
+        self.loss: nn.Module
+        if self.task.task == "multiclass":
+            self.loss, adjustment = loss_and_adjustment(
+                self.settings,
+                self.classes,
+                weights=self._class_weights,
+                counts=self._class_counts,
+                groups=self._num_groups,
+            )
+        else:
+            self.loss = create_task_loss(
+                self.task, self.classes, weights=self._class_weights, positive_weights=self._positive_weights
+            )
+            adjustment = torch.zeros(self.task.outputs(count))
         self.register_buffer("adjustment", adjustment, persistent=False)
         if (decay := self.settings.ema_decay) is not None:
             self.average = AveragedNetwork(self.network, decay=decay, constant=self._constant)
@@ -153,7 +184,8 @@ class Classifier(pl.LightningModule):
     def card(self) -> ModelFacts:
         """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
-        return arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
+        card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
+        return replace(card, task=self.task.task, target_scale=self.target_scale)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
@@ -199,7 +231,7 @@ class Classifier(pl.LightningModule):
             RecipeError: the trainer's epochs contradict the strategy or the schedule.
         """
         classes = arguments.classes_of(self.trainer)
-        if not self.classes and classes is not None:
+        if not self.classes and classes is not None and self.task.task != "regression":
             self._build(classes)
         self._require_network()
         if stage != "predict" and classes is not None:
@@ -364,12 +396,15 @@ class Classifier(pl.LightningModule):
         """Return the predictions of a batch, by the moving average where there is one.
 
         Returns:
-            `proba` (B, C) float32, `y_pred` (B,) int64, and where the batch holds them `target` (B,) and `index` (B,),
-            the rows of the images in the samples of their split, since unreadable images are left out.
+            `proba` (B, C) float32, of numbers `scores` (B, 1); `y_pred` as `TaskHead.predicted` gives it, of classes
+            (B,) int64; and where the batch holds them `target` (B,) and `index` (B,), the rows of the images in the
+            samples of their split, since unreadable images are left out.
         """
         image, *others = [batch] if isinstance(batch, torch.Tensor) else batch
-        proba = torch.softmax(self.eval_network(image).float(), dim=1)
-        return {"proba": proba, "y_pred": proba.argmax(dim=1)} | dict(zip(("target", "index"), others, strict=False))
+        scores = self.eval_network.scores(image)
+        name = "scores" if self.task.task == "regression" else "proba"
+        found = {name: scores, "y_pred": self.task.predicted(scores)}
+        return found | dict(zip(("target", "index"), others, strict=False))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its per-step schedule."""
@@ -386,7 +421,7 @@ class Classifier(pl.LightningModule):
         return self.network if self.average is None else self.average.network
 
     def _require_network(self) -> None:
-        if not self.classes:
+        if not self.classes and self.task.task != "regression":
             raise ModelError(arguments.NO_CLASSES)
 
     def _enter_phase_of_epoch(self) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from tlkit.lightning import Metric
 from tlkit.models.process_group import all_gather
+from tlkit.models.task_heads import MulticlassHead, TaskHead
 
 
 class WeightedMean(Metric):
@@ -38,23 +38,39 @@ class WeightedMean(Metric):
 
 
 class EvaluationMeans(nn.Module):
-    """The plain cross-entropy in nats and the accuracy of an evaluation, without smoothing and class weights."""
+    """The plain loss and the accuracy of an evaluation, without smoothing and class weights.
+
+    The loss is the cross-entropy in nats, or that of another task. Of grades and numbers there is the mean absolute
+    error in place of the accuracy; of several labels there is the loss alone.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.task: TaskHead = MulticlassHead()
         self.loss, self.accuracy = WeightedMean(), WeightedMean()
 
     def update(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Add a batch of logits (B, C) and targets (B,); return its predicted targets (B,)."""
-        y_pred = logits.argmax(dim=1)
-        self.loss.update(functional.cross_entropy(logits, targets, reduction="none"))
-        self.accuracy.update((y_pred == targets).float())
+        """Add a batch of logits and targets, as those of `TaskHead`; return its predictions."""
+        is_class = self.task.task == "multiclass"
+        y_pred = self.task.predicted(logits if is_class else self.task.scores(logits))
+        self.loss.update(self.task.losses(logits, targets))
+        if is_class:
+            self.accuracy.update((y_pred == targets).float())
+        elif self.second is not None:
+            self.accuracy.update((y_pred - targets).abs().float())
         return y_pred
 
+    @property
+    def second(self) -> str | None:
+        """The name of the figure beside the loss; None where there is none."""
+        names = {"multiclass": "accuracy", "regression": "mae", "ordinal": "mae"}
+        return names.get(self.task.task)
+
     def metrics(self) -> Iterator[tuple[str, WeightedMean]]:
-        """Yield "loss" and "accuracy", each with its mean."""
+        """Yield "loss" and the figure beside it, each with its mean."""
         yield "loss", self.loss
-        yield "accuracy", self.accuracy
+        if self.second is not None:
+            yield self.second, self.accuracy
 
 
 def save_mean(metric: WeightedMean, *, processes: int) -> list[list[float]]:

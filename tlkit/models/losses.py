@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tlkit.errors import ModelError
 from tlkit.models.process_group import all_gather
+from tlkit.models.task_heads import TaskLoss
 from tlkit.recipe import TrainSection
 
 
@@ -190,11 +191,13 @@ def targets_of(batch: Sequence[torch.Tensor], shares: torch.Tensor | None) -> to
 def loss_of(loss: nn.Module, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the loss of logits (B, C) and targets, in nats: classes (B,) int64, or shares of the classes (B, C).
 
+    The loss of another task takes its own targets, which may be floating, too.
+
     With shares y it is Σ w_c y'_c l_c / Σ w_c y_c over images and classes, with l_c the loss if c were the class, w the
     class weights and y' the shares after label smoothing, which equals the loss of classes where a share is 1. torch's
     own cross-entropy divides by the number of images instead, so that class weights would change the step's size.
     """
-    if not targets.is_floating_point():
+    if isinstance(loss, TaskLoss) or not targets.is_floating_point():
         return cast(torch.Tensor, loss(logits, targets))
     log_p = functional.log_softmax(logits, dim=1)
     each, shares = -log_p, targets
@@ -209,8 +212,11 @@ def loss_of(loss: nn.Module, logits: torch.Tensor, targets: torch.Tensor) -> tor
 def weight_in_loss(loss: nn.Module, targets: torch.Tensor) -> torch.Tensor | float:
     """Return the weight of a batch's images in the loss of a step: their number, or the sum of their class weights.
 
-    `targets` are classes (B,), or shares of the classes (B, C), whose weights are averaged by their shares.
+    `targets` are classes (B,), or shares of the classes (B, C), whose weights are averaged by their shares; or those of
+    another task.
     """
+    if isinstance(loss, TaskLoss):
+        return loss.image_weights(targets).sum()
     weight = cast(torch.Tensor | None, getattr(loss, "weight", None))
     if weight is None:
         return len(targets)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from tlkit.choices import TrainedTask
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError
 from tlkit.input_files import refuse_pipe
@@ -44,6 +46,12 @@ class ModelFacts:
             file.
         calibration: how logits are rescaled (`tlkit.stats.logit_scaling`), fitted on validation images; None = not
             at all. The tensors hold the network without it; whoever loads it gets calibrated logits.
+        task: what the model says of an image. `classes` are then labels, or grades from the lowest on; none for
+            numbers.
+        target_scale: mean and standard deviation of the training numbers, in which the network gives numbers; None for
+            other tasks.
+        rule: what was chosen on validation images, plain JSON values: `thresholds` of several labels, as
+            `LabelThresholds` has them, or `intervals` of numbers and grades, as `IntervalRule` has them; else empty.
     """
 
     architecture: str
@@ -54,6 +62,9 @@ class ModelFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] = field(default_factory=dict)
     calibration: LogitScaling | None = None
+    task: TrainedTask = "multiclass"
+    target_scale: tuple[float, float] | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def head_file(self) -> str | None:
@@ -64,6 +75,8 @@ class ModelFacts:
     @property
     def _format_version(self) -> int:
         """Lowest version of `MODEL_FORMAT` that covers these facts."""
+        if self.task != "multiclass":
+            return 5
         if self.calibration is not None:
             return 4
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
@@ -71,10 +84,13 @@ class ModelFacts:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         values = asdict(self)
-        if self.calibration is None:
-            del values["calibration"]
-        else:
+        if self.task == "multiclass":
+            for name in ("task", "target_scale", "rule"):
+                del values[name]
+        if self.calibration is not None:
             values["calibration"] = self.calibration.to_dict()
+        elif self.task == "multiclass":
+            del values["calibration"]
         return {
             **MODEL_FORMAT.stamp(self._format_version),
             **values,
@@ -100,6 +116,14 @@ class ModelFacts:
         head = values["head"]
         if not isinstance(head, dict):
             raise ValueError("head is not a mapping")
+        task, scale, rule = values["task"], values["target_scale"], values["rule"]
+        if task not in get_args(TrainedTask) or not isinstance(rule, dict):
+            raise ValueError(f"task {task!r} or its rule has no usable value")
+        if task == "regression":
+            mean, std = map(float, scale)
+            if not (math.isfinite(mean) and 0 < std < math.inf):
+                raise ValueError("target_scale has no usable values")
+            scale = mean, std
         calibration = values["calibration"]
         scaling = None if calibration is None else LogitScaling.from_dict(calibration)
         if scaling is not None and len(scaling.scale) not in (1, len(classes)):
@@ -113,6 +137,9 @@ class ModelFacts:
             head=head,
             calibration=scaling,
             weights=WeightsFacts.from_dict(values["weights"]),
+            task=task,
+            target_scale=scale,
+            rule=rule,
         )
 
 

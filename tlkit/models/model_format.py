@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tlkit.errors import ModelError
 from tlkit.stored_formats import Format
+from tlkit.stored_values import read_json
 
 
 def _with_options_and_head(values: dict[str, Any]) -> dict[str, Any]:
@@ -23,11 +25,31 @@ def _without_calibration(values: dict[str, Any]) -> dict[str, Any]:
     return {"calibration": None, **values}
 
 
+def _of_one_class(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 to 5: a model may say several labels, a grade or a number; before, it said one class."""
+    return {"task": "multiclass", "target_scale": None, "rule": {}, **values}
+
+
 MODEL_FORMAT = Format(
     "a stored model",
-    4,
+    5,
     "Train it again.",
     error=ModelError,
-    upgrades={1: _with_options_and_head, 2: _with_full_decode, 3: _without_calibration},
+    upgrades={1: _with_options_and_head, 2: _with_full_decode, 3: _without_calibration, 4: _of_one_class},
 )
 """A model is written in the lowest version that holds its facts, so that an earlier tlkit can read it."""
+
+
+def task_of_model(folder: Path) -> str:
+    """Return what a stored model says of an image, such as "multilabel".
+
+    It is "multiclass" where there is no model, or its file is damaged: whoever opens it says what is wrong.
+
+    Args:
+        folder: the folder of the model, with `model.json`.
+    """
+    try:
+        values = read_json(folder / "model.json", error=ModelError, remedy="")
+    except (FileNotFoundError, ModelError):
+        return "multiclass"
+    return str(values.get("task", "multiclass"))

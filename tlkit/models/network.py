@@ -13,9 +13,11 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.cuts import Parts
-from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
+from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_facts, read_tensors
+from tlkit.models.task_heads import MulticlassHead, TaskHead, task_head
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
+from tlkit.stored_values import damaged
 
 HEAD_INIT_STD = 0.01
 LOWEST_LOG = math.log(SMALLEST)
@@ -84,23 +86,35 @@ class CalibratedLogits(nn.Module):
 class Network(nn.Module):
     """A backbone with a head: normalized images (B, 3, H, W), or their features (B, D), to logits (B, C).
 
+    Another task than one class for each image has logits (B, K) of its own (see `TaskHead`).
+
     The head is not timm's, so its dropout and initialization are the same for every architecture. timm's EfficientNet
     draws a new head from U(±1/√C): a standard deviation of 0.41 for two classes.
 
     Attributes:
         backbone: (B, 3, H, W) to (B, D) pooled features.
         head: (B, D) to (B, C); a linear layer, or a `ScoredHead` in its place.
+        task: what the logits say.
         calibration: rescales the logits of a stored model; None = not at all, as in training.
     """
 
     head: nn.Linear | ScoredHead
     calibration: CalibratedLogits | None
 
-    def __init__(self, backbone: nn.Module, *, num_features: int, num_classes: int, drop_rate: float = 0.0) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        num_classes: int,
+        drop_rate: float = 0.0,
+        task: TaskHead = MulticlassHead(),  # noqa: B008  # frozen
+    ) -> None:
         super().__init__()
+        self.task = task
         self.backbone = backbone
         self.dropout = nn.Dropout(drop_rate)
-        self.head = nn.Linear(num_features, num_classes)
+        self.head = nn.Linear(num_features, task.outputs(num_classes))
         self._suffixes = _Suffixes()
         self.calibration = None
 
@@ -114,6 +128,10 @@ class Network(nn.Module):
     def calibrate(self, scaling: LogitScaling | None) -> None:
         """Rescale logits from now on, or no longer."""
         self.calibration = None if scaling is None else CalibratedLogits(scaling).to(next(self.parameters()).device)
+
+    def scores(self, images: torch.Tensor, after: str = "") -> torch.Tensor:
+        """Return what the logits of images or features say: probabilities (B, C), or numbers (B, 1), in float32."""
+        return self.task.scores(self(images, after).float())
 
     def forward(self, images: torch.Tensor, after: str = "") -> torch.Tensor:
         """Return logits, shape (B, C); calibrated if the network is.
@@ -141,9 +159,10 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         ModelError: there is no stored model, its parts do not match, or its scikit-learn head is not given.
     """
     facts, tensors = read_facts(folder), read_tensors(folder)
+    task = task_head(facts.task, scale=facts.target_scale)
     if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
-        if weight is None or weight.shape[0] != len(facts.classes):
+        if weight is None or weight.shape[0] != task.outputs(len(facts.classes)):
             raise ModelError(f"{folder}: the tensors do not match the {len(facts.classes)} classes in {FACTS_FILE}.")
         num_features = weight.shape[1]
     elif head is None:
@@ -155,9 +174,10 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         num_features = head.in_features
     with torch.random.fork_rng(devices=()):  # building a network draws weights, which the stored ones replace
         size, stored = facts.preprocess.image_size, sum(tensor.numel() for tensor in tensors.values())
-        backbone = bare_backbone(facts.architecture, image_size=size, options=facts.options, most=stored)
+        with damaged(folder / FACTS_FILE, error=ModelError, remedy=REMEDY):
+            backbone = bare_backbone(facts.architecture, image_size=size, options=facts.options, most=stored)
         network = Network(
-            backbone, num_features=num_features, num_classes=len(facts.classes), drop_rate=facts.drop_rate
+            backbone, num_features=num_features, num_classes=len(facts.classes), drop_rate=facts.drop_rate, task=task
         )
     if head is not None:
         network.head = head

@@ -17,6 +17,8 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.predictions.unreadable import Unreadable
+from tlkit.predictions.unreadable_rows import with_unreadable
 from tlkit.predictions.validation import PROBA_PREFIX, Y_PRED, Y_TRUE, Strings
 
 THRESHOLD = 0.5
@@ -197,17 +199,22 @@ class MultilabelPredictions:
         cuts = tuple(float(thresholds[label]) for label in self.labels)
         return replace(self, y_pred=np.asarray(self.proba >= np.array(cuts)), thresholds=cuts)
 
-    def table(self) -> pd.DataFrame:
-        """Return one row per image: path, y_true_<label>…, y_pred_<label>…, proba_<label>…, group columns."""
+    def table(self, *, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
+        """Return one row per image: path, y_true_<label>…, y_pred_<label>…, proba_<label>…, group columns.
+
+        Args:
+            unreadable: images without a prediction, which get rows and a column `error` with the reasons.
+        """
         path, groups = self.images.table()
         truth = pd.DataFrame(self.y_true, columns=[f"{Y_TRUE}_{one}" for one in self.labels]).astype("Int64")
         parts = [path, truth.mask(truth < 0)]
         parts.append(pd.DataFrame(self.y_pred.astype(np.int64), columns=[f"{Y_PRED}_{one}" for one in self.labels]))
         if self.proba is not None:
             parts.append(pd.DataFrame(self.proba, columns=[f"{PROBA_PREFIX}{one}" for one in self.labels]))
-        return pd.concat([*parts, groups], axis=1)
+        table = pd.concat([*parts, groups], axis=1)
+        return table if unreadable is None else with_unreadable(table, unreadable)
 
-    def to_parquet(self, path: Path | str) -> None:
+    def to_parquet(self, path: Path | str, *, unreadable: Sequence[Unreadable] | None = None) -> None:
         """Write the predictions as Parquet, atomically; `read_multilabel` returns equal ones."""
         noted: dict[str, object] = {
             "task": self.task,
@@ -215,7 +222,7 @@ class MultilabelPredictions:
             "groups": list(self.groups.columns),
             "thresholds": None if self.thresholds is None else list(self.thresholds),
         }
-        write_parquet_table(Path(path), self.table(), noted=noted)
+        write_parquet_table(Path(path), self.table(unreadable=unreadable), noted=noted)
 
 
 def _score_problems(scores: Floats, shape: tuple[int, int], paths: Strings) -> list[str]:

@@ -17,6 +17,8 @@ from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.predictions.predictions import Predictions
+from tlkit.predictions.unreadable import Unreadable
+from tlkit.predictions.unreadable_rows import with_unreadable
 from tlkit.predictions.validation import Y_PRED, Y_TRUE, Strings
 
 LOWER, UPPER = "lower", "upper"
@@ -186,8 +188,12 @@ class NumberPredictions:
         truth = np.where(self.known, self.y_true, -1.0).astype(np.int64)
         return Predictions(self.grades, self.path, truth, self.y_pred.astype(np.int64), None, self.groups)
 
-    def table(self) -> pd.DataFrame:
-        """Return one row per image: path, y_true, y_pred (grades by name), lower, upper, group columns."""
+    def table(self, *, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
+        """Return one row per image: path, y_true, y_pred (grades by name), lower, upper, group columns.
+
+        Args:
+            unreadable: images without a prediction, which get rows and a column `error` with the reasons.
+        """
         path, groups = self.images.table()
         columns: dict[str, object] = {Y_TRUE: self.y_true, Y_PRED: self.y_pred}
         if self.grades:
@@ -195,16 +201,17 @@ class NumberPredictions:
             places = [np.where(np.isfinite(one), one, -1).astype(np.int64) for one in (self.y_true, self.y_pred)]
             columns = dict(zip((Y_TRUE, Y_PRED), (pd.array(names[one], dtype="string") for one in places), strict=True))
         columns |= {} if self.lower is None else {LOWER: self.lower, UPPER: self.upper}
-        return pd.concat([path, pd.DataFrame(columns), groups], axis=1)
+        table = pd.concat([path, pd.DataFrame(columns), groups], axis=1)
+        return table if unreadable is None else with_unreadable(table, unreadable)
 
-    def to_parquet(self, path: Path | str) -> None:
+    def to_parquet(self, path: Path | str, *, unreadable: Sequence[Unreadable] | None = None) -> None:
         """Write the predictions as Parquet, atomically; `read_numbers` returns equal ones."""
         noted: dict[str, object] = {
             "task": self.task,
             "classes": list(self.grades),
             "groups": list(self.groups.columns),
         }
-        write_parquet_table(Path(path), self.table(), noted=noted)
+        write_parquet_table(Path(path), self.table(unreadable=unreadable), noted=noted)
 
 
 def _number_problems(columns: dict[str, Floats], paths: Strings, grades: int) -> list[str]:

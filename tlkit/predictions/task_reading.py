@@ -21,13 +21,14 @@ from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
 from tlkit.predictions.reading import open_table, paths_of, task_of
+from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, one_spelling
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
 WRITE_ALIKE = "Write them alike if they are one."
-_CELLS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "-1": -1, "-1.0": -1}
+LABEL_CELLS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "-1": -1, "-1.0": -1}
 """What a cell of a column of one label may hold, in lower case; an empty one and -1 are unknown."""
 
 
@@ -81,6 +82,7 @@ def read_multilabel(
     file = Path(path)
     table, noted = open_table(file, path_column=path_column)
     _require_task(file, noted, "multilabel")
+    table = without_unreadable(file, table, y_pred=y_pred)
     labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator, verbatim=verbatim)
     cells = partial(_label_cells, file, table, labels, separator=separator, verbatim=verbatim)
     truth, true_columns = cells(name=y_true, plain=True)
@@ -283,7 +285,7 @@ def _label_cells(
 
 
 def _flags(file: Path, text: pd.Series[str]) -> Ints:
-    found = text.str.strip().str.lower().map(_CELLS)
+    found = text.str.strip().str.lower().map(LABEL_CELLS)
     wrong = text.notna() & found.isna()
     if wrong.any():
         seen = first_few([repr(value) for value in text[wrong].unique().tolist()])

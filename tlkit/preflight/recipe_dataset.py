@@ -98,14 +98,18 @@ def source_of(recipe: Recipe) -> Source:
             verbatim=section.verbatim,
             merge_classes=section.merge_classes,
             annotations=section.annotations,
+            task=recipe.task,
+            separator=section.label_separator,
+            label_columns=section.label_columns,
+            grades=section.grades,
         ),
     )
 
 
 def _require_task(recipe: Recipe, name: DatasetName) -> None:
     """Check that images with several labels are not read as images of one class."""
-    task = getattr(recipe, "task", "multiclass")
-    if find_entry(name).task == "multilabel" and task != "multilabel":
+    task = recipe.task
+    if find_entry(name).task == "multilabel" and task == "multiclass" and "label" not in recipe.data.columns:
         raise RecipeError(
             f"data.name is {name}, whose images have several labels each, but task is {task}. Set task: multilabel, or "
             "use a dataset that `tlkit data gallery` lists as multiclass."

@@ -95,13 +95,13 @@ def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping
 
     Args:
         given: "none"; "balanced", which is N / (C · N_c), as scikit-learn's `class_weight` defines it; or weights by
-            class name; other classes get 1.
+            class name; other classes get 1. Of several labels, "balanced" is about positive weights instead.
         samples: the images of all splits.
 
     Raises:
         RecipeError: a class has no training images, or the weights name unknown classes.
     """
-    if given == "none":
+    if given == "none" or (given == "balanced" and samples.task == "multilabel"):
         return None
     if isinstance(given, str):
         counts = class_counts(samples)
@@ -113,3 +113,30 @@ def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping
             f"Its classes are {first_few(samples.classes)}."
         )
     return {name: float(given.get(name, 1.0)) for name in samples.classes}
+
+
+def positive_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
+    """Return the loss weight of the images with each label, for several labels that are balanced; else None.
+
+    It is the number of training images without the label over that of those with it, as torch's
+    `BCEWithLogitsLoss` describes `pos_weight`, so that both weigh alike in the loss; a label that all images have gets
+    the smallest weight that is not 0, that of one image without it.
+
+    Args:
+        given: "none", "balanced" or weights by label.
+        samples: the images of all splits.
+    """
+    if given != "balanced" or samples.task != "multilabel":
+        return None
+    labels = samples.split("train").label_matrix
+    with_it = labels.sum(axis=0)
+    weights = [max(len(labels) - count, 1) / count for count in with_it.tolist()]
+    return dict(zip(samples.classes, weights, strict=True))
+
+
+def target_scale(samples: Samples) -> tuple[float, float] | None:
+    """Return mean and standard deviation of the training numbers; None where the labels are no numbers."""
+    if samples.task != "regression":
+        return None
+    values = samples.split("train").target_values.astype("float64")
+    return float(values.mean()), float(values.std())

@@ -28,7 +28,7 @@ _PLACEHOLDERS: dict[str, Any] = {
     "model": {"name": "placeholder"},
 }
 _GROUP_PLACEHOLDERS: dict[str, Any] = {  # keys of other sections that a single section may need
-    "data": {"root": "placeholder", "metadata": "placeholder", "groups": ["placeholder"]},
+    "data": {"root": "placeholder.csv", "metadata": "placeholder", "groups": ["placeholder"]},  # a list has any task
     "audit": {"by": ["placeholder"]},
     "model": {"name": "placeholder", "weights": "file:placeholder"},
 }

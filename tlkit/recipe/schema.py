@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tlkit.choices import TrackerKind
+from tlkit.choices import TrackerKind, TrainedTask
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.audit_checks import audit_contradictions
 from tlkit.recipe.sections.audit_section import AuditSection
@@ -28,6 +28,7 @@ from tlkit.recipe.sections.strategy_checks import (
     strategy_contradictions,
 )
 from tlkit.recipe.sections.strategy_section import FrozenStrategy, Strategy, StrategyKind
+from tlkit.recipe.sections.task_checks import task_contradictions
 from tlkit.recipe.sections.tracking_section import TrackingSection
 from tlkit.recipe.sections.train_checks import train_contradictions
 from tlkit.recipe.sections.train_section import TrainSection
@@ -38,6 +39,7 @@ SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "trac
 
 CROSS_CHECKS = (
     unmet_dependencies,
+    task_contradictions,
     data_contradictions,
     augment_contradictions,
     strategy_contradictions,
@@ -74,6 +76,11 @@ class Recipe(Section):
     name: v.Name = Field(
         description="Name of the run and of its directory below runs/: letters, digits, '.', '_' and '-'.",
         examples=["pets-frozen"],
+    )
+    task: TrainedTask = Field(
+        "multiclass",
+        description="What the model says of an image: multiclass = one of several classes; multilabel = any number of "
+        "labels; ordinal = one of several grades in an order; regression = a number.",
     )
     seed: v.Seed = Field(0, description="Seed of all random numbers, from 0 to 4294967295.")
     data: Annotated[DataSection, Expected("a section with root, the path of a folder of images")]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.explanation import ExplainedGroup
     from tlkit.audit.group_tables import GroupRow, GroupTable
+    from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.evaluation import Evaluation
     from tlkit.runs.run import Run
 
@@ -60,6 +61,30 @@ def next_step(run: Run, evaluation: Evaluation, audit: Audit | None) -> NextStep
             "data.metadata, data.groups and audit.by.",
         )
     return _after_audit(run, audit, path)
+
+
+def task_next_step(run: Run, audit: TaskAudit | None, *, split: str) -> NextStep:
+    """Return the step that matters most after a run of several labels, grades or numbers.
+
+    Args:
+        run: the run.
+        audit: of the split that it is judged on; None without group columns.
+        split: that split.
+    """
+    path = shlex.quote(str(run.path))
+    if run.status == "interrupted":
+        return resume_step(run)
+    if split == "train":
+        return NextStep(
+            f"tlkit fit {path}/recipe.yaml data.test=0.2 --overwrite",
+            "holds out a fifth of the images: figures on images that it was trained on say nothing about new ones.",
+        )
+    if audit is None:
+        why = "To compare groups that you know, name their columns in data.groups and audit.by."
+        return NextStep(f"tlkit evaluate {path} --details", f"shows every label or figure with its interval. {why}")
+    if audit.verdict != "PASS":
+        return NextStep(f"tlkit audit {path} --details", "shows each group with its interval, its test and its needs.")
+    return NextStep(f"tlkit predict {path} IMAGES --out predictions.csv", "predicts images of your own.")
 
 
 def resume_step(run: Run) -> NextStep:

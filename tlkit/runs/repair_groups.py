@@ -101,7 +101,7 @@ class GroupedImages:
         place = {path: row for row, path in enumerate(samples.paths.tolist())}
         rows = np.array([place[path] for path in features.path.tolist()], dtype=np.int64)
         table = samples.table.iloc[rows].reset_index(drop=True)
-        found = Samples(samples.root, samples.classes, table)
+        found = samples.with_table(table)
         attribute = groups.code[rows]
         crossed = found.targets * len(groups.values) + attribute
         val, judged = (table[SPLIT] == "val").to_numpy(), (table[SPLIT] != "train").to_numpy()
@@ -154,7 +154,7 @@ class GroupedImages:
     def split(self, split: str) -> Samples:
         """Return the samples of a split, in the order of `rows`."""
         table = self.samples.table.iloc[self.rows(split)].reset_index(drop=True)
-        return Samples(self.samples.root, self.samples.classes, table)
+        return self.samples.with_table(table)
 
 
 def column_intersections(samples: Samples, by: By | Sequence[By]) -> Ints:

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -18,21 +18,29 @@ from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison
-from tlkit.audit.options import AuditOptions
+from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
-from tlkit.choices import Criterion
+from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.choices import Criterion, TrainedTask
+from tlkit.errors import RunError, other_task
 from tlkit.evaluation import Evaluation
+from tlkit.evaluation.task_figures import TaskEvaluation, evaluation_from_dict
+from tlkit.output_files import require_writable
 from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
+from tlkit.render.report.task_page import write_task_card, write_task_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
 from tlkit.runs.assess_split import evaluate_split, warn_trained_on
 from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.directory import REMEDY
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
 from tlkit.runs.run_tables import read_alike, read_excluded, read_history, read_leaks
+from tlkit.runs.task_judgement import TaskPredictions, audit_task_split, evaluate_task_split, read_task_predictions
+from tlkit.runs.task_pages import task_contents
 from tlkit.samples import Samples
 
 
@@ -81,9 +89,18 @@ class Run:
         return self.directory.read_environment()
 
     @property
+    def task(self) -> TrainedTask:
+        """What the run's model says of an image: multiclass, multilabel, ordinal or regression."""
+        return self.recipe.task
+
+    @property
     def samples(self) -> Samples:
         """The readable images of all splits, with groups and digests."""
-        return Samples.from_csv(self.directory.split, root=Path(self.environment["data"]["root"]))
+        file, root, task = self.directory.split, Path(self.environment["data"]["root"]), self.task
+        if task == "ordinal":
+            grades = tuple(self.directory.read_model_facts().get("classes") or self.recipe.data.grades)
+            return Samples.from_csv(file, root=root, classes=grades, task=task)
+        return Samples.from_csv(file, root=root, task=task)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -120,12 +137,86 @@ class Run:
             groups: more group columns, as a CSV file or a table keyed by path, to join.
 
         Raises:
-            RunError: the run has no predictions for it.
+            RunError: the run has no predictions for it, or is of another task than one class for each image.
             PredictionsError: the columns cannot be joined.
         """
-        predictions = read_predictions(self.directory.predictions(self.judged_split(split)))
+        self._require_classes()
+        file = self.directory.predictions(self.judged_split(split))
+        predictions = read_predictions(file)
+        if (predictions.y_true < 0).all():
+            raise RunError(f"{file} is damaged: none of its {len(predictions)} images has a label. {REMEDY}")
         verbatim = self.recipe.data.verbatim
         return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
+
+    def task_predictions(self, split: str | None = None, *, groups: Joinable | None = None) -> TaskPredictions:
+        """Return the predictions for a split of a run of several labels, grades or numbers.
+
+        Args:
+            split: its name; test by default, or val where there is no test split.
+            groups: more group columns, as a CSV file or a table keyed by path, to join.
+
+        Raises:
+            RunError: the run has no predictions for it, or is of one class for each image.
+            PredictionsError: the columns cannot be joined.
+        """
+        if self.task == "multiclass":
+            raise RunError(f"{self.path} is of one class for each image. Use `predictions`.")
+        found = read_task_predictions(self.directory.predictions(self.judged_split(split)), self.task)
+        return found if groups is None else found.with_groups(groups, verbatim=self.recipe.data.verbatim)
+
+    def task_evaluation(self, split: str | None = None) -> TaskEvaluation:
+        """Return the evaluation of a split of such a run with the recipe's settings, stored in `evaluation.json`.
+
+        Raises:
+            RunError: the run has no predictions for it, or is of one class for each image.
+        """
+        split = self.judged_split(split)
+        if stored := stored_result(self.directory, self.directory.evaluation, split, evaluation_from_dict):
+            return stored
+        result = evaluate_task_split(self.task_predictions(split), self.recipe)
+        store_judgements(self.directory, self.directory.evaluation, {split: result.to_dict()})
+        return result
+
+    def get_task_audit(self, split: str | None = None) -> TaskAudit | None:
+        """Return the stored audit of a split of such a run; computed if there is none, None without `audit.by`.
+
+        Raises:
+            RunError: the run has no predictions for it, or is of one class for each image.
+        """
+        split = self.judged_split(split)
+        if stored := stored_result(self.directory, self.directory.audit, split, TaskAudit.from_dict):
+            return stored
+        return self.task_audit(split=split) if self.recipe.audit.by else None
+
+    def task_audit(
+        self,
+        *,
+        split: str | None = None,
+        groups: Joinable | None = None,
+        mean_tolerance: float | None = None,
+        **overrides: Unpack[AuditOverrides],
+    ) -> TaskAudit:
+        """Compare rates of labels, or mean errors, across groups; only the recipe's own audit is stored.
+
+        Args:
+            split: test by default, or val where there is no test split.
+            groups: more group columns, as a CSV file or a table keyed by path, to join to the predictions.
+            mean_tolerance: largest tolerated difference of mean errors, in the unit of the numbers or in grades.
+            overrides: other options of the audit, as for `audit`: `by` and so on; None = the recipe's value.
+
+        Raises:
+            PredictionsError: a column is missing, or an option does not apply.
+            RunError: the run has no group columns at all, or is of one class for each image.
+        """
+        split = self.judged_split(split)
+        warn_trained_on(split, self.directory.name)
+        predictions = self.task_predictions(split, groups=groups)
+        options = options_of_run(self, **overrides)
+        chosen = require_columns(self, options, predictions.groups, level=logging.INFO)
+        result = audit_task_split(predictions, self.recipe, options=chosen, mean_tolerance=mean_tolerance)
+        if groups is None and mean_tolerance is None and options == options_of_run(self):
+            store_judgements(self.directory, self.directory.audit, {split: result.to_dict()})
+        return result
 
     def judged_split(self, split: str | None = None) -> str:
         """Return the split to assess: the given one, else test, else val, else train.
@@ -152,6 +243,7 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
+        self._require_classes()
         split = self.judged_split(split)
         stored = stored_result(self.directory, self.directory.evaluation, split, Evaluation.from_dict)
         return stored or self.evaluate(split)
@@ -162,6 +254,7 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
+        self._require_classes()
         split = self.judged_split(split)
         if stored := stored_result(self.directory, self.directory.audit, split, Audit.from_dict):
             return stored
@@ -369,8 +462,20 @@ class Run:
         """
         return gate(self, gates, split=split)
 
+    def _require_classes(self) -> None:
+        """Check that the run is of one class for each image.
+
+        Raises:
+            RunError: it is of another task.
+        """
+        if self.task != "multiclass":
+            raise RunError(other_task(str(self.path), self.task))
+
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, computing missing evaluations and audits; return its path."""
+        if self.task != "multiclass":
+            require_writable({"The report": self.directory.report}, error=RunError)
+            return write_task_report(self.directory.report, task_contents(self, split))
         return write_report(self.directory.report, contents_for_report(self, split))
 
     def card(self, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
@@ -385,6 +490,10 @@ class Run:
             RunError: there is such a card.
         """
         intended_use = intended_use or self.recipe.report.intended_use
+        if self.task != "multiclass":
+            require_writable({"The card": self.directory.card}, error=RunError)
+            of_task = task_contents(self, split)
+            return write_task_card(self.directory.card, of_task, intended_use=intended_use, overwrite=overwrite)
         contents = contents_for_card(self, split)
         return write_card(self.directory.card, contents, intended_use=intended_use, overwrite=overwrite)
 
@@ -394,7 +503,8 @@ class Run:
         if not self.directory.predicted_splits:
             return about
         split = self.judged_split()
-        return f"{about}<p>{html.escape(split)} split</p>{self.evaluation(split)._repr_html_()}"
+        shown = self.evaluation(split) if self.task == "multiclass" else self.task_evaluation(split)
+        return f"{about}<p>{html.escape(split)} split</p>{shown._repr_html_()}"
 
 
 def open_run(path: str | Path) -> Run:

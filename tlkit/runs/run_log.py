@@ -13,7 +13,9 @@ from tlkit.tables import to_lines
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
+    from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.evaluation import Evaluation
+    from tlkit.evaluation.task_figures import TaskEvaluation
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -41,7 +43,7 @@ class RunLog(logging.Handler):
         """Write one record, or keep it until there is a file."""
         self._write(self.format(record))
 
-    def add_results(self, evaluation: Evaluation, audit: Audit | None) -> None:
+    def add_results(self, evaluation: Evaluation | TaskEvaluation, audit: Audit | TaskAudit | None) -> None:
         """Write every table of an evaluation and of an audit."""
         tables = (*evaluation.tables(), *(audit.tables() if audit is not None else ()))
         self._write("\n" + "\n".join(to_lines(tables)) + "\n")

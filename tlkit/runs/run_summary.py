@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tlkit.audit.group_tables import Verdict
 from tlkit.audit.plain_verdicts import PlainVerdict, plain_verdicts
+from tlkit.audit.task_verdicts import task_verdicts
+from tlkit.choices import TrainedTask
 from tlkit.errors import RunError, TlkitError
 from tlkit.evaluation.plain_evaluation import evaluation_sentences
+from tlkit.evaluation.task_figures import FIGURE_WORDS, evaluation_from_dict, task_figures, task_sentences
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MARKER, RunDirectory
 from tlkit.runs.lock import is_being_written
-from tlkit.runs.next_step import NextStep, next_step, resume_step
+from tlkit.runs.next_step import NextStep, next_step, resume_step, task_next_step
 from tlkit.runs.run import Run
 from tlkit.runs.run_summary_tables import list_tables, summary_tables
 from tlkit.runs.stored_judgements import stored_result
@@ -40,11 +43,13 @@ class RunSummary:
         data: folder, list or shards of the images.
         split: the split that it is judged on; None = it has no predictions yet.
         chose_epoch: whether that split also chose the epoch.
-        accuracy: on that split, with its interval; None without predictions.
+        accuracy: on that split, with its interval; None without predictions, and for another task.
         findings: the figures as sentences.
         verdicts: one for each group column, in words.
         next_step: what to do next.
         files: the files to open, by what they hold.
+        task: what the model says of an image.
+        figures: main figures of several labels, grades or numbers, by name; empty for one class.
     """
 
     name: str
@@ -62,6 +67,8 @@ class RunSummary:
     verdicts: tuple[PlainVerdict, ...]
     next_step: NextStep
     files: Mapping[str, str]
+    task: TrainedTask = "multiclass"
+    figures: Mapping[str, Estimate] = field(default_factory=dict)
 
     def tables(self) -> tuple[Table, ...]:
         """Return what the run is, what it found, and its files."""
@@ -95,6 +102,7 @@ class ListedRun:
         accuracy: on that split; None where it has not been evaluated.
         verdict: the worst verdict of its audit of that split; None without an audit.
         problem: why the run cannot be read; "" = it can.
+        figure: the main figure of several labels, grades or numbers, in words; "" for one class.
     """
 
     name: str
@@ -106,6 +114,7 @@ class ListedRun:
     accuracy: Estimate | None = None
     verdict: Verdict | None = None
     problem: str = ""
+    figure: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,13 @@ def summarize_run(run: Run) -> RunSummary:
     step = resume_step(run) if state != "running" else NextStep("", "Wait for it: another process writes this run.")
     if directory.predicted_splits and state in ("finished", "interrupted"):
         split = run.judged_split()
+    figures: Mapping[str, Estimate] = {}
+    if split is not None and run.task != "multiclass":
+        of_task, task_audit = run.task_evaluation(split), run.get_task_audit(split)
+        figures, findings = task_figures(of_task), task_sentences(of_task, split=split)
+        verdicts = task_verdicts(task_audit) if task_audit is not None else ()
+        step = task_next_step(run, task_audit, split=split)
+    elif split is not None:
         evaluation, audit = run.evaluation(split), run.get_audit(split)
         accuracy, findings = evaluation.accuracy, evaluation_sentences(evaluation, split=split)
         verdicts = plain_verdicts(audit) if audit is not None else ()
@@ -171,6 +187,8 @@ def summarize_run(run: Run) -> RunSummary:
         verdicts=verdicts,
         next_step=step,
         files={name: str(path) for name, path in files.items() if path.exists()},
+        task=run.task,
+        figures=figures,
     )
 
 
@@ -205,7 +223,11 @@ def _listed(path: Path) -> ListedRun:
         recipe = load_recipe(directory.recipe)
         splits = directory.predicted_splits
         split = splits[0] if splits else ""
-        accuracy = stored_result(directory, directory.evaluation, split, _accuracy)
+        accuracy, figure = None, ""
+        if recipe.task == "multiclass":
+            accuracy = stored_result(directory, directory.evaluation, split, _accuracy)
+        else:
+            figure = stored_result(directory, directory.evaluation, split, _main_figure) or ""
         rows = stored_result(directory, directory.audit, split, _rows_of_groups)
     except TlkitError as error:
         return ListedRun(path.name, "damaged", problem="; ".join(error.problems))
@@ -215,9 +237,10 @@ def _listed(path: Path) -> ListedRun:
         updated,
         recipe.model.name,
         _strategy(recipe),
-        split if accuracy else "",
+        split if accuracy or figure else "",
         accuracy,
         None if rows is None else _worst_verdict(rows),
+        figure=figure,
     )
 
 
@@ -230,6 +253,12 @@ class _Judged:
     """A row of an audit; only its verdict."""
 
     verdict: Verdict | None
+
+
+def _main_figure(values: Mapping[str, Any]) -> str:
+    """Return the first figure of several labels, grades or numbers in words."""
+    name, figure = next(iter(task_figures(evaluation_from_dict(values)).items()))
+    return f"{FIGURE_WORDS[name]} {figure.format()}"
 
 
 def _rows_of_groups(values: Mapping[str, Any]) -> tuple[_Judged, ...]:

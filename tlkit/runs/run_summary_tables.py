@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tlkit.evaluation.task_figures import FIGURE_WORDS
 from tlkit.tables import Column, Paragraph, Table, paragraph_lines
 from tlkit.tables.paragraphs import WIDTH
 
@@ -74,6 +75,7 @@ def summary_tables(summary: RunSummary) -> tuple[Table, ...]:
     columns = (Column("name", ""), Column("value", ""))
     facts = {
         "run": summary.name,
+        "task": summary.task if summary.task != "multiclass" else "",
         "state": summary.state,
         "updated": _shown_time(summary.updated),
         "backbone": summary.model,
@@ -82,6 +84,7 @@ def summary_tables(summary: RunSummary) -> tuple[Table, ...]:
         "images": summary.data,
         "judged on": summary.split or "",
         "accuracy": "" if summary.accuracy is None else summary.accuracy.format(),
+        **{FIGURE_WORDS[name]: one.format() for name, one in summary.figures.items()},
         "next": summary.next_step.command or summary.next_step.why,
         **summary.files,
     }
@@ -95,9 +98,11 @@ def summary_tables(summary: RunSummary) -> tuple[Table, ...]:
 
 def list_tables(runs: RunList) -> tuple[Table, ...]:
     """Return one row for each run; the notes say why a run cannot be read."""
+    others = any(one.figure for one in runs.runs)
     columns = (
         Column("run", "run"),
         Column("accuracy", "accuracy [interval]", "estimate"),
+        *([Column("figure", "other tasks: main figure [interval]")] if others else []),
         Column("split", "on", "word"),
         Column("verdict", "worst verdict", "verdict"),
         Column("model", "model"),
@@ -109,6 +114,7 @@ def list_tables(runs: RunList) -> tuple[Table, ...]:
         (
             one.name,
             one.accuracy,
+            *([one.figure or None] if others else []),
             one.split or None,
             one.verdict,
             one.model or None,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
-from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
+from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError, other_task
 from tlkit.evaluation.score_names import facts_of
 from tlkit.recipe import Recipe
 from tlkit.recipe.sweep_file import SweepFile, load_sweep
@@ -69,6 +69,8 @@ def run_sweep(
     higher_is_better = facts_of(file.settings.metric, _some_classes(file.settings.metric)).higher_is_better
     if workers > 1 and not HAS_LOCKS:
         raise RunError("This system has no file locks, so a sweep works in one process here. Leave out --workers.")
+    if (task := _trial_recipe(file, {}, DEFAULT).task) != "multiclass":
+        raise RunError(other_task(f"The recipe of {path}", task))
     folder = SweepFolder(Path(runs_dir) / file.settings.name)
     folder.open(file)
     study = SweepStudy(file, folder, higher_is_better=higher_is_better)

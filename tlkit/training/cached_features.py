@@ -102,7 +102,7 @@ class FeatureDataset(Dataset[Batch | CutBatch]):
 
     def __init__(self, views: Sequence[Features | Activations], samples: Samples, cut: Cut | None = None) -> None:
         self.index = reduce(np.intersect1d, [view.rows_in(samples.paths) for view in views])
-        self._targets = samples.targets[self.index]
+        self._targets = samples.target_values[self.index]
         self._views, self._cut = tuple(views), cut
         self._row: list[npt.NDArray[np.int64]] = []
         for view in views:

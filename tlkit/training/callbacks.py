@@ -32,6 +32,7 @@ COLUMNS = (
     "train_loss",
     "val_loss",
     "val_accuracy",
+    "val_mae",
     "val_worst_group_accuracy",
     "val_worst_group_accuracy_low",
     "val_worst_group_accuracy_high",
@@ -158,6 +159,7 @@ def epoch_line(row: Mapping[str, float], *, epochs: int | None) -> str:
         for name, words in (("val_accuracy", "val accuracy"), ("val_worst_group_accuracy", "worst group"))
         if name in row
     ]
+    parts += [f"val MAE {row['val_mae']:.4g}"] if "val_mae" in row else []
     return f"Epoch {row['epoch']:{width}.0f} of {epochs}: {', '.join(parts)}"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.datamodule import ImageFolderDataModule
@@ -132,7 +131,7 @@ def average_best_epochs(
 
 @torch.no_grad()
 def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -> float:
-    """Return the cross-entropy or the accuracy of the evaluated network on the validation images."""
+    """Return the plain loss or the accuracy of the evaluated network on the validation images."""
     network = prepared.classifier.eval_network.eval()
     total, images = 0.0, 0
     if isinstance(batches, ImageFolderDataModule | PrefixBatches):
@@ -142,7 +141,7 @@ def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -
     for batch in _on_device(loader, batches, prepared.device):
         logits, targets = network(batch.image, cut_of(batch)).float(), batch.target
         if monitor == "val_loss":
-            total += functional.cross_entropy(logits, targets, reduction="sum").item()
+            total += prepared.classifier.task.losses(logits, targets).sum().item()
         else:
             total += (logits.argmax(dim=1) == targets).sum().item()
         images += len(targets)

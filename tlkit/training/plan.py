@@ -5,10 +5,12 @@ from __future__ import annotations
 from tlkit.audit.group_tables import CROSS
 from tlkit.choices import HeadWord
 from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.data.dataset_source import label_words
 from tlkit.features.heads import FACTS, QUICK_KINDS
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.strategies.phase_tables import phase_table
 from tlkit.preflight.recipe_queries import head_kind
+from tlkit.samples import Samples
 from tlkit.tables import Column, Table, counted
 from tlkit.training.prefix_plan import input_table, plan_inputs
 from tlkit.training.prepare import Prepared
@@ -27,11 +29,17 @@ def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
     """
     columns = (Column("setting", "setting"), Column("value", "value"))
     return (
-        class_count_table(prepared.data.samples.counts()),
+        *_count_tables(prepared.data.samples),
         Table("settings", "Settings", columns, tuple(_settings(prepared))),
         *_phase_tables(prepared),
         *_inputs(prepared),
     )
+
+
+def _count_tables(samples: Samples) -> tuple[Table, ...]:
+    """Return the images per class, label or grade and split; none of numbers."""
+    what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
+    return () if samples.task == "regression" else (class_count_table(samples.counts(), what=what),)
 
 
 def plan_sentence(prepared: Prepared) -> str:
@@ -42,7 +50,7 @@ def plan_sentence(prepared: Prepared) -> str:
     epochs = counted(recipe.train.epochs, "epoch") if head_kind(recipe) == "linear" else f"a {head_kind(recipe)} head"
     return (
         f"{recipe.name} would train {prepared.classifier.source.name} ({recipe.strategy.kind}, {epochs}) on "
-        f"{counted(counts['train'], 'image')} of {len(samples.classes):,} classes"
+        f"{counted(counts['train'], 'image')} {label_words(samples)}"
         f"{f', with {others}' if others else ''}."
     )
 

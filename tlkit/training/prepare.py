@@ -25,7 +25,15 @@ from tlkit.models.network import Network
 from tlkit.models.strategies.apply_phase import add_adapters_of_strategy
 from tlkit.models.strategies.plan_phases import plan_phases
 from tlkit.preflight.recipe_dataset import load_dataset
-from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
+from tlkit.preflight.recipe_queries import (
+    augmentation,
+    can_use_cache,
+    class_counts,
+    class_weights,
+    head_kind,
+    positive_weights,
+    target_scale,
+)
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import column_intersections
@@ -148,6 +156,9 @@ def prepare(
         class_weights=class_weights(recipe.train.class_weights, data.samples),
         class_counts=class_counts(data.samples) if recipe.train.logit_adjustment else None,
         num_groups=None if groups is None else int(groups.max()) + 1,
+        task=recipe.task,
+        target_scale=target_scale(data.samples),
+        positive_weights=positive_weights(recipe.train.class_weights, data.samples),
         steps_per_epoch=steps,
         seed=recipe.seed,
     )

@@ -6,11 +6,13 @@ import logging
 
 from tlkit.choices import TrackerKind, TrackerMode
 from tlkit.errors import RunError
-from tlkit.recipe import load_recipe
+from tlkit.recipe import TrackingSection, load_recipe
 from tlkit.runs.run import Run
 from tlkit.runs.run_pages import contents_for_report
-from tlkit.tracking import create_tracker
+from tlkit.runs.task_pages import task_contents
+from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.tracked_results import grouped, track, track_data, track_model, track_report, track_split
+from tlkit.training.tracked_task import track_task, track_task_report
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +53,26 @@ def push_run(
         track_data(tracker, environment, samples)
         for row in run.history.to_dict("records"):
             track(tracker, {str(name): value for name, value in row.items()})
-        for split in run.directory.predicted_splits:
+        for split in run.directory.predicted_splits if run.task == "multiclass" else ():
             audit = run.get_audit(split)
             results = run.predictions(split), run.evaluation(split), audit
             track_split(tracker, split, *results, section=section, root=samples.root)
-        if section.log_report:
+        if run.task != "multiclass":
+            _push_task(run, tracker, section)
+        elif section.log_report:
             track_report(tracker, run.path, contents_for_report(run))
         if facts := run.directory.read_model_facts():
             track_model(tracker, run.directory.model, facts, environment, best=_was_chosen(run))
     return tracker.location
+
+
+def _push_task(run: Run, tracker: Tracker, section: TrackingSection) -> None:
+    """Record figures, predictions and the report of a run of several labels, grades or numbers."""
+    for split in run.directory.predicted_splits:
+        results = run.task_predictions(split), run.task_evaluation(split), run.get_task_audit(split)
+        track_task(tracker, split, *results, log_audit=section.log_audit)
+    if section.log_report:
+        track_task_report(tracker, run.path, task_contents(run))
 
 
 def _was_chosen(run: Run) -> bool:

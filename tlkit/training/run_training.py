@@ -33,6 +33,7 @@ from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
+from tlkit.inference.task_predictor import TaskPredictions
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
@@ -40,6 +41,7 @@ from tlkit.predictions import Predictions
 from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
+from tlkit.render.report.task_page import write_task_report
 from tlkit.runs import RunDirectory, store_judgements
 from tlkit.runs.assess_split import chose_epoch, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
@@ -47,6 +49,7 @@ from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_pages import notes_of, read_attribution, report_images
 from tlkit.runs.run_tables import history_of, kept_epochs
+from tlkit.runs.task_pages import task_contents
 from tlkit.samples import Samples
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
@@ -60,7 +63,9 @@ from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
+from tlkit.training.task_steps import judge_task, predict_task, with_rule
 from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
+from tlkit.training.tracked_task import track_task, track_task_report
 from tlkit.training.trainer import Outcome, load_best, train
 from tlkit.uncertainty.confidence_report import assess_confidence
 from tlkit.uncertainty.val_scores import store_val_scores
@@ -144,6 +149,9 @@ def _run_steps(
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, shown=shown)
         inputs = _with_changes(inputs, prepared.data.changed_images)
         directory.write_json(directory.environment, inputs.environment)
+        if recipe.task != "multiclass":
+            _finish_task(directory, prepared, inputs, trained, features=features, tracker=tracker, shown=shown)
+            return trained.outcome
         trained = _calibrated(trained, prepared, features)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
@@ -177,6 +185,41 @@ def _run_steps(
         chosen = "val" in predictions or trained.head is not None
         track_model(tracker, directory.model, trained.card.to_dict(), inputs.environment, best=chosen)
     return trained.outcome
+
+
+def _finish_task(
+    directory: RunDirectory,
+    prepared: Prepared,
+    inputs: Inputs,
+    trained: TrainedModel,
+    *,
+    features: CachedFeatures | None,
+    tracker: Tracker,
+    shown: FitDisplay,
+) -> None:
+    """Run the steps after training for several labels, grades or numbers: predict, judge, report and track."""
+    recipe, network = prepared.recipe, trained.network
+    card = with_rule(network, trained.card, prepared, features, trained.activations)
+    store_model(directory.model, network, card, None)
+    predictions = predict_task(network, card, prepared, features, trained.activations)
+    inputs = _with_changes(inputs, prepared.data.changed_images)
+    directory.write_json(directory.environment, inputs.environment)
+    _replace_predictions(directory, predictions)
+    judged = judge_task(recipe, predictions)
+    split = next(iter(judged))
+    warn_trained_on(split, recipe.name)
+    store_judgements(directory, directory.evaluation, {name: one.to_dict() for name, (one, _) in judged.items()})
+    audits = {name: one.to_dict() for name, (_, one) in judged.items() if one is not None}
+    if audits:
+        store_judgements(directory, directory.audit, audits)
+    shown.log.add_results(*judged[split])
+    for name, (evaluation, audit) in judged.items():
+        track_task(tracker, name, predictions[name], evaluation, audit, log_audit=recipe.tracking.log_audit)
+    if recipe.report.enabled:
+        contents = task_contents(Run(directory), split)
+        write_task_report(directory.report, contents)
+        track_task_report(tracker, directory.path, contents)
+    track_model(tracker, directory.model, card.to_dict(), inputs.environment, best="val" in predictions)
 
 
 @contextmanager
@@ -349,7 +392,7 @@ def _predict_split(
     )
 
 
-def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
+def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | TaskPredictions]) -> None:
     """Write the predictions, and delete the results that belong to earlier ones."""
     results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
     for path in (*results, directory.repair):

@@ -214,7 +214,7 @@ def _made_up_features(prepared: Prepared) -> Iterator[tuple[torch.Tensor, ...]]:
     train = prepared.data.samples.split("train")
     size = min(prepared.recipe.data.batch_size, len(train))
     rows = torch.arange(size)
-    targets = torch.from_numpy(train.targets[:size])
+    targets = torch.from_numpy(train.target_values[:size])
     stream = torch.Generator().manual_seed(0)
     for _ in itertools.count():
         yield torch.randn(size, prepared.classifier.source.num_features, generator=stream), targets, rows

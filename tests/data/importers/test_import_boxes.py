@@ -17,7 +17,9 @@ from messages import saying, says
 from PIL import Image
 from pycocotools.coco import COCO
 from torchvision.datasets import VOCDetection
+from typer.testing import CliRunner
 
+from tlkit.cli.app import app
 from tlkit.data import import_images
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
@@ -438,3 +440,28 @@ def test_yolo_class_folders_are_read_as_they_are(tmp_path):
     pd.testing.assert_frame_equal(ours.table[["path", "label", "split"]], theirs.table[["path", "label", "split"]])
     (tmp_path / "d" / "labels").mkdir()
     assert problem("yolo", tmp_path / "d", tmp_path / "m.csv") == saying("data.yaml", "Add one")
+
+
+# ------------------------------------------------------------------------------------------------- command
+
+
+def test_the_command_prints_what_was_imported_and_what_was_skipped(tmp_path):
+    file = changed(
+        coco(tmp_path), lambda values: values["annotations"].append({"id": 900, "image_id": 5, "category_id": 1})
+    )
+    done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "a.csv"), "--json"])
+    values = json.loads(done.stdout)
+    assert done.exit_code == 0 and values["images"] == 20 and values["task"] == "multilabel"
+    assert values["skipped"] == [{"name": "annotation 900", "reason": saying("image", "not list")}]
+    done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "b")])
+    assert says(
+        done.stdout, "20 images", "3 labels", "annotation 900", f"data: {{manifest: {tmp_path / 'b' / 'list.csv'}}}"
+    )
+    for arguments, message in (
+        (["coco", file, "--column", "label=x"], "columns"),
+        (["voc", tmp_path, "--images", tmp_path], "images"),
+        (["mnist", tmp_path / "none"], "does not exist"),
+        (["parquet", tmp_path, "--column", "path=x"], "'path'"),
+    ):
+        done = CliRunner().invoke(app, ["data", "import", *map(str, arguments), "--out", str(tmp_path / "c")])
+        assert says(str(done.exception), message) and not (tmp_path / "c").exists()

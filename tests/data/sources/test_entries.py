@@ -167,6 +167,21 @@ def test_a_mask_is_a_part_of_its_sample_and_two_views_are_two_images(tmp_path, m
     assert len(find_images([shard])) == 3
 
 
+def test_an_image_in_a_shard_whose_ending_says_nothing_is_named(tmp_path, make_image):
+    image = make_image("x.png").read_bytes()
+    members = {"1.png": image, "1.cls": b"ant", "IM7": image, "IM7.cls": b"ant", "LICENSE": b"Free.", "scan.5x": image}
+    shard = write_tar(tmp_path / "t.tar", members)
+    survey = survey_shards(str(shard))
+    assert kinds(survey.entries) == {
+        "unread-format": ["t.tar/IM7", "t.tar/scan.5x"],
+        "not-by-name": ["t.tar/IM7.cls", "t.tar/LICENSE"],
+    }
+    assert len(survey.samples) == 1 and survey.entries.found == len(members)
+    left_out: list = []
+    assert len(find_images([shard], left_out=left_out)) == 1
+    assert [Path(entry.name).name for entry in left_out] == ["IM7", "scan.5x"]
+
+
 @pytest.mark.parametrize(
     ("name", "split"),
     [
@@ -258,12 +273,12 @@ def test_the_doctor_and_the_summary_survive_lists_that_training_refuses(photos):
     file.write_text("path,label,split\n" + "\n".join(rows) + "\n")
     diagnosis, samples = diagnose(file)
     found = {finding.kind: finding.items for finding in diagnosis.findings}
-    assert found["listed-again"] == (saying("ant/0.png", "ant and bee"),)
+    assert found["listed-again"] == (saying("ant/0.png", "label 'ant' and 'bee'"),)
     assert found["missing-file"] == ("gone.png",)
     assert found["wrong-row"] == (saying("row 7", "split"),)
     assert found["repeated"] == (saying("row 5", "bee/0.png"),)
     assert says(found["layout"], "ant/0.png", "listed again")
-    assert dict(diagnosis.quarantine)["ant/0.png"] == saying("ant and bee")
+    assert dict(diagnosis.quarantine)["ant/0.png"] == saying("label 'ant' and 'bee'")
     assert diagnosis.entries == {"found": 7, "read": 3, "companions": 0, "excluded": 0, "skipped": 4}
     summary, counted = summarize_data(file)
     assert len(counted) == len(samples) == 3

@@ -78,9 +78,7 @@ def diagnose(
         gray_thumbnails=find_more is not None and len(samples) <= MAX_KEPT_THUMBNAILS,
     )
     examined = map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
-    samples = Samples(
-        samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
-    )
+    samples = samples.with_table(samples.table.assign(**{DIGEST: [found.digest for found in examined]}))
     prints = Fingerprints.of([f.digest for f in examined], [f.fingerprint for f in examined])
     duplicates = find_copies(samples, prints, decode_options)
     if find_more is not None:
@@ -101,13 +99,12 @@ def diagnose(
         for kind in KINDS
         if items.get(kind)
     )
-    counts = samples.counts().sum()
     diagnosis = Diagnosis(
         source=source_name(root) if manifest is None else str(manifest),
         root=str(samples.root),
         images=len(samples),
         classes=samples.classes,
-        splits={split: int(counts[split]) for split in SPLITS},
+        splits=samples.split_sizes(),
         findings=findings,
         quarantine=_quarantine(samples, examined, duplicates, survey),
         listed_in=survey.listed_in,

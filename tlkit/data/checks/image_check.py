@@ -94,7 +94,7 @@ def check_images(
             oddities.setdefault(oddity, []).append(path)
     table = samples.table.assign(**{DIGEST: pd.Series([f.digest for f in files], dtype="str")})
     readable = pd.Series([not f.reason for f in files], dtype="bool")
-    kept = Samples(samples.root, samples.classes, table[readable].reset_index(drop=True))
+    kept = samples.with_table(table[readable].reset_index(drop=True))
     _require_every_class_and_split(samples, kept, excluded)
     checked = CheckedImages(
         kept,

@@ -167,7 +167,7 @@ def _apply(samples: Samples, file: Path) -> Samples:
     if VOTES in table.columns and decided:
         votes = [decided.get(row, text) for row, text in enumerate(votes)]
         table = table.assign(**{VOTES: pd.Series(votes, index=table.index, dtype="str")})
-    remaining = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
+    remaining = samples.with_table(table[keep].reset_index(drop=True))
     require_training_images(samples, remaining, action=f"{file} drops or relabels")
     counts = samples.table[SPLIT].iloc[relabelled].value_counts()
     where = ", ".join(f"{split} {counts[split]}" for split in ("train", "val", "test") if counts.get(split))

@@ -68,7 +68,7 @@ def log_near_duplicates(samples: Samples, duplicates: DuplicateSet, leaks: pd.Da
         duplicates: their duplicates.
         leaks: the known leaks, which are not named again.
     """
-    table, counts = samples.table, samples.counts().sum()
+    table, counts = samples.table, samples.split_sizes()
     splits, paths, leaked = table[SPLIT].tolist(), table[PATH].tolist(), set(leaks[PATH])
     like: dict[str, dict[str, str]] = {"test": {}, "val": {}}
     for pair in duplicates.near:
@@ -124,17 +124,18 @@ def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     """
     if not len(leaks):
         return samples
-    sentences = describe_leaks(leaks.table, {str(name): int(count) for name, count in samples.counts().sum().items()})
+    sentences = describe_leaks(leaks.table, samples.split_sizes())
     if on_leak == "error":
         raise DataError(*sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn.")
     for sentence in sentences:
         logger.warning("%s", sentence)
     if on_leak == "warn":
-        logger.warning("Scores are given with and without them. data.on_leak: drop trains without their copies.")
+        scores = "given with and without them" if samples.task == "multiclass" else "too good with them"
+        logger.warning("Scores are %s. data.on_leak: drop trains without their copies.", scores)
         return samples
     keep = np.ones(len(samples), dtype=bool)
     keep[list(leaks.copies)] = False
-    kept = Samples(samples.root, samples.classes, samples.table[keep].reset_index(drop=True))
+    kept = samples.with_table(samples.table[keep].reset_index(drop=True))
     dropped = samples.table[SPLIT][~keep].value_counts()
     logger.warning(
         "data.on_leak: drop: dropped %s.",

@@ -83,7 +83,7 @@ def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
         if listed is not None and not excluded[-1]:
             changed.append(path)
     kept = samples.table[[not out for out in excluded]].reset_index(drop=True)
-    remaining = Samples(samples.root, samples.classes, kept)
+    remaining = samples.with_table(kept)
     require_training_images(samples, remaining, action=f"{file} quarantines")
     logger.info("Excluded %d of %d images that %s quarantines.", sum(excluded), len(samples), file)
     if changed:

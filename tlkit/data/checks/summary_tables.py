@@ -52,15 +52,17 @@ def _notes(summary: DataSummary) -> tuple[str, ...]:
     return (*((found,) if left_out else ()), *(f"Not usable for training: {one}" for one in summary.problems))
 
 
-def class_count_table(counts: pd.DataFrame) -> Table:
-    """Return the table of images per class and split from `Samples.counts()`."""
+def class_count_table(counts: pd.DataFrame, *, what: str = "class") -> Table:
+    """Return the table of images per class, label or grade and split from `Samples.counts()`."""
     rows = zip(map(str, counts.index), counts.to_numpy(dtype=int).tolist(), strict=True)
     splits = [str(split) for split in counts.columns]
-    return count_table("class", {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
+    return count_table(what, {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
 
 
 def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
     """Return the table of images by name and split, with the sums of rows and columns.
+
+    Of labels there is no sum over them, since an image may have several.
 
     Args:
         what: kind of the names, such as "class".
@@ -71,6 +73,7 @@ def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
         (name, *(row[split] for split in splits), sum(row.values())) for name, row in counts.items()
     ]
     totals = [sum(row[split] for row in counts.values()) for split in splits]
+    last: list[tuple[Cell, ...]] = [] if what == "label" else [("all", *totals, sum(totals))]
     return Table(
         name=f"{what}_counts",
         title=f"Images per {what} and split",
@@ -79,6 +82,6 @@ def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
             *(Column(split, split, "count") for split in splits),
             Column("all", "all", "count"),
         ),
-        rows=(*rows, ("all", *totals, sum(totals))),
-        marks={len(rows): "total"},
+        rows=(*rows, *last),
+        marks={len(rows): "total"} if last else {},
     )

@@ -20,7 +20,8 @@ class Batch(NamedTuple):
 
     Attributes:
         image: (B, 3, H, W); uint8 RGB, channels-last, from a loader; normalised float32 on the device.
-        target: (B,) int64, positions in the classes; -1 where unknown.
+        target: (B,) int64, positions in the classes; -1 where unknown; float32 of several labels (B, L) and of
+            numbers (B,).
         index: (B,) int64, rows of the split's samples. Batches lack unreadable images, so join by index.
     """
 
@@ -46,10 +47,13 @@ class CutBatch(NamedTuple):
 
 
 class LoadedImage(NamedTuple):
-    """One image of a dataset: uint8 RGB (H, W, 3), its target and its row."""
+    """One image of a dataset: uint8 RGB (H, W, 3), its target and its row.
+
+    The target is the position of a class, or a float32 number or array (L,) of labels.
+    """
 
     image: npt.NDArray[np.uint8]
-    target: int
+    target: int | np.float32 | npt.NDArray[np.float32]
     index: int  # type: ignore[assignment]  # hides tuple.index
 
 
@@ -91,7 +95,7 @@ def collate(items: Sequence[LoadedImage | Failure]) -> Batch | DataError | None:
     stacked = torch.from_numpy(np.stack([item.image for item in good]))  # (B, H, W, 3)
     return Batch(
         stacked.permute(0, 3, 1, 2),  # channels-last
-        torch.tensor([item.target for item in good], dtype=torch.int64),
+        torch.from_numpy(np.stack([item.target for item in good])),
         torch.tensor([item.index for item in good], dtype=torch.int64),
     )
 

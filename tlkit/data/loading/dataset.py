@@ -74,7 +74,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         self._in_memory: dict[int, EncodedImage] = {}
         digests: Sequence[str] = ()
         if isinstance(images, Samples):
-            paths, self._root, targets = images.table[PATH], str(images.root), images.targets
+            paths, self._root, targets = images.table[PATH], str(images.root), images.target_values
             digests = images.table[DIGEST].tolist()
         else:
             paths, self._root, targets = images, "", np.full(len(images), -1, dtype=np.int64)
@@ -91,8 +91,8 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
             shared.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
-    def targets(self) -> npt.NDArray[np.int64]:
-        """The targets, shape (n,)."""
+    def targets(self) -> npt.NDArray[Any]:
+        """The targets, shape (n,) int64; of other tasks as `Samples.target_values` gives them."""
         return self._targets.numpy()
 
     @property
@@ -103,9 +103,10 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def path_and_target(self, index: int) -> tuple[str, int]:
+    def path_and_target(self, index: int) -> tuple[str, Any]:
         """Return the path of an image, relative to the root, and its target."""
-        return self._paths[index], int(self.targets[index])
+        target = self.targets[index]
+        return self._paths[index], int(target) if self._targets.dtype == torch.int64 else target
 
     def __getitem__(self, key: int | tuple[int, int]) -> LoadedImage | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)

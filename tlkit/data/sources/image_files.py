@@ -89,7 +89,7 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
         found = [path / name for name in walk_images(path, "", skipped)]
     elif path.suffix.lower() == ".tar" and path.is_file():
         members, unusual = list_members(path)
-        content = group_members(members)
+        content = group_members(members, path)
         found = [path / image.member.name for image in content.images]
         skipped, companions = [*unusual, *content.skipped], content.companions
     elif file_exists(str(path)):

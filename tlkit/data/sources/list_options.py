@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from tlkit.choices import Annotations
+from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.samples import LABEL, Samples
-from tlkit.spelling import match_names, unify, warn_of_lookalikes
+from tlkit.samples import LABEL, Samples, grades_in_order
+from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 MERGE = "If they are one class, merge them: data.merge_classes: {{{}: [{}]}}."
 
@@ -26,12 +26,20 @@ class ListOptions:
         merge_classes: classes that are read as another one: {"anger": ["ANGER", "Anger"]}.
         annotations: what several rows of one image are: an error ("one"), or labels of several annotators, of which
             the majority counts ("majority"), with the shares of all classes kept for training ("soft").
+        task: what a label says of an image.
+        separator: between several labels of an image in one column.
+        label_columns: columns of one label each, with 1 or 0, in place of the column of several labels.
+        grades: names of ordered grades from the lowest on; empty = they are numbers.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     verbatim: bool = False
     merge_classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     annotations: Annotations = "one"
+    task: TrainedTask = "multiclass"
+    separator: str = SEPARATOR
+    label_columns: Sequence[str] = ()
+    grades: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         problems = [
@@ -43,8 +51,16 @@ class ListOptions:
         merged = [one for names in self.merge_classes.values() for one in names]
         if twice := sorted({one for one in merged if merged.count(one) > 1}):
             problems.append(f"merge_classes merges {first_few(twice)} into two classes. Keep one of them.")
+        if self.task in ("multilabel", "regression") and (self.annotations != "one" or self.merge_classes):
+            given = "annotations" if self.annotations != "one" else "merge_classes"
+            problems.append(f"{given} is about one class for each image, and the task is {self.task}. Leave it out.")
         if problems:
             raise DataError(*problems)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a list that hold the labels."""
+        return tuple(self.label_columns) or (LABEL,)
 
     def values(self, column: pd.Series[str], *, what: str) -> pd.Series[str]:
         """Return a column with one spelling for each value; what looks alike is warned of."""
@@ -82,10 +98,20 @@ class ListOptions:
         return column
 
     def with_classes(self, samples: Samples, *, what: str) -> Samples:
-        """Return samples whose labels are read as `labels` says.
+        """Return samples of one class for each image whose labels are read as `labels` says; grades get their order.
 
         Raises:
-            DataError: a class that is to be merged does not occur.
+            DataError: a class that is to be merged does not occur, the order of the grades is not known, or the task
+                needs several labels or numbers, which class folders and shards do not have.
         """
+        if self.task in ("multilabel", "regression"):
+            need = "several labels for each image" if self.task == "multilabel" else "a number for each image"
+            raise DataError(
+                f"{what} give one class for each image, and the task is {self.task}, which needs {need}. List the "
+                "images in a CSV file with the columns path and label: data.manifest."
+            )
         column = self.labels(samples.table[LABEL], what=what)
-        return Samples(samples.root, tuple(sorted(set(column))), samples.table.assign(**{LABEL: column}))
+        classes = tuple(sorted(set(column)))
+        if self.task == "ordinal":
+            classes = grades_in_order(classes, self.grades, where=what[0].lower() + what[1:])
+        return Samples(samples.root, classes, samples.table.assign(**{LABEL: column}), self.task)

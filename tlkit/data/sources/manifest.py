@@ -17,9 +17,10 @@ from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.files_by_key import FilesByKey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
+from tlkit.data.sources.task_labels import classes_of, read_labels
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples, label_names
 from tlkit.spelling import match_paths, value_key
 
 logger = logging.getLogger(__name__)
@@ -83,18 +84,21 @@ def survey_list(
     file = Path(file)
     root = Path(root) if root is not None else file.parent
     votes = options.annotations != "one"
-    required = [PATH, LABEL, *(name for name in columns if not (votes and name == AGREEMENT))]
+    required = [PATH, *options.columns, *(name for name in columns if not (votes and name == AGREEMENT))]
+    required = list(dict.fromkeys(required))
     table, excluded = _read(file, required, options, more=[AGREEMENT] if AGREEMENT in columns else [])
     problems = _Problems(file)
     if not len(table):
         problems.add(f"{file} lists no images that can be used.")
     files = FilesByKey(root)
     values = {name: options.values(table[name], what=f"{name} of {file}") for name in columns if name in table.columns}
-    labels = options.labels(table[LABEL], what=f"The labels of {file}")
+    labels, grades = read_labels(
+        table, options, lambda what, rows, hint: problems.rows(what, rows, hint=hint), file=file
+    )
     paths = table[PATH].map(files.path_of).astype("str")
     table = table.assign(**values, **{PATH: paths, LABEL: labels, SPLIT: _splits(table, problems)})
     _check_paths(table, files, problems, root=root)
-    blank = table[LABEL].str.strip() == ""
+    blank = (table[LABEL].str.strip() == "") & (options.task != "multilabel")
     if votes:  # an annotator may have left it out
         blank &= ~table[PATH].isin(table[PATH][~blank])
     problems.rows("a label is empty", table.index[blank])
@@ -107,7 +111,7 @@ def survey_list(
     groups = {name: table[name].mask(table[name] == "") for name in (*columns, VOTES) if name in table.columns}
     unknown = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
-    samples = Samples(root, tuple(sorted(set(table[LABEL]))), table)
+    samples = Samples(root, classes_of(table[LABEL], options, grades), table, options.task)
     entries = Entries(read=listed - len(skipped), excluded=excluded, skipped=tuple(skipped))
     return Survey(samples, entries, problems.found, listed_in="list")
 
@@ -202,7 +206,8 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     )
     found = listed[~missing]
     here = samples.table.iloc[row_of.to_numpy()[~missing].astype(int)]
-    relabelled = found[LABEL].map(value_key).to_numpy(dtype=object) != here[LABEL].map(value_key).to_numpy(dtype=object)
+    key = (lambda text: frozenset(map(value_key, label_names(text)))) if samples.task == "multilabel" else value_key
+    relabelled = found[LABEL].map(key).to_numpy(dtype=object) != here[LABEL].map(key).to_numpy(dtype=object)
     problems.rows("an image has another label now", found.index[relabelled], found[PATH])
     problems.raise_any()
     order = here.index.to_numpy().argsort()
@@ -219,7 +224,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     unlisted = samples.table[PATH][~samples.table[PATH].isin(listed[PATH])].tolist()
     if unlisted:
         logger.warning("Excluded images that %s does not list (%d): %s.", file, len(unlisted), first_few(unlisted))
-    return Samples(samples.root, samples.classes, table.iloc[order].reset_index(drop=True))
+    return samples.with_table(table.iloc[order].reset_index(drop=True))
 
 
 def require_as_listed(listed: Samples, read: Samples, *, file: str | Path) -> None:

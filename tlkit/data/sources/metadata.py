@@ -85,7 +85,7 @@ def join_metadata(
     if skipped:
         logger.info("Rows of %s that repeat another (%d): %s.", file, len(skipped), first_few(skipped))
     skipped += [Entry("no-image", key) for key in unused]
-    return Samples(samples.root, samples.classes, carried), Entries(read=len(table) - len(unused), skipped=(*skipped,))
+    return samples.with_table(carried), Entries(read=len(table) - len(unused), skipped=(*skipped,))
 
 
 def group_names(samples: Samples, metadata: str | Path, *, options: ListOptions = ListOptions()) -> list[str]:

@@ -102,7 +102,7 @@ def read_with_columns(
     if isinstance(root, Samples):
         carried = [name for name in columns if name in root.group_columns]
         groups = {name: options.values(root.table[name], what=name) for name in carried}
-        samples = Samples(root.root, root.classes, root.table.assign(**groups))
+        samples = root.with_table(root.table.assign(**groups))
     else:
         own = columns if metadata is None else ()
         samples, where = _read(root, manifest=manifest, shards=shards, columns=own, options=options)
@@ -232,7 +232,7 @@ def _require_list_of_votes(manifest: str | Path | None, options: ListOptions) ->
 
 def _spelled_shards(samples: Samples, columns: Sequence[str], options: ListOptions) -> Samples:
     groups = {name: options.values(samples.table[name], what=f"{name} of the shards") for name in columns}
-    samples = Samples(samples.root, samples.classes, samples.table.assign(**groups))
+    samples = samples.with_table(samples.table.assign(**groups))
     return options.with_classes(samples, what="The labels of the shards")
 
 

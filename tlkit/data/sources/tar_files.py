@@ -88,6 +88,17 @@ def read_member(path: str | Path, name: str) -> bytes:
     return data
 
 
+def read_start(path: str | Path, member: TarMember, size: int) -> bytes:
+    """Return the first bytes of a member, at most `size`.
+
+    Raises:
+        OSError: there is no such tar.
+    """
+    with Path(path).open("rb") as file:
+        file.seek(member.offset)
+        return file.read(min(size, member.size))
+
+
 def offsets_of(path: str | Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the offset in bytes of the content of each member, shape (n,).
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tlkit.data.decode.formats import format_by_name
 from tlkit.data.sources.entries import Entry
-from tlkit.data.sources.tar_files import TarMember
-from tlkit.data.sources.walk import is_junk, skip_by_name
+from tlkit.data.sources.tar_files import TarMember, read_start
+from tlkit.data.sources.walk import FIRST_BYTES, is_junk, named_by_content, says_nothing, skip_by_name
 
 LABEL_TYPES = ("cls", "json", "txt")
 
@@ -38,10 +39,11 @@ class TarContent:
     skipped: tuple[Entry, ...]
 
 
-def group_members(members: Iterable[TarMember]) -> TarContent:
+def group_members(members: Iterable[TarMember], shard: Path) -> TarContent:
     """Return the images among the members of a shard, in order.
 
-    Several images of one key are all images here; training refuses them, because one of them may be a mask.
+    Several images of one key are all images here; training refuses them, because one of them may be a mask. A member
+    whose ending says nothing is read for its first bytes: an image that is left out is named as one.
     """
     images: dict[str, list[TarMember]] = {}
     labels: dict[str, dict[str, TarMember]] = {}
@@ -68,11 +70,11 @@ def group_members(members: Iterable[TarMember]) -> TarContent:
         else:
             kept += [TarImage(member, own or labels.get(sample) or {}) for member in found]
     stated = [member for by_type in labels.values() for member in by_type.values()]
-    companions, unused = _companions([*stated, *others], {key_of(image.member) for image in kept})
+    companions, unused = _companions([*stated, *others], {key_of(image.member) for image in kept}, shard)
     return TarContent(tuple(kept), companions, (*skipped, *unused))
 
 
-def _companions(members: Iterable[TarMember], keys: set[str]) -> tuple[int, list[Entry]]:
+def _companions(members: Iterable[TarMember], keys: set[str], shard: Path) -> tuple[int, list[Entry]]:
     """Return how many members belong to an image of these keys, and the others with the reason."""
     samples = keys | {sample_key(key) for key in keys}
     count, unused = 0, []
@@ -84,8 +86,10 @@ def _companions(members: Iterable[TarMember], keys: set[str]) -> tuple[int, list
             unused.append(entry)
         elif own & samples:
             count += 1
-        else:
+        elif is_label or not says_nothing(member.name):
             unused.append(Entry("not-by-name", member.name, "no image has its key" if is_label else ""))
+        else:
+            unused.append(named_by_content(Entry("not-by-name", member.name), read_start(shard, member, FIRST_BYTES)))
     return count, unused
 
 

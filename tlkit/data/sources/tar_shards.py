@@ -142,7 +142,7 @@ class _ShardReader:
             self.problems += error.problems
             self.skipped.append(Entry("cannot-open", name, error.problems[0]))
             return
-        content = group_members(members)
+        content = group_members(members, shard)
         self.companions += content.companions
         self.skipped += [entry._replace(name=f"{name}/{entry.name}") for entry in (*unusual, *content.skipped)]
         split = split_of(name) or "train"

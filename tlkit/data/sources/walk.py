@@ -10,7 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from tlkit.data.decode.formats import detect_format, format_by_name
@@ -96,9 +96,18 @@ def unnamed_image(entry: Entry, root: Path) -> Entry:
     """Return the entry of a file that is no image by its name as one left out where its content is an image."""
     try:
         with (root / entry.name).open("rb") as file:
-            start = file.read(FIRST_BYTES)
+            return named_by_content(entry, file.read(FIRST_BYTES))
     except OSError:
         return entry
+
+
+def says_nothing(name: str) -> bool:
+    """Return whether the ending of a file that is no image by its name does not say what it is."""
+    return not PLAIN_ENDING.fullmatch(PurePosixPath(name).suffix)
+
+
+def named_by_content(entry: Entry, start: bytes) -> Entry:
+    """Return the entry of a file that is no image by its name as one left out where its first bytes are an image's."""
     kind, known = detect_format(start), known_by_content(start)
     if kind is not None and kind not in ("BMP", "PNM"):  # whose two letters begin many texts
         return Entry("unread-format", entry.name, f"{kind} by its content: give its name the ending of that format")
@@ -156,8 +165,8 @@ def walk_images(
         path = f"{place}/{entry.name}" if place else entry.name
         reason = skip_reason(entry, path)
         if reason is not None:
-            says_nothing = reason.kind == "not-by-name" and not PLAIN_ENDING.fullmatch(Path(path).suffix)
-            skipped.append(unnamed_image(reason, root) if says_nothing else reason)
+            is_unknown = reason.kind == "not-by-name" and says_nothing(path)
+            skipped.append(unnamed_image(reason, root) if is_unknown else reason)
         elif entry.kind == "folder":
             yield from walk_images(root, path, skipped, above | {identity})
         else:

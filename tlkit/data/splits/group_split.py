@@ -56,6 +56,28 @@ class GroupClassCounts:
             totals=np.bincount(targets, minlength=classes).astype(np.int64),
         )
 
+    @classmethod
+    def of_labels(
+        cls, groups: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], *, ranks: Sequence[str]
+    ) -> GroupClassCounts:
+        """Return the images by group and label, where an image has several labels, or none.
+
+        Args:
+            groups: group of each image, shape (N,), in 0…G-1.
+            labels: 1 or 0, shape (N, L).
+            ranks: one text per group.
+        """
+        totals = np.zeros((len(ranks), labels.shape[1]), dtype=np.int64)
+        np.add.at(totals, groups, labels)
+        present = [np.flatnonzero(row) for row in totals]
+        return cls(
+            ranks=tuple(ranks),
+            sizes=np.bincount(groups, minlength=len(ranks)).astype(np.int64),
+            classes=tuple(tuple(found.tolist()) for found in present),
+            counts=tuple(tuple(row[found].tolist()) for row, found in zip(totals, present, strict=True)),
+            totals=labels.sum(axis=0),
+        )
+
     def in_order(self, *, by_size: bool) -> list[int]:
         """Return the groups in order of assignment: by rank, or large ones first and then by rank.
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.data.splits.group_split import GroupClassCounts, fold_of_groups, hold_out_groups
+from tlkit.data.splits.iterative_stratification import stratify_labels
 from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
 from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.samples import PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
     - **Stratified**: within each class the images are ranked by sha256("{seed}:{path}"); the first ones go to test, the
       next ones to val. So classes do not affect each other, and another share of val does not change test. Of a class
       with n training images, floor(share × n + 0.5) are held out, but at least one if n allows: train keeps at least
-      one image, then val gets at least one, then test.
+      one image, then val gets at least one, then test. Several labels are stratified iteratively, with the same order
+      of the images (see `stratify_labels`), numbers by up to ten quantiles.
     - **By groups**: whole groups move (see `group_split`); the shares are exact up to the size of one group, and train
       keeps a group of every class.
     - **By time**: the latest images go to test, the latest of the others to val; images of equal time stay together.
@@ -119,7 +121,8 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
         _by_groups(samples, splits, pool, shares, plan)
     else:
         how = f"stratified, seed {plan.seed}"
-        scarce = _by_rank(samples, splits, pool, shares, plan)
+        divide = _by_labels if samples.task == "multilabel" else _by_rank
+        scarce = divide(samples, splits, pool, shares, plan)
     result = _with_splits(samples, splits)
     for split, share in shares.items():
         moved = int((splits == split).sum())
@@ -140,18 +143,27 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
 
 
 def require_trainable(samples: Samples, *, where: str) -> None:
-    """Check that there are two classes or more, each with training images.
+    """Check that there are two classes or more, each with training images; or two different numbers to train on.
 
     Args:
         samples: the images.
         where: their source, for the message.
 
     Raises:
-        DataError: a class has no training images, or there are fewer than two classes.
+        DataError: a class has no training images, or there are fewer than two classes, or numbers.
     """
+    if samples.task == "regression":
+        if len(set(samples.split("train").target_values.tolist())) < 2:
+            raise DataError(
+                f"{where} has fewer than two different numbers to train on; a regression needs some spread."
+            )
+        return
+    what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
     if len(samples.classes) < 2:
-        only = f"only one class, {samples.classes[0]!r}" if samples.classes else "no images"
-        raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
+        only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else "no images"
+        if samples.task == "multiclass":
+            raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
+        raise DataError(f"{where} has {only}; task: {samples.task} needs at least two {what}s.")
     counts = samples.counts()
     problems = []
     for name in samples.classes:
@@ -159,20 +171,21 @@ def require_trainable(samples: Samples, *, where: str) -> None:
             row = counts.T[name]
             others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
             problems.append(
-                f"The class {name!r} has {' and '.join(others) or 'no images'}, but no training images, in {where}. "
-                "Give it some, or remove the class."
+                f"The {what} {name!r} has {' and '.join(others) or 'no images'}, but no training images, in {where}. "
+                f"Give it some, or remove the {what}."
             )
     if problems:
         raise DataError(*problems)
     for split in SPLITS[1:]:
         without = [name for name in samples.classes if counts.loc[name, split] == 0]
         if without and counts[split].sum():
-            logger.warning("Classes without %s images (%d): %s.", split, len(without), first_few(without))
+            many = {"class": "Classes", "label": "Labels", "grade": "Grades"}[what]
+            logger.warning("%s without %s images (%d): %s.", many, split, len(without), first_few(without))
 
 
 def _with_splits(samples: Samples, splits: npt.NDArray[np.object_]) -> Samples:
     column = pd.Series(splits, index=samples.table.index, dtype="str")
-    return Samples(samples.root, samples.classes, samples.table.assign(**{SPLIT: column}))
+    return samples.with_table(samples.table.assign(**{SPLIT: column}))
 
 
 def _rank(seed: int, name: str) -> str:
@@ -197,7 +210,11 @@ def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupC
         names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
     unique, inverse = np.unique(np.array(names, dtype=object), return_inverse=True)
     ranks, codes = [_rank(plan.seed, name) for name in unique], inverse.astype(np.int64)
-    return codes, GroupClassCounts.of(codes, samples.targets[rows], ranks=ranks, classes=len(samples.classes))
+    if samples.task == "multilabel":
+        return codes, GroupClassCounts.of_labels(codes, samples.label_matrix[rows], ranks=ranks)
+    strata = samples.strata
+    classes = max(len(samples.classes), int(strata.max(initial=0)) + 1)
+    return codes, GroupClassCounts.of(codes, strata[rows], ranks=ranks, classes=classes)
 
 
 def _by_groups(
@@ -243,10 +260,7 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
             )
         folds = fold_of_groups(groups, folds=plan.folds)[codes]
     else:
-        ranks = _ranks(samples, pool, plan.seed)
-        keys = (ranks, samples.targets[pool]) if plan.stratify else (ranks,)
-        folds = np.empty(len(pool), dtype=np.int64)
-        folds[np.lexsort(keys)] = np.arange(len(pool)) % plan.folds  # sorted by class, then dealt in turn
+        folds = _folds(samples, pool, plan, plan.folds)
     moved = folds == plan.fold
     splits[pool[moved]] = target
     result = _with_splits(samples, splits)
@@ -263,19 +277,53 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
     return result, present | {target}
 
 
+def _folds(samples: Samples, pool: Rows, plan: SplitPlan, count: int) -> Rows:
+    """Return the fold of each image of the pool."""
+    ranks = _ranks(samples, pool, plan.seed)
+    if plan.stratify and samples.task == "multilabel":
+        return stratify_labels(samples.label_matrix[pool], [1 / count] * count, ranks=ranks.tolist())
+    keys = (ranks, samples.strata[pool]) if plan.stratify else (ranks,)
+    folds = np.empty(len(pool), dtype=np.int64)
+    folds[np.lexsort(keys)] = np.arange(len(pool)) % count  # sorted by class, then dealt in turn
+    return folds
+
+
+def _by_labels(
+    samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
+) -> list[str]:
+    """Hold out images so that every label keeps its share; return the labels with too few images for every split.
+
+    A label that would lose all training images keeps one of those that were held out for val, else for test.
+    """
+    ranks, labels = _ranks(samples, pool, plan.seed), samples.label_matrix[pool]
+    names = [*shares, "train"]
+    parts = stratify_labels(labels, [*shares.values(), 1 - sum(shares.values())], ranks=ranks.tolist())
+    splits[pool] = np.array(names, dtype=object)[parts]
+    for column in range(labels.shape[1]):
+        has = pool[labels[:, column] == 1]
+        if len(has) and not (splits[has] == "train").any():
+            splits[has[np.argsort(splits[has] != "val", kind="stable")[0]]] = "train"
+    return [
+        name
+        for column, name in enumerate(samples.classes)
+        if any(not (splits[pool[labels[:, column] == 1]] == split).any() for split in shares)
+    ]
+
+
 def _by_rank(
     samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
 ) -> list[str]:
     """Hold out the first images of each class by rank; return the classes with too few images for every split."""
-    ranks = _ranks(samples, pool, plan.seed)
+    ranks, strata = _ranks(samples, pool, plan.seed), samples.strata[pool]
     scarce: list[str] = []
-    for name, at in samples.table.iloc[pool].groupby(LABEL).indices.items():
+    for code in np.unique(strata):
+        at = np.flatnonzero(strata == code)
         rows = pool[at][np.argsort(ranks[at], kind="stable")]
         held = _amounts(len(rows), shares)
         splits[rows[: held["test"]]] = "test"
         splits[rows[held["test"] : held["test"] + held["val"]]] = "val"
         if any(held[split] == 0 for split in shares):
-            scarce.append(str(name))
+            scarce.append(samples.classes[code] if samples.classes else f"quantile {code + 1}")
     return scarce
 
 

@@ -60,7 +60,7 @@ def make_split(
     if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:
         present = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))
         logger.info("The images have %s already: their splits are kept.", present)
-    counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
+    counts = samples.split_sizes()
     alike = find_copies(samples, checked.fingerprints, DecodeOptions())
     leaks = find_leaks(samples, alike)
     for sentence in describe_leaks(leaks.table, counts):

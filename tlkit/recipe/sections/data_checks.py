@@ -53,7 +53,7 @@ def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
             f"data.annotations is {data.annotations}, but there is no list with several rows for an image. Set "
             "data.manifest, or remove data.annotations.",
         )
-    if data.columns and not listed and data.metadata is None:
+    if data.columns and not listed and data.metadata is None and data.name is None:
         yield Contradiction(
             ("data.columns", "data.manifest"),
             f"data.columns names {', '.join(data.columns.values())}, but there is no file with columns. Set "

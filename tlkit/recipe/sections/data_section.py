@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import Annotations, DatasetName, OnLeak
+from tlkit.choices import LABEL_SEPARATOR, Annotations, DatasetName, OnLeak
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
@@ -94,6 +94,22 @@ class DataSection(Section):
         "training target is the share of the annotators for each class, so that only images of val and test with a tie "
         "are left out. `agreement` in data.groups is the share of "
         "the annotators who gave the label.",
+    )
+    label_separator: v.Text = Field(
+        LABEL_SEPARATOR,
+        description="Separator of several labels in the column label of the manifest, for task: multilabel only; an "
+        "empty cell means none of the labels.",
+    )
+    label_columns: Annotated[v.Names, Expected("a list of columns, one for each label, such as [cat, dog]")] = Field(
+        (),
+        description="Columns of the manifest that hold 1 or 0 for one label each, in place of the column label, for "
+        "task: multilabel only; empty = the column label.",
+        examples=[["cat", "dog"]],
+    )
+    grades: Annotated[v.Names, Expected("a list of grades from the lowest on, such as [none, mild, severe]")] = Field(
+        (),
+        description="Grades from the lowest on, for task: ordinal only; empty = they are numbers, in their order.",
+        examples=[["none", "mild", "severe"]],
     )
     split: v.OptionalCsv = Field(
         None,

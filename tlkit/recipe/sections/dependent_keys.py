@@ -68,11 +68,15 @@ def unmet_dependencies(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _value(recipe: Recipe, key: str) -> Any:
     section, _, name = key.partition(".")
+    if not name:
+        return getattr(recipe, section)
     value = getattr(getattr(recipe, section), name, None)
     return "linear" if key == "strategy.head" and value in (None, *TRAINED_HEADS) else value
 
 
 _TRAIN_KEYS_OF_EVERY_HEAD = ("class_weights", "device")
+_NOT_FOR_TASK = "given, but it does not apply to task: {chosen}. Remove {key}."
+_MULTICLASS, _OF_CLASSES = ("multiclass",), ("multiclass", "ordinal")
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _NO_SUCH_PARAMETER = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
@@ -112,6 +116,51 @@ NEEDS = (
         ("linear",),
         "{seen}, but head: {chosen} has no dropout. Remove {key}.",
         default_is_off=True,
+    ),
+    *(
+        DependentKey(
+            key,
+            "task",
+            (task,),
+            "given, but task: {chosen} has no " + what + ". Remove {key}, or use task: " + task + ".",
+        )
+        for key, task, what in (
+            ("data.label_separator", "multilabel", "several labels"),
+            ("data.label_columns", "multilabel", "several labels"),
+            ("data.grades", "ordinal", "grades"),
+            ("train.number_loss", "regression", "numbers"),
+        )
+    ),
+    *(
+        DependentKey(key, "task", _MULTICLASS, _NOT_FOR_TASK)
+        for key in (*("train.loss", "evaluate.top_k", "evaluate.calibrate", "report.thumbnails"), "tracking.log_images")
+    ),
+    *(
+        DependentKey(key, "task", among, _NOT_FOR_TASK, default_is_off=True)
+        for key, among in (
+            ("train.label_smoothing", _MULTICLASS),
+            ("train.logit_adjustment", _MULTICLASS),
+            ("train.monitor", _MULTICLASS),
+            ("train.sampling", _OF_CLASSES),
+            ("train.class_weights", (*_OF_CLASSES, "multilabel")),
+            ("data.annotations", _OF_CLASSES),
+            ("data.merge_classes", _OF_CLASSES),
+            ("data.label_corrections", _OF_CLASSES),
+            ("audit.criteria", ("multiclass", "multilabel")),
+            ("audit.positive", ("multiclass", "multilabel")),
+            ("audit.pair_by", ("multiclass", "multilabel")),
+        )
+    ),
+    *(
+        DependentKey(
+            f"train.{name}",
+            "task",
+            ("multiclass", "multilabel"),
+            "{seen}, but task: {chosen} has no target between those of two mixed images: the mean of two pictures does "
+            "not show the mean of their numbers or grades. Remove {key}.",
+            default_is_off=True,
+        )
+        for name in ("mixup", "cutmix")
     ),
     *(
         DependentKey(

@@ -14,6 +14,7 @@ from tlkit.recipe.value_types import Expected
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
 Loss = Literal["cross_entropy", "focal", "group_dro"]
+NumberLoss = Literal["huber", "mse"]
 Sampling = Literal["shuffled", "balanced", "group_balanced"]
 Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Precision = Literal["auto", 32, "bf16", 16]
@@ -50,10 +51,17 @@ class TrainSection(Section):
     ] = Field(
         "none",
         description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
-        "above 0 by class name.",
+        "above 0 by class name. Of several labels, balanced weights the images with a label as much as those without.",
     )
     loss: Loss = Field(
-        "cross_entropy", description="Training loss; focal weights hard images, group_dro weights groups."
+        "cross_entropy",
+        description="Training loss of task: multiclass; focal weights hard images, group_dro weights groups. Several "
+        "labels have the binary cross-entropy of each, grades that of conditional ranks (CORN).",
+    )
+    number_loss: NumberLoss = Field(
+        "huber",
+        description="Training loss of task: regression: huber = squared up to one standard deviation of the training "
+        "numbers, linear beyond it; mse = squared error, which outliers weigh on.",
     )
     focal_gamma: v.Strength = Field(
         2.0, description="Exponent that lowers the weight of well-classified images, 0 to 100; for loss: focal only."

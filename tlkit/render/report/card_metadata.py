@@ -55,6 +55,44 @@ def card_metadata(run: RunContents, *, min_cell_size: int = MIN_CELL_SIZE) -> st
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---"
 
 
+def front_matter(
+    *,
+    title: str,
+    recipe_text: str,
+    environment: Mapping[str, Any],
+    metrics: Mapping[str, tuple[Estimate, str]],
+    split: str,
+) -> str:
+    """Return the front matter of the card of a model of several labels, grades or numbers.
+
+    Args:
+        title: name of the model.
+        recipe_text: the resolved recipe.
+        environment: with the weights and the fingerprint of the data.
+        metrics: figures by name, each with the hub's word.
+        split: the assessed split.
+    """
+    recipe, weights = _recipe(recipe_text), environment.get("weights", {})
+    data, task = _slug(name_of_data(recipe_text) or title), str(recipe.get("task"))
+    kind = TASK if task == "multilabel" else "image-feature-extraction"
+    dataset: dict[str, Any] = {"name": data, "type": data, "split": split}
+    if fingerprint := environment.get("data", {}).get("fingerprint"):
+        dataset["args"] = {"fingerprint": str(fingerprint)}
+    found = [_metric(estimate, name, word) for name, (estimate, word) in metrics.items()]
+    result = {"task": {"type": kind, "name": task}, "dataset": dataset, "metrics": [one for one in found if one]}
+    values: dict[str, Any] = {
+        **hub_license(str(weights.get("license") or "unknown")),
+        "library_name": "tlkit",
+        "pipeline_tag": kind,
+        "tags": [kind, task, *_tags(recipe)[1:]],
+        **_base_model(weights),
+        "datasets": [data],
+        "metrics": list(dict.fromkeys(word for _, word in metrics.values())),
+        "model-index": [{"name": _slug(title), "results": [result]}],
+    }
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---"
+
+
 def _result(run: RunContents, data: str, min_cell_size: int) -> dict[str, Any]:
     """Return the metrics of the assessed split as an entry of a model index."""
     evaluation = run.evaluation

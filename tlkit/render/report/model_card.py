@@ -61,10 +61,10 @@ def write_card(
     evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
         card_metadata(run, min_cell_size=min_cell_size),
-        f"# Model card: {_plain(run.title)}",
-        "\n".join(_plain(line) for line in lead(run)),
+        f"# Model card: {plain(run.title)}",
+        "\n".join(plain(line) for line in lead(run)),
         "## Intended use",
-        _plain(intended_use) if intended_use else NOT_STATED,
+        plain(intended_use) if intended_use else NOT_STATED,
         "## Results",
         f"On {evaluation.n:,} images of the {run.split} split, with intervals of {evaluation.confidence:.0%}.",
         to_markdown([summary_table(evaluation)]),
@@ -74,12 +74,12 @@ def write_card(
         "## Slices",
         *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
-        _bullets([limit.text for limit in limits_of(run)]),
+        bullets([limit.text for limit in limits_of(run)]),
         "## Data",
-        _plain(data_sentence(run.counts)),
+        plain(data_sentence(run.counts)),
         f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
         "## Weights and licences",
-        *_license_blocks(environment, run.notes, run.attribution),
+        *license_blocks(environment, run.notes, run.attribution),
         "## How to repeat it",
         f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
         f"```yaml\n{run.recipe_text.strip().replace('```', '` ` `')}\n```",
@@ -102,7 +102,7 @@ def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     settings = audit.settings
     failed = f" {audit.directions}." if audit.directions else ""
     blocks = [
-        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
+        f"By {plain(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
         "Each group is compared with its complement at a "
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
@@ -113,7 +113,7 @@ def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     rows = [(table, row) for table in audit.group_tables for row in table.rows]
     passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
     if passed:
-        blocks.append(f"Within the tolerance, with the whole interval: {_plain(first_few(passed, most=20))}.")
+        blocks.append(f"Within the tolerance, with the whole interval: {plain(first_few(passed, most=20))}.")
     return blocks
 
 
@@ -135,20 +135,22 @@ def _slice_blocks(slices: SliceReport | None) -> list[str]:
     return [to_markdown([slices_table(slices), *shortcut_tables(slices)])]
 
 
-def _license_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
+def license_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
+    """Return origin and licence of the weights, notes, and the attribution of the images, as Markdown."""
     weights = environment.get("weights", {})
     lines = []
     if weights.get("source") not in (None, "none"):
         lines.append(f"Pretrained weights from {weights['source']}, licence: {weights.get('license') or 'unknown'}.")
         lines.append(f"Their digest: {weights.get('digest', 'unknown')}.")
-    return [_bullets([*lines, *notes]), _plain(attribution) if attribution else ""]
+    return [bullets([*lines, *notes]), plain(attribution) if attribution else ""]
 
 
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_plain(line)}" for line in lines)
+def bullets(lines: Sequence[str]) -> str:
+    """Return lines as a list in Markdown."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text from the data escaped for Markdown, on one line."""
     line = " ".join(str(text).split())
     for mark in ("\\", "`", "*"):

@@ -44,16 +44,17 @@ def data_section(run: RunContents) -> Section:
     return Section("data", "Data", claim, (figure, *folds), verdict)
 
 
-def counts_table(counts: pd.DataFrame) -> Table:
+def counts_table(counts: pd.DataFrame, *, what: str = "class") -> Table:
     """Return the number of images per class and split, with totals; above 200 classes those with the fewest images."""
-    table = class_count_table(counts.loc[:, counts.sum() > 0])
+    table = class_count_table(counts.loc[:, counts.sum() > 0], what=what)
     if len(counts) <= MOST_CLASSES:
         return table
-    *classes, total = table.rows
+    classes, total = table.rows[: len(counts)], table.rows[len(counts) :]
     smallest = counts.sum(axis=1).to_numpy().argsort(kind="stable")[:MOST_CLASSES]
-    note = f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv."
-    rows = (*(classes[at] for at in sorted(smallest.tolist())), total)
-    return replace(table, rows=rows, notes=(note,), marks={MOST_CLASSES: "total"})
+    many = {"class": "classes"}.get(what, f"{what}s")
+    note = f"The {MOST_CLASSES} {many} with the fewest images, of {len(counts)}. All are in split.csv."
+    rows = (*(classes[at] for at in sorted(smallest.tolist())), *total)
+    return replace(table, rows=rows, notes=(note,), marks={MOST_CLASSES: "total"} if total else {})
 
 
 def data_sentence(counts: pd.DataFrame) -> str:

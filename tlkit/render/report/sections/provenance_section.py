@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RecipeError
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 def provenance_section(run: RunContents) -> Section:
     """Return notes on weights and licences, the recipe and the environment."""
+    return environment_section(run.notes, run.recipe_text, run.environment)
+
+
+def environment_section(notes: Sequence[str], recipe_text: str, environment: Mapping[str, Any]) -> Section:
+    """Return sentences for the reader, the recipe and the environment as a section."""
     claim = "The recipe below repeats this run; the environment names versions, device, data and weights."
-    notes = tuple(map(Words, run.notes))
-    recipe, environment = Code("Recipe", run.recipe_text.strip()), environment_table(run.environment)
-    return Section("repeat", "How to reproduce it", claim, (*notes, recipe, Fold("Environment", (environment,))))
+    recipe, table = Code("Recipe", recipe_text.strip()), environment_table(environment)
+    return Section("repeat", "How to reproduce it", claim, (*map(Words, notes), recipe, Fold("Environment", (table,))))
 
 
 def environment_table(environment: Mapping[str, Any]) -> Table:

@@ -20,6 +20,7 @@ _SERIES = (  # columns of metrics.csv
     Column("train_loss", "training loss", "number", digits=4),
     Column("val_loss", "validation loss", "number", digits=4),
     Column("val_accuracy", "validation accuracy", "number", digits=4),
+    Column("val_mae", "validation mean absolute error", "significant"),
     Column("val_worst_group_accuracy", "accuracy of the worst group", "number", digits=4),
     Column("learning_rate", "learning rate", "significant"),
 )
@@ -27,14 +28,25 @@ _SERIES = (  # columns of metrics.csv
 
 def training_section(run: RunContents) -> Section | None:
     """Return the training history; None if it is not known."""
-    history, kept = run.history, run.kept_epochs
+    return history_section(run.history, run.kept_epochs)
+
+
+def history_section(history: pd.DataFrame | None, kept: Sequence[int]) -> Section | None:
+    """Return the training history, with the kept epochs marked; None if it is not known.
+
+    Args:
+        history: one row per epoch, as in metrics.csv.
+        kept: epochs whose weights the model has.
+    """
     if history is None or history.empty:
         return None
+    has_accuracy = "val_accuracy" in history.columns
+    what = "Loss and accuracy" if has_accuracy or "val_loss" not in history.columns else "Loss"
+    axes = "Loss on the left axis, accuracy on the right one." if what != "Loss" else "Loss."
     figure = Figure.draw(
         lambda: plot_history(history, kept=kept),
-        alt=f"Loss and accuracy over {len(history)} epochs. {kept_sentence(kept)} The numbers are in the table below.",
-        caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
-        " falls means overfitting.",
+        alt=f"{what} over {len(history)} epochs. {kept_sentence(kept)} The numbers are in the table below.",
+        caption=f"{axes} A validation loss that rises while the training loss falls means overfitting.",
     )
     claim = f"{len(history)} epoch{'' if len(history) == 1 else 's'}. {kept_sentence(kept)}".strip()
     return Section("training", "Training", claim, (figure, Fold("All epochs in numbers", (_table(history, kept),))))

@@ -1,0 +1,113 @@
+"""Lists of several labels, numbers and grades."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import saying
+
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.manifest import apply_split, read_manifest
+from tlkit.data.sources.read_samples import read_samples
+from tlkit.errors import DataError
+from tlkit.samples import Samples
+
+
+def listed(tmp_path, **columns):
+    """Write images and a list of them, and return the list."""
+    count = len(next(iter(columns.values())))
+    paths = [f"{place}.png" for place in range(count)]
+    for path in paths:
+        (tmp_path / path).write_bytes(b"")
+    pd.DataFrame({"path": paths, **columns}).to_csv(tmp_path / "list.csv", index=False)
+    return tmp_path / "list.csv"
+
+
+def test_one_column_holds_several_labels(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="tlkit")
+    file = listed(tmp_path, label=["dog;cat", "", " cat ; cat", "dog"])
+    samples = read_manifest(file, options=ListOptions(task="multilabel"))
+    assert samples.classes == ("cat", "dog")
+    assert samples.table["label"].tolist() == ["cat;dog", "", "cat", "dog"]
+    assert samples.label_matrix.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
+    assert samples.target_values.dtype == np.float32
+    assert saying("list.csv", "1 of 4", "none of the labels") == caplog.text
+    assert samples.counts()["train"].to_dict() == {"cat": 2, "dog": 2}
+    assert samples.split_sizes() == {"train": 4, "val": 0, "test": 0}
+
+
+def test_another_mark_may_separate_labels(tmp_path):
+    file = listed(tmp_path, label=["dog|cat", "dog"])
+    assert read_manifest(file, options=ListOptions(task="multilabel", separator="|")).classes == ("cat", "dog")
+    with pytest.raises(DataError, match=r"list.csv:2.*';'.*label_separator"):
+        read_manifest(listed(tmp_path, label=["a;b|cat", "cat"]), options=ListOptions(task="multilabel", separator="|"))
+
+
+def test_each_label_may_have_a_column(tmp_path):
+    file = listed(tmp_path, dog=["1", "0", "no"], cat=["true", "1.0", "0"])
+    samples = read_manifest(file, options=ListOptions(task="multilabel", label_columns=["dog", "cat"]))
+    assert samples.table["label"].tolist() == ["cat;dog", "cat", ""]
+    file = listed(tmp_path, dog=["1", "", "-1"], cat=["1", "1", "0"])
+    with pytest.raises(DataError, match=r"list.csv:3.*'dog'.*1 nor 0.*In all 2"):
+        read_manifest(file, options=ListOptions(task="multilabel", label_columns=["dog", "cat"]))
+
+
+def test_numbers_are_read_and_wrong_ones_named(tmp_path):
+    samples = read_manifest(listed(tmp_path, label=["3.5", "-1e2", "7"]), options=ListOptions(task="regression"))
+    assert samples.classes == ()
+    assert samples.target_values.tolist() == [3.5, -100.0, 7.0]
+    with pytest.raises(DataError) as caught:
+        read_manifest(listed(tmp_path, label=["3,5", "nan", ""]), options=ListOptions(task="regression"))
+    assert saying("list.csv:2", "no number", "In all 2", "data.columns") == "\n".join(caught.value.problems)
+    assert any("a label is empty" in problem for problem in caught.value.problems)
+
+
+def test_grades_are_ordered_by_number_or_as_stated(tmp_path):
+    file = listed(tmp_path, label=["10", "9", "1"])
+    assert read_manifest(file, options=ListOptions(task="ordinal")).classes == ("1", "9", "10")
+    file = listed(tmp_path, label=["mild", "none", "severe"])
+    stated = ListOptions(task="ordinal", grades=["none", "mild", "severe"])
+    assert read_manifest(file, options=stated).targets.tolist() == [1, 0, 2]
+    with pytest.raises(DataError, match=r"order is not known.*data\.grades"):
+        read_manifest(file, options=ListOptions(task="ordinal"))
+    with pytest.raises(DataError, match=r"severe.*data\.grades does not name"):
+        read_manifest(file, options=ListOptions(task="ordinal", grades=["none", "mild"]))
+
+
+def test_class_folders_have_grades_but_neither_labels_nor_numbers(image_folder):
+    root = image_folder(classes=("blue", "red"), train=2)
+    grades = ListOptions(task="ordinal", grades=["red", "blue"])
+    assert read_samples(root, options=grades).classes == ("red", "blue")
+    for task in ("multilabel", "regression"):
+        with pytest.raises(DataError, match=rf"task is {task}.*data\.manifest"):
+            read_samples(root, options=ListOptions(task=task))
+
+
+def test_labels_without_training_images_are_named(tmp_path):
+    file = listed(tmp_path, label=["cat", "cat", "dog"], split=["train", "train", "val"])
+    with pytest.raises(DataError, match=r"label 'dog' has 1 val images, but no training images"):
+        read_samples(file, options=ListOptions(task="multilabel"))
+    with pytest.raises(DataError, match="two different numbers"):
+        read_samples(listed(tmp_path, label=["2", "2"]), options=ListOptions(task="regression"))
+
+
+def test_labels_of_other_tasks_have_no_class(tmp_path):
+    samples = read_manifest(listed(tmp_path, label=["a;b", "a"]), options=ListOptions(task="multilabel"))
+    with pytest.raises(DataError, match=r"task multilabel.*one class"):
+        samples.targets  # noqa: B018  # a property that raises
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [("multilabel", ["b;a", "", "a"]), ("regression", ["1.5", "-2", "+3e1"]), ("ordinal", list("312"))],
+)
+def test_samples_survive_their_csv_file(tmp_path, task, labels):
+    samples = read_manifest(listed(tmp_path, label=labels), options=ListOptions(task=task))
+    samples.to_csv(tmp_path / "split.csv")
+    read = Samples.from_csv(tmp_path / "split.csv", root=tmp_path, classes=samples.classes, task=task)
+    assert read.classes == samples.classes
+    assert np.array_equal(read.target_values, samples.target_values)
+    assert apply_split(samples, tmp_path / "split.csv").table["label"].tolist() == samples.table["label"].tolist()

@@ -1,0 +1,78 @@
+"""The key `task`, and keys that a task does not have."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from messages import saying
+
+from tlkit.errors import RecipeError
+from tlkit.recipe import Recipe, dump_recipe, load_recipe
+from tlkit.recipe.dumping import plain_values
+
+HEAD = {"recipe_version": 1, "name": "tasks", "model": {"name": "resnet18"}}
+LIST = {"manifest": "list.csv"}
+
+
+def written(tmp_path, **sections):
+    path = tmp_path / "tasks.yaml"
+    path.write_text(yaml.safe_dump({**HEAD, **sections}, sort_keys=False))
+    return path
+
+
+def problems_of(tmp_path, **sections):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(tmp_path, **sections))
+    return "\n".join(caught.value.problems)
+
+
+def test_recipe_without_a_task_is_multiclass_and_has_no_keys_of_others():
+    recipe = Recipe.model_validate({**HEAD, "data": {"root": "photos"}})
+    assert recipe.task == "multiclass"
+    values = plain_values(recipe)
+    assert not {"label_separator", "label_columns", "grades"} & values["data"].keys()
+    assert "number_loss" not in values["train"]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "ordinal", "regression"])
+def test_recipes_of_each_task_read_back(tmp_path, task):
+    recipe = load_recipe(written(tmp_path, task=task, data=LIST))
+    (tmp_path / "again.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+    dumped = yaml.safe_load(dump_recipe(recipe))
+    assert ("loss" in dumped["train"]) == (task == "multiclass")
+    assert ("number_loss" in dumped["train"]) == (task == "regression")
+
+
+@pytest.mark.parametrize(
+    ("task", "sections", "key"),
+    [
+        ("regression", {"train": {"class_weights": "balanced"}}, "train.class_weights"),
+        ("regression", {"train": {"mixup": 0.2}}, "train.mixup"),
+        ("ordinal", {"train": {"cutmix": 1.0}}, "train.cutmix"),
+        ("multilabel", {"train": {"loss": "focal"}}, "train.loss"),
+        ("multilabel", {"train": {"sampling": "balanced"}}, "train.sampling"),
+        ("multilabel", {"train": {"monitor": "val_accuracy"}}, "train.monitor"),
+        ("ordinal", {"train": {"early_stopping": {"monitor": "val_accuracy"}}}, "train.early_stopping.monitor"),
+        ("multilabel", {"strategy": {"kind": "frozen", "head": "logistic"}}, "strategy.head"),
+        ("ordinal", {"evaluate": {"top_k": [1]}}, "evaluate.top_k"),
+        ("multilabel", {"evaluate": {"calibrate": "temperature"}}, "evaluate.calibrate"),
+        ("multiclass", {"train": {"number_loss": "mse"}}, "train.number_loss"),
+        ("ordinal", {"data": {**LIST, "label_columns": ["a"]}}, "data.label_columns"),
+        ("multilabel", {"data": {**LIST, "grades": ["a", "b"]}}, "data.grades"),
+        ("ordinal", {"data": {**LIST, "annotations": "soft"}}, "data.annotations"),
+        ("regression", {"data": {"root": "photos"}}, "data.root"),
+        ("multilabel", {"data": {"shards": "a-{0..3}.tar"}}, "data.shards"),
+    ],
+)
+def test_keys_that_a_task_does_not_have_are_refused(tmp_path, task, sections, key):
+    assert saying("tasks.yaml", key, task) == problems_of(tmp_path, task=task, **{"data": LIST, **sections})
+
+
+def test_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
+    assert saying("task", "multi-label", "multilabel") == problems_of(tmp_path, task="multi-label", data=LIST)
+
+
+def test_overrides_change_the_task_and_drop_its_keys(tmp_path):
+    file = written(tmp_path, task="regression", data=LIST, train={"number_loss": "mse"})
+    assert load_recipe(file, ["task=ordinal"]).task == "ordinal"

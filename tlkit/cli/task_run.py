@@ -1,0 +1,182 @@
+"""Evaluates, audits and predicts with a run of several labels, grades or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.cli.output import (
+    check_progress,
+    judged_on,
+    print_json,
+    print_lines,
+    print_paragraphs,
+    print_tables,
+    print_verdicts,
+    write_table,
+)
+from tlkit.errors import ModelError, PredictionsError
+
+if TYPE_CHECKING:
+    from tlkit.choices import PredictEngine, Views
+    from tlkit.cli.model_source import ExportedFile, ModelSource
+    from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
+    from tlkit.predictions import Unreadable
+    from tlkit.runs.run import Run
+
+
+def open_task_run(path: Path) -> Run | None:
+    """Return the run at a path, if it is of another task than one class for each image; else None."""
+    from tlkit.runs.directory import MARKER
+
+    if not (path / MARKER).is_file():
+        return None
+    from tlkit.runs.run import open_run
+
+    run = open_run(path)
+    return run if run.directory.recipe.is_file() and run.task != "multiclass" else None
+
+
+def refuse_options(run: Run, options: Mapping[str, object]) -> None:
+    """Check that options which do not apply to such a run are not given.
+
+    Raises:
+        PredictionsError: some are.
+    """
+    if problems := [
+        f"{name} does not apply to {run.path}, a run of the task {run.task}. Leave it out."
+        for name, value in options.items()
+        if value
+    ]:
+        raise PredictionsError(*problems)
+
+
+def evaluate_run(run: Run, *, split: str | None, details: bool, json: bool) -> None:
+    """Print the figures of a split of a run."""
+    from tlkit.evaluation.task_figures import task_sentences
+
+    split = run.judged_split(split)
+    found = run.task_evaluation(split)
+    if json:
+        print_json(found.to_dict())
+        return
+    print_paragraphs([judged_on(run, split), *task_sentences(found, split=split)])
+    print_lines([""])
+    tables = found.tables()
+    print_tables(tables if details else tables[:1])
+    if not details and len(tables) > 1:
+        print_lines(["", "Each label, and labels that go together: --details"])
+
+
+def audit_run(
+    run: Run, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, details: bool, json: bool
+) -> None:
+    """Print the audit of a split of a run; a tolerance is that of mean errors where the run predicts numbers."""
+    from tlkit.audit.task_verdicts import task_verdicts
+
+    options = dict(stated)
+    mean_tolerance = options.pop("tolerance") if run.task != "multilabel" else None
+    audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
+    if json:
+        print_json(audit.to_redacted())
+        return
+    print_verdicts(task_verdicts(audit))
+    print_lines([""])
+    tables = audit.tables()
+    print_tables(tables if details else tables[:2])
+    if not details and len(tables) > 2:
+        print_lines(["", "Each group with its interval and test: --details"])
+
+
+def predicts_other_task(
+    source: ModelSource | ExportedFile,
+    paths: Sequence[Path],
+    out: Path | None,
+    *,
+    tta: Views,
+    engine: PredictEngine,
+    refused: Sequence[str],
+) -> bool:
+    """Predict images with a stored model of several labels, grades or numbers; return False for any other model.
+
+    Args:
+        source: the model.
+        paths: images, or folders or tar shards of them.
+        out: file to write; None = print a table.
+        tta: views of each image.
+        engine: what runs the backbone.
+        refused: options that are given and are about one class for each image.
+
+    Raises:
+        ModelError: such options are given.
+    """
+    from tlkit.cli.model_source import StoredModel
+    from tlkit.data.sources.entries import Entry
+    from tlkit.data.sources.image_files import find_images
+    from tlkit.models.model_format import task_of_model
+    from tlkit.predictions import Unreadable
+
+    if not isinstance(source, StoredModel) or (task := task_of_model(source.folder)) == "multiclass":
+        return False
+    if refused:
+        raise ModelError(f"{refused[0]} does not apply to {source.folder}, a model of the task {task}. Leave it out.")
+    left_out: list[Entry] = []
+    files = find_images(paths, left_out=left_out)
+    from tlkit.cli.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    from tlkit.inference.task_predictor import TaskPredictor, load_task_model
+
+    unreadable: list[Unreadable] = []
+    with check_progress("predicting images") as progress:
+        model = load_task_model(source.folder, device=source.device)
+        assert isinstance(model, TaskPredictor), "the caller has looked at the task"
+        found = _predict(model, files, tta, engine, progress, unreadable.append)
+    unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
+    if out is None:
+        _print(found, unreadable)
+        return True
+    if out.suffix.lower() == ".parquet":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found.to_parquet(out, unreadable=unreadable)
+    else:
+        write_table(found.table(unreadable=unreadable), out)
+    print_lines([str(out)])
+    return True
+
+
+def _predict(
+    model: TaskPredictor,
+    files: Sequence[Path],
+    tta: Views,
+    engine: PredictEngine,
+    progress: Callable[[int, int], None] | None,
+    on_unreadable: Callable[[Unreadable], None],
+) -> TaskPredictions:
+    return model.predict(files, tta=tta, engine=engine, progress=progress, on_unreadable=on_unreadable)
+
+
+def _print(found: TaskPredictions, unreadable: Sequence[Unreadable]) -> None:
+    """Print path and prediction of each image, and why an image has none."""
+    from tlkit.predictions import MultilabelPredictions
+    from tlkit.tables import Cell, Column, Table
+
+    columns: tuple[Column, ...] = (Column("path", "path"), Column("labels", "labels (probability)"))
+    rows: list[tuple[Cell, ...]] = []
+    if isinstance(found, MultilabelPredictions):
+        for path, is_there, proba in zip(found.path, found.y_pred, found.proba, strict=True):  # type: ignore[arg-type]
+            named = [f"{label} ({proba[place]:.2f})" for place, label in enumerate(found.labels) if is_there[place]]
+            rows.append((str(path), ", ".join(named) or "none"))
+    else:
+        names = ["y_pred", *(name for name in ("lower", "upper") if getattr(found, name) is not None)]
+        grades = found.grades
+        titles = [name.replace("y_pred", "predicted") for name in names]
+        kinds = (
+            Column(name, title, "text" if grades else "significant") for name, title in zip(names, titles, strict=True)
+        )
+        columns = (Column("path", "path"), *kinds)
+        for path, *numbers in zip(found.path, *(getattr(found, name) for name in names), strict=True):
+            rows.append((str(path), *(grades[int(one)] if grades else float(one) for one in numbers)))
+    notes = tuple(f"{path} cannot be read: {reason}" for _, path, reason in unreadable)
+    print_tables([Table("predictions", "", columns, tuple(rows), notes=notes)])

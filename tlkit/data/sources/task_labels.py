@@ -1,0 +1,98 @@
+"""The labels of a list of images by task: one class, several labels, a number or a grade."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.predictions.task_reading import LABEL_CELLS
+from tlkit.samples import LABEL, grades_in_order, is_number, names_in
+from tlkit.spelling import SEPARATOR, warn_of_lookalikes
+
+logger = logging.getLogger(__name__)
+
+AddProblem = Callable[[str, "pd.Index[Any]", str], None]
+"""Adds a problem: what is wrong, the rows, and what to do."""
+
+
+def read_labels(
+    table: pd.DataFrame, options: ListOptions, add_problem: AddProblem, *, file: Path
+) -> tuple[pd.Series[str], tuple[str, ...] | None]:
+    """Return the label of each row as `Samples` keeps it, and the grades in order; None for other tasks.
+
+    Args:
+        table: the rows of the list, with the column `label`, or those of single labels.
+        options: the task, and how its labels are written.
+        add_problem: called where rows have no usable label.
+        file: the list, for messages.
+
+    Raises:
+        DataError: a class that is to be merged does not occur, or the order of grades is not known.
+    """
+    if options.task == "multilabel":
+        return _several(table, options, add_problem, file), None
+    what = f"The labels of {file}"
+    if options.task == "regression":
+        text = table[LABEL].str.strip()
+        wrong = ~text.map(is_number).astype(bool) & (text != "")
+        add_problem(
+            "a label is no number",
+            table.index[wrong],
+            "Write numbers with a decimal point, at most 1e30; name their column: data.columns: {label: age}.",
+        )
+        return text, None
+    found = options.labels(table[LABEL], what=what)
+    if options.task == "multiclass":
+        return found, None
+    there = {text for text in found.unique().tolist() if text.strip()}
+    return found, grades_in_order(there, options.grades, where=str(file))
+
+
+def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem, file: Path) -> pd.Series[str]:
+    """Return the names of each image's labels, joined in their order."""
+    if options.label_columns:
+        cells = {name: table[name].str.strip().str.lower().map(LABEL_CELLS) for name in options.label_columns}
+        for name, column in cells.items():
+            add_problem(
+                f"the column {name!r} of a label holds neither 1 nor 0",
+                table.index[~column.isin([0, 1])],
+                "Training needs to know each label of each image: write 1 or 0, or leave the image out.",
+            )
+        named = [name for name in cells if SEPARATOR in name]
+        add_problem(
+            f"the name of a label holds {SEPARATOR!r}: {', '.join(named)}",
+            table.index[:1] if named else table.index[:0],
+            "Rename its column.",
+        )
+        names = sorted(cells)
+        rows = zip(*(cells[name].tolist() for name in names), strict=True)
+        joined = [SEPARATOR.join(name for name, cell in zip(names, row, strict=True) if cell == 1) for row in rows]
+        return pd.Series(joined, index=table.index, dtype="str")
+    parts = [[one for one in map(str.strip, cell.split(options.separator)) if one] for cell in table[LABEL]]
+    holds = [any(SEPARATOR in one for one in names) for names in parts]
+    add_problem(
+        f"the name of a label holds {SEPARATOR!r}",
+        table.index[pd.Series(holds, index=table.index, dtype=bool)],
+        f"Labels are separated by data.label_separator, which is {options.separator!r}.",
+    )
+    warn_of_lookalikes(
+        sorted({name for names in parts for name in names}),
+        what=f"The labels of {file}",
+        hint=lambda _: "Write them alike if they are one label.",
+    )
+    if empty := sum(not names for names in parts):
+        logger.info("%s: the label is empty in %d of %d rows, which means none of the labels.", file, empty, len(parts))
+    return pd.Series([SEPARATOR.join(sorted(set(names))) for names in parts], index=table.index, dtype="str")
+
+
+def classes_of(labels: pd.Series[str], options: ListOptions, grades: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the classes, labels or grades in target order; empty for numbers."""
+    if grades is not None:
+        return grades
+    columns = options.label_columns if options.task == "multilabel" else ()
+    return tuple(sorted(names_in(labels, options.task) | set(columns)))

@@ -1,0 +1,91 @@
+"""The figures of several labels, grades or numbers by name, and as plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tlkit.evaluation.multilabel_result import MultilabelEvaluation
+from tlkit.evaluation.number_result import NumberEvaluation
+from tlkit.stats.estimate import Estimate
+
+TaskEvaluation = MultilabelEvaluation | NumberEvaluation
+
+
+def evaluation_from_dict(values: Mapping[str, Any]) -> TaskEvaluation:
+    """Read what `to_dict` of an evaluation wrote."""
+    if values.get("task") == "multilabel":
+        return MultilabelEvaluation.from_dict({name: value for name, value in values.items() if name != "task"})
+    return NumberEvaluation.from_dict(values)
+
+
+def task_figures(evaluation: TaskEvaluation) -> dict[str, Estimate]:
+    """Return the main figures by name, the most important first; undefined ones are left out."""
+    if isinstance(evaluation, MultilabelEvaluation):
+        named: dict[str, Estimate | None] = {
+            "mean_average_precision": evaluation.mean_average_precision,
+            "micro_average_precision": evaluation.micro_average_precision,
+            "macro_f1": evaluation.macro_f1,
+            "micro_f1": evaluation.micro_f1,
+            "samples_f1": evaluation.samples_f1,
+            "subset_accuracy": evaluation.subset_accuracy,
+            "hamming_loss": evaluation.hamming_loss,
+        }
+    else:
+        names = ("mean_absolute_error", "root_mean_squared_error", "mean_error", "r_squared")
+        named = {name: getattr(evaluation, name) for name in names}
+        if evaluation.of_grades is not None:
+            named |= {name: getattr(evaluation.of_grades, name) for name in ("quadratic_kappa", "accuracy")}
+            named["within_one"] = evaluation.of_grades.within_one
+        if evaluation.intervals is not None:
+            named["coverage"] = evaluation.intervals.coverage
+    return {name: one for name, one in named.items() if one is not None and one.value is not None}
+
+
+FIGURE_WORDS: Mapping[str, str] = {
+    "mean_average_precision": "mAP",
+    "micro_average_precision": "micro average precision",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "samples_f1": "samples F1",
+    "subset_accuracy": "subset accuracy",
+    "hamming_loss": "Hamming loss",
+    "mean_absolute_error": "mean absolute error",
+    "root_mean_squared_error": "root mean squared error",
+    "mean_error": "mean error",
+    "r_squared": "R²",
+    "quadratic_kappa": "quadratic kappa",
+    "accuracy": "accuracy",
+    "within_one": "share within one grade",
+    "coverage": "coverage of the intervals",
+}
+"""The words for each figure."""
+
+
+def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]:
+    """Return the main figures as sentences, each with its interval.
+
+    Args:
+        evaluation: of a split.
+        split: its name.
+    """
+    found = task_figures(evaluation)
+    if isinstance(evaluation, MultilabelEvaluation):
+        what, chosen = f"{len(evaluation.labels)} labels", ("mean_average_precision", "macro_f1", "micro_f1")
+    elif evaluation.grades:
+        what = f"{len(evaluation.grades)} grades"
+        chosen = ("mean_absolute_error", "quadratic_kappa", "accuracy")
+    else:
+        what, chosen = "a number each", ("mean_absolute_error", "root_mean_squared_error", "r_squared")
+    figures = ", ".join(f"{FIGURE_WORDS[name]} {found[name].format()}" for name in chosen if name in found)
+    sentences = [f"On {evaluation.n:,} images of {split}, {what}: {figures}."]
+    if isinstance(evaluation, MultilabelEvaluation):
+        known = [one for one in evaluation.per_label if one.f1.value is not None]
+        if known:
+            worst = min(known, key=lambda one: one.f1.value or 0.0)
+            sentences.append(f"The weakest label is {worst.name}: F1 {worst.f1.format()}, {worst.support:,} images.")
+    elif "coverage" in found and evaluation.intervals is not None:
+        width = evaluation.intervals.mean_width
+        wide = f", {width.value:.3g} wide," if width.value is not None else ""
+        sentences.append(f"Its intervals{wide} hold the truth for {found['coverage'].format()} of the images.")
+    return tuple(sentences)

@@ -1,0 +1,190 @@
+"""`TaskPredictor`: predictions of a stored model of several labels, grades or numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.choices import PredictEngine, Views
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.given_images import GivenImages, read_images
+from tlkit.errors import DataError
+from tlkit.evaluation.label_thresholds import LabelThresholds
+from tlkit.features.activations import Activations
+from tlkit.features.features import Features
+from tlkit.inference.devices import choose_device
+from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.stored_model import load_any_task
+from tlkit.models.cuts import Cut
+from tlkit.models.model_files import ModelFacts
+from tlkit.models.network import Network
+from tlkit.notebook_progress import with_notebook_bar
+from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
+from tlkit.runs import find_model
+from tlkit.samples import LABEL, Samples
+from tlkit.uncertainty.number_intervals import IntervalRule
+
+TaskPredictions = MultilabelPredictions | NumberPredictions
+
+
+class TaskPredictor:
+    """A network that predicts several labels, grades or numbers, with the rule that was chosen on val.
+
+    Images are decoded and preprocessed as `Predictor` does.
+
+    Attributes:
+        network: the network, in evaluation mode.
+        card: its labels or grades, preprocessing, origin and rule.
+        device: where it runs, such as "cpu".
+
+    Example:
+        >>> from tlkit import Classifier
+        >>> trained = Classifier("test_resnet", classes=["cat", "dog"], weights="none", task="multilabel")
+        >>> model = TaskPredictor(trained.plain_network(), trained.card())
+        >>> model.predict("photos/cat/00.png").proba.shape
+        (1, 2)
+    """
+
+    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
+        self._images = Predictor(network, card, device=device)
+        self.network, self.card, self.device = self._images.network, card, device
+
+    def __repr__(self) -> str:
+        return f"TaskPredictor({self.card.architecture}, {self.card.task}, {self.device})"
+
+    @with_notebook_bar("predicting images")
+    def predict(
+        self,
+        images: GivenImages,
+        *,
+        batch_size: int = 32,
+        tta: Views = "none",
+        engine: PredictEngine = "auto",
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> TaskPredictions:
+        """Return predictions of images, as `Predictor.predict` does; its arguments are the same.
+
+        Labels are predicted from the thresholds on that val chose, and numbers have the intervals that val calibrated,
+        where the run had val images.
+
+        Raises:
+            DataError: an image is of another kind, a path does not exist, or no image can be read.
+        """
+        files = read_images(images, background=self.card.preprocess.background)
+        scores, index = self._images.scores_of(
+            files,
+            batch_size=batch_size,
+            num_workers="auto",
+            decode_options=DecodeOptions(),
+            tta=tta,
+            engine=engine,
+            progress=progress,
+            on_unreadable=on_unreadable,
+        )
+        return self.table(np.array([os.fspath(file) for file in files])[index], scores)
+
+    def predict_samples(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int = 32,
+        num_workers: int | Literal["auto"] = "auto",
+        decode_options: DecodeOptions = DecodeOptions(),
+        tta: Views = "none",
+        on_changed: Callable[[Sequence[str]], None] | None = None,
+    ) -> TaskPredictions:
+        """Return predictions of labelled samples from their pixels, as `Predictor.predict_samples` does."""
+        self._images.require_known(samples)
+        scores, index = self._images.scores_of(
+            samples,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            decode_options=decode_options,
+            tta=tta,
+            on_changed=on_changed,
+        )
+        return self.table(samples.paths[index], scores, samples.take(index))
+
+    def predict_features(
+        self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None
+    ) -> TaskPredictions:
+        """Return predictions of labelled samples from features, as `Predictor.predict_features` does."""
+        self._images.require_known(samples)
+        scores, index = self._images.scores_of_features(features, samples, cut=cut)
+        return self.table(samples.paths[index], scores, samples.take(index))
+
+    def table(
+        self, path: npt.NDArray[np.str_], scores: npt.NDArray[np.float32], samples: Samples | None = None
+    ) -> TaskPredictions:
+        """Return the table of predictions of images.
+
+        Args:
+            path: their paths, shape (M,).
+            scores: what the network says of each, as `Network.scores` gives it.
+            samples: the same images with their labels and groups; None = unlabelled.
+
+        Raises:
+            DataError: the samples have other labels or grades than the model.
+        """
+        groups = None if samples is None else samples.groups
+        if samples is not None and samples.task != self.card.task:
+            raise DataError(f"The model is of the task {self.card.task}, but the images are of {samples.task}.")
+        if self.card.task == "multilabel":
+            truth = None if samples is None else self._labels_of(samples)
+            chosen = self.card.rule.get("thresholds")
+            return MultilabelPredictions.build(
+                labels=self.card.classes,
+                path=path,
+                y_true=truth,
+                proba=scores,
+                thresholds=None if chosen is None else LabelThresholds.from_dict(chosen).values,
+                groups=groups,
+                verbatim=True,
+            )
+        found = NumberPredictions.build(
+            path=path,
+            y_true=None if samples is None else self._numbers_of(samples),
+            y_pred=self.network.task.predicted(torch.from_numpy(scores)).numpy().astype(np.float64),
+            grades=self.card.classes,
+            groups=groups,
+            verbatim=True,
+        )
+        rule = self.card.rule.get("intervals")
+        return found if rule is None else IntervalRule.from_dict(rule).apply(found)
+
+    def _labels_of(self, samples: Samples) -> npt.NDArray[np.int64]:
+        """Return 1 and 0 by image and label of the model; a label that the samples lack is on none of them."""
+        place = [samples.classes.index(name) if name in samples.classes else -1 for name in self.card.classes]
+        matrix = np.pad(samples.label_matrix, ((0, 0), (0, 1)))
+        return matrix[:, place]
+
+    def _numbers_of(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Return the true number of each image, or the position of its grade in those of the model."""
+        if samples.task == "regression":
+            return np.array([float(text) for text in samples.table[LABEL]])
+        return np.array([self.card.classes.index(name) for name in samples.table[LABEL]], dtype=np.float64)
+
+
+def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predictor | TaskPredictor:
+    """Return the model of a run for prediction, of whichever task; nothing in its files can run code.
+
+    Args:
+        run: a run, its directory, or the folder with `model.safetensors` and `model.json` itself.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        ModelError: there is no stored model, or it does not fit this timm.
+        RunError: there is no run at the path.
+    """
+    folder = find_model(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    network, card = load_any_task(folder)
+    if card.task == "multiclass":
+        return load_model(folder, device=device)
+    return TaskPredictor(network, card, device=choose_device(device, key="device"))

@@ -1,0 +1,314 @@
+"""The report and the model card of a run of several labels, grades or numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.audit.task_verdicts import task_verdicts
+from tlkit.disk import write_text
+from tlkit.errors import RunError
+from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_figures, task_sentences
+from tlkit.render.report.card_metadata import front_matter
+from tlkit.render.report.glossary import GLOSSARY
+from tlkit.render.report.model_card import NOT_STATED, bullets, license_blocks, plain
+from tlkit.render.report.plain_words import MARKS
+from tlkit.render.report.section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
+from tlkit.render.report.sections.data_section import counts_table, excluded_table, leaks_table
+from tlkit.render.report.sections.provenance_section import environment_section, model_sentence
+from tlkit.render.report.sections.training_section import history_section, kept_sentence
+from tlkit.render.report.template import render_to
+from tlkit.tables import Table, to_markdown
+from tlkit.tables.formatting import SIGNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.audit.task_audit_result import TaskAudit
+    from tlkit.choices import TrainedTask
+    from tlkit.stats.estimate import Estimate
+
+logger = logging.getLogger(__name__)
+
+SHOWN = ("mean_average_precision", "macro_f1", "micro_f1", "mean_absolute_error", "quadratic_kappa", "r_squared")
+"""Main figures at the top of the page, in order, before those of `SHARES`."""
+SHARES = ("mean_average_precision", "macro_f1", "micro_f1", "accuracy", "within_one", "coverage")
+"""Figures from 0 to 1, which are drawn on a scale."""
+MOST_CARD_ROWS = 40
+HUB_METRICS = {
+    "mean_average_precision": "map",
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "mean_absolute_error": "mae",
+    "root_mean_squared_error": "rmse",
+    "r_squared": "r_squared",
+    "quadratic_kappa": "cohen_kappa",
+    "accuracy": "accuracy",
+}
+"""The hub's word for each figure of the card's metadata."""
+
+
+@dataclass(frozen=True, eq=False)
+class TaskContents:
+    """A run of another task than one class for each image, with its results for one split.
+
+    Attributes:
+        title: heading of the page, name of the model.
+        task: what the model says of an image.
+        recipe_text: the resolved recipe, YAML.
+        environment: versions, device, dataset fingerprint, weights and their licence; may be nested.
+        counts: images per label or grade (rows; none for numbers) and split, as `Samples.counts()` gives them.
+        sizes: images of each split.
+        split: the assessed split.
+        evaluation: its evaluation.
+        audit: its audit; None without groups.
+        rule: tables of what val chose: thresholds, or the margin of intervals; empty without val.
+        history: one row per epoch, as in metrics.csv.
+        kept_epochs: epochs whose weights the model has.
+        group_columns: columns that the predictions carry.
+        excluded: path and reason of each file that could not be read.
+        leaks: assessed images with duplicates in an earlier split.
+        notes: further sentences for the reader.
+        attribution: attribution of the images.
+        chosen_on_split: whether the assessed split also chose the epoch, the thresholds or the intervals.
+        trained_on: whether the assessed images are those of training.
+    """
+
+    title: str
+    task: TrainedTask
+    recipe_text: str
+    environment: Mapping[str, Any]
+    counts: pd.DataFrame
+    sizes: Mapping[str, int]
+    split: str
+    evaluation: TaskEvaluation
+    audit: TaskAudit | None
+    rule: tuple[Table, ...] = ()
+    history: pd.DataFrame | None = None
+    kept_epochs: Sequence[int] = ()
+    group_columns: Sequence[str] = ()
+    excluded: Sequence[tuple[str, str]] = ()
+    leaks: pd.DataFrame | None = None
+    notes: Sequence[str] = ()
+    attribution: str | None = None
+    chosen_on_split: bool = False
+    trained_on: bool = False
+
+
+def write_task_report(path: Path, run: TaskContents) -> Path:
+    """Write one HTML file with summary, audit, figures, training, data and provenance of a run; return its path."""
+    sections = tuple(
+        section
+        for section in (
+            _audit_section(run),
+            _figures_section(run),
+            _rule_section(run),
+            history_section(run.history, run.kept_epochs),
+            _data_section(run),
+            environment_section(run.notes, run.recipe_text, run.environment),
+        )
+        if section is not None
+    )
+    page = Page(
+        title=run.title,
+        kicker=f"Model report · {run.task} · {run.split} split · {run.evaluation.n:,} images",
+        summary=_summary(run),
+        sections=sections,
+        glossary=tuple(GLOSSARY.items()),
+        attribution=run.attribution.strip() if run.attribution else None,
+    )
+    return render_to(path, "report.html.j2", page=page)
+
+
+def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+    """Write a model card in Markdown, with the metadata block of the Hugging Face hub; return its path.
+
+    Args:
+        path: the file to write.
+        run: the run.
+        intended_use: the owner's statement of what the model is for.
+        overwrite: replace a card with other content.
+
+    Raises:
+        RunError: there is a card with other content, perhaps edited by hand.
+    """
+    evaluation, audit, environment = run.evaluation, run.audit, run.environment
+    audited = ["Not assessed: no audit across groups was made."]
+    if audit is not None:
+        audited = [
+            f"By {plain(', '.join(audit.settings.by))}: **{audit.verdict}**.",
+            bullets([f"{one.by}: {one.text}" for one in task_verdicts(audit)]),
+            to_markdown([table.head(MOST_CARD_ROWS) for table in audit.tables()[:2]]),
+        ]
+    blocks = [
+        front_matter(
+            title=run.title,
+            recipe_text=run.recipe_text,
+            environment=environment,
+            metrics=_hub_metrics(run),
+            split=run.split,
+        ),
+        f"# Model card: {plain(run.title)}",
+        "\n".join(plain(line) for line in (model_sentence(run.recipe_text), _judged(run)) if line),
+        "## Intended use",
+        plain(intended_use) if intended_use else NOT_STATED,
+        "## Results",
+        to_markdown([table.head(MOST_CARD_ROWS) for table in evaluation.tables()]),
+        *(["## Chosen on val", to_markdown(list(run.rule))] if run.rule else []),
+        "## Audit across groups",
+        *audited,
+        "## Limits, and what was not assessed",
+        bullets([claim.text for claim in _limits(run)]),
+        "## Data",
+        plain(_data_sentence(run)),
+        f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
+        "## Weights and licences",
+        *license_blocks(environment, run.notes, run.attribution),
+        "## How to repeat it",
+        f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
+        f"```yaml\n{run.recipe_text.strip().replace('```', '` ` `')}\n```",
+    ]
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise RunError(
+            f"{path} exists with other content, perhaps edited by hand, so it is not replaced. "
+            "Use --overwrite to replace it."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    logger.info("Wrote the model card %s.", path)
+    return path
+
+
+def _summary(run: TaskContents) -> Summary:
+    model = " ".join(filter(None, (model_sentence(run.recipe_text), kept_sentence(run.kept_epochs))))
+    questions = [
+        (
+            "What was trained on what",
+            (
+                *((Claim(model, ("training", "repeat")),) if model else ()),
+                Claim(_data_sentence(run), ("data",)),
+                Claim(_judged(run), ("result",)),
+            ),
+        ),
+        ("How good it is", tuple(Claim(text, ("result",)) for text in task_sentences(run.evaluation, split=run.split))),
+        ("What you cannot conclude", tuple(_limits(run))),
+    ]
+    audit = run.audit
+    verdicts = () if audit is None else task_verdicts(audit)
+    return Summary(
+        verdict=None if audit is None else Verdict(SIGNS[audit.verdict], MARKS[audit.verdict]),
+        verdict_lines=tuple(
+            Claim(f"{one.by}: {one.text}", ("audit",), Verdict(SIGNS[one.verdict], MARKS[one.verdict]))
+            for one in verdicts
+        ),
+        strips=tuple(_strips(run)),
+        questions=tuple((question, claims) for question, claims in questions if claims),
+    )
+
+
+def _strips(run: TaskContents) -> list[Strip]:
+    found, level = task_figures(run.evaluation), f"{run.evaluation.confidence:.0%} interval"
+    names = dict.fromkeys((*SHOWN, *SHARES))
+    return [_strip(FIGURE_WORDS[name], found[name], level, drawn=name in SHARES) for name in names if name in found]
+
+
+def _strip(name: str, estimate: Estimate, level: str, *, drawn: bool) -> Strip:
+    """Return a figure with its interval; on a scale from 0 to 1 where it is drawn."""
+    assert estimate.value is not None, "undefined figures are left out"
+    ends = "" if estimate.low is None else f"{level} {estimate.low:.3g} to {estimate.high:.3g}; "
+    shown = name if name[1].isupper() else f"{name[0].upper()}{name[1:]}"  # mAP stays as it is
+    detail = f"{ends}n = {estimate.n:,} images"
+    if not drawn:
+        return Strip(shown, f"{estimate.value:.3g}", detail, None, None, None)
+    return Strip(shown, f"{estimate.value:.3f}", detail, estimate.value, estimate.low, estimate.high)
+
+
+def _judged(run: TaskContents) -> str:
+    judged = f"Assessed on {run.evaluation.n:,} images of the {run.split} split."
+    if run.trained_on:
+        return f"{judged} The model was trained on these images: this says nothing about new ones."
+    if run.chosen_on_split:
+        judged += (
+            " That split also chose the epoch, the thresholds or the intervals, so its figures are somewhat too good; a"
+            " test split (data.test) avoids that."
+        )
+    return judged
+
+
+def _limits(run: TaskContents) -> list[Claim]:
+    found = [Claim("Nothing here says how it does on images of another source than these.", ("data",))]
+    if run.audit is None:
+        there = f" The data has {', '.join(run.group_columns)}." if run.group_columns else ""
+        found.append(Claim(f"Nobody checked whether groups of images are served alike (audit.by).{there}"))
+    leaks = 0 if run.leaks is None else int((run.leaks["dropped"] == "").sum())
+    if leaks:
+        text = f"Of the assessed images {leaks:,} are also in an earlier split, so the figures are too good."
+        found.append(Claim(text, ("data",)))
+    return found
+
+
+def _audit_section(run: TaskContents) -> Section | None:
+    audit = run.audit
+    if audit is None:
+        return None
+    overview, *others = audit.tables()
+    verdict = Verdict(SIGNS[audit.verdict], MARKS[audit.verdict])
+    claim = f"Each group is compared with its complement; all {audit.tests} tests are corrected together (Holm)."
+    failed = [table for table in others if table.name == "failures"]
+    folds = [Fold(table.title or table.name, (table,)) for table in others if table not in failed]
+    return Section("audit", "Audit across groups", claim, (Grid(overview), *map(Grid, failed), *folds), verdict)
+
+
+def _figures_section(run: TaskContents) -> Section:
+    first, *others = run.evaluation.tables()
+    folds = tuple(Fold(table.title or table.name, (table,)) for table in others)
+    claim = (
+        f"All figures are of {run.evaluation.n:,} images of the {run.split} split; the brackets hold what another "
+        "sample of such images could well have given."
+    )
+    return Section("result", "Figures", claim, (Grid(first), *folds))
+
+
+def _rule_section(run: TaskContents) -> Section | None:
+    if not run.rule:
+        return None
+    what = "thresholds of the labels were" if run.task == "multilabel" else "intervals were"
+    claim = f"The {what} chosen on the val split alone, and are stored in the model."
+    return Section("rule", "Chosen on val", claim, tuple(map(Grid, run.rule)))
+
+
+def _data_section(run: TaskContents) -> Section:
+    from tlkit.render.plots import plot_class_counts
+
+    counts, excluded, leaks = run.counts, excluded_table(run.excluded), leaks_table(run.leaks)
+    blocks: list[Figure | Fold] = []
+    if len(counts):
+        by_class = {str(name): {str(split): int(n) for split, n in row.items()} for name, row in counts.iterrows()}
+        what = "label" if run.task == "multilabel" else "grade"
+        figure = Figure.draw(
+            lambda: plot_class_counts(by_class),
+            alt=f"Images by {what} and split. The numbers are in the table below.",
+            caption=f"One bar for each {what}, colored by split; the smallest one is on top.",
+        )
+        blocks = [figure, Fold(f"Images by {what} and split", (counts_table(counts, what=what),))]
+    found = [table for table in (excluded, leaks) if table is not None and table.rows]
+    blocks += [Fold(table.title, (table,)) for table in found]
+    claim = _data_sentence(run) + ("" if found else " Every image could be read.")
+    return Section("data", "Data", claim, tuple(blocks))
+
+
+def _data_sentence(run: TaskContents) -> str:
+    parts = [f"{size:,} {split}" for split, size in run.sizes.items() if size]
+    count = len(run.counts)
+    what = {"multilabel": f" with {count} labels", "ordinal": f" of {count} grades"}.get(run.task, " with numbers")
+    return f"{sum(run.sizes.values()):,} images{what}: {', '.join(parts)}."
+
+
+def _hub_metrics(run: TaskContents) -> dict[str, tuple[Estimate, str]]:
+    """Return the figures of the card's metadata by name, each with the hub's word."""
+    found = task_figures(run.evaluation)
+    return {FIGURE_WORDS[name]: (found[name], word) for name, word in HUB_METRICS.items() if name in found}

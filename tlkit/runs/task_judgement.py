@@ -1,0 +1,95 @@
+"""Evaluates and audits one split of a run of several labels, grades or numbers. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.number_audit import audit_numbers
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.choices import TrainedTask
+from tlkit.errors import RunError
+from tlkit.evaluation.evaluate_numbers import evaluate_numbers
+from tlkit.evaluation.label_thresholds import LabelThresholds
+from tlkit.evaluation.multilabel import evaluate_multilabel
+from tlkit.evaluation.task_figures import TaskEvaluation
+from tlkit.predictions import MultilabelPredictions, NumberPredictions, read_multilabel, read_numbers
+from tlkit.recipe import Recipe
+from tlkit.runs.run_options import options_of_recipe
+from tlkit.tables import Column, Table
+from tlkit.uncertainty.number_intervals import IntervalRule
+
+TaskPredictions = MultilabelPredictions | NumberPredictions
+
+
+def read_task_predictions(path: Path, task: TrainedTask) -> TaskPredictions:
+    """Return the predictions in a file of a run.
+
+    Raises:
+        PredictionsError: the file is damaged or of another task.
+    """
+    if task == "multilabel":
+        return read_multilabel(path)
+    return read_numbers(path, task="ordinal" if task == "ordinal" else "regression")
+
+
+def evaluate_task_split(predictions: TaskPredictions, recipe: Recipe) -> TaskEvaluation:
+    """Return the figures of a split; their intervals allow for the clusters or matched sets of the audit."""
+    units = recipe.audit.pair_by or recipe.audit.cluster_by
+    cluster_by = units if units in predictions.groups.columns else None
+    confidence = recipe.evaluate.confidence
+    if isinstance(predictions, MultilabelPredictions):
+        return evaluate_multilabel(predictions, confidence=confidence, cluster_by=cluster_by)
+    return evaluate_numbers(predictions, confidence=confidence, cluster_by=cluster_by, seed=recipe.seed)
+
+
+def audit_task_split(
+    predictions: TaskPredictions,
+    recipe: Recipe,
+    *,
+    options: AuditOptions | None = None,
+    mean_tolerance: float | None = None,
+) -> TaskAudit:
+    """Return the audit of a split.
+
+    Args:
+        predictions: of the split.
+        recipe: of the run.
+        options: in place of the recipe's.
+        mean_tolerance: largest tolerated difference of mean errors; see `audit_numbers`.
+    """
+    options = options or options_of_recipe(recipe)
+    if isinstance(predictions, MultilabelPredictions):
+        return audit_multilabel(predictions, options)
+    return audit_numbers(predictions, options, mean_tolerance=mean_tolerance)
+
+
+def rule_tables(rule: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Return the tables of what val chose, as the stored model holds it: thresholds by label, or intervals.
+
+    Raises:
+        RunError: the rule is damaged.
+    """
+    try:
+        if "thresholds" in rule:
+            return LabelThresholds.from_dict(rule["thresholds"]).tables()
+        if "intervals" in rule:
+            return (_interval_table(IntervalRule.from_dict(rule["intervals"])),)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"The rule of the stored model is damaged ({error}). Restore model.json or fit again."
+        ) from error
+    return ()
+
+
+def _interval_table(rule: IntervalRule) -> Table:
+    rows = (("coverage", rule.coverage), ("margin", rule.margin), ("images of val", float(rule.images)))
+    return Table(
+        "intervals",
+        "Intervals calibrated on val (split conformal): the prediction ± a margin",
+        (Column("name", ""), Column("value", "value", "significant")),
+        tuple((name, value) for name, value in rows if value != float("inf")),
+    )
