@@ -101,7 +101,7 @@ def test_an_export_hides_small_cells(csv, tmp_path):
     assert (table["images"] == "hidden").sum() >= 2
     with pytest.raises(TlkitError, match=r"out.csv exists"):
         audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv")
-    with pytest.raises(TlkitError, match=saying("'age:bins=old'", "read").pattern):
+    with pytest.raises(TlkitError, match=saying("'age:bins=old'", "no cut of age").pattern):
         audit(csv, "--by", "age:bins=old")
 
 
