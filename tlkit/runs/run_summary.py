@@ -14,7 +14,13 @@ from tlkit.audit.task_verdicts import task_verdicts
 from tlkit.choices import TrainedTask
 from tlkit.errors import RunError, TlkitError
 from tlkit.evaluation.plain_evaluation import evaluation_sentences
-from tlkit.evaluation.task_figures import FIGURE_WORDS, evaluation_from_dict, task_figures, task_sentences
+from tlkit.evaluation.task_figures import (
+    FIGURE_WORDS,
+    TaskEvaluation,
+    evaluation_from_dict,
+    task_figures,
+    task_sentences,
+)
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs.assess_split import chose_epoch
@@ -227,7 +233,8 @@ def _listed(path: Path) -> ListedRun:
         if recipe.task == "multiclass":
             accuracy = stored_result(directory, directory.evaluation, split, _accuracy)
         else:
-            figure = stored_result(directory, directory.evaluation, split, _main_figure) or ""
+            of_task = stored_result(directory, directory.evaluation, split, evaluation_from_dict)
+            figure = "" if of_task is None else _main_figure(of_task)
         rows = stored_result(directory, directory.audit, split, _rows_of_groups)
     except TlkitError as error:
         return ListedRun(path.name, "damaged", problem="; ".join(error.problems))
@@ -255,9 +262,9 @@ class _Judged:
     verdict: Verdict | None
 
 
-def _main_figure(values: Mapping[str, Any]) -> str:
+def _main_figure(evaluation: TaskEvaluation) -> str:
     """Return the first figure of several labels, grades or numbers in words."""
-    name, figure = next(iter(task_figures(evaluation_from_dict(values)).items()))
+    name, figure = next(iter(task_figures(evaluation).items()))
     return f"{FIGURE_WORDS[name]} {figure.format()}"
 
 
