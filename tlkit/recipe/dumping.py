@@ -32,12 +32,11 @@ def dump_recipe(recipe: Recipe) -> str:
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="no", data={"root": "pets"}, model={"name": "resnet18"})
-        >>> print(dump_recipe(recipe)[:55])
+        >>> print(dump_recipe(recipe)[:53])
         recipe_version: 1
         name: 'no'
+        task: multiclass
         seed: 0
-        data:
-          root: pets
     """
     values = plain_values(recipe)
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

@@ -33,7 +33,7 @@ def stratify_labels(
     part = np.full(count, -1, dtype=np.int64)
     wanted = np.array(shares, dtype=np.float64) * count  # images that each part lacks, (P,)
     lacking = np.outer(shares, labels.sum(axis=0)).astype(np.float64)  # images with each label, (P, L)
-    order = np.argsort(np.array(ranks, dtype=object), kind="stable")
+    order = np.argsort(np.array(list(ranks), dtype=object), kind="stable")
     left = labels.sum(axis=0)  # images of each label that are not assigned yet, (L,)
 
     def assign(row: int, chosen: int) -> None:
