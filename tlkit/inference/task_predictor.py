@@ -137,17 +137,15 @@ class TaskPredictor:
         if samples is not None and samples.task != self.card.task:
             raise DataError(f"The model is of the task {self.card.task}, but the images are of {samples.task}.")
         if self.card.task == "multilabel":
-            truth = None if samples is None else self._labels_of(samples)
-            chosen = self.card.rule.get("thresholds")
-            return MultilabelPredictions.build(
+            labels = MultilabelPredictions.build(
                 labels=self.card.classes,
                 path=path,
-                y_true=truth,
+                y_true=None if samples is None else self._labels_of(samples),
                 proba=scores,
-                thresholds=None if chosen is None else LabelThresholds.from_dict(chosen).values,
                 groups=groups,
                 verbatim=True,
             )
+            return self.with_rule(labels)
         found = NumberPredictions.build(
             path=path,
             y_true=None if samples is None else self._numbers_of(samples),
@@ -156,8 +154,14 @@ class TaskPredictor:
             groups=groups,
             verbatim=True,
         )
-        rule = self.card.rule.get("intervals")
-        return found if rule is None else IntervalRule.from_dict(rule).apply(found)
+        return self.with_rule(found)
+
+    def with_rule(self, predictions: TaskPredictions) -> TaskPredictions:
+        """Return predictions by the thresholds or with the intervals of the model; unchanged where val chose none."""
+        thresholds, intervals = (self.card.rule.get(name) for name in ("thresholds", "intervals"))
+        if isinstance(predictions, MultilabelPredictions):
+            return predictions if thresholds is None else LabelThresholds.from_dict(thresholds).apply(predictions)
+        return predictions if intervals is None else IntervalRule.from_dict(intervals).apply(predictions)
 
     def _labels_of(self, samples: Samples) -> npt.NDArray[np.int64]:
         """Return 1 and 0 by image and label of the model; a label that the samples lack is on none of them."""

@@ -19,7 +19,6 @@ import pandas as pd
 from tlkit.audit.audit import Audit
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explanation import Explanation
-from tlkit.choices import Views
 from tlkit.csv_files import csv_text
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -33,7 +32,7 @@ from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
-from tlkit.inference.task_predictor import TaskPredictions
+from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
@@ -59,11 +58,12 @@ from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
 from tlkit.training.judge_split import Judged, explained, judge_split, warn_of_optimism
+from tlkit.training.predict_splits import predict_split, split_samples
 from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
-from tlkit.training.task_steps import judge_task, predict_task, with_rule
+from tlkit.training.task_steps import judge_task, with_rule
 from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
 from tlkit.training.tracked_task import track_task, track_task_report
 from tlkit.training.trainer import Outcome, load_best, train
@@ -198,10 +198,21 @@ def _finish_task(
     shown: FitDisplay,
 ) -> None:
     """Run the steps after training for several labels, grades or numbers: predict, judge, report and track."""
-    recipe, network = prepared.recipe, trained.network
-    card = with_rule(network, trained.card, prepared, features, trained.activations)
+    recipe, network, card = prepared.recipe, trained.network, trained.card
+    tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
+    predictor, first = TaskPredictor(network, card, device=prepared.device), {}
+    if "val" in parts:
+        val = predict_split(predictor, prepared, parts["val"], features=features, activations=activations, tta=tta)
+        card = with_rule(card, val, recipe)
+        predictor = TaskPredictor(network, card, device=prepared.device)
+        first = {"val": predictor.with_rule(val)}
     store_model(directory.model, network, card, None)
-    predictions = predict_task(network, card, prepared, features, trained.activations)
+    predictions = {
+        split: first[split]
+        if split in first
+        else predict_split(predictor, prepared, part, features=features, activations=activations, tta=tta)
+        for split, part in parts.items()
+    }
     inputs = _with_changes(inputs, prepared.data.changed_images)
     directory.write_json(directory.environment, inputs.environment)
     _replace_predictions(directory, predictions)
@@ -354,7 +365,10 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
     method = prepared.recipe.evaluate.calibrate
     if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
         return trained
-    val = _predict_split(trained, prepared, features, prepared.data.samples.split("val"), tta="none")
+    predictor, samples = Predictor(trained.network, trained.card, device=prepared.device), prepared.data.samples
+    val = predict_split(
+        predictor, prepared, samples.split("val"), features=features, activations=trained.activations, tta="none"
+    )
     scaling = fit_run_scaling(val, method=method)
     trained.network.calibrate(scaling)
     return replace(trained, card=replace(trained.card, calibration=scaling))
@@ -362,34 +376,11 @@ def _calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatu
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
-    if tta != "none":
-        logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
-    only_split = {section.group_by or ""} - {*section.groups}
-    parts = {split: prepared.data.samples.split(split) for split in predicted_splits(prepared.data.samples)}
+    predictor, tta = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.evaluate.tta
     return {
-        split: _predict_split(trained, prepared, features, part.without_columns(only_split), tta=tta)
-        for split, part in parts.items()
+        split: predict_split(predictor, prepared, part, features=features, activations=trained.activations, tta=tta)
+        for split, part in split_samples(prepared)
     }
-
-
-def _predict_split(
-    trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None, samples: Samples, *, tta: Views
-) -> Predictions:
-    """Return the predictions for samples, from features or activations where there are any."""
-    predictor, section = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.data
-    if tta == "none" and features is not None:
-        return predictor.predict_features(features.plain, samples)
-    if tta == "none" and trained.activations is not None and (found := trained.activations(samples)) is not None:
-        return predictor.predict_features(found[0], samples, cut=found[1])
-    return predictor.predict_samples(
-        samples,
-        batch_size=section.batch_size,
-        num_workers=section.num_workers,
-        decode_options=DecodeOptions.of(section),
-        tta=tta,
-        on_changed=prepared.data.add_changed,
-    )
 
 
 def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | TaskPredictions]) -> None:

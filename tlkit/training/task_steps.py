@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tlkit.audit.task_audit_result import TaskAudit
-from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import TaskEvaluation, task_sentences
-from tlkit.features.activations import Activations
-from tlkit.features.features import Features
-from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
-from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
-from tlkit.models.cuts import Cut
+from tlkit.inference.task_predictor import TaskPredictions
 from tlkit.models.model_files import ModelFacts
-from tlkit.models.network import Network
 from tlkit.predictions import MultilabelPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
-from tlkit.samples import Samples
-from tlkit.training.prepare import Prepared
 from tlkit.uncertainty.number_intervals import calibrate_intervals
 
 logger = logging.getLogger(__name__)
 
-ActivationsOf = Callable[[Samples], tuple[Features | Activations, Cut] | None]
 
+def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
+    """Return the card with what val chooses: a threshold for each label, or the margin of intervals.
 
-def with_rule(
-    network: Network,
-    card: ModelFacts,
-    prepared: Prepared,
-    features: CachedFeatures | None,
-    activations: ActivationsOf | None,
-) -> ModelFacts:
-    """Return the card with what val chooses: a threshold for each label, or the margin of intervals; else as it is.
-
-    Test has no part in it.
+    Args:
+        card: the facts of the model.
+        val: its predictions for the val split, without a rule.
+        recipe: of the fit.
     """
-    samples, recipe = prepared.data.samples, prepared.recipe
-    if "val" not in predicted_splits(samples):
-        return card
-    val = _predict_split(
-        TaskPredictor(network, card, device=prepared.device), prepared, features, activations, samples.split("val")
-    )
     units = recipe.audit.pair_by or recipe.audit.cluster_by
     if isinstance(val, MultilabelPredictions):
         chosen = choose_thresholds(
@@ -64,53 +45,6 @@ def with_rule(
         intervals.images,
     )
     return replace(card, rule={"intervals": intervals.to_dict()})
-
-
-def predict_task(
-    network: Network,
-    card: ModelFacts,
-    prepared: Prepared,
-    features: CachedFeatures | None,
-    activations: ActivationsOf | None,
-) -> dict[str, TaskPredictions]:
-    """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    predictor, samples = TaskPredictor(network, card, device=prepared.device), prepared.data.samples
-    section = prepared.recipe.data
-    if prepared.recipe.evaluate.tta != "none":
-        logger.info(
-            "Test-time augmentation %s: each prediction is the mean over the views of its image.",
-            prepared.recipe.evaluate.tta,
-        )
-    only_split = {section.group_by or ""} - {*section.groups}
-    return {
-        split: _predict_split(
-            predictor, prepared, features, activations, samples.split(split).without_columns(only_split)
-        )
-        for split in predicted_splits(samples)
-    }
-
-
-def _predict_split(
-    predictor: TaskPredictor,
-    prepared: Prepared,
-    features: CachedFeatures | None,
-    activations: ActivationsOf | None,
-    samples: Samples,
-) -> TaskPredictions:
-    """Return the predictions for samples, from features or activations where there are any."""
-    section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
-    if tta == "none" and features is not None:
-        return predictor.predict_features(features.plain, samples)
-    if tta == "none" and activations is not None and (found := activations(samples)) is not None:
-        return predictor.predict_features(found[0], samples, cut=found[1])
-    return predictor.predict_samples(
-        samples,
-        batch_size=section.batch_size,
-        num_workers=section.num_workers,
-        decode_options=DecodeOptions.of(section),
-        tta=tta,
-        on_changed=prepared.data.add_changed,
-    )
 
 
 def judge_task(
