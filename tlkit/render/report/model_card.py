@@ -77,23 +77,9 @@ def write_card(
         bullets([limit.text for limit in limits_of(run)]),
         "## Data",
         plain(data_sentence(run.counts)),
-        f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
-        "## Weights and licences",
-        *license_blocks(environment, run.notes, run.attribution),
-        "## How to repeat it",
-        f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
-        f"```yaml\n{run.recipe_text.strip().replace('```', '` ` `')}\n```",
+        *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
-    text = "\n\n".join(block for block in blocks if block) + "\n"
-    if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise RunError(
-            f"{path} exists with other content, perhaps edited by hand, so it is not replaced. "
-            "Use --overwrite to replace it."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    logger.info("Wrote the model card %s.", path)
-    return path
+    return write_blocks(path, blocks, overwrite=overwrite)
 
 
 def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
@@ -133,6 +119,38 @@ def _slice_blocks(slices: SliceReport | None) -> list[str]:
     if slices is None:
         return ["Not assessed: slices were not searched for (`tlkit slices`)."]
     return [to_markdown([slices_table(slices), *shortcut_tables(slices)])]
+
+
+def write_blocks(path: Path, blocks: Sequence[str], *, overwrite: bool) -> Path:
+    """Write the blocks of a card as Markdown; return its path.
+
+    Raises:
+        RunError: there is a card with other content, and `overwrite` is False.
+    """
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise RunError(
+            f"{path} exists with other content, perhaps edited by hand, so it is not replaced. "
+            "Use --overwrite to replace it."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    logger.info("Wrote the model card %s.", path)
+    return path
+
+
+def origin_blocks(
+    environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None, *, recipe_text: str
+) -> list[str]:
+    """Return the last blocks of a card: fingerprint of the data, weights and licences, and how to repeat the run."""
+    return [
+        f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
+        "## Weights and licences",
+        *license_blocks(environment, notes, attribution),
+        "## How to repeat it",
+        f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
+        f"```yaml\n{recipe_text.strip().replace('```', '` ` `')}\n```",
+    ]
 
 
 def license_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:

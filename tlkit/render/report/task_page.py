@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.task_verdicts import task_verdicts
-from tlkit.disk import write_text
-from tlkit.errors import RunError
 from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_figures, task_sentences
 from tlkit.render.report.card_metadata import front_matter
 from tlkit.render.report.glossary import GLOSSARY
-from tlkit.render.report.model_card import NOT_STATED, bullets, license_blocks, plain
+from tlkit.render.report.model_card import NOT_STATED, bullets, origin_blocks, plain, write_blocks
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
 from tlkit.render.report.sections.data_section import counts_table, excluded_table, leaks_table
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from tlkit.choices import TrainedTask
     from tlkit.stats.estimate import Estimate
 
-logger = logging.getLogger(__name__)
 
 SHOWN = ("mean_average_precision", "macro_f1", "micro_f1", "mean_absolute_error", "quadratic_kappa", "r_squared")
 """Main figures at the top of the page, in order, before those of `SHARES`."""
@@ -164,23 +160,9 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
         bullets([claim.text for claim in _limits(run)]),
         "## Data",
         plain(_data_sentence(run)),
-        f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
-        "## Weights and licences",
-        *license_blocks(environment, run.notes, run.attribution),
-        "## How to repeat it",
-        f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
-        f"```yaml\n{run.recipe_text.strip().replace('```', '` ` `')}\n```",
+        *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
-    text = "\n\n".join(block for block in blocks if block) + "\n"
-    if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise RunError(
-            f"{path} exists with other content, perhaps edited by hand, so it is not replaced. "
-            "Use --overwrite to replace it."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    logger.info("Wrote the model card %s.", path)
-    return path
+    return write_blocks(path, blocks, overwrite=overwrite)
 
 
 def _summary(run: TaskContents) -> Summary:
