@@ -79,28 +79,6 @@ def evaluate(
 ) -> None:
     """Evaluate a run, a table of predictions, an exported file or pretrained weights: figures with intervals."""
     shown = wants_details(details)
-    if (run := open_task_run(run_or_file)) is not None:
-        refuse_options(
-            run,
-            {
-                "--groups": groups,
-                "--cluster-by": cluster_by,
-                "--weights": weights,
-                "--data": data,
-                "--model-weights": model_weights,
-                "--class": label_class,
-                "--task": task,
-                "--val": val,
-                "--coverage": coverage,
-                "--grades": grades,
-                "--separator": separator,
-                "--truth": truth,
-                "--min-score": min_score,
-                "--verbatim": verbatim,
-            },
-        )
-        evaluate_run(run, split=split, details=shown or metrics == "all", json=json)
-        return
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -116,8 +94,14 @@ def evaluate(
         path_column=path,
         verbatim=verbatim,
     )
+    of_classes = {"--model-weights": model_weights, "--data": data, "--class": label_class}
+    if (run := open_task_run(run_or_file)) is not None:
+        of_files = {"--groups": groups, "--cluster-by": cluster_by, "--weights": weights, "--verbatim": verbatim}
+        refuse_options(run, {**of_files, **of_classes, "--task": task, **of_task.for_tasks})
+        evaluate_run(run, split=split, details=shown or metrics == "all", json=json)
+        return
     if of_task.is_other_task:
-        of_task.refuse({"--split": split, "--model-weights": model_weights, "--data": data, "--class": label_class})
+        of_task.refuse({"--split": split, **of_classes})
         evaluate_task(of_task, cluster_by=cluster_by, weights=weights, details=shown or metrics == "all", json=json)
         return
     from tlkit.evaluation import evaluate as evaluate_predictions
@@ -224,41 +208,6 @@ def audit(
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
-    if (run := open_task_run(run_or_file)) is not None:
-        refuse_options(
-            run,
-            {
-                "--export": export,
-                "--gate": gate,
-                "--junit": junit,
-                "--summary": summary,
-                "--sarif": sarif,
-                "--model-weights": model_weights,
-                "--data": data,
-                "--class": label_class,
-                "--task": task,
-                "--val": val,
-                "--coverage": coverage,
-                "--grades": grades,
-                "--separator": separator,
-                "--truth": truth,
-                "--min-score": min_score,
-                "--verbatim": verbatim,
-            },
-        )
-        options: dict[str, Any] = {
-            "by": by or None,
-            "max_intersection_order": max_intersection_order,
-            "min_group_size": min_group_size,
-            "criteria": criteria or None,
-            "positive": positive,
-            "tolerance": tolerance,
-            "cluster_by": cluster_by,
-            "pair_by": pair_by,
-            "weights": weights,
-        }
-        audit_run(run, options, split=split, groups=groups, details=shown, json=json)
-        return
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -285,20 +234,22 @@ def audit(
         "pair_by": pair_by,
         "weights": weights,
     }
+    of_classes = {
+        "--export": export,
+        "--gate": gate,
+        "--junit": junit,
+        "--summary": summary,
+        "--sarif": sarif,
+        "--model-weights": model_weights,
+        "--data": data,
+        "--class": label_class,
+    }
+    if (run := open_task_run(run_or_file)) is not None:
+        refuse_options(run, {**of_classes, "--task": task, **of_task.for_tasks, "--verbatim": verbatim})
+        audit_run(run, stated, split=split, groups=groups, details=shown, json=json)
+        return
     if of_task.is_other_task:
-        of_task.refuse(
-            {
-                "--split": split,
-                "--export": export,
-                "--gate": gate,
-                "--junit": junit,
-                "--summary": summary,
-                "--sarif": sarif,
-                "--model-weights": model_weights,
-                "--data": data,
-                "--class": label_class,
-            }
-        )
+        of_task.refuse({"--split": split, **of_classes})
         audit_task(of_task, stated, json=json)
         return
     from tlkit.audit.brief_tables import audit_sentence, brief_tables

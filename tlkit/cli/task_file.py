@@ -67,6 +67,12 @@ class TaskFile:
         return self.stated or task_of_file(self.path) or "multiclass"
 
     @property
+    def for_tasks(self) -> dict[str, object]:
+        """The options of other tasks than one class for each image, with the values that are given."""
+        given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
+        return {**given, "--truth": self.truth, "--min-score": self.min_score}
+
+    @property
     def is_other_task(self) -> bool:
         """Whether the task is another one than one class for each image.
 
@@ -77,9 +83,9 @@ class TaskFile:
             raise PredictionsError(f"{self.path} is a run, which has its own task. --task is for files of predictions.")
         if self.task != "multiclass":
             return True
-        given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
-        given |= {"--truth": self.truth, "--min-score": self.min_score}
-        self._refuse(given, "is for another task than one class for each image: name it, such as --task multilabel.")
+        self._refuse(
+            self.for_tasks, "is for another task than one class for each image: name it, such as --task multilabel."
+        )
         return False
 
     def refuse(self, options: Mapping[str, object]) -> None:
