@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from tlkit.choices import Views
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -27,16 +27,7 @@ class SamplesPredictor(Protocol[P_co]):
     def predict_features(self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None) -> P_co:
         """Return predictions of samples from their features, or from activations at a cut."""
 
-    def predict_samples(
-        self,
-        samples: Samples,
-        *,
-        batch_size: int = 32,
-        num_workers: int | Literal["auto"] = "auto",
-        decode_options: DecodeOptions = DecodeOptions(),
-        tta: Views = "none",
-        on_changed: Callable[[Sequence[str]], None] | None = None,
-    ) -> P_co:
+    def predict_samples(self, samples: Samples, *args: Any, **options: Any) -> P_co:
         """Return predictions of samples from their pixels."""
 
 
