@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tlkit.no_telemetry import VARIABLES
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,7 @@ import tlkit
 from tlkit.errors import TlkitError
 
 HERE = Path(__file__).parent
-KEPT = ("environment variable NO_ALBUMENTATIONS_UPDATE",)
+KEPT = tuple(f"environment variable {name}" for name in VARIABLES)
 RECIPE = {
     "recipe_version": 1,
     "name": "tiny",

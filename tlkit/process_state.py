@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from tlkit.no_telemetry import VARIABLES
+
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
-KEPT_VARIABLES = ("NO_ALBUMENTATIONS_UPDATE",)
-"""Environment variables that are not restored: Albumentations reads this one when it is imported."""
+KEPT_VARIABLES = tuple(VARIABLES)
+"""Environment variables that are not restored: packages read them when they are imported, or send reports later."""
 
 
 @contextmanager

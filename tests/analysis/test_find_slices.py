@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from command import tlkit as run_tlkit
+from command import process
 from messages import saying, says
 from PIL import Image
 from run_fixtures import write_run
@@ -121,7 +121,7 @@ def test_the_command_finds_slices_without_torch(planted):
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "assert 'torch' not in sys.modules\n"
     )
-    done = run_tlkit("slices", planted.path, "--clusters", "0", "--json", cwd=planted.path, code=code)
+    done = process("slices", planted.path, "--clusters", "0", "--json", cwd=planted.path, code=code)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["slices"][0]["standing"] == "confirmed"
 

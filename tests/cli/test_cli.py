@@ -63,59 +63,53 @@ except SystemExit as error:
 """
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import tlkit; tlkit.TlkitError; tlkit.load_recipe",
-        run_main("fit", "--help"),
-        run_main("recipe", "--help"),
-        run_main("recipe", "check", "tiny.yaml"),
-        run_main("recipe", "schema"),
-        run_main("features", "--help"),
-    ],
-)
-def test_help_and_recipe_checks_load_nothing_heavy(code, recipe, tmp_path):
-    assert loaded_by(code, cwd=tmp_path) == set()
-
-
-def test_the_help_of_every_verb_loads_nothing_heavy(tmp_path):
-    verbs = sorted({tuple(command.split()) for command, *_ in parameters()})
+def loaded_by_commands(commands, *, cwd, codes=(0,)):
+    """Return the heavy packages that one process has loaded after each command, by command."""
     code = f"""
 from tlkit.cli.app import main
-for verb in {verbs!r}:
-    sys.argv = ["tlkit", *verb, "--help"]
+for command in {commands!r}:
+    sys.argv = ["tlkit", *command]
     try:
         main()
-    except SystemExit as error:
-        assert not error.code, verb
+    except SystemExit as stop:
+        assert (stop.code or 0) in {codes!r}, (command, stop.code)
+    print("AFTER", command[0], *[name for name in {HEAVY!r} if name in sys.modules])
 """
+    text = f"import sys\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, cwd=cwd, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("AFTER")]
+    return {" ".join(command): set(names) for command, names in zip(commands, found, strict=True)}
+
+
+def test_importing_tlkit_loads_nothing_heavy(tmp_path):
+    assert loaded_by("import tlkit; tlkit.TlkitError; tlkit.load_recipe", cwd=tmp_path) == set()
+
+
+def test_help_and_recipe_checks_load_nothing_heavy(recipe, tmp_path):
+    verbs = sorted({tuple(command.split()) for command, *_ in parameters()})
     assert len(verbs) > 30
-    assert loaded_by(code, cwd=tmp_path) == set()
+    commands = [[*verb, "--help"] for verb in verbs]
+    commands += [["recipe", "check", "tiny.yaml"], ["recipe", "schema"]]
+    assert {name: heavy for name, heavy in loaded_by_commands(commands, cwd=tmp_path).items() if heavy} == {}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["data", "summary", "colours"],
-        ["data", "doctor", "colours"],
-        ["data", "split", "colours", "--out", "split.csv"],
-        ["init", "colours"],
+def test_verbs_that_need_no_network_load_no_torch(recipe, predictions_csv, tmp_path):
+    commands = [
         ["predict", "nowhere", "colours"],
         ["track", "nowhere"],
         ["gate", "nowhere"],
-    ],
-    ids=" ".join,
-)
-def test_verbs_that_need_no_network_load_no_torch(arguments, recipe, tmp_path):
-    code = run_main(*arguments).replace(
-        "assert (error.code or 0) == 0, error.code", "assert error.code in (None, 0, 2)"
-    )
-    assert not loaded_by(code, cwd=tmp_path) & set(TORCH_SIDE)
-
-
-@pytest.mark.parametrize("verb", ["evaluate", "audit"])
-def test_judging_a_file_of_predictions_loads_no_torch(verb, predictions_csv, tmp_path):
-    assert not loaded_by(run_main(verb, predictions_csv), cwd=tmp_path) & set(TORCH_SIDE)
+        ["init", "colours"],
+        ["evaluate", str(predictions_csv)],
+        ["audit", str(predictions_csv)],
+        ["data", "split", "colours", "--out", "split.csv"],
+        ["data", "summary", "colours"],
+        ["data", "doctor", "colours"],
+    ]
+    loaded = loaded_by_commands(commands, cwd=tmp_path, codes=(0, 2))
+    assert {name: heavy & {*TORCH_SIDE} for name, heavy in loaded.items() if heavy & {*TORCH_SIDE}} == {}
 
 
 def test_commands_of_the_feature_cache_load_no_torch(tmp_path):
@@ -133,42 +127,47 @@ sys.meta_path.insert(0, Block())
     assert not loaded_by(block + run_main("audit", predictions_csv, "--by", "light"), cwd=tmp_path) & set(TORCH_SIDE)
 
 
-@pytest.mark.parametrize(
-    ("verb", "changes", "said"),
-    [
-        (("fit",), ["data.root=color", "model.name=resnet50", "model.weights=hub"], saying("color", "'colours'")),
-        (("recipe", "plan"), ["data.root=color", "model.weights=hub"], saying("color", "'colours'")),
-        (("recipe", "check"), ["model.name=test_resnett"], saying("'test_resnet'", "mean")),
-        (("fit",), ["model.name=test_resnett"], saying("'test_resnet'", "mean")),
-        (("recipe", "plan"), ["model.weights=pip:no-such-weights"], saying("'no-such-weights'", "installed")),
-        (("recipe", "tune"), ["model.weights=file:nowhere.pt"], saying("nowhere.pt", "file")),
-    ],
-)
-def test_a_mistyped_folder_or_model_is_reported_before_images_are_checked_or_torch_is_loaded(
-    recipe, tmp_path, verb, changes, said, run
-):
-    assert not loaded_by(run_main(*verb, recipe, *changes, code=2), cwd=tmp_path) & set(TORCH_SIDE)
+MISTYPED = [
+    (("fit",), ["data.root=color", "model.name=resnet50", "model.weights=hub"], saying("color", "'colours'")),
+    (("recipe", "plan"), ["data.root=color", "model.weights=hub"], saying("color", "'colours'")),
+    (("recipe", "check"), ["model.name=test_resnett"], saying("'test_resnet'", "mean")),
+    (("fit",), ["model.name=test_resnett"], saying("'test_resnet'", "mean")),
+    (("recipe", "plan"), ["model.weights=pip:no-such-weights"], saying("'no-such-weights'", "installed")),
+    (("recipe", "tune"), ["model.weights=file:nowhere.pt"], saying("nowhere.pt", "file")),
+]
+MISSING = [
+    (("predict", "runs/none", "colours"), saying("error: ", "runs/none")),
+    (("predict", "model", "nowhere.png", "nowhere"), saying("error: nowhere.png", "error: nowhere does not")),
+    (("predict", "model", "colours", "--out", "p.xlsx"), saying(".csv, .parquet or .jsonl")),
+    (("advise", "color"), saying("'colours'")),
+    (("advise", "colours", "--plot", "advice.png"), saying("--plot", "advice.png", ".svg")),
+]
+
+
+@pytest.mark.parametrize(("verb", "changes", "said"), MISTYPED)
+def test_a_mistyped_folder_or_model_is_reported_before_images_are_checked(recipe, tmp_path, verb, changes, said, run):
     errors = run(*verb, recipe, *changes).stderr
     assert says(errors, said) and errors.count("error: ") == 1
     assert "Checked" not in errors
     assert not (tmp_path / "runs" / "tiny" / "run.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("predict", "runs/none", "colours"), saying("error: ", "runs/none")),
-        (("predict", "model", "nowhere.png", "nowhere"), saying("error: nowhere.png", "error: nowhere does not")),
-        (("predict", "model", "colours", "--out", "p.xlsx"), saying(".csv, .parquet or .jsonl")),
-        (("advise", "color"), saying("'colours'")),
-        (("advise", "colours", "--plot", "advice.png"), saying("--plot", "advice.png", ".svg")),
-    ],
-)
-def test_missing_inputs_are_reported_before_torch_is_loaded(recipe, tmp_path, arguments, said, run):
+@pytest.fixture
+def empty_model(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.json").write_text("{}")
-    assert not loaded_by(run_main(*arguments, code=2), cwd=tmp_path) & set(TORCH_SIDE)
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISSING)
+def test_missing_inputs_are_reported(recipe, empty_model, arguments, said, run):
     assert says(run(*arguments).stderr, said)
+
+
+def test_wrong_names_are_reported_before_torch_is_loaded(recipe, empty_model, tmp_path):
+    commands = [[*verb, str(recipe), *changes] for verb, changes, _ in MISTYPED]
+    commands += [[*arguments] for arguments, _ in MISSING]
+    loaded = loaded_by_commands(commands, cwd=tmp_path, codes=(2,))
+    assert {name: heavy & {*TORCH_SIDE} for name, heavy in loaded.items() if heavy & {*TORCH_SIDE}} == {}
 
 
 def test_help_lists_every_command(run):

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from command import tlkit as process
+from command import process
 from messages import saying, says
 
 RECIPE = """\

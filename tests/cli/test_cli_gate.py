@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 import pytest
-from command import tlkit
+from command import process
 from messages import saying, says
 
 TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "lightning", "albumentations", "wandb", "torchvision")
@@ -103,10 +103,10 @@ def test_the_files_for_ci_are_written_and_json_holds_the_gates(run, folder):
 
 
 def test_audit_and_gate_of_another_tools_csv_work_where_torch_cannot_be_imported(folder):
-    done = tlkit("audit", "p.csv", "--by", "light", "--gate", "fail.yaml", cwd=folder, code=BLOCKED)
+    done = process("audit", "p.csv", "--by", "light", "--gate", "fail.yaml", cwd=folder, code=BLOCKED)
     assert done.returncode == 1, done.stderr
     assert re.search(r"light +night .*✗ FAIL", done.stdout)
-    done = tlkit("compare", "perfect.csv", "p.csv", cwd=folder, code=BLOCKED)
+    done = process("compare", "perfect.csv", "p.csv", cwd=folder, code=BLOCKED)
     assert done.returncode == 0, done.stderr
 
 
@@ -116,4 +116,4 @@ import sys, tlkit
 report = tlkit.gate(tlkit.read_predictions("p.csv"), "open.yaml")
 print(report.exit_code, "torch" in sys.modules)
 """
-    assert tlkit(cwd=folder, code=code).stdout.strip() == "3 False"
+    assert process(cwd=folder, code=code).stdout.strip() == "3 False"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from tlkit.lazy_names import lazy_names
+import tlkit.no_telemetry  # noqa: F401  before Albumentations
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else Albumentations asks the network for its version
+from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from tlkit.data.dataset_source import Source

@@ -5,6 +5,8 @@ decoding and resizing make; `model.onnx` takes uint8 RGB pixels of any size.
 `tlkit.exported.predictor` predicts with either.
 """
 
+import tlkit.no_telemetry  # noqa: F401  before ONNX Runtime
+
 from tlkit.exported.export_folder import EXPORT_FOLDER, ExportFolder
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.model import ExportedModel, is_exported, open_exported

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import tlkit.no_telemetry  # noqa: F401  before Ray
+
 from tlkit.errors import DataError, MissingExtraError
 from tlkit.inference.batch.batch_result import BatchResult
 from tlkit.inference.batch.manifest import BatchSettings, make_manifest, read_manifest
