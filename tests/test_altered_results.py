@@ -27,7 +27,7 @@ JUNK: tuple[Any, ...] = (
     *([], [1], [None], ["x"], [[1]], {}, {"x": 1}, {"x": None}),
 )
 NAMES = ("evaluation", "audit", "explanation", "slices", "robustness", "drift", "unknown", "benchmark")
-TRIED = 60
+TRIED = 20
 """Alterations of each result that `make test` tries, of 600 to 4,000."""
 
 

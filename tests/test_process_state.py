@@ -199,6 +199,7 @@ def test_a_fit_loading_a_model_predicting_and_auditing_leave_the_process_as_it_w
     assert differences(before, process_state(), ignored=KEPT) == {}
 
 
+@pytest.mark.series
 def test_a_search_for_a_learning_rate_or_for_copies_leaves_the_process_as_it_was(recipe, unusual_state):
     from tlkit import data_doctor  # loads OpenCV, which sets LD_LIBRARY_PATH
     from tlkit.training.tune import find_learning_rate
@@ -210,6 +211,7 @@ def test_a_search_for_a_learning_rate_or_for_copies_leaves_the_process_as_it_was
     assert differences(before, process_state(), ignored=KEPT) == {}
 
 
+@pytest.mark.series
 @pytest.mark.series
 def test_a_run_that_wandb_tracks_leaves_the_process_as_it_was(recipe, tmp_path, unusual_state):
     import wandb  # noqa: F401  its import hooks and loggers belong to the loaded module

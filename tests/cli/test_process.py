@@ -64,6 +64,7 @@ def test_exit_functions_threads_and_what_follows_the_command_run_as_in_any_proce
     )
 
 
+@pytest.mark.series
 def test_a_profiler_covers_the_whole_command(predictions, tmp_path):
     done = python("-m", "cProfile", "-o", "profile", "-m", "tlkit", "evaluate", "p.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -40,6 +40,8 @@ READERS = {
     "model/model.json": ("predict", "card"),
     "model/model.safetensors": ("predict",),
 }
+SHORT = ("recipe.yaml", "leaks.csv", "evaluation.json", "model/model.json", "model/model.safetensors")
+"""What `make test` damages; `make test-all` damages every file."""
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +130,9 @@ def altered_parquet(sound: bytes, chance: random.Random) -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=() if one in SHORT else pytest.mark.series) for one in READERS]
+)
 def test_a_command_that_reads_a_damaged_file_ends_with_0_or_2(name, made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = copy_of_run(made / "runs" / "tiny")

@@ -64,7 +64,7 @@ def test_a_fit_leaves_everything_that_the_run_directory_documents(tiny_run):
     [
         ("train.epochs=-1", "RecipeError", "False"),
         ("data.root=damaged", "DataError", "True"),  # a network without weights is tried before images are decoded
-        ("train.class_weights={green: 2}", "RecipeError", "True"),
+        pytest.param("train.class_weights={green: 2}", "RecipeError", "True", marks=pytest.mark.series),
     ],
 )
 def test_errors_in_the_recipe_come_before_torch_is_imported(tiny_recipe, tmp_path, change, error, torch):

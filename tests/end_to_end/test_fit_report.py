@@ -76,7 +76,13 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(one, id=name, marks=() if "cached" in name else pytest.mark.series)
+        for name, one in VARIANTS.items()
+    ],
+)
 def test_the_report_of_a_fit_is_the_one_that_its_run_writes_later(photos, reads, changes):
     path = Path("runs/tiny")
     run = fit(photos, changes)

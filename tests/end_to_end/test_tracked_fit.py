@@ -56,6 +56,7 @@ def offline_home(tmp_path, monkeypatch):
     Path("home").mkdir()
 
 
+@pytest.mark.series
 def test_a_tracked_run_can_be_read_back_with_wandbs_own_reader(tiny_recipe, offline_home):
     """The whole path, offline, item by item; then sent once more by `push_run`."""
     recipe = tiny_recipe(groups={"camera": day_and_night}, report=True)

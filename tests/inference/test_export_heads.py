@@ -69,6 +69,7 @@ def test_a_head_in_the_graph_gives_the_probabilities_of_scikit_learn(kind, class
         np.testing.assert_allclose(logits, np.log(expected[:size]), atol=2e-5)
 
 
+@pytest.mark.series
 @needs_converter
 def test_a_run_with_such_a_head_is_exported_and_verified(tmp_path, monkeypatch):
     monkeypatch.setattr(torture_images, "SIZES", ((1, 1), (3, 100)))

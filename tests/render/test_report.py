@@ -197,7 +197,7 @@ def test_a_failure_leaves_the_old_report_in_place(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_a_thousand_classes_still_make_a_page_of_reasonable_size(tmp_path):
     classes = [f"n{i:08d} some species or other" for i in range(1000)]
     path = write_report(tmp_path / "report.html", RunContents(**options(classes, n=5000)))

@@ -267,6 +267,7 @@ def kill_and_restart(command, *, kills, begun, timeout):
                 one.wait()
 
 
+@pytest.mark.series
 def test_two_processes_and_two_kills_lose_and_double_no_trial(tmp_path):
     write_recipe(tmp_path, strategy="frozen")
     write_sweep(trials=8)

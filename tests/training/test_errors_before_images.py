@@ -97,7 +97,7 @@ for what in sys.argv[2:]:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_without_weights_what_the_model_cannot_do_comes_before_the_images_too(tiny_recipe):
     """In a process of its own, where timm is not loaded yet."""
     wrong = "model.name=test_vit;data.image_size=33"

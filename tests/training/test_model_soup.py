@@ -105,6 +105,7 @@ def test_an_epoch_stays_in_the_mean_only_if_validation_is_not_worse_with_it(tiny
     assert says(caplog.messages, f"mean of epochs {both}", "val_loss 0.5")
 
 
+@pytest.mark.series
 def test_a_resumed_run_has_the_same_soup_of_its_averages(tiny_recipe, monkeypatch):
     recipe, more = tiny_recipe(), {"train.ema_decay": 0.9, "train.monitor": "val_accuracy"}
     whole = fit(recipe, {**SOUP, **more, "name": "whole"})
