@@ -218,6 +218,11 @@ def module_with_head(
     return module
 
 
+def size_options(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
+    """Return timm's argument for the size of the images, of a network that has a fixed one; else none."""
+    return {"img_size": image_size} if _has_fixed_size(name) else {}
+
+
 def _has_fixed_size(name: str) -> bool:
     return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
 

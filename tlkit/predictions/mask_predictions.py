@@ -155,6 +155,26 @@ class MaskPredictions:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
         return cls(names, images, PixelCounts.of(cells))
 
+    @classmethod
+    def of_cells(
+        cls,
+        *,
+        classes: Sequence[str],
+        path: Sequence[str] | Strings,
+        cells: Sequence[Ints],
+        groups: pd.DataFrame | None = None,
+        verbatim: bool = False,
+    ) -> MaskPredictions:
+        """Return the predictions of counts that `confusion_of` gave, one for each image; see `build`.
+
+        Raises:
+            PredictionsError: names or paths repeat.
+        """
+        images, problems = ImageColumns.checked(path, groups, names=classes, source="predictions", verbatim=verbatim)
+        if problems:
+            raise PredictionsError(*problems)
+        return cls(tuple(classes), images, PixelCounts.of(cells))
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -202,7 +222,8 @@ class MaskPredictions:
         """Intersection over union of each image and class, shape (N, C); NaN where neither mask shows the class."""
         right, truly, called = self.sums
         union = truly + called - right
-        return np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
+        iou: Floats = np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
+        return iou
 
     @property
     def confusion(self) -> Ints:
