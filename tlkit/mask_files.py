@@ -102,7 +102,8 @@ class MaskClasses:
         largest = max((*self.values, self.void or 0))
         kind = np.uint8 if largest < 256 else np.uint16
         table = np.array([*self.values, 0 if self.void is None else self.void], dtype=kind)
-        return table[positions]
+        found: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] = table[positions]
+        return found
 
 
 def read_mask(content: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
@@ -133,7 +134,7 @@ def read_mask(content: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise UnusableMaskError(f"it is damaged ({reason_of(error)})") from error
-    return pixels.astype(np.uint8 if pixels.dtype in (np.dtype(bool), np.dtype(np.uint8)) else np.uint16)
+    return pixels.astype(np.uint8) if pixels.dtype.itemsize == 1 else pixels.astype(np.uint16)
 
 
 def mask_png(numbers: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:

@@ -94,7 +94,7 @@ def test_evaluate_audit_show_runs_report_and_card_take_the_run(fitted, run):
     assert (done.returncode, saying("light", "IoU of disc", "tolerance of 0.1")) == (0, done.stdout)
     shown = json.loads(run("show", path, "--json").stdout)
     assert shown["figures"]["mean_iou"]["value"] is not None
-    assert saying("segmentation", "mIoU") == run("runs", fitted / "runs").stdout
+    assert saying("masks", "mIoU") == run("runs", fitted / "runs").stdout
     assert run("report", path).returncode == run("card", path).returncode == 0
 
 

@@ -11,6 +11,7 @@ pytest.importorskip("segmentation_models_pytorch")
 
 import segmentation_models_pytorch as smp
 import timm
+from safetensors.torch import save_file
 
 from tlkit import Classifier
 from tlkit.errors import ModelError, RecipeError
@@ -163,3 +164,31 @@ def test_networks_without_feature_maps_and_odd_sizes_are_refused_with_a_remedy()
         mask_parts_of(backbone, DecoderFacts("fpn"), classes=3)
     with pytest.raises(RecipeError, match="mixup"):
         classifier(train={"mixup": 0.2})
+
+
+def test_encoder_starts_from_weights_of_a_file_and_of_a_run_of_another_task(tmp_path):
+    module = timm.create_model("test_resnet", num_classes=5)
+    save_file(module.state_dict(), tmp_path / "own.safetensors")
+    named = Classifier("test_resnet", classes=["a", "b"], weights=f"file:{tmp_path / 'own.safetensors'}")
+    save_artifact(tmp_path / "run" / "model", named.plain_network().state_dict(), named.card())
+    for weights in (f"file:{tmp_path / 'own.safetensors'}", f"run:{tmp_path / 'run'}"):
+        model = Classifier("test_resnet", classes=CLASSES, weights=weights, task="segmentation")
+        state = model.network.backbone.state_dict()
+        assert all(
+            torch.equal(one, module.state_dict()[name.removeprefix("encoder.model.")]) for name, one in state.items()
+        )
+    save_artifact(tmp_path / "masks" / "model", model.plain_network().state_dict(), model.card())
+    with pytest.raises(ModelError, match="run of segmentation"):
+        create_backbone("test_resnet", weights=f"run:{tmp_path / 'masks'}")
+
+
+@pytest.mark.parametrize("strategy", ["lp_ft", "gradual", "norm_only", "bias_only", "lora"])
+def test_every_other_strategy_holds_on_the_encoder(strategy):
+    model = classifier(strategy=strategy, train={"epochs": 8})
+    names = {name for phase in model.phases for name in phase.rates if name.startswith("backbone.")}
+    assert names
+    if strategy == "lora":
+        assert all("parametrizations" in name for name in names)
+        images = torch.randn(1, 3, 64, 64)
+        model.eval()
+        torch.testing.assert_close(model.plain_network()(images), model(images))

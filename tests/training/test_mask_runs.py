@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+import timm
+import torch
 from kill_runs import model_bytes, stop_after
 from mask_images import CLASSES, mask_recipe, write_mask_images
 from messages import saying
 from PIL import Image
 from run_fixtures import working_in
+from safetensors.torch import load_file, save_file
 
 import tlkit
 from tlkit.audit import audit_masks
@@ -145,6 +148,29 @@ def test_stopped_run_of_masks_resumes_to_the_same_bits(images, tmp_path, monkeyp
     assert model_bytes(resumed) == model_bytes(whole)
     for split in ("val", "test"):
         assert resumed.task_predictions(split) == whole.task_predictions(split)
+
+
+def test_frozen_run_keeps_the_encoder_and_its_statistics_to_the_bit(images, tmp_path, monkeypatch):
+    module = timm.create_model("test_resnet")
+    for name, buffer in module.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_()  # unlike those of any batch
+    save_file(module.state_dict(), tmp_path / "own.safetensors")
+    monkeypatch.chdir(tmp_path)
+    recipe = mask_recipe(tmp_path, images, epochs="1", augment="light")
+    run = fit(recipe, {"model.weights": f"file:{tmp_path / 'own.safetensors'}", "report.enabled": False})
+    stored, own = load_file(run.directory.model / "model.safetensors"), module.state_dict()
+    encoder = {name: tensor for name, tensor in stored.items() if name.startswith("backbone.")}
+    assert len(encoder) > 50
+    assert all(
+        torch.equal(tensor, own[name.removeprefix("backbone.encoder.model.")]) for name, tensor in encoder.items()
+    )
+
+
+def test_batches_of_one_image_are_refused(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"one image.*data.batch_size of 2 or more, or more images"):
+        fit(mask_recipe(tmp_path, images), {"data.batch_size": 1})
 
 
 @pytest.mark.series

@@ -27,6 +27,16 @@ def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudi
     Raises:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no pixel
             has a known class, or an option is out of its range or about classes of images.
+
+    Example:
+        >>> import pandas as pd
+        >>> rng = np.random.default_rng(0)
+        >>> masks = [(rng.integers(0, 2, (8, 8)), rng.integers(0, 2, (8, 8))) for _ in range(80)]
+        >>> light = pd.DataFrame({"light": ["day", "night"] * 40})
+        >>> found = MaskPredictions.build(
+        ...     classes=["road", "car"], path=[f"{n}.png" for n in range(80)], masks=masks, groups=light)
+        >>> audit_masks(found, AuditOptions().with_overrides(by=["light"], tolerance=0.2))
+        TaskAudit(segmentation by light: PASS; 80 images)
     """
     require_columns(predictions.groups, options, classes=predictions.classes)
     problems = []

@@ -23,7 +23,7 @@ def is_mask_model(path: Path) -> bool:
     """Return whether a path is a run or a stored model of segmentation."""
     from tlkit.models.model_format import task_of_model
 
-    return any(task_of_model(folder) == "segmentation" for folder in (path / "model", path))
+    return path.is_dir() and any(task_of_model(folder) == "segmentation" for folder in (path / "model", path))
 
 
 def predict_masks(

@@ -77,6 +77,13 @@ class MaskPredictor:
         device: where it runs, such as "cpu".
         classes: the classes of pixels, with their numbers in files.
         folder: where `predict_samples` writes each mask, at the path of its image; None = nowhere.
+
+    Example:
+        >>> from tlkit import Classifier
+        >>> trained = Classifier("test_resnet", classes=["background", "cat"], weights="none", task="segmentation")
+        >>> model = MaskPredictor(trained.plain_network(), trained.card())
+        >>> [(mask.positions.shape, mask.numbers.dtype) for mask in model.predict("photos/cat/00.png")]
+        [((40, 40), dtype('uint8'))]
     """
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None) -> None:

@@ -393,6 +393,11 @@ def _from_run(
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
     facts = read_facts(stored)
+    if facts.task == "segmentation":
+        raise ModelError(
+            f"model.weights: {folder} is a run of segmentation, whose encoder is only a part of {facts.architecture}. "
+            f"Use the weights that it began with ({facts.weights.source}), or a run of another task."
+        )
     if facts.architecture != architecture:
         raise ModelError(
             f"model.weights: {folder} holds a {facts.architecture}, but model.name is {architecture}. "

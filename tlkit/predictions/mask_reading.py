@@ -28,6 +28,15 @@ def read_masks(path: Path | str) -> MaskPredictions:
 
     Raises:
         PredictionsError: the file cannot be read, is of another task or damaged, or another tool wrote it.
+
+    Example:
+        >>> import tempfile
+        >>> mask = np.array([[0, 1]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = MaskPredictions.build(classes=["a", "b"], path=["1.png"], masks=[(mask, mask)])
+        ...     found.to_parquet(f"{folder}/m.parquet")
+        ...     read_masks(f"{folder}/m.parquet")
+        MaskPredictions(1 image, 2 classes, no groups)
     """
     file = Path(path)
     table, noted = open_table(file)
@@ -78,7 +87,18 @@ def read_mask_folders(predicted: Path | str, truth: Path | str, classes: MaskCla
 
     Raises:
         PredictionsError: a folder does not exist or has no PNG file, a true mask has no predicted one, a mask cannot be
-            used or has another size, or holds values of no class; every kind with its first files and their number.
+                used or has another size, or holds values of no class; every kind with its first files and their number.
+
+    Example:
+        >>> import tempfile
+        >>> from tlkit.mask_files import mask_png
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, levels in (("true", [0, 0, 1]), ("called", [0, 1, 1])):
+        ...         Path(folder, name).mkdir()
+        ...         _ = Path(folder, name, "1.png").write_bytes(mask_png(np.array([levels], dtype=np.uint8)))
+        ...     found = read_mask_folders(f"{folder}/called", f"{folder}/true", MaskClasses.of(["road", "car"]))
+        >>> found.confusion.tolist()
+        [[1, 1], [0, 1]]
     """
     folders = {"true": Path(truth), "predicted": Path(predicted)}
     files = {what: _files(folder, what) for what, folder in folders.items()}

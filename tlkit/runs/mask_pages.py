@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,12 @@ def worst_masks(run: Run, split: str, *, most: int) -> tuple[MaskImage, ...]:
     if lacking:
         logger.warning("%d images or masks to show in the report cannot be read any more.", lacking)
     return tuple(shown)
+
+
+def mask_colours(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the colour of each class but the first, as a small JPEG, base64."""
+    chips = ((name, Image.new("RGB", (32, 16), palette_colour(place))) for place, name in enumerate(classes))
+    return tuple((name, as_jpeg(chip)) for name, chip in chips)[1:]
 
 
 def _views(image: Path, truth: Path, predicted: Path, classes: MaskClasses) -> tuple[tuple[str, str], ...]:

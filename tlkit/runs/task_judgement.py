@@ -1,4 +1,4 @@
-"""Evaluates and audits one split of a run of several labels, grades or numbers. Needs no torch."""
+"""Evaluates and audits one split of a run of several labels, grades, numbers or masks. Needs no torch."""
 
 from __future__ import annotations
 

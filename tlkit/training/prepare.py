@@ -150,12 +150,14 @@ def prepare(
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(section.batch_size, 2) * world.size:
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
-    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
-    has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
+    has_decoder = recipe.task == "segmentation"  # whose batch normalization trains with every strategy
+    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora") and not has_decoder
+    has_statistics = has_decoder or any(name.endswith("running_mean") for name in backbone.module.state_dict())
     if has_statistics and not keeps_statistics and min(section.batch_size, images) == 1:
+        other = "or more images" if has_decoder else "more images, or strategy: frozen"
         raise RecipeError(
             "Batches would hold one image, on which batch normalization cannot train. Use data.batch_size of 2 or "
-            "more, more images, or strategy: frozen."
+            f"more, {other}."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_grad_batches)
     classifier = Classifier(

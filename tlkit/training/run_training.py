@@ -197,7 +197,7 @@ def _finish_task(
     tracker: Tracker,
     shown: FitDisplay,
 ) -> None:
-    """Run the steps after training for several labels, grades or numbers: predict, judge, report and track."""
+    """Run the steps after training for several labels, grades, numbers or masks: predict, judge, report and track."""
     recipe, network, card = prepared.recipe, trained.network, trained.card
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
     given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}

@@ -82,6 +82,7 @@ class TaskContents:
         chosen_on_split: whether the assessed split also chose the epoch, the thresholds or the intervals.
         trained_on: whether the assessed images are those of training.
         worst: of segmentation, the images with the lowest IoU, the worst first, with their masks.
+        mask_colours: of segmentation, the colour of each class but the first, JPEG, base64.
     """
 
     title: str
@@ -104,6 +105,7 @@ class TaskContents:
     chosen_on_split: bool = False
     trained_on: bool = False
     worst: Sequence[MaskImage] = ()
+    mask_colours: Sequence[tuple[str, str]] = ()
 
 
 def write_task_report(path: Path, run: TaskContents) -> Path:
@@ -114,7 +116,7 @@ def write_task_report(path: Path, run: TaskContents) -> Path:
             _audit_section(run),
             _figures_section(run),
             _rule_section(run),
-            masks_section(run.worst),
+            masks_section(run.worst, run.mask_colours),
             history_section(run.history, run.kept_epochs),
             _data_section(run),
             environment_section(run.notes, run.recipe_text, run.environment),

@@ -25,8 +25,13 @@ class MaskImage:
     views: tuple[tuple[str, str], ...]
 
 
-def masks_section(worst: Sequence[MaskImage]) -> Section | None:
-    """Return the images with the lowest mean IoU, the worst first; None where there are none to show."""
+def masks_section(worst: Sequence[MaskImage], legend: Sequence[tuple[str, str]]) -> Section | None:
+    """Return the images with the lowest mean IoU, the worst first; None where there are none to show.
+
+    Args:
+        worst: the images.
+        legend: by name of the class its colour, JPEG, base64.
+    """
     if not worst:
         return None
     pictures = tuple(
@@ -45,4 +50,6 @@ def masks_section(worst: Sequence[MaskImage]) -> Section | None:
         "truth or a hard picture: look, then decide."
     )
     caption = f"The {len(worst)} worst images, the lowest IoU first, each with its weakest class"
-    return Section("masks", "Worst masks", claim, (Gallery(caption, pictures),))
+    colours = tuple(Picture("", data, name) for name, data in legend)
+    key = Picture("", None, "Colours of the classes; the first class has none", near=colours)
+    return Section("masks", "Worst masks", claim, (Gallery(caption, (*pictures, key)),))
