@@ -66,6 +66,7 @@ RULE = {
     }
 }
 SCALING = {"method": "temperature", "scale": [1.5], "offset": [], "n": 40}
+DECODER = {"kind": "unet", "channels": 64, "values": [0, 7], "void": 255}
 MODELS = {
     1: FIRST,
     2: {**FIRST, "format_version": 2, "options": {"act_layer": "silu"}, "head": HEAD},
@@ -80,6 +81,17 @@ MODELS = {
         "task": "multilabel",
         "target_scale": None,
         "rule": RULE,
+    },
+    6: {
+        **FIRST,
+        "format_version": 6,
+        "options": {},
+        "head": {},
+        "calibration": None,
+        "task": "segmentation",
+        "target_scale": None,
+        "rule": {},
+        "decoder": DECODER,
     },
 }
 MADE_BY = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
@@ -103,7 +115,9 @@ def test_a_model_of_every_version_is_read_and_its_file_stays_as_it_is(version, t
     assert facts.head_file == (HEAD["file"] if version in (2, 3) else None)
     assert facts.options == ({"act_layer": "silu"} if version == 2 else {})
     assert (facts.calibration is not None) == (version == 4)
-    assert (facts.task, facts.rule) == (("multilabel", RULE) if version == 5 else ("multiclass", {}))
+    expected = {5: ("multilabel", RULE), 6: ("segmentation", {})}
+    assert (facts.task, facts.rule) == expected.get(version, ("multiclass", {}))
+    assert facts.decoder == (DECODER if version == 6 else {})
     if version == 5:
         assert LabelThresholds.from_dict(facts.rule["thresholds"]).values == {"ants": 0.4, "bees": 0.4}
 

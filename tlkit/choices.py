@@ -22,6 +22,7 @@ Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
+Decoder = Literal["unet", "fpn", "deeplabv3plus"]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 ExplainMethod = Literal["auto", "grad_cam", "attention", "rollout", "occlusion"]
 GraphEngineName = Literal["onnxruntime", "openvino"]
@@ -32,16 +33,17 @@ HeadWord = Literal["linear", HeadKind, "auto"]
 ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
 TRAINED_HEADS = ("linear", "text")
 """Heads that the optimizer trains; scikit-learn fits the others."""
+MaskLoss = Literal["dice", "cross_entropy", "focal"]
 MetricSet = Literal["headline", "all"]
 OnLeak = Literal["warn", "drop", "error"]
 PredictEngine = Literal["auto", "torch", "onnxruntime", "openvino"]
 SetMethod = Literal["lac", "aps", "raps"]
 OodScoreName = Literal["msp", "energy", "knn", "mahalanobis"]
 SelectionMethod = Literal["margin", "coverage", "typicality"]
-Task = Literal["multiclass", "multilabel", "ordinal", "regression", "detection"]
+Task = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation", "detection"]
 TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
-TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression"]
+TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation"]
 Views = Literal["none", "flip", "ten_crop"]
 
 LABEL_SEPARATOR = ";"

@@ -149,7 +149,7 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
 
 
 TASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
-"""Commands that take a run of several labels, grades or numbers."""
+"""Commands that take a run of several labels, grades, numbers or masks."""
 
 
 def other_task(what: str, task: str) -> str:

@@ -14,12 +14,15 @@ import pandas as pd
 from tlkit.choices import TrainedTask
 from tlkit.csv_files import unquoted_table, write_csv
 from tlkit.errors import DataError, first_few, other_task
+from tlkit.mask_files import MaskClasses
 from tlkit.spelling import SEPARATOR
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
 RESERVED_COLUMNS = (PATH, LABEL, SPLIT, DIGEST)
 VOTES = "label_votes"
 """A column of the number of annotators by class, JSON, where training uses their shares; no group column."""
+PIXELS, MASK_DIGEST = "mask_pixels", "mask_digest"
+"""Columns of the pixels of each class in an image's mask, JSON, and of the mask's sha256; no group columns."""
 SPLITS = ("train", "val", "test")
 STRATA = 10
 """Most strata of numbers, by quantiles."""
@@ -33,7 +36,8 @@ class Samples:
 
     Labels are class names; integer targets are derived from `classes`, so a class that a split lacks does not change
     the targets of the others. Of other tasks a label is the text of several names, "cat;dog" in the order of `classes`
-    and "" for none of them (multilabel), of a number (regression), or the name of a grade (ordinal).
+    and "" for none of them (multilabel), of a number (regression), the name of a grade (ordinal), or the path of a mask
+    relative to `root` (segmentation).
 
     Attributes:
         root: folder that the paths are relative to.
@@ -43,6 +47,7 @@ class Samples:
             name), `split` (train, val or test), `digest` (sha256 of the file, hex; "" where unknown), then the group
             columns (strings, missing = NA), and where there are soft labels `label_votes`. Treat it as read-only.
         task: what a label says of an image.
+        masks: the classes of pixels and their numbers in the files of masks; None for other tasks.
 
     Example:
         >>> table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["dog", "cat"], "split": "train", "digest": ""})
@@ -54,6 +59,7 @@ class Samples:
     classes: tuple[str, ...]
     table: pd.DataFrame
     task: TrainedTask = "multiclass"
+    masks: MaskClasses | None = None
 
     def __post_init__(self) -> None:
         missing = [name for name in RESERVED_COLUMNS if name not in self.table.columns]
@@ -67,7 +73,7 @@ class Samples:
     @property
     def group_columns(self) -> tuple[str, ...]:
         """Names of the group columns, in table order."""
-        return tuple(name for name in self.table.columns if name not in (*RESERVED_COLUMNS, VOTES))
+        return tuple(name for name in self.table.columns if name not in _OWN_COLUMNS)
 
     @property
     def paths(self) -> npt.NDArray[np.str_]:
@@ -81,14 +87,19 @@ class Samples:
         Raises:
             DataError: the images have several labels or numbers, so that none is their class.
         """
-        if self.task in ("multilabel", "regression"):
-            what = "several labels" if self.task == "multilabel" else "numbers"
+        if self.task in ("multilabel", "regression", "segmentation"):
+            what = {"multilabel": "several labels", "regression": "numbers"}.get(self.task, "masks")
             raise DataError(other_task(f"The data with {what}", self.task))
         return np.asarray(pd.Categorical(self.table[LABEL], categories=list(self.classes)).codes, dtype=np.int64)
 
     @property
     def target_values(self) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-        """What a network is trained on: `targets`; of several labels 1 and 0, shape (N, L); numbers, shape (N,)."""
+        """What a network is trained on: `targets`; of several labels 1 and 0, shape (N, L); numbers, shape (N,).
+
+        Masks are read with their images; here they are -1, shape (N,).
+        """
+        if self.task == "segmentation":
+            return np.full(len(self), -1, dtype=np.int64)
         if self.task == "multilabel":
             return self.label_matrix.astype(np.float32)
         if self.task == "regression":
@@ -97,13 +108,27 @@ class Samples:
 
     @property
     def label_matrix(self) -> npt.NDArray[np.int64]:
-        """Which image has which of several labels, 1 or 0, shape (N, L)."""
+        """Which image has which of several labels, or shows which class of pixels, 1 or 0, shape (N, L)."""
+        if self.task == "segmentation":
+            return (self.pixel_counts > 0).astype(np.int64)
         assert self.task == "multilabel", "only there an image has several labels"
         place = {name: column for column, name in enumerate(self.classes)}
         matrix = np.zeros((len(self), len(self.classes)), dtype=np.int64)
         for row, text in enumerate(self.table[LABEL]):
             matrix[row, [place[name] for name in label_names(text)]] = 1
         return matrix
+
+    @property
+    def has_several(self) -> bool:
+        """Whether an image has any number of labels, or of classes of pixels, as `label_matrix` says."""
+        return self.task in ("multilabel", "segmentation")
+
+    @property
+    def pixel_counts(self) -> npt.NDArray[np.int64]:
+        """Pixels of each class in the masks, shape (N, C); 0 before the masks are checked."""
+        if PIXELS not in self.table.columns:
+            return np.zeros((len(self), len(self.classes)), dtype=np.int64)
+        return np.array([json.loads(text) for text in self.table[PIXELS]], dtype=np.int64).reshape(len(self), -1)
 
     @property
     def strata(self) -> npt.NDArray[np.int64]:
@@ -163,11 +188,11 @@ class Samples:
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class or label (rows; none for numbers) and split (columns).
 
-        An image with several labels counts for each of them.
+        An image with several labels, or classes of pixels, counts for each of them.
         """
         if self.task == "regression":
             return pd.DataFrame(columns=list(SPLITS), dtype=np.int64)
-        if self.task == "multilabel":
+        if self.has_several:
             by_split = {split: self.label_matrix[self.table[SPLIT] == split].sum(axis=0) for split in SPLITS}
             return pd.DataFrame(by_split, index=list(self.classes))
         table = pd.crosstab(self.table[LABEL], self.table[SPLIT])
@@ -179,7 +204,13 @@ class Samples:
 
     @classmethod
     def from_csv(
-        cls, path: Path, *, root: Path, classes: Sequence[str] | None = None, task: TrainedTask = "multiclass"
+        cls,
+        path: Path,
+        *,
+        root: Path,
+        classes: Sequence[str] | None = None,
+        task: TrainedTask = "multiclass",
+        masks: MaskClasses | None = None,
     ) -> Samples:
         """Return the samples that `to_csv` wrote.
 
@@ -188,6 +219,7 @@ class Samples:
             root: folder that its paths are relative to.
             classes: class names in target order; default: the sorted labels of the file; grades by their numbers.
             task: what a label says of an image.
+            masks: the classes of pixels, for segmentation.
 
         Raises:
             DataError: the file is missing or damaged, lacks a column, or has a label that is none of the classes.
@@ -218,7 +250,10 @@ class Samples:
         foreign = sorted(found - set(names))
         if foreign:
             raise DataError(f"{path} is damaged: {foreign[0]!r} is none of the classes. Restore it or fit again.")
-        return cls(root, names, table, task)
+        return cls(root, names if masks is None else masks.names, table, task, masks)
+
+
+_OWN_COLUMNS = (*RESERVED_COLUMNS, VOTES, PIXELS, MASK_DIGEST)
 
 
 def label_names(text: str) -> list[str]:
@@ -232,8 +267,8 @@ def label_names(text: str) -> list[str]:
 
 
 def names_in(labels: Iterable[str], task: TrainedTask) -> set[str]:
-    """Return the names of classes, labels or grades in the labels of images; none of numbers."""
-    if task == "regression":
+    """Return the names of classes, labels or grades in the labels of images; none of numbers and masks."""
+    if task in ("regression", "segmentation"):
         return set()
     distinct = set(labels)
     return {name for text in distinct for name in label_names(text)} if task == "multilabel" else distinct

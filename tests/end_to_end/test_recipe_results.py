@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tlkit.datasets import make_digit_scenes, make_digits
+from tlkit.datasets.emoji_masks import EMOJI_MASKS
 from tlkit.training.fit import fit
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -49,6 +50,33 @@ def test_scenes_reach_their_figures_and_shuffled_labels_do_not(tmp_path, monkeyp
         floor = 0.7 if recipe == "scenes_total" else 0.95
         assert real.r_squared.value >= floor
         assert control.r_squared.value < 0.05
+
+
+def test_masks_of_emoji_reach_their_figure_and_shuffled_masks_do_not(tmp_path, monkeypatch):
+    pytest.importorskip("segmentation_models_pytorch")
+    root = EMOJI_MASKS.make(tmp_path / "emoji").root
+    shuffle_masks(root / "masks", tmp_path / "shuffled")
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    found = {}
+    for name, masks in (("emoji", root / "masks"), ("shuffled", tmp_path / "shuffled")):
+        data = {"data.name": None, "data.root": str(root), "data.masks": str(masks)}
+        given = {"name": name, "data.metadata": str(root / "metadata.csv"), "report.enabled": False, **data}
+        found[name] = fit(RECIPES / "emoji_masks.yaml", given, runs_dir=tmp_path / "runs").task_evaluation("test")
+    assert found["emoji"].mean_iou.value >= 0.5
+    background = found["shuffled"].confusion[0]
+    chance = sum(background) / sum(map(sum, found["shuffled"].confusion)) / 13  # background everywhere
+    assert found["shuffled"].mean_iou.value < chance + 0.03
+
+
+def shuffle_masks(source, target):
+    """Give each mask to another image of its split."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        files = sorted((source / split).rglob("*.png"))
+        for file, other in zip(files, rng.permutation(len(files)), strict=True):
+            path = target / file.relative_to(source)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(files[other].read_bytes())
 
 
 @pytest.mark.parametrize(("recipe", "epochs"), [("ants_bees_frozen", 3), ("ants_bees_full", 2)])

@@ -5,6 +5,7 @@ from tlkit.audit.explain import explain_gaps
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.mask_audit import audit_masks
 from tlkit.audit.model_comparison import Comparison, compare_predictions
 from tlkit.audit.number_audit import audit_numbers
 
@@ -13,6 +14,7 @@ __all__ = [
     "Comparison",
     "Explanation",
     "audit_groups",
+    "audit_masks",
     "audit_multilabel",
     "audit_numbers",
     "compare_predictions",

@@ -32,12 +32,14 @@ class MeanEstimates:
         moments: means and covariance, in the same order.
         tolerance: the largest difference from the complement that is tolerated, in the unit of the mean.
         of_losses: whether the numbers are losses of at least 0, whose mean has its interval on the log scale.
+        of_shares: whether the numbers are shares from 0 to 1, whose mean has its interval there.
     """
 
     images: Ints
     moments: Moments
     tolerance: float
     of_losses: bool = False
+    of_shares: bool = False
 
     @property
     def rows(self) -> int:
@@ -95,8 +97,9 @@ class MeanEstimates:
             float(moments.rate_df[i]),
             n=n,
             confidence=confidence,
+            lowest=0.0 if self.of_shares else -math.inf,
+            highest=1.0 if self.of_shares else math.inf,
         )
-
         return log_scale(found) if self.of_losses else found
 
     def difference(self, i: int, confidence: float) -> Estimate:
@@ -145,6 +148,7 @@ def mean_estimates(
     denominator: Floats,
     tolerance: float,
     of_losses: bool = False,
+    of_shares: bool = False,
 ) -> MeanEstimates:
     """Return the means of all groups and of their complements.
 
@@ -155,6 +159,7 @@ def mean_estimates(
         denominator: how much it counts, shape (N,), mostly 1.
         tolerance: the largest difference from the complement that is tolerated, in the unit of the mean.
         of_losses: whether the numbers are losses of at least 0.
+        of_shares: whether the numbers are shares from 0 to 1.
     """
     code, members = membership.row_code, row_members_of(membership)
     units = (design or SamplingDesign()).units(len(code))
@@ -165,7 +170,7 @@ def mean_estimates(
     images = np.bincount(code[counted], minlength=len(members)) @ members
     kept = totals.any(axis=1)
     moments = cluster_moments(sums[kept], totals[kept])
-    return MeanEstimates(images.round().astype(np.int64), moments, tolerance, of_losses)
+    return MeanEstimates(images.round().astype(np.int64), moments, tolerance, of_losses, of_shares)
 
 
 def _z(alpha: float) -> float:

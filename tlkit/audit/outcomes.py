@@ -72,4 +72,5 @@ class Outcomes:
             denominator=self.denominator.astype(np.float64),
             tolerance=self.tolerance,
             of_losses=self.rate.metric == "mean_absolute_error",
+            of_shares=self.rate.metric in ("mean_iou", "iou"),
         )

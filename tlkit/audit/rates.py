@@ -12,7 +12,7 @@ from tlkit.arrays import Ints, Mask
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-MeanMetric = Literal["mean_absolute_error", "mean_error"]
+MeanMetric = Literal["mean_absolute_error", "mean_error", "mean_iou", "iou"]
 AnyMetric = Metric | Literal["coverage"] | MeanMetric
 """The metrics of every task; those of classifiers are `Metric`."""
 
@@ -25,7 +25,8 @@ class Rate:
         metric: accuracy = correct of all; recall = found of those that are of the class; precision = right of those
             called the class; false_positive_rate = called the class of those that are not; selection_rate = called
             the class of all; coverage = truth inside its interval; mean_absolute_error = |prediction − truth|;
-            mean_error = prediction − truth.
+            mean_error = prediction − truth; iou = intersection over union of the masks of a class in an image;
+            mean_iou = its mean over the classes that either mask of an image shows.
         class_name: the class, or None for what is about all.
     """
 
@@ -35,7 +36,7 @@ class Rate:
     @property
     def name(self) -> str:
         """The rate as text: "accuracy", "false positive rate of cat"."""
-        words = self.metric.replace("_", " ")
+        words = self.metric.replace("_", " ").replace("iou", "IoU")
         return words if self.class_name is None else f"{words} of {self.class_name}"
 
     @property
@@ -50,6 +51,7 @@ class Rate:
             "recall": "no objects" if self.class_name is None else f"no images of {self.class_name}",
             "precision": f"none called {self.class_name}",
             "false_positive_rate": f"no images of another class than {self.class_name}",
+            "iou": f"no images whose masks show {self.class_name}",
         }.get(self.metric, "no images")
 
     def outcomes(self, y_true: Ints, y_pred: Ints, label: int | None) -> tuple[Mask, Mask]:

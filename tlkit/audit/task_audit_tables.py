@@ -45,7 +45,11 @@ def overview_table(audit: TaskAudit, *, omitted: int = 0) -> Table:
     ]
     left_out = f", {counted(audit.unlabelled, 'image')} without a label left out" if audit.unlabelled else ""
     notes = [f"{counted(audit.images, 'image')} assessed{left_out}."]
-    means = {one.rate.name: one.tolerance for one in audit.overall if one.tolerance is not None}
+    means = {
+        one.rate.name: one.tolerance
+        for one in audit.overall
+        if one.tolerance is not None and one.tolerance != settings.tolerance
+    }
     notes += [f"Tolerance of the {name}: {tolerance:.3g}, in its unit." for name, tolerance in means.items()]
     if settings.design_words:
         notes.append(f"Intervals and tests allow for {settings.design_words}.")

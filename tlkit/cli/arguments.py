@@ -91,7 +91,8 @@ LabelClasses = Annotated[
 TaskOption = Annotated[
     Task | None,
     typer.Option(
-        help="Task of a file: multiclass, multilabel, ordinal, regression, detection; default: what tlkit wrote in it."
+        help="Task of a file: multiclass, multilabel, ordinal, regression, segmentation, detection; default: what "
+        "tlkit wrote in it."
     ),
 ]
 ValFile = Annotated[
@@ -111,10 +112,23 @@ LabelSeparator = Annotated[
 ]
 TruthFile = Annotated[
     Path | None,
-    typer.Option("--truth", help="Detection: true boxes, a JSON file in COCO's format; the file is a list."),
+    typer.Option(
+        "--truth",
+        help="Detection: true boxes, a JSON file in COCO's format; the file is a list. Segmentation: the folder of the "
+        "true masks; the file is the folder of the predicted ones.",
+    ),
 ]
 MinScore = Annotated[
     float | None, typer.Option("--min-score", min=0, max=1, help="Detection: smallest score in recall; default: 0.5.")
+]
+MaskNames = Annotated[
+    str | None,
+    typer.Option(
+        "--classes", help="Segmentation: names of the classes from the number 0 on, or with numbers: road=7,car=26."
+    ),
+]
+VoidNumber = Annotated[
+    int | None, typer.Option("--void", min=0, max=65535, help="Segmentation: number of the pixels that count nowhere.")
 ]
 Details = Annotated[
     bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")

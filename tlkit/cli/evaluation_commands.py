@@ -17,6 +17,7 @@ from tlkit.cli.arguments import (
     LabelClasses,
     LabelledData,
     LabelSeparator,
+    MaskNames,
     MinScore,
     ModelWeightsOption,
     PathColumn,
@@ -28,6 +29,7 @@ from tlkit.cli.arguments import (
     TruthFile,
     ValFile,
     Verbatim,
+    VoidNumber,
 )
 from tlkit.cli.model_source import open_compared, predict_source
 from tlkit.cli.output import (
@@ -74,6 +76,8 @@ def evaluate(
     separator: LabelSeparator = None,
     truth: TruthFile = None,
     min_score: MinScore = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -88,6 +92,8 @@ def evaluate(
         separator=separator,
         truth=truth,
         min_score=min_score,
+        classes=classes,
+        void=void,
         groups=groups,
         y_true=y_true,
         y_pred=y_pred,
@@ -203,6 +209,8 @@ def audit(
     separator: LabelSeparator = None,
     truth: TruthFile = None,
     min_score: MinScore = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -217,6 +225,8 @@ def audit(
         separator=separator,
         truth=truth,
         min_score=min_score,
+        classes=classes,
+        void=void,
         groups=groups,
         y_true=y_true,
         y_pred=y_pred,

@@ -20,6 +20,7 @@ from tlkit.cli.arguments import (
     WeightsOption,
 )
 from tlkit.cli.batch_output import is_batch, predict_parts
+from tlkit.cli.mask_output import is_mask_model
 from tlkit.cli.model_source import ExportedFile, ModelSource, require_stored, source_of
 from tlkit.cli.output import (
     check_progress,
@@ -69,7 +70,10 @@ def predict(
     run: ModelPath,
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders or tar shards of them.")],
     out: Annotated[
-        Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file; with --shard or --ray, a folder.")
+        Path | None,
+        typer.Option(
+            help="Write to this .csv, .parquet or .jsonl file; with --shard or --ray, or masks, to this folder."
+        ),
     ] = None,
     device: DeviceOption = "auto",
     tta: Annotated[
@@ -113,7 +117,7 @@ def predict(
     rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
     other = [name for name, given in rules_given.items() if given]
     batch = is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other)
-    if not batch:
+    if not batch and not is_mask_model(run):
         require_predictions_file(out)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry

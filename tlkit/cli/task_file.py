@@ -1,4 +1,4 @@
-"""Judges a file of predictions of another task than one class for each image: several labels, grades, numbers."""
+"""Judges predictions of another task than one class for each image: several labels, grades, numbers, masks, boxes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.task_audit_result import TaskAudit
-    from tlkit.predictions import MultilabelPredictions, NumberPredictions
+    from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
     from tlkit.predictions.detection_predictions import DetectionPredictions
     from tlkit.tables import Table
 
@@ -30,14 +30,16 @@ class TaskFile:
     """What the command line says of a file of predictions and its task.
 
     Attributes:
-        path: the file.
+        path: the file; of masks a folder.
         stated: task of the command line; None = the one in the file, else multiclass.
         val: file of predictions of val; None = none.
         coverage: of intervals calibrated on val; None = the default.
         grades: names of the grades, separated by commas.
         separator: between the labels of a cell.
-        truth: file of true boxes.
+        truth: file of true boxes, or folder of true masks.
         min_score: smallest score of a box that counts; None = the default.
+        classes: names of the classes of masks, separated by commas, perhaps each with its number: road=7,car=26.
+        void: number of the pixels of masks that count nowhere.
         groups: file of group columns to join.
         y_true: column of the truth.
         y_pred: column of the predictions.
@@ -53,6 +55,8 @@ class TaskFile:
     separator: str | None
     truth: Path | None
     min_score: float | None
+    classes: str | None
+    void: int | None
     groups: Path | None
     y_true: str
     y_pred: str
@@ -70,7 +74,11 @@ class TaskFile:
     def for_tasks(self) -> dict[str, object]:
         """The options of other tasks than one class for each image, with the values that are given."""
         given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
-        return {**given, "--truth": self.truth, "--min-score": self.min_score}
+        return {**given, "--truth": self.truth, "--min-score": self.min_score, **self._of_masks}
+
+    @property
+    def _of_masks(self) -> dict[str, object]:
+        return {"--classes": self.classes, "--void": None if self.void is None else str(self.void)}
 
     @property
     def is_other_task(self) -> bool:
@@ -101,9 +109,13 @@ class TaskFile:
             own["--separator"] = self.separator
         if self.task not in ("ordinal", "regression") or self.val is None:
             own["--coverage"] = self.coverage
+        if self.task not in ("detection", "segmentation"):
+            own["--truth"] = self.truth
         if self.task != "detection":
-            own |= {"--truth": self.truth, "--min-score": self.min_score}
-        else:
+            own["--min-score"] = self.min_score
+        if self.task != "segmentation":
+            own |= self._of_masks
+        if self.task in ("detection", "segmentation"):
             own["--val"] = self.val
         self._refuse({**options, **own}, f"does not apply to a file of the task {self.task}. Leave it out.")
 
@@ -147,6 +159,30 @@ class TaskFile:
         found = read_detection(self.path, self.truth)
         return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
+    def open_masks(self) -> MaskPredictions:
+        """Return the masks of the folder beside those of the truth, or a table by tlkit, with group columns joined."""
+        from tlkit.mask_files import MaskClasses
+        from tlkit.predictions import read_mask_folders, read_masks
+
+        if self.path.suffix.lower() == ".parquet":
+            self._refuse(
+                {"--truth": self.truth, **self._of_masks},
+                "is for folders of masks; a table by tlkit has both. Leave it out.",
+            )
+            found = read_masks(self.path)
+        elif self.truth is None or self.classes is None:
+            raise PredictionsError(
+                "Predicted masks are judged with the true ones, and their classes: --truth FOLDER --classes NAMES, in "
+                "the order of their numbers from 0, such as background,cat; or with numbers, background=0,cat=255."
+            )
+        else:
+            try:
+                classes = MaskClasses.of(_numbered(self.classes), void=self.void)
+            except ValueError as error:
+                raise PredictionsError(f"--classes, --void: {error}") from error
+            found = read_mask_folders(self.path, self.truth, classes)
+        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+
     def open_numbers(self, path: Path) -> NumberPredictions:
         """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
         from tlkit.predictions import read_numbers
@@ -187,6 +223,10 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
             raise PredictionsError("--weights does not apply to a file of the task detection. Leave it out.")
         score = MIN_SCORE if file.min_score is None else file.min_score
         found = evaluate_detection(file.open_boxes(), min_score=score, cluster_by=cluster_by)
+    elif file.task == "segmentation":
+        from tlkit.evaluation.evaluate_masks import evaluate_masks
+
+        found = evaluate_masks(file.open_masks(), cluster_by=cluster_by, weights=weights)
     else:
         from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 
@@ -199,7 +239,7 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
     tables = found.tables()
     print_tables([*before, *tables] if details else tables[:1])
     if not details and len(tables) > 1:
-        print_lines(["", "Each label or category, and what is taken for what: --details"])
+        print_lines(["", "Each label, class or category, and what is taken for what: --details"])
 
 
 def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None:
@@ -207,7 +247,9 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
     from tlkit.audit.options import AuditOptions
     from tlkit.runs.run_options import with_all_columns
 
-    def options_of(given: Mapping[str, Any], predictions: MultilabelPredictions | NumberPredictions) -> AuditOptions:
+    def options_of(
+        given: Mapping[str, Any], predictions: MultilabelPredictions | NumberPredictions | MaskPredictions
+    ) -> AuditOptions:
         if not predictions.groups.shape[1]:
             raise PredictionsError(
                 f"{file.path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
@@ -227,6 +269,11 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
         found = audit_multilabel(labels, options_of(stated, labels))
     elif file.task == "detection":
         found = _audit_boxes(file, stated)
+    elif file.task == "segmentation":
+        from tlkit.audit.mask_audit import audit_masks
+
+        masks = file.open_masks()
+        found = audit_masks(masks, options_of(stated, masks))
     else:
         from tlkit.audit.number_audit import audit_numbers
 
@@ -259,3 +306,21 @@ def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] |
     coverage = CONFIDENCE if file.coverage is None else file.coverage
     rule = intervals_for(numbers, file.open_numbers(file.val), coverage=coverage)
     return rule.apply(numbers), rule.to_dict()
+
+
+def _numbered(text: str) -> dict[str, int]:
+    """Return the classes in a text with their numbers: as it states them, else from 0.
+
+    Raises:
+        ValueError: a name is repeated, or what stands after "=" is no number, or is there for some names only.
+    """
+    parts = [part.strip().rpartition("=") for part in text.split(",")]
+    stated = [name for name, mark, _ in parts if mark]
+    if stated and (len(stated) < len(parts) or not all(number.strip().isdecimal() for _, _, number in parts)):
+        raise ValueError(f"write a whole number after each name, or after none: background=0,cat=255. Got {text}.")
+    named = [
+        (name.strip(), int(number)) if mark else (number, place) for place, (name, mark, number) in enumerate(parts)
+    ]
+    if len(dict(named)) < len(named):
+        raise ValueError(f"each class needs a name of its own. Got {text}.")
+    return dict(named)

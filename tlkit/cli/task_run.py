@@ -1,4 +1,4 @@
-"""Evaluates, audits and predicts with a run of several labels, grades or numbers."""
+"""Evaluates, audits and predicts with a run of several labels, grades, numbers or masks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
     check_progress,
     judged_on,
@@ -66,7 +67,7 @@ def evaluate_run(run: Run, *, split: str | None, details: bool, json: bool) -> N
     tables = found.tables()
     print_tables(tables if details else tables[:1])
     if not details and len(tables) > 1:
-        print_lines(["", "Each label, and labels that go together: --details"])
+        print_lines(["", "Each label or class, and what goes together or is confused: --details"])
 
 
 def audit_run(
@@ -76,7 +77,7 @@ def audit_run(
     from tlkit.audit.task_verdicts import task_verdicts
 
     options = dict(stated)
-    mean_tolerance = options.pop("tolerance") if run.task != "multilabel" else None
+    mean_tolerance = None if run.task in ("multilabel", "segmentation") else options.pop("tolerance")
     audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
     if json:
         print_json(audit.to_redacted())
@@ -103,7 +104,7 @@ def predicts_other_task(
     Args:
         source: the model.
         paths: images, or folders or tar shards of them.
-        out: file to write; None = print a table.
+        out: file to write, of masks a folder; None = print a table.
         tta: views of each image.
         engine: what runs the backbone.
         refused: options that are given and are about one class for each image.
@@ -126,11 +127,15 @@ def predicts_other_task(
     from tlkit.cli.allocator import keep_freed_memory
 
     keep_freed_memory()
+    from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.task_predictor import TaskPredictor, load_task_model
 
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
         model = load_task_model(source.folder, device=source.device)
+        if isinstance(model, MaskPredictor):
+            predict_masks(model, files, paths, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
+            return True
         assert isinstance(model, TaskPredictor), "the caller has looked at the task"
         found = _predict(model, files, tta, engine, progress, unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]

@@ -17,6 +17,7 @@ from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
 from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, log_near_duplicates, warn_of_label_conflicts
+from tlkit.data.checks.mask_check import check_masks
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.annotations import without_undecided
@@ -150,6 +151,8 @@ class Source:
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)
+        if samples.task == "segmentation":
+            samples = check_masks(samples)
         if self.split is None:
             samples = hold_out(samples, self.plan)
         before, samples = samples, without_undecided(apply_decisions(samples, self._labels))
@@ -159,7 +162,8 @@ class Source:
             moments = [moment for moment, is_kept in zip(checked.moments, kept, strict=True) if is_kept]
             bursts = find_bursts(samples, moments, checked.fingerprints.take(kept))
             alike = alike_table(samples, found, bursts=bursts)
-            warn_of_label_conflicts(samples, found)
+            if samples.task != "segmentation":
+                warn_of_label_conflicts(samples, found)
             leaks = find_leaks(samples, found, group_by=self.plan.group_by)
             log_near_duplicates(samples, found, leaks.table)
             samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
@@ -201,6 +205,6 @@ def label_words(samples: Samples) -> str:
     if samples.task == "regression":
         values = samples.target_values
         return f"with numbers from {values.min():g} to {values.max():g}" if len(values) else "with numbers"
-    return {"multilabel": f"with {count:,} labels", "ordinal": f"of {count:,} grades"}.get(
-        samples.task, f"of {count:,} classes"
-    )
+    words = {"multilabel": f"with {count:,} labels", "ordinal": f"of {count:,} grades"}
+    words["segmentation"] = f"with masks of {count:,} classes"
+    return words.get(samples.task, f"of {count:,} classes")

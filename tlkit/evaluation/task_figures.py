@@ -1,21 +1,24 @@
-"""The figures of several labels, grades or numbers by name, and as plain sentences."""
+"""The figures of several labels, grades, numbers or masks by name, and as plain sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.number_result import NumberEvaluation
 from tlkit.stats.estimate import Estimate
 
-TaskEvaluation = MultilabelEvaluation | NumberEvaluation
+TaskEvaluation = MultilabelEvaluation | NumberEvaluation | MaskEvaluation
 
 
 def evaluation_from_dict(values: Mapping[str, Any]) -> TaskEvaluation:
     """Read what `to_dict` of an evaluation wrote."""
     if values.get("task") == "multilabel":
         return MultilabelEvaluation.from_dict({name: value for name, value in values.items() if name != "task"})
+    if values.get("task") == "segmentation":
+        return MaskEvaluation.from_dict(values)
     return NumberEvaluation.from_dict(values)
 
 
@@ -31,6 +34,8 @@ def task_figures(evaluation: TaskEvaluation) -> dict[str, Estimate]:
             "subset_accuracy": evaluation.subset_accuracy,
             "hamming_loss": evaluation.hamming_loss,
         }
+    elif isinstance(evaluation, MaskEvaluation):
+        named = {name: getattr(evaluation, name) for name in ("mean_iou", "mean_dice", "image_iou", "pixel_accuracy")}
     else:
         names = ("mean_absolute_error", "root_mean_squared_error", "mean_error", "r_squared")
         named = {name: getattr(evaluation, name) for name in names}
@@ -58,6 +63,10 @@ FIGURE_WORDS: Mapping[str, str] = {
     "accuracy": "accuracy",
     "within_one": "share within one grade",
     "coverage": "coverage of the intervals",
+    "mean_iou": "mIoU",
+    "mean_dice": "mean Dice",
+    "image_iou": "IoU per image",
+    "pixel_accuracy": "pixel accuracy",
 }
 """The words for each figure."""
 
@@ -72,6 +81,8 @@ def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]
     found = task_figures(evaluation)
     if isinstance(evaluation, MultilabelEvaluation):
         what, chosen = f"{len(evaluation.labels)} labels", ("mean_average_precision", "macro_f1", "micro_f1")
+    elif isinstance(evaluation, MaskEvaluation):
+        what, chosen = f"masks of {len(evaluation.classes)} classes", ("mean_iou", "mean_dice", "pixel_accuracy")
     elif evaluation.grades:
         what = f"{len(evaluation.grades)} grades"
         chosen = ("mean_absolute_error", "quadratic_kappa", "accuracy")
@@ -84,6 +95,10 @@ def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]
         if known:
             worst = min(known, key=lambda one: one.f1.value or 0.0)
             sentences.append(f"The weakest label is {worst.name}: F1 {worst.f1.format()}, {worst.support:,} images.")
+    elif isinstance(evaluation, MaskEvaluation):
+        shown = [one for one in evaluation.per_class if one.iou.value is not None]
+        lowest = min(shown, key=lambda one: one.iou.value or 0.0)
+        sentences.append(f"The weakest class is {lowest.name}: IoU {lowest.iou.format()}, {lowest.images:,} images.")
     elif "coverage" in found and evaluation.intervals is not None:
         width = evaluation.intervals.mean_width
         wide = f", {width.value:.3g} wide," if width.value is not None else ""

@@ -9,15 +9,18 @@ from tlkit.lazy_names import lazy_names
 if TYPE_CHECKING:
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.verify_run import verify_run
+    from tlkit.inference.mask_predictor import MaskPredictor, PredictedMask
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
 
-__all__ = ["EmbedOptions", "Predictor", "TaskPredictor", "verify_run"]
+__all__ = ["EmbedOptions", "MaskPredictor", "PredictedMask", "Predictor", "TaskPredictor", "verify_run"]
 
 __getattr__ = lazy_names(
     "tlkit.inference",
     {
         "EmbedOptions": "tlkit.inference.embed_options",
+        "MaskPredictor": "tlkit.inference.mask_predictor",
+        "PredictedMask": "tlkit.inference.mask_predictor",
         "Predictor": "tlkit.inference.predictor",
         "TaskPredictor": "tlkit.inference.task_predictor",
         "verify_run": "tlkit.inference.export.verify_run",

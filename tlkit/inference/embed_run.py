@@ -13,6 +13,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.stored_model import load_stored
 from tlkit.models.backbone import Backbone
+from tlkit.models.mask_decoder import MaskDecoder
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
@@ -71,6 +72,7 @@ def embed_with_run(
 def _stored_backbone(folder: Path) -> Backbone:
     """Return the backbone of a stored model, with its weights as they are after training."""
     network, card = load_stored(folder)
+    assert not isinstance(network.head, MaskDecoder), "a model of segmentation is refused above"
     return Backbone(
         name=card.architecture,
         module=network.backbone,

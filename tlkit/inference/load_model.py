@@ -10,14 +10,18 @@ from tlkit.exported import is_exported
 
 if TYPE_CHECKING:
     from tlkit.exported.predictor import ExportedPredictor
+    from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
 
 
-def load_model(model: str | Path | object, *, device: str = "auto") -> Predictor | ExportedPredictor | TaskPredictor:
+def load_model(
+    model: str | Path | object, *, device: str = "auto"
+) -> Predictor | ExportedPredictor | TaskPredictor | MaskPredictor:
     """Return a model for prediction; nothing in its files can run code.
 
-    A model of several labels, grades or numbers predicts a table of these (see `TaskPredictor`).
+    A model of several labels, grades or numbers predicts a table of these (see `TaskPredictor`), one of segmentation
+    masks (see `MaskPredictor`).
 
     Args:
         model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that

@@ -19,18 +19,20 @@ from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.devices import choose_device
+from tlkit.inference.mask_predictor import MaskPredictor
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
+from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions, Unreadable
 from tlkit.runs import find_model
 from tlkit.samples import LABEL, Samples
 from tlkit.uncertainty.number_intervals import IntervalRule
 
 TaskPredictions = MultilabelPredictions | NumberPredictions
+AnyTaskPredictions = TaskPredictions | MaskPredictions
 
 
 class TaskPredictor:
@@ -176,7 +178,23 @@ class TaskPredictor:
         return np.array([self.card.classes.index(name) for name in samples.table[LABEL]], dtype=np.float64)
 
 
-def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predictor | TaskPredictor:
+def task_predictor(
+    network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None
+) -> TaskPredictor | MaskPredictor:
+    """Return what predicts with a network of another task than one class for each image.
+
+    Args:
+        network: the network.
+        card: its facts.
+        device: where it runs.
+        folder: where the masks of samples are written; None = nowhere.
+    """
+    if card.task == "segmentation":
+        return MaskPredictor(network, card, device=device, folder=folder)
+    return TaskPredictor(network, card, device=device)
+
+
+def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predictor | TaskPredictor | MaskPredictor:
     """Return the model of a run for prediction, of whichever task; nothing in its files can run code.
 
     Args:
@@ -191,4 +209,4 @@ def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predic
     network, card = load_any_task(folder)
     if card.task == "multiclass":
         return load_model(folder, device=device)
-    return TaskPredictor(network, card, device=choose_device(device, key="device"))
+    return task_predictor(network, card, device=choose_device(device, key="device"))

@@ -18,6 +18,7 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
 from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
+from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.mixup import mix_batch_of_epoch
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -43,7 +44,8 @@ class Classifier(pl.LightningModule):
     their table, which `train.loss: group_dro` needs. `train_loss`, `val_loss` and `val_accuracy` are logged once an
     epoch, `test_loss` and `test_accuracy` by `trainer.test`. The loss of val and test is the plain cross-entropy in
     nats, without label smoothing and class weights, so that runs can be compared. Of other tasks targets are (B, L) or
-    (B,) float32, `val_loss` is the plain loss of the task, and grades and numbers have `val_mae` for an accuracy.
+    (B,) float32, or masks (B, H, W) int64; `val_loss` is the plain loss of the task, and grades and numbers have
+    `val_mae` for an accuracy, masks `val_iou`.
 
     In a script of your own, numbers that both the trainer and `train` state are warned about where they differ; see
     `tlkit.models.trainer_numbers` for which counts. `learning_rate` is what Lightning's LearningRateFinder sets.
@@ -69,6 +71,7 @@ class Classifier(pl.LightningModule):
         task: TrainedTask = "multiclass",
         target_scale: tuple[float, float] | None = None,
         positive_weights: Mapping[str, float] | None = None,
+        decoder: DecoderFacts | Mapping[str, Any] | None = None,
         steps_per_epoch: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -90,6 +93,8 @@ class Classifier(pl.LightningModule):
             task: what the model says of an image. `classes` are then labels, or grades from the lowest on.
             target_scale: mean and standard deviation of the training numbers, for `task: regression`.
             positive_weights: weight of the images with each label in the training loss, for `task: multilabel`.
+            decoder: what stands above the backbone, for `task: segmentation`; default: the library's U-Net, with the
+                numbers of the classes in masks from 0.
             num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer. A fit that
                 resumes within an epoch needs it, since asking the trainer drops the loader's position.
@@ -111,6 +116,7 @@ class Classifier(pl.LightningModule):
         self.target_scale = None if target_scale is None else (float(target_scale[0]), float(target_scale[1]))
         self.task = task_head(task, scale=self.target_scale, train=recipe.train)
         self._positive_weights = positive_weights
+        self.decoder = arguments.decoder_facts(decoder)
         self.strategy = recipe.strategy
         self.numbers = TrainerNumbers(recipe.train, in_own_script=isinstance(train, Mapping))
         self._class_weights, self._class_counts, self._num_groups = class_weights, class_counts, num_groups
@@ -119,6 +125,7 @@ class Classifier(pl.LightningModule):
             arguments.hyperparameters(recipe, self.source, class_weights=class_weights, class_counts=class_counts)
             | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
             | {"task": task, "target_scale": self.target_scale and list(self.target_scale)}
+            | {"decoder": self.decoder.to_dict() if task == "segmentation" else None}
             | {"positive_weights": positive_weights and {n: float(w) for n, w in positive_weights.items()}}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
@@ -139,9 +146,9 @@ class Classifier(pl.LightningModule):
             arguments.require_classes(classes, self._class_weights, self._class_counts)
         self.classes = tuple(classes)
         self.save_hyperparameters({"classes": list(classes)})
-        width, count = self.source.num_features, len(self.classes)
-        self.network = Network(
-            self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate, task=self.task
+        count = len(self.classes)
+        self.network = arguments.network_of(
+            self.source, count, drop_rate=self.drop_rate, task=self.task, decoder=self.decoder
         )
         self.network.init_head(self.seed)
         if not self._from_checkpoint and getattr(self.strategy, "head", "linear") == "text":
@@ -162,7 +169,7 @@ class Classifier(pl.LightningModule):
             self.loss = create_task_loss(
                 self.task, self.classes, weights=self._class_weights, positive_weights=self._positive_weights
             )
-            adjustment = torch.zeros(self.task.outputs(count))
+            adjustment = torch.zeros(())
         self.register_buffer("adjustment", adjustment, persistent=False)
         if (decay := self.settings.ema_decay) is not None:
             self.average = AveragedNetwork(self.network, decay=decay, constant=self._constant)
@@ -185,7 +192,8 @@ class Classifier(pl.LightningModule):
         """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
         card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
-        return replace(card, task=self.task.task, target_scale=self.target_scale)
+        decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
+        return replace(card, task=self.task.task, target_scale=self.target_scale, decoder=decoder)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.mask_decoder import DecoderFacts, mask_parts_of
 from tlkit.models.model_files import ModelFacts
+from tlkit.models.network import Network
+from tlkit.models.task_heads import MulticlassHead, TaskHead
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe, plain_values
 
@@ -133,3 +136,38 @@ def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> B
     if isinstance(given, Backbone):
         return given
     return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
+
+
+def decoder_facts(given: DecoderFacts | Mapping[str, Any] | None) -> DecoderFacts:
+    """Return what a decoder is built from: as given, its mapping in a checkpoint, or the default."""
+    if given is None:
+        return DecoderFacts()
+    return given if isinstance(given, DecoderFacts) else DecoderFacts.from_dict(given)
+
+
+def network_of(
+    backbone: Backbone,
+    classes: int,
+    *,
+    drop_rate: float = 0.0,
+    task: TaskHead = MulticlassHead(),  # noqa: B008  # frozen
+    decoder: DecoderFacts = DecoderFacts(),  # noqa: B008  # frozen
+) -> Network:
+    """Return the network of a task on a backbone: with a linear head, or with a decoder for segmentation.
+
+    Args:
+        backbone: the backbone; a decoder's encoder has copies of its weights.
+        classes: number of classes, labels or grades.
+        drop_rate: dropout before a linear head.
+        task: what the network says.
+        decoder: of segmentation.
+
+    Raises:
+        ModelError: the backbone gives no feature maps that the decoder takes.
+        MissingExtraError: segmentation_models_pytorch is not installed.
+    """
+    if task.task != "segmentation":
+        width = backbone.num_features
+        return Network(backbone.module, num_features=width, num_classes=classes, drop_rate=drop_rate, task=task)
+    encoder, head = mask_parts_of(backbone, decoder, classes=classes)
+    return Network(encoder, num_features=0, num_classes=classes, task=task, head=head)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tlkit.lightning import Metric
+from tlkit.models.mask_head import mean_image_iou
 from tlkit.models.process_group import all_gather
 from tlkit.models.task_heads import MulticlassHead, TaskHead
 
@@ -41,7 +42,7 @@ class EvaluationMeans(nn.Module):
     """The plain loss and the accuracy of an evaluation, without smoothing and class weights.
 
     The loss is the cross-entropy in nats, or that of another task. Of grades and numbers there is the mean absolute
-    error in place of the accuracy; of several labels there is the loss alone.
+    error in place of the accuracy, of masks the mean IoU of the images; of several labels there is the loss alone.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,8 @@ class EvaluationMeans(nn.Module):
         self.loss.update(self.task.losses(logits, targets))
         if is_class:
             self.accuracy.update((y_pred == targets).float())
+        elif self.task.task == "segmentation":
+            self.accuracy.update(*mean_image_iou(y_pred, targets, logits.shape[1]))
         elif self.second is not None:
             self.accuracy.update((y_pred - targets).abs().float())
         return y_pred
@@ -63,7 +66,7 @@ class EvaluationMeans(nn.Module):
     @property
     def second(self) -> str | None:
         """The name of the figure beside the loss; None where there is none."""
-        names = {"multiclass": "accuracy", "regression": "mae", "ordinal": "mae"}
+        names = {"multiclass": "accuracy", "regression": "mae", "ordinal": "mae", "segmentation": "iou"}
         return names.get(self.task.task)
 
     def metrics(self) -> Iterator[tuple[str, WeightedMean]]:

@@ -52,6 +52,8 @@ class ModelFacts:
             other tasks.
         rule: what was chosen on validation images, plain JSON values: `thresholds` of several labels, as
             `LabelThresholds` has them, or `intervals` of numbers and grades, as `IntervalRule` has them; else empty.
+        decoder: of segmentation, what the decoder is built from and the numbers of the classes in masks, as
+            `DecoderFacts` has them; else empty.
     """
 
     architecture: str
@@ -65,6 +67,7 @@ class ModelFacts:
     task: TrainedTask = "multiclass"
     target_scale: tuple[float, float] | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)
+    decoder: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def head_file(self) -> str | None:
@@ -76,7 +79,7 @@ class ModelFacts:
     def _format_version(self) -> int:
         """Lowest version of `MODEL_FORMAT` that covers these facts."""
         if self.task != "multiclass":
-            return 5
+            return 6 if self.task == "segmentation" else 5
         if self.calibration is not None:
             return 4
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
@@ -84,6 +87,8 @@ class ModelFacts:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         values = asdict(self)
+        if self.task != "segmentation":
+            del values["decoder"]
         if self.task == "multiclass":
             for name in ("task", "target_scale", "rule"):
                 del values[name]
@@ -140,6 +145,7 @@ class ModelFacts:
             task=task,
             target_scale=scale,
             rule=rule,
+            decoder=dict(values["decoder"]),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.cuts import Parts
+from tlkit.models.mask_decoder import DecoderFacts, MaskDecoder, mask_parts
 from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_facts, read_tensors
 from tlkit.models.task_heads import MulticlassHead, TaskHead, task_head
 from tlkit.models.timm_modules import bare_backbone
@@ -86,19 +87,20 @@ class CalibratedLogits(nn.Module):
 class Network(nn.Module):
     """A backbone with a head: normalized images (B, 3, H, W), or their features (B, D), to logits (B, C).
 
-    Another task than one class for each image has logits (B, K) of its own (see `TaskHead`).
+    Another task than one class for each image has logits (B, K) of its own (see `TaskHead`). For segmentation the
+    backbone is a `MaskEncoder`, the head a `MaskDecoder`, and logits are (B, C, H, W).
 
     The head is not timm's, so its dropout and initialization are the same for every architecture. timm's EfficientNet
     draws a new head from U(±1/√C): a standard deviation of 0.41 for two classes.
 
     Attributes:
         backbone: (B, 3, H, W) to (B, D) pooled features.
-        head: (B, D) to (B, C); a linear layer, or a `ScoredHead` in its place.
+        head: (B, D) to (B, C); a linear layer, or a `ScoredHead` or a `MaskDecoder` in its place.
         task: what the logits say.
         calibration: rescales the logits of a stored model; None = not at all, as in training.
     """
 
-    head: nn.Linear | ScoredHead
+    head: nn.Linear | ScoredHead | MaskDecoder
     calibration: CalibratedLogits | None
 
     def __init__(
@@ -109,17 +111,21 @@ class Network(nn.Module):
         num_classes: int,
         drop_rate: float = 0.0,
         task: TaskHead = MulticlassHead(),  # noqa: B008  # frozen
+        head: MaskDecoder | None = None,
     ) -> None:
         super().__init__()
         self.task = task
         self.backbone = backbone
-        self.dropout = nn.Dropout(drop_rate)
-        self.head = nn.Linear(num_features, task.outputs(num_classes))
+        self.dropout = nn.Dropout(drop_rate) if head is None else nn.Identity()
+        self.head = nn.Linear(num_features, task.outputs(num_classes)) if head is None else head
         self._suffixes = _Suffixes()
         self.calibration = None
 
     def init_head(self, seed: int) -> None:
-        """Initialize the head: weights from N(0, 0.01²) by a generator of this seed, zero biases."""
+        """Initialize the head: weights from N(0, 0.01²) by a generator of this seed, zero biases; or a decoder."""
+        if isinstance(self.head, MaskDecoder):
+            self.head.init(seed)
+            return
         generator = torch.Generator().manual_seed(seed)
         assert isinstance(self.head, nn.Linear), "a scikit-learn head is not trained"
         nn.init.normal_(self.head.weight, std=HEAD_INIT_STD, generator=generator)
@@ -159,6 +165,8 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         ModelError: there is no stored model, its parts do not match, or its scikit-learn head is not given.
     """
     facts, tensors = read_facts(folder), read_tensors(folder)
+    if facts.task == "segmentation":
+        return _load_mask_network(folder, facts, tensors), facts
     task = task_head(facts.task, scale=facts.target_scale)
     if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
@@ -187,3 +195,20 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         raise ModelError(f"{folder}: the tensors do not fit {facts.architecture} of this timm. {error}") from error
     network.calibrate(facts.calibration)
     return network.eval(), facts
+
+
+def _load_mask_network(folder: Path, facts: ModelFacts, tensors: Mapping[str, torch.Tensor]) -> Network:
+    """Return a stored encoder and decoder, in evaluation mode."""
+    stored, size = sum(tensor.numel() for tensor in tensors.values()), facts.preprocess.image_size
+    with damaged(folder / FACTS_FILE, error=ModelError, remedy=REMEDY):
+        decoder = DecoderFacts.from_dict(facts.decoder)
+        decoder.classes(facts.classes)  # raises where numbers and names differ
+    encoder, head = mask_parts(
+        facts.architecture, decoder, classes=len(facts.classes), image_size=size, options=facts.options, most=stored
+    )
+    network = Network(encoder, num_features=0, num_classes=len(facts.classes), task=task_head(facts.task), head=head)
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: the tensors do not fit {facts.architecture} of this timm. {error}") from error
+    return network.eval()

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tlkit.choices import TrainedTask
+from tlkit.models.mask_head import SegmentationHead
 from tlkit.recipe import TrainSection
 
 
@@ -165,11 +166,13 @@ def task_head(
     Args:
         task: its name.
         scale: mean and standard deviation of the training numbers, for regression.
-        train: the section that names the loss of numbers; None = its default.
+        train: the section that names the loss of numbers or masks; None = its default.
     """
     if task == "regression":
         mean, std = scale or (0.0, 1.0)
         return RegressionHead(mean, std, squared=train is not None and train.number_loss == "mse")
+    if task == "segmentation":
+        return SegmentationHead() if train is None else SegmentationHead(train.mask_loss)
     heads: Mapping[TrainedTask, TaskHead] = {
         "multiclass": MulticlassHead(),
         "multilabel": MultilabelHead(),
@@ -184,7 +187,8 @@ class TaskLoss(nn.Module):
     Of several labels l is the mean over the labels of their weight times the binary cross-entropy, in which the term
     of an image with the label has its own weight, and w is 1. Of grades l is the mean of the conditional
     cross-entropies, w their number times the weight of the grade: so a batch's loss is their weighted mean over all
-    images and ranks, as in the authors' code of CORN. Of numbers w is 1.
+    images and ranks, as in the authors' code of CORN. Of numbers w is 1. Of masks the loss is that of the batch as a
+    whole, since a Dice coefficient is no mean over images; in a step of several batches each weighs by its images.
 
     Attributes:
         head: the task.
@@ -221,6 +225,8 @@ class TaskLoss(nn.Module):
             return functional.binary_cross_entropy_with_logits(
                 logits, targets, weight=self.class_weight, pos_weight=self.positive_weight
             )
+        if isinstance(self.head, SegmentationHead):
+            return self.head.batch_loss(logits, targets)
         return self.head.losses(logits, targets).mean()
 
     def image_weights(self, targets: torch.Tensor) -> torch.Tensor:

@@ -218,6 +218,11 @@ def module_with_head(
     return module
 
 
+def size_options(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
+    """Return timm's argument for the size of the images, of a network that has a fixed one; else none."""
+    return {"img_size": image_size} if _has_fixed_size(name) else {}
+
+
 def _has_fixed_size(name: str) -> bool:
     return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
 
@@ -388,6 +393,11 @@ def _from_run(
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
     facts = read_facts(stored)
+    if facts.task == "segmentation":
+        raise ModelError(
+            f"model.weights: {folder} is a run of segmentation, whose encoder is only a part of {facts.architecture}. "
+            f"Use the weights that it began with ({facts.weights.source}), or a run of another task."
+        )
     if facts.architecture != architecture:
         raise ModelError(
             f"model.weights: {folder} holds a {facts.architecture}, but model.name is {architecture}. "

@@ -8,6 +8,8 @@ from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from tlkit.predictions.joined_tables import Joinable
+    from tlkit.predictions.mask_predictions import MaskPredictions
+    from tlkit.predictions.mask_reading import read_mask_folders, read_masks
     from tlkit.predictions.multilabel_predictions import MultilabelPredictions
     from tlkit.predictions.number_predictions import NumberPredictions
     from tlkit.predictions.predictions import Predictions
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Joinable",
+    "MaskPredictions",
     "MultilabelPredictions",
     "NumberPredictions",
     "Predictions",
     "Unreadable",
+    "read_mask_folders",
+    "read_masks",
     "read_multilabel",
     "read_numbers",
     "read_predictions",
@@ -31,10 +36,13 @@ __getattr__ = lazy_names(
     "tlkit.predictions",
     {
         "Joinable": "tlkit.predictions.joined_tables",
+        "MaskPredictions": "tlkit.predictions.mask_predictions",
         "MultilabelPredictions": "tlkit.predictions.multilabel_predictions",
         "NumberPredictions": "tlkit.predictions.number_predictions",
         "Predictions": "tlkit.predictions.predictions",
         "Unreadable": "tlkit.predictions.unreadable",
+        "read_mask_folders": "tlkit.predictions.mask_reading",
+        "read_masks": "tlkit.predictions.mask_reading",
         "read_multilabel": "tlkit.predictions.task_reading",
         "read_numbers": "tlkit.predictions.task_reading",
         "read_predictions": "tlkit.predictions.reading",

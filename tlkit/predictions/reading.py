@@ -19,6 +19,9 @@ from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_
 
 logger = logging.getLogger(__name__)
 
+READERS = {"multilabel": "read_multilabel", "segmentation": "read_masks"}
+"""What reads predictions of another task; `read_numbers` reads the rest."""
+
 
 def read_predictions(
     path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_PRED, path_column: str = PATH, verbatim: bool = False
@@ -56,7 +59,7 @@ def read_predictions(
     if (task := task_of(noted)) not in (None, "multiclass"):
         raise PredictionsError(
             f"{file} holds predictions of the task {task}, not of one class for each image. Read it with "
-            f"{'read_multilabel' if task == 'multilabel' else 'read_numbers'}; on the command line, --task {task}."
+            f"{READERS.get(str(task), 'read_numbers')}; on the command line, --task {task}."
         )
     _check_columns(file, list(table.columns), y_true=y_true, y_pred=y_pred)
     table = without_unreadable(file, table, y_pred=y_pred)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from tlkit.choices import DatasetName
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.datasets.dataset_card import MASKS
 from tlkit.datasets.gallery import find_entry, named_dataset
-from tlkit.errors import RecipeError, first_few
+from tlkit.errors import MissingExtraError, RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights
 from tlkit.preflight.recipe_queries import class_counts, class_weights
 from tlkit.recipe import Recipe
@@ -38,8 +40,11 @@ def load_dataset(
             images are read.
         DataError: the images cannot be used.
         RecipeError: the recipe names classes or audits columns that the images do not have.
+        MissingExtraError: segmentation needs segmentation_models_pytorch, which is not installed.
     """
     require_name(recipe.model.name)
+    if recipe.task == "segmentation" and find_spec("segmentation_models_pytorch") is None:
+        raise MissingExtraError(package="segmentation_models_pytorch", extra="seg", purpose="task: segmentation")
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
     dataset = source_of(recipe).load(
@@ -65,13 +70,14 @@ def source_of(recipe: Recipe) -> Source:
     section = recipe.data
     labels = section.label_corrections
     kept = (*section.groups, section.group_by) if section.group_by is not None else section.groups
-    root, manifest, metadata = section.root, section.manifest, section.metadata
+    root, manifest, metadata, mask_folder = section.root, section.manifest, section.metadata, section.masks or ""
     if section.name is not None:
         _require_task(recipe, section.name)
         card = named_dataset(section.name)
         root, manifest = str(card.root), None if card.manifest is None else str(card.manifest)
         if metadata is None and manifest is None:
             metadata = str(card.metadata)
+        mask_folder = str(card.root / MASKS) if recipe.task == "segmentation" else ""
     return Source(
         root=root,
         plan=SplitPlan(
@@ -102,13 +108,20 @@ def source_of(recipe: Recipe) -> Source:
             separator=section.label_separator,
             label_columns=section.label_columns,
             grades=section.grades,
+            masks=section.pixel_classes if recipe.task == "segmentation" else None,
+            mask_folder=mask_folder,
         ),
     )
 
 
 def _require_task(recipe: Recipe, name: DatasetName) -> None:
-    """Check that images with several labels are not read as images of one class."""
+    """Check that images with several labels are not read as images of one class, nor images without masks with them."""
     task = recipe.task
+    if task == "segmentation" and find_entry(name).task != "segmentation":
+        raise RecipeError(
+            f"data.name is {name}, whose images have no masks, but task is {task}. Use a dataset that `tlkit data "
+            "gallery` lists for segmentation, or data.root and data.masks."
+        )
     if find_entry(name).task == "multilabel" and task == "multiclass" and "label" not in recipe.data.columns:
         raise RecipeError(
             f"data.name is {name}, whose images have several labels each, but task is {task}. Set task: multilabel, or "

@@ -40,6 +40,8 @@ def can_use_cache(recipe: Recipe) -> bool:
     """
     fixed = not changes_pixels(recipe)
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
+    if recipe.task == "segmentation":  # a decoder takes feature maps of several layers, which are not cached
+        return False
     if recipe.strategy.kind != "frozen" or recipe.features.cache == "never" or mixed:
         return False
     return fixed or recipe.features.views > 0
@@ -51,6 +53,8 @@ def why_no_prefix(recipe: Recipe) -> str:
     A whole frozen backbone is another matter: see `can_use_cache`.
     """
     train, features = recipe.train, recipe.features
+    if recipe.task == "segmentation":
+        return "a decoder takes feature maps of several layers"
     if recipe.strategy.kind in ("frozen", "full"):
         return "the backbone is frozen as a whole" if recipe.strategy.kind == "frozen" else "the whole backbone trains"
     if features.cache == "never":

@@ -82,7 +82,10 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
         Traceback (most recent call last):
         tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
     """
-    document = Document(source, {**copy.deepcopy(_PLACEHOLDERS | _GROUP_PLACEHOLDERS), **sections})
+    placeholders = copy.deepcopy(_PLACEHOLDERS | _GROUP_PLACEHOLDERS)
+    if sections.get("task") == "segmentation":
+        placeholders["data"]["mask_classes"] = ["placeholder", "another placeholder"]
+    document = Document(source, {**placeholders, **sections})
     recipe = _validate(document)
     if recipe is None:
         raise RecipeError(*document.messages())

@@ -80,7 +80,8 @@ class Recipe(Section):
     task: TrainedTask = Field(
         "multiclass",
         description="What the model says of an image: multiclass = one of several classes; multilabel = any number of "
-        "labels; ordinal = one of several grades in an order; regression = a number.",
+        "labels; ordinal = one of several grades in an order; regression = a number; segmentation = the class of each "
+        "pixel.",
     )
     seed: v.Seed = Field(0, description="Seed of all random numbers, from 0 to 4294967295.")
     data: Annotated[DataSection, Expected("a section with root, the path of a folder of images")]

@@ -269,6 +269,11 @@ class RunDirectory:
         return self.path / "predictions" / f"{split}.parquet"
 
     @property
+    def masks(self) -> Path:
+        """The folder of the predicted masks, each at the path of its image, PNG; only segmentation has one."""
+        return self.path / "predictions" / "masks"
+
+    @property
     def predicted_splits(self) -> tuple[str, ...]:
         """Splits that have predictions, test before val before train."""
         return tuple(name for name in ("test", "val", "train") if self.predictions(name).is_file())

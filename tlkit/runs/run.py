@@ -100,6 +100,8 @@ class Run:
         if task == "ordinal":
             grades = tuple(self.directory.read_model_facts().get("classes") or self.recipe.data.grades)
             return Samples.from_csv(file, root=root, classes=grades, task=task)
+        if task == "segmentation":
+            return Samples.from_csv(file, root=root, task=task, masks=self.recipe.data.pixel_classes)
         return Samples.from_csv(file, root=root, task=task)
 
     @property

@@ -1,4 +1,4 @@
-"""Evaluates and audits one split of a run of several labels, grades or numbers. Needs no torch."""
+"""Evaluates and audits one split of a run of several labels, grades, numbers or masks. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.mask_audit import audit_masks
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.choices import TrainedTask
 from tlkit.errors import RunError
+from tlkit.evaluation.evaluate_masks import evaluate_masks
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.evaluation.multilabel import evaluate_multilabel
 from tlkit.evaluation.task_figures import TaskEvaluation
-from tlkit.predictions import MultilabelPredictions, NumberPredictions, read_multilabel, read_numbers
+from tlkit.predictions import (
+    MaskPredictions,
+    MultilabelPredictions,
+    NumberPredictions,
+    read_masks,
+    read_multilabel,
+    read_numbers,
+)
 from tlkit.recipe import Recipe
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.tables import Column, Table
 from tlkit.uncertainty.number_intervals import IntervalRule
 
-TaskPredictions = MultilabelPredictions | NumberPredictions
+TaskPredictions = MultilabelPredictions | NumberPredictions | MaskPredictions
 
 
 def read_task_predictions(path: Path, task: TrainedTask) -> TaskPredictions:
@@ -33,6 +42,8 @@ def read_task_predictions(path: Path, task: TrainedTask) -> TaskPredictions:
     """
     if task == "multilabel":
         return read_multilabel(path)
+    if task == "segmentation":
+        return read_masks(path)
     return read_numbers(path, task="ordinal" if task == "ordinal" else "regression")
 
 
@@ -43,6 +54,8 @@ def evaluate_task_split(predictions: TaskPredictions, recipe: Recipe) -> TaskEva
     confidence = recipe.evaluate.confidence
     if isinstance(predictions, MultilabelPredictions):
         return evaluate_multilabel(predictions, confidence=confidence, cluster_by=cluster_by)
+    if isinstance(predictions, MaskPredictions):
+        return evaluate_masks(predictions, confidence=confidence, cluster_by=cluster_by)
     return evaluate_numbers(predictions, confidence=confidence, cluster_by=cluster_by, seed=recipe.seed)
 
 
@@ -64,6 +77,8 @@ def audit_task_split(
     options = options or options_of_recipe(recipe)
     if isinstance(predictions, MultilabelPredictions):
         return audit_multilabel(predictions, options)
+    if isinstance(predictions, MaskPredictions):
+        return audit_masks(predictions, options)
     return audit_numbers(predictions, options, mean_tolerance=mean_tolerance)
 
 

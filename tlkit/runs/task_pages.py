@@ -1,4 +1,4 @@
-"""What the report and the model card of a run of several labels, grades or numbers show. Needs no torch."""
+"""What the report and the model card of a run of another task than classes show. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.render.report.task_page import TaskContents
 from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.directory import MODEL_CARD
+from tlkit.runs.mask_pages import mask_colours, worst_masks
 from tlkit.runs.run_pages import notes_of, read_attribution
 from tlkit.runs.run_tables import kept_epochs
 from tlkit.runs.task_judgement import rule_tables
@@ -50,4 +51,6 @@ def task_contents(run: Run, split: str | None = None) -> TaskContents:
         attribution=read_attribution(directory.attribution),
         chosen_on_split=split == "val" and bool(rule or chose_epoch(split, history)),
         trained_on=split == "train",
+        worst=worst_masks(run, split, most=recipe.report.thumbnails) if recipe.task == "segmentation" else (),
+        mask_colours=mask_colours(samples.classes) if recipe.task == "segmentation" else (),
     )

@@ -33,6 +33,7 @@ COLUMNS = (
     "val_loss",
     "val_accuracy",
     "val_mae",
+    "val_iou",
     "val_worst_group_accuracy",
     "val_worst_group_accuracy_low",
     "val_worst_group_accuracy_high",
@@ -160,6 +161,7 @@ def epoch_line(row: Mapping[str, float], *, epochs: int | None) -> str:
         if name in row
     ]
     parts += [f"val MAE {row['val_mae']:.4g}"] if "val_mae" in row else []
+    parts += [f"val IoU {row['val_iou']:.4f}"] if "val_iou" in row else []
     return f"Epoch {row['epoch']:{width}.0f} of {epochs}: {', '.join(parts)}"
 
 

@@ -19,7 +19,7 @@ import tlkit
 from tlkit.data.decode.decoding import DECODER
 from tlkit.data.sources.manifest import digest_of
 from tlkit.recipe import Recipe
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.samples import DIGEST, LABEL, MASK_DIGEST, PATH, SPLIT, Samples
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,12 @@ def _with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str
 
 
 def fingerprint(samples: Samples) -> str:
-    """Return the sha256 (hex) over every image's path, label, split and content digest, in path order."""
-    rows = samples.table[[PATH, LABEL, SPLIT, DIGEST]].astype(str).sort_values(PATH)
+    """Return the sha256 (hex) over every image's path, label, split and content digest, in path order.
+
+    Masks count with their own digests.
+    """
+    own = [MASK_DIGEST] if MASK_DIGEST in samples.table.columns else []
+    rows = samples.table[[PATH, LABEL, SPLIT, DIGEST, *own]].astype(str).sort_values(PATH)
     return hashlib.sha256("\n".join("\t".join(row) for row in rows.itertuples(index=False)).encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,12 @@ from tlkit.inference.recipe_features import backbone_of
 from tlkit.lightning import pl
 from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
+from tlkit.models.classifier_arguments import network_of
 from tlkit.models.losses import GroupDROLoss
-from tlkit.models.network import Network
+from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.strategies.apply_phase import add_adapters_of_strategy
 from tlkit.models.strategies.plan_phases import plan_phases
+from tlkit.models.task_heads import task_head
 from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.preflight.recipe_queries import (
     augmentation,
@@ -102,11 +104,20 @@ def open_model(recipe: Recipe) -> OpenedModel:
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     backbone = backbone_of(recipe)
     adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy
-    module = copy.deepcopy(backbone.module) if adapted else backbone.module
-    network = Network(module, num_features=backbone.num_features, num_classes=2)
+    own = replace(backbone, module=copy.deepcopy(backbone.module)) if adapted else backbone
+    task = task_head("segmentation" if recipe.task == "segmentation" else "multiclass", train=recipe.train)
+    network = network_of(own, 2, task=task, decoder=decoder_of(recipe))
     add_adapters_of_strategy(network, recipe.strategy, seed=recipe.seed)
     plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
     return OpenedModel(backbone, device, precision)
+
+
+def decoder_of(recipe: Recipe) -> DecoderFacts:
+    """Return the decoder of a recipe for segmentation; the default for another task."""
+    if recipe.task != "segmentation":
+        return DecoderFacts()
+    classes = recipe.data.pixel_classes
+    return DecoderFacts(recipe.model.decoder, recipe.model.decoder_channels, classes.values, classes.void)
 
 
 def prepare(
@@ -139,12 +150,14 @@ def prepare(
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(section.batch_size, 2) * world.size:
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
-    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
-    has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
+    has_decoder = recipe.task == "segmentation"  # whose batch normalization trains with every strategy
+    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora") and not has_decoder
+    has_statistics = has_decoder or any(name.endswith("running_mean") for name in backbone.module.state_dict())
     if has_statistics and not keeps_statistics and min(section.batch_size, images) == 1:
+        other = "or more images" if has_decoder else "more images, or strategy: frozen"
         raise RecipeError(
             "Batches would hold one image, on which batch normalization cannot train. Use data.batch_size of 2 or "
-            "more, more images, or strategy: frozen."
+            f"more, {other}."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_grad_batches)
     classifier = Classifier(
@@ -159,6 +172,7 @@ def prepare(
         task=recipe.task,
         target_scale=target_scale(data.samples),
         positive_weights=positive_weights(recipe.train.class_weights, data.samples),
+        decoder=decoder_of(recipe) if recipe.task == "segmentation" else None,
         steps_per_epoch=steps,
         seed=recipe.seed,
     )

@@ -67,7 +67,7 @@ def push_run(
 
 
 def _push_task(run: Run, tracker: Tracker, section: TrackingSection) -> None:
-    """Record figures, predictions and the report of a run of several labels, grades or numbers."""
+    """Record figures, predictions and the report of a run of several labels, grades, numbers or masks."""
     for split in run.directory.predicted_splits:
         results = run.task_predictions(split), run.task_evaluation(split), run.get_task_audit(split)
         track_task(tracker, split, *results, log_audit=section.log_audit)

@@ -32,7 +32,7 @@ from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
-from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
+from tlkit.inference.task_predictor import AnyTaskPredictions, task_predictor
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
@@ -197,17 +197,19 @@ def _finish_task(
     tracker: Tracker,
     shown: FitDisplay,
 ) -> None:
-    """Run the steps after training for several labels, grades or numbers: predict, judge, report and track."""
+    """Run the steps after training for several labels, grades, numbers or masks: predict, judge, report and track."""
     recipe, network, card = prepared.recipe, trained.network, trained.card
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
-    predictor, first = TaskPredictor(network, card, device=prepared.device), {}
+    given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}
+    predictor: Any = task_predictor(network, card, **given)  # of whichever task, with predictions of that task
+    first: dict[str, AnyTaskPredictions] = {}
     if "val" in parts:
         val = predict_split(predictor, prepared, parts["val"], features=features, activations=activations, tta=tta)
         card = with_rule(card, val, recipe)
-        predictor = TaskPredictor(network, card, device=prepared.device)
+        predictor = task_predictor(network, card, **given)
         first = {"val": predictor.with_rule(val)}
     store_model(directory.model, network, card, None)
-    predictions = {
+    predictions: dict[str, AnyTaskPredictions] = {
         split: first[split]
         if split in first
         else predict_split(predictor, prepared, part, features=features, activations=activations, tta=tta)
@@ -383,7 +385,7 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     }
 
 
-def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | TaskPredictions]) -> None:
+def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | AnyTaskPredictions]) -> None:
     """Write the predictions, and delete the results that belong to earlier ones."""
     results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
     for path in (*results, directory.repair):

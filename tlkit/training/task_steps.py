@@ -1,4 +1,4 @@
-"""The steps of a fit of several labels, grades or numbers that follow its training: predict and judge."""
+"""The steps of a fit of several labels, grades, numbers or masks that follow its training: predict and judge."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import replace
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import TaskEvaluation, task_sentences
-from tlkit.inference.task_predictor import TaskPredictions
+from tlkit.inference.task_predictor import AnyTaskPredictions
 from tlkit.models.model_files import ModelFacts
-from tlkit.predictions import MultilabelPredictions
+from tlkit.predictions import MaskPredictions, MultilabelPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
 from tlkit.uncertainty.number_intervals import calibrate_intervals
@@ -19,14 +19,16 @@ from tlkit.uncertainty.number_intervals import calibrate_intervals
 logger = logging.getLogger(__name__)
 
 
-def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
-    """Return the card with what val chooses: a threshold for each label, or the margin of intervals.
+def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> ModelFacts:
+    """Return the card with what val chooses: a threshold for each label, or the margin of intervals; of masks nothing.
 
     Args:
         card: the facts of the model.
         val: its predictions for the val split, without a rule.
         recipe: of the fit.
     """
+    if isinstance(val, MaskPredictions):
+        return card
     units = recipe.audit.pair_by or recipe.audit.cluster_by
     if isinstance(val, MultilabelPredictions):
         chosen = choose_thresholds(
@@ -48,7 +50,7 @@ def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFa
 
 
 def judge_task(
-    recipe: Recipe, predictions: Mapping[str, TaskPredictions]
+    recipe: Recipe, predictions: Mapping[str, AnyTaskPredictions]
 ) -> dict[str, tuple[TaskEvaluation, TaskAudit | None]]:
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
     judged = {

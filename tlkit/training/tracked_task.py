@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, task_figures
 from tlkit.render.report.task_page import TaskContents, write_task_report
@@ -44,8 +46,9 @@ def track_task(
     for name, one in task_figures(evaluation).items():
         values |= {f"{split}/{name}": one.value, f"{split}/{name}_low": one.low, f"{split}/{name}_high": one.high}
     tracker.log_summary(values)
-    if isinstance(evaluation, MultilabelEvaluation):
-        tracker.log_table(plain_table(evaluation.tables()[1]), name=f"{split}/per_label")
+    if isinstance(evaluation, MultilabelEvaluation | MaskEvaluation):
+        name = "per_label" if isinstance(evaluation, MultilabelEvaluation) else "per_class"
+        tracker.log_table(plain_table(evaluation.tables()[1]), name=f"{split}/{name}")
     tracker.log_table(_without_groups(predictions).head(MOST_ROWS), name=f"{split}/predictions")
     if audit is None:
         return
@@ -66,4 +69,4 @@ def _without_groups(predictions: TaskPredictions) -> pd.DataFrame:
 def track_task_report(tracker: Tracker, folder: Path, contents: TaskContents) -> None:
     """Record the report, which shows no images; the page is written to the tracker's folder of the run directory."""
     if not isinstance(tracker, NullTracker):
-        tracker.log_report(write_task_report(folder / "wandb" / "report.html", contents))
+        tracker.log_report(write_task_report(folder / "wandb" / "report.html", replace(contents, worst=())))

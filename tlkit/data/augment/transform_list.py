@@ -15,6 +15,7 @@ import numpy as np
 from albumentations.core.transforms_interface import BasicTransform
 from pydantic import ValidationError
 
+from tlkit.data.decode.resizing import PADDING
 from tlkit.errors import DataError, did_you_mean, reason_of
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,9 @@ def _construct(
         key: tuple(value) if isinstance(value, list) and key != "transforms" else value
         for key, value in arguments.items()
     }
+    fill = inspect.signature(cls.__init__).parameters.get("fill_mask")
+    if fill is not None and fill.default is not None:  # what pads an image belongs to no class of its mask
+        values.setdefault("fill_mask", PADDING)
     owner = next(ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor))
     strict = {"strict": True} if "InitSchema" in vars(owner) else {}  # else bad values only warn and become defaults
     try:

@@ -6,6 +6,7 @@ import albumentations as A
 import cv2
 
 from tlkit.data.augment.jpeg_compression import jpeg_compression
+from tlkit.data.decode.resizing import PADDING
 from tlkit.preprocess import Preprocess
 
 
@@ -19,6 +20,7 @@ def preset(name: str, preprocess: Preprocess) -> A.Compose:
         "border_mode": cv2.BORDER_CONSTANT if letterbox else cv2.BORDER_REFLECT_101,
         "fill": preprocess.background,
         "interpolation": cv2.INTER_LINEAR,
+        "fill_mask": PADDING,
     }
     if name == "medium":
         return A.Compose(

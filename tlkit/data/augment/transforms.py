@@ -6,6 +6,7 @@ trained), the other augmentation by Albumentations, which only `transform_preset
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
@@ -102,35 +103,80 @@ class Transform:
         Raises:
             DataError: a transform cannot be applied to an image of this size.
         """
+        return self._steps(image, None, frame=frame, seed=seed, epoch=epoch, sample_id=sample_id)[0]
+
+    def with_mask(
+        self,
+        image: Image.Image | npt.NDArray[np.uint8],
+        mask: npt.NDArray[np.uint8],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        sample_id: int = 0,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Return the image, and its mask moved alike, shape (H, W).
+
+        Args:
+            image: as for a call, decoded at full scale.
+            mask: a class for each of its pixels, 255 where it is unknown, as padding is, too.
+            seed: as for a call.
+            epoch: as for a call.
+            sample_id: as for a call.
+
+        Raises:
+            DataError: a transform cannot be applied to an image of this size, or to masks.
+        """
+        pixels, moved = self._steps(image, mask, frame=None, seed=seed, epoch=epoch, sample_id=sample_id)
+        assert moved is not None, "a mask was given"
+        return pixels, moved
+
+    def _steps(
+        self,
+        image: Image.Image | npt.NDArray[np.uint8],
+        mask: npt.NDArray[np.uint8] | None,
+        *,
+        frame: Frame | None,
+        seed: int,
+        epoch: int,
+        sample_id: int,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
         generator = np.random.Generator(np.random.PCG64([seed, epoch, sample_id])) if self.is_random else None
         python = random.Random(int(generator.integers(2**63))) if generator is not None else None  # noqa: S311
         if self._before is not None:
             self._before.set_random_state(generator, python)
-            image = _apply(self._before, np.array(image))  # a copy: some transforms write into their input
+            image, mask = _apply(self._before, np.array(image), mask)  # a copy: some transforms write into their input
         picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+        outline = None if mask is None else Image.fromarray(np.ascontiguousarray(mask))
+        exact = self._final.replace(interpolation="nearest")
         if self._zoom is not None and generator is not None:
+            if outline is not None:
+                outline = random_fit(outline, exact, self._zoom, copy.deepcopy(generator))
             picture = random_fit(picture, self._final, self._zoom, generator, frame)
         else:
             picture = fit(picture, self._final, frame)
-        pixels = np.array(picture)
+            outline = None if outline is None else fit(outline, exact)
+        pixels, mask = np.array(picture), None if outline is None else np.array(outline)
         if self._after is not None:
             self._after.set_random_state(generator, python)
-            pixels = _apply(self._after, pixels)
-        return pixels
+            pixels, mask = _apply(self._after, pixels, mask)
+        return pixels, mask
 
 
-def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _apply(
+    compose: A.Compose, pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
     try:
-        result: npt.NDArray[np.uint8] = compose(image=pixels)["image"]
+        changed = compose(image=pixels) if mask is None else compose(image=pixels, mask=mask)
     except Exception as error:  # Albumentations' transforms raise various errors
         height, width = pixels.shape[:2]
         raise DataError(
             f"The augmentation cannot be applied to an image of {width} x {height} pixels: {reason_of(error)} "
             "Change the transform's arguments, or put a Resize before it."
         ) from error
+    result: npt.NDArray[np.uint8] = changed["image"]
     if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
         raise DataError(f"The augmentation gave {result.dtype} {result.shape} instead of uint8 RGB.")
-    return result
+    return result, changed.get("mask")
 
 
 def augmentation_version() -> str:

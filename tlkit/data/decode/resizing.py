@@ -24,6 +24,8 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+PADDING = 255
+"""What pads a mask: its pixels belong to no class."""
 LEAST_MARGIN = 2
 """Smallest ratio, on both axes, of an image that was decoded at a reduced scale to its target size."""
 
@@ -77,7 +79,7 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
     """Return the image in the backbone's size for evaluation and prediction.
 
     Args:
-        image: mode RGB, any size.
+        image: mode RGB, any size; or a mask of mode L, with the filter "nearest", whose padding is 255.
         preprocess: size, geometry (crop, letterbox or squash), filter and background.
         frame: where the picture lies in an image that was decoded at a reduced scale; the result shows the same part of
             the picture as after a full decode.
@@ -92,6 +94,33 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
     if preprocess.resize == "squash":
         return _scale(image, frame, preprocess, preprocess.image_size)
     return _letterbox(image, frame, preprocess, scale=1.0, offset=(0.5, 0.5))
+
+
+def letterbox_place(
+    height: int, width: int, size: tuple[int, int], *, scale: float = 1.0, offset: tuple[float, float] = (0.5, 0.5)
+) -> tuple[int, int, int, int]:
+    """Return top, left, height and width of a whole picture on the canvas of a letterbox.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        size: height and width of the canvas.
+        scale: how much of the canvas it takes, up to 1.
+        offset: where it lies in the free space, 0 to 1 across and down.
+
+    Example:
+        >>> letterbox_place(50, 100, (64, 64))
+        (16, 0, 32, 64)
+    """
+    factor = scale * min(size[0] / height, size[1] / width)
+    inner_height = min(size[0], max(1, round(height * factor)))
+    inner_width = min(size[1], max(1, round(width * factor)))
+    return (
+        int((size[0] - inner_height) * offset[1]),
+        int((size[1] - inner_width) * offset[0]),
+        inner_height,
+        inner_width,
+    )
 
 
 def random_fit(
@@ -233,10 +262,9 @@ def _letterbox(
 ) -> Image.Image:
     """Return the whole image, scaled to `scale` of the canvas, at `offset` (0…1 across, down) of the free space."""
     height, width = preprocess.image_size
-    factor = scale * min(height / frame.height, width / frame.width)
-    inner_height = min(height, max(1, round(frame.height * factor)))
-    inner_width = min(width, max(1, round(frame.width * factor)))
-    canvas = Image.new("RGB", (width, height), preprocess.background)
-    left, top = int((width - inner_width) * offset[0]), int((height - inner_height) * offset[1])
+    top, left, inner_height, inner_width = letterbox_place(
+        frame.height, frame.width, (height, width), scale=scale, offset=offset
+    )
+    canvas = Image.new(image.mode, (width, height), preprocess.background if image.mode == "RGB" else PADDING)
     canvas.paste(_scale(image, frame, preprocess, (inner_height, inner_width)), (left, top))
     return canvas

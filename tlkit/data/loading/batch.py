@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, 3, H, W); uint8 RGB, channels-last, from a loader; normalised float32 on the device.
         target: (B,) int64, positions in the classes; -1 where unknown; float32 of several labels (B, L) and of
-            numbers (B,).
+            numbers (B,); of masks int64 (B, H, W), 255 where unknown.
         index: (B,) int64, rows of the split's samples. Batches lack unreadable images, so join by index.
     """
 
@@ -49,11 +49,11 @@ class CutBatch(NamedTuple):
 class LoadedImage(NamedTuple):
     """One image of a dataset: uint8 RGB (H, W, 3), its target and its row.
 
-    The target is the position of a class, or a float32 number or array (L,) of labels.
+    The target is the position of a class, a float32 number or array (L,) of labels, or an int64 mask (H, W).
     """
 
     image: npt.NDArray[np.uint8]
-    target: int | np.float32 | npt.NDArray[np.float32]
+    target: int | np.float32 | npt.NDArray[np.float32] | npt.NDArray[np.int64]
     index: int  # type: ignore[assignment]  # hides tuple.index
 
 

@@ -15,6 +15,7 @@ from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
+from tlkit.data.loading.mask_dataset import MaskDataset
 from tlkit.data.loading.sampler import count_dropped
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.read_samples import Root
@@ -264,7 +265,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def _images(self, samples: Samples, *, transform: Transform, stream: TarStream | None = None) -> ImageDataset:
         options = self._decode_options
-        dataset = ImageDataset(samples, transform=transform, decode_options=options, seed=self._seed, stream=stream)
+        kind = MaskDataset if samples.task == "segmentation" else ImageDataset
+        dataset = kind(samples, transform=transform, decode_options=options, seed=self._seed, stream=stream)
         self._read.append(dataset)
         return dataset
 

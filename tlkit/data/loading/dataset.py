@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.decode.decoding import ImageFacts, UnreadableImageError, open_rgb
 from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
@@ -121,13 +122,19 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
                 self._warned[index] = True
                 logger.warning("%s cannot be read (%s); it is skipped.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
+        return self._item(image, facts, path, target, epoch=epoch, index=int(index))
+
+    def _item(
+        self, image: Image.Image, facts: ImageFacts, path: str, target: Any, *, epoch: int, index: int
+    ) -> LoadedImage | Failure:
+        """Return the item of a decoded image."""
         try:
             pixels = self.transform(
                 image, frame=facts.frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
             )
         except DataError as error:
             return Failure(path, str(error), "unfit")
-        return LoadedImage(pixels, target, int(index))
+        return LoadedImage(pixels, target, index)
 
     def _content(self, index: int, path: str) -> bytes:
         """Return the content of an image's file; one that has changed since its digest was taken is named in the log.

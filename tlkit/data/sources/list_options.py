@@ -10,6 +10,7 @@ import pandas as pd
 from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.mask_files import MaskClasses
 from tlkit.samples import LABEL, Samples, grades_in_order
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
@@ -30,6 +31,8 @@ class ListOptions:
         separator: between several labels of an image in one column.
         label_columns: columns of one label each, with 1 or 0, in place of the column of several labels.
         grades: names of ordered grades from the lowest on; empty = they are numbers.
+        masks: the classes of pixels and their numbers, for segmentation.
+        mask_folder: folder of the masks of a folder of images; "" = a list names them.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +43,8 @@ class ListOptions:
     separator: str = SEPARATOR
     label_columns: Sequence[str] = ()
     grades: Sequence[str] = ()
+    masks: MaskClasses | None = None
+    mask_folder: str = ""
 
     def __post_init__(self) -> None:
         problems = [
@@ -51,7 +56,11 @@ class ListOptions:
         merged = [one for names in self.merge_classes.values() for one in names]
         if twice := sorted({one for one in merged if merged.count(one) > 1}):
             problems.append(f"merge_classes merges {first_few(twice)} into two classes. Keep one of them.")
-        if self.task in ("multilabel", "regression") and (self.annotations != "one" or self.merge_classes):
+        if self.task == "segmentation" and self.masks is None:
+            problems.append("The classes of the masks are not stated: data.mask_classes (in Python, masks=).")
+        if self.task in ("multilabel", "regression", "segmentation") and (
+            self.annotations != "one" or self.merge_classes
+        ):
             given = "annotations" if self.annotations != "one" else "merge_classes"
             problems.append(f"{given} is about one class for each image, and the task is {self.task}. Leave it out.")
         if problems:

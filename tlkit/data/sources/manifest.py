@@ -96,6 +96,14 @@ def survey_list(
         table, options, lambda what, rows, hint: problems.rows(what, rows, hint=hint), file=file
     )
     paths = table[PATH].map(files.path_of).astype("str")
+    if options.task == "segmentation":
+        labels = labels.map(files.path_of).astype("str")
+        problems.rows(
+            f"a mask does not exist in {root}",
+            labels.index[~labels.isin(files.found) & (labels != "")],
+            labels,
+            hint="Paths of masks are relative to the same folder as those of the images.",
+        )
     table = table.assign(**values, **{PATH: paths, LABEL: labels, SPLIT: _splits(table, problems)})
     _check_paths(table, files, problems, root=root)
     blank = (table[LABEL].str.strip() == "") & (options.task != "multilabel")
@@ -111,7 +119,7 @@ def survey_list(
     groups = {name: table[name].mask(table[name] == "") for name in (*columns, VOTES) if name in table.columns}
     unknown = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
-    samples = Samples(root, classes_of(table[LABEL], options, grades), table, options.task)
+    samples = Samples(root, classes_of(table[LABEL], options, grades), table, options.task, options.masks)
     entries = Entries(read=listed - len(skipped), excluded=excluded, skipped=tuple(skipped))
     return Survey(samples, entries, problems.found, listed_in="list")
 

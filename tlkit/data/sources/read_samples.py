@@ -17,6 +17,7 @@ from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
+from tlkit.data.sources.mask_folders import scan_mask_folders
 from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
@@ -212,6 +213,8 @@ def _read(
     """Return the images and the name of their source."""
     roots, manifest, shards = _parts(root, manifest, shards)
     _require_list_of_votes(manifest, options)
+    if options.task == "segmentation" and manifest is None:
+        return scan_mask_folders(roots, options), source_name(root)
     if shards:
         return _spelled_shards(read_shards(shards, columns=columns), columns, options), "the shards"
     if manifest is not None:

@@ -36,6 +36,8 @@ def read_labels(
     """
     if options.task == "multilabel":
         return _several(table, options, add_problem, file), None
+    if options.task == "segmentation":
+        return table[LABEL].str.strip(), None
     what = f"The labels of {file}"
     if options.task == "regression":
         text = table[LABEL].str.strip()
@@ -92,6 +94,8 @@ def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem,
 
 def classes_of(labels: pd.Series[str], options: ListOptions, grades: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return the classes, labels or grades in target order; empty for numbers."""
+    if options.masks is not None:
+        return options.masks.names
     if grades is not None:
         return grades
     columns = options.label_columns if options.task == "multilabel" else ()

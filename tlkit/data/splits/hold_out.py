@@ -121,7 +121,7 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
         _by_groups(samples, splits, pool, shares, plan)
     else:
         how = f"stratified, seed {plan.seed}"
-        divide = _by_labels if samples.task == "multilabel" else _by_rank
+        divide = _by_labels if samples.has_several else _by_rank
         scarce = divide(samples, splits, pool, shares, plan)
     result = _with_splits(samples, splits)
     for split, share in shares.items():
@@ -157,6 +157,10 @@ def require_trainable(samples: Samples, *, where: str) -> None:
             raise DataError(
                 f"{where} has fewer than two different numbers to train on; a regression needs some spread."
             )
+        return
+    if samples.task == "segmentation":
+        if not len(samples.split("train")):
+            raise DataError(f"{where} has no training images. Put some into train, or leave splits out.")
         return
     what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
     if len(samples.classes) < 2:
@@ -210,7 +214,7 @@ def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupC
         names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
     unique, inverse = np.unique(np.array(names, dtype=object), return_inverse=True)
     ranks, codes = [_rank(plan.seed, name) for name in unique], inverse.astype(np.int64)
-    if samples.task == "multilabel":
+    if samples.has_several:
         return codes, GroupClassCounts.of_labels(codes, samples.label_matrix[rows], ranks=ranks)
     strata = samples.strata
     classes = max(len(samples.classes), int(strata.max(initial=0)) + 1)
@@ -280,7 +284,7 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
 def _folds(samples: Samples, pool: Rows, plan: SplitPlan, count: int) -> Rows:
     """Return the fold of each image of the pool."""
     ranks = _ranks(samples, pool, plan.seed)
-    if plan.stratify and samples.task == "multilabel":
+    if plan.stratify and samples.has_several:
         return stratify_labels(samples.label_matrix[pool], [1 / count] * count, ranks=ranks.tolist())
     keys = (ranks, samples.strata[pool]) if plan.stratify else (ranks,)
     folds = np.empty(len(pool), dtype=np.int64)

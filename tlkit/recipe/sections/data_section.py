@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tlkit.choices import LABEL_SEPARATOR, Annotations, DatasetName, OnLeak
+from tlkit.mask_files import MOST_VALUE, MaskClasses
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
@@ -111,6 +112,30 @@ class DataSection(Section):
         description="Grades from the lowest on, for task: ordinal only; empty = they are numbers, in their order.",
         examples=[["none", "mild", "severe"]],
     )
+    masks: Annotated[v.OptionalText, Expected("the path of a folder of masks, or null for none", text=True)] = Field(
+        None,
+        description="Folder of masks, for task: segmentation only; relative to the working directory: a PNG file with "
+        "the path of each image of `root` and the ending .png. Of a manifest, the column label names the masks; null = "
+        "none.",
+        examples=["data/streets/masks"],
+    )
+    mask_classes: Annotated[
+        Mapping[v.Text, Annotated[int, Field(strict=True, ge=0, le=MOST_VALUE)]] | v.Names,
+        Expected("a list of classes, such as [background, cat], or their numbers in the masks, such as {road: 7}"),
+    ] = Field(
+        (),
+        description="Classes of the pixels of masks, for task: segmentation, which needs it: a list in the order of "
+        "their numbers from 0, or a mapping of each class to its number, 0 to 65,535.",
+        examples=[["background", "cat"], {"background": 0, "cat": 255}],
+    )
+    void: Annotated[
+        Annotated[int, Field(strict=True, ge=0, le=MOST_VALUE)] | None,
+        Expected("a whole number from 0 to 65,535, or null for none"),
+    ] = Field(
+        None,
+        description="Number of the pixels of masks that count nowhere, for task: segmentation only, such as 255; "
+        "null = there are none, and other numbers than those of the classes are an error.",
+    )
     split: v.OptionalCsv = Field(
         None,
         description="CSV file with the split of each image, as `tlkit data split` writes it; the images must be "
@@ -196,6 +221,11 @@ class DataSection(Section):
     max_pixels: v.Count = Field(
         MAX_PIXELS, description="Images with more pixels than this are excluded as decompression bombs, at least 1."
     )
+
+    @property
+    def pixel_classes(self) -> MaskClasses:
+        """The classes of pixels and their numbers in masks; a ValueError where they are none."""
+        return MaskClasses.of(self.mask_classes, void=self.void)
 
     @property
     def source_name(self) -> str:

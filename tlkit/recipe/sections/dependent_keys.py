@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tlkit.choices import TRAINED_HEADS
+from tlkit.choices import TRAINED_HEADS, TrainedTask
 from tlkit.recipe.sections.section import Contradiction
 from tlkit.recipe.sections.train_section import Loss, Schedule, TrainSection
 
@@ -77,6 +77,7 @@ def _value(recipe: Recipe, key: str) -> Any:
 _TRAIN_KEYS_OF_EVERY_HEAD = ("class_weights", "device")
 _NOT_FOR_TASK = "given, but it does not apply to task: {chosen}. Remove {key}."
 _MULTICLASS, _OF_CLASSES = ("multiclass",), ("multiclass", "ordinal")
+_OF_IMAGES = tuple(task for task in get_args(TrainedTask) if task != "segmentation")
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _NO_SUCH_PARAMETER = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
@@ -129,15 +130,29 @@ NEEDS = (
             ("data.label_columns", "multilabel", "several labels"),
             ("data.grades", "ordinal", "grades"),
             ("train.number_loss", "regression", "numbers"),
+            ("data.masks", "segmentation", "masks"),
+            ("data.mask_classes", "segmentation", "masks"),
+            ("data.void", "segmentation", "masks"),
+            ("model.decoder", "segmentation", "masks"),
+            ("model.decoder_channels", "segmentation", "masks"),
+            ("train.mask_loss", "segmentation", "masks"),
         )
     ),
     *(
         DependentKey(key, "task", _MULTICLASS, _NOT_FOR_TASK)
-        for key in (*("train.loss", "evaluate.top_k", "evaluate.calibrate", "report.thumbnails"), "tracking.log_images")
+        for key in ("train.loss", "evaluate.top_k", "evaluate.calibrate", "tracking.log_images")
     ),
+    DependentKey("report.thumbnails", "task", ("multiclass", "segmentation"), _NOT_FOR_TASK),
     *(
         DependentKey(key, "task", among, _NOT_FOR_TASK, default_is_off=True)
         for key, among in (
+            ("data.crop_pct", _OF_IMAGES),
+            ("data.decode", _OF_IMAGES),
+            ("evaluate.tta", _OF_IMAGES),
+            ("features.engine", _OF_IMAGES),
+            ("features.storage", _OF_IMAGES),
+            ("features.views", _OF_IMAGES),
+            ("model.drop_rate", _OF_IMAGES),
             ("train.label_smoothing", _MULTICLASS),
             ("train.logit_adjustment", _MULTICLASS),
             ("train.monitor", _MULTICLASS),
@@ -147,7 +162,7 @@ NEEDS = (
             ("data.merge_classes", _OF_CLASSES),
             ("data.label_corrections", _OF_CLASSES),
             ("audit.criteria", ("multiclass", "multilabel")),
-            ("audit.positive", ("multiclass", "multilabel")),
+            ("audit.positive", ("multiclass", "multilabel", "segmentation")),
             ("audit.pair_by", ("multiclass", "multilabel")),
         )
     ),
@@ -157,7 +172,7 @@ NEEDS = (
             "task",
             ("multiclass", "multilabel"),
             "{seen}, but task: {chosen} has no target between those of two mixed images: the mean of two pictures does "
-            "not show the mean of their numbers or grades. Remove {key}.",
+            "not show the mean of their numbers, grades or masks. Remove {key}.",
             default_is_off=True,
         )
         for name in ("mixup", "cutmix")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tlkit.choices import Decoder
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -22,5 +23,17 @@ class ModelSection(Section):
         "hub",
         description="Where the weights come from: hub (timm's own), none (random), pip:PACKAGE, file:PATH "
         "(safetensors), hf-hub:ORG/REPO or run:PATH.",
+    )
+    decoder: Decoder = Field(
+        "unet",
+        description="Decoder of segmentation_models_pytorch above the backbone, for task: segmentation only: unet, fpn "
+        "or deeplabv3plus.",
+    )
+    decoder_channels: Annotated[
+        int, Field(strict=True, ge=64, le=1024, multiple_of=64), Expected("a multiple of 64, from 64 to 1,024")
+    ] = Field(
+        256,
+        description="Width of the decoder, for task: segmentation only, a multiple of 64 from 64 to 1,024: channels of "
+        "its lowest block (unet), of its pyramid (fpn) or of its pooling (deeplabv3plus); 256 is the library's.",
     )
     drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 LISTS = (".csv", ".parquet")
+MOST_CLASSES = 255
+"""Most classes of pixels: in training, 255 stands for void."""
 
 
 def task_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
@@ -20,6 +22,8 @@ def task_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
         return
     if task in ("multilabel", "regression"):
         yield from _source_contradictions(recipe)
+    if task == "segmentation":
+        yield from _mask_contradictions(recipe)
     if data.annotations == "soft":
         yield Contradiction(
             ("data.annotations", "task"),
@@ -61,4 +65,46 @@ def _source_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             ("data.root", "task"),
             f"data.root names class folders, which have one class for each image, {how}, and name it in "
             "data.manifest; data.root is then the folder of its paths.",
+        )
+
+
+def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what segmentation lacks, or cannot have: masks, their classes, a geometry that shows whole images."""
+    data = recipe.data
+    try:
+        classes = data.pixel_classes
+    except ValueError as error:
+        yield Contradiction(
+            ("data.mask_classes", "task"),
+            f"data.mask_classes: {error} Name the classes of the masks in the order of their numbers from 0, such as "
+            "[background, cat], or with their numbers: {background: 0, cat: 255}.",
+        )
+    else:
+        if len(classes) > MOST_CLASSES:
+            yield Contradiction(
+                ("data.mask_classes", "task"),
+                f"data.mask_classes has {len(classes)} classes; at most {MOST_CLASSES} can be trained.",
+            )
+    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
+    if data.masks is None and not listed and data.name is None:
+        yield Contradiction(
+            ("data.masks", "task"),
+            "data.masks is missing, the folder of the masks. Add masks: a folder with a PNG file for each image, of "
+            "the same path; or name the masks in the column label of a data.manifest.",
+        )
+    if data.masks is not None and (listed or data.name is not None):
+        other = "data.manifest" if listed else "data.name"
+        yield Contradiction(
+            ("data.masks", other), f"data.masks and {other} both say where the masks are. Remove one of them."
+        )
+    if data.shards:
+        yield Contradiction(
+            ("data.shards", "task"),
+            "data.shards have one class for each image, but task: segmentation needs masks. Unpack them into folders: "
+            "data.root and data.masks.",
+        )
+    if data.resize == "crop":
+        yield Contradiction(
+            ("data.resize", "task"),
+            "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
         )

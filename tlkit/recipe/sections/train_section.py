@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tlkit.choices import MaskLoss
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -62,6 +63,12 @@ class TrainSection(Section):
         "huber",
         description="Training loss of task: regression: huber = squared up to one standard deviation of the training "
         "numbers, linear beyond it; mse = squared error, which outliers weigh on.",
+    )
+    mask_loss: MaskLoss = Field(
+        "dice",
+        description="Training loss of task: segmentation, as segmentation_models_pytorch has it: dice = 1 − the Dice "
+        "coefficient of each class in a batch, cross_entropy = of each pixel, focal = the same with hard pixels "
+        "weighted.",
     )
     focal_gamma: v.Strength = Field(
         2.0, description="Exponent that lowers the weight of well-classified images, 0 to 100; for loss: focal only."

@@ -48,7 +48,8 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None, *, kept: Sequenc
     for column, (label, color, marker) in _LOSSES.items():
         if column in metrics.columns:
             draw(ax, column, label, color, marker)
-    unit = "" if "val_mae" in metrics.columns else " (cross-entropy, nats)"  # grades and numbers have other losses
+    others = {"val_mae", "val_iou"} & set(metrics.columns)  # grades, numbers and masks have other losses
+    unit = "" if others else " (cross-entropy, nats)"
     ax.set(xlabel=f"epoch (n = {metrics['epoch'].nunique()})", ylabel=f"loss{unit}")
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -63,7 +63,7 @@ def front_matter(
     metrics: Mapping[str, tuple[Estimate, str]],
     split: str,
 ) -> str:
-    """Return the front matter of the card of a model of several labels, grades or numbers.
+    """Return the front matter of the card of a model of several labels, grades, numbers or masks.
 
     Args:
         title: name of the model.
@@ -74,7 +74,8 @@ def front_matter(
     """
     recipe, weights = _recipe(recipe_text), environment.get("weights", {})
     data, task = _slug(name_of_data(recipe_text) or title), str(recipe.get("task"))
-    kind = TASK if task == "multilabel" else "image-feature-extraction"
+    kinds = {"multilabel": TASK, "segmentation": "image-segmentation"}
+    kind = kinds.get(task, "image-feature-extraction")
     dataset: dict[str, Any] = {"name": data, "type": data, "split": split}
     if fingerprint := environment.get("data", {}).get("fingerprint"):
         dataset["args"] = {"fingerprint": str(fingerprint)}

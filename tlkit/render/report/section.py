@@ -104,6 +104,7 @@ class Picture:
         near: the nearest images by features.
         heat: where the model looked, JPEG, base64; None where that is not known.
         looked_for: the class that the heat map is for.
+        views: the same image with its masks, side by side, in place of the thumbnail.
     """
 
     path: str
@@ -114,6 +115,7 @@ class Picture:
     near: tuple[Picture, ...] = ()
     heat: str | None = None
     looked_for: str = ""
+    views: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ class Gallery:
 
     @property
     def wide(self) -> bool:
-        """Whether some pictures have a heat map beside them."""
-        return any(one.heat for one in self.pictures)
+        """Whether some pictures have a heat map beside them, or several views."""
+        return any(one.heat or one.views for one in self.pictures)
 
 
 @dataclass(frozen=True)

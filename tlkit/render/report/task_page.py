@@ -1,4 +1,4 @@
-"""The report and the model card of a run of several labels, grades or numbers."""
+"""The report and the model card of a run of several labels, grades, numbers or masks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tlkit.render.report.model_card import NOT_STATED, bullets, origin_blocks, p
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
 from tlkit.render.report.sections.data_section import counts_table, excluded_table, leaks_table
+from tlkit.render.report.sections.masks_section import MaskImage, masks_section
 from tlkit.render.report.sections.provenance_section import environment_section, model_sentence
 from tlkit.render.report.sections.training_section import history_section, kept_sentence
 from tlkit.render.report.template import render_to
@@ -29,9 +30,15 @@ if TYPE_CHECKING:
     from tlkit.stats.estimate import Estimate
 
 
-SHOWN = ("mean_average_precision", "macro_f1", "micro_f1", "mean_absolute_error", "quadratic_kappa", "r_squared")
+SHOWN = (
+    *("mean_average_precision", "macro_f1", "micro_f1", "mean_iou", "mean_dice", "mean_absolute_error"),
+    *("quadratic_kappa", "r_squared"),
+)
 """Main figures at the top of the page, in order, before those of `SHARES`."""
-SHARES = ("mean_average_precision", "macro_f1", "micro_f1", "accuracy", "within_one", "coverage")
+SHARES = (
+    *("mean_average_precision", "macro_f1", "micro_f1", "accuracy", "within_one", "coverage", "mean_iou", "mean_dice"),
+    *("image_iou", "pixel_accuracy"),
+)
 """Figures from 0 to 1, which are drawn on a scale."""
 MOST_CARD_ROWS = 40
 HUB_METRICS = {
@@ -43,6 +50,9 @@ HUB_METRICS = {
     "r_squared": "r_squared",
     "quadratic_kappa": "cohen_kappa",
     "accuracy": "accuracy",
+    "mean_iou": "mean_iou",
+    "mean_dice": "dice",
+    "pixel_accuracy": "accuracy",
 }
 """The hub's word for each figure of the card's metadata."""
 
@@ -71,6 +81,8 @@ class TaskContents:
         attribution: attribution of the images.
         chosen_on_split: whether the assessed split also chose the epoch, the thresholds or the intervals.
         trained_on: whether the assessed images are those of training.
+        worst: of segmentation, the images with the lowest IoU, the worst first, with their masks.
+        mask_colours: of segmentation, the colour of each class but the first, JPEG, base64.
     """
 
     title: str
@@ -92,6 +104,8 @@ class TaskContents:
     attribution: str | None = None
     chosen_on_split: bool = False
     trained_on: bool = False
+    worst: Sequence[MaskImage] = ()
+    mask_colours: Sequence[tuple[str, str]] = ()
 
 
 def write_task_report(path: Path, run: TaskContents) -> Path:
@@ -102,6 +116,7 @@ def write_task_report(path: Path, run: TaskContents) -> Path:
             _audit_section(run),
             _figures_section(run),
             _rule_section(run),
+            masks_section(run.worst, run.mask_colours),
             history_section(run.history, run.kept_epochs),
             _data_section(run),
             environment_section(run.notes, run.recipe_text, run.environment),
@@ -270,7 +285,7 @@ def _data_section(run: TaskContents) -> Section:
     blocks: list[Figure | Fold] = []
     if len(counts):
         by_class = {str(name): {str(split): int(n) for split, n in row.items()} for name, row in counts.iterrows()}
-        what = "label" if run.task == "multilabel" else "grade"
+        what = {"multilabel": "label", "segmentation": "class of pixels"}.get(run.task, "grade")
         figure = Figure.draw(
             lambda: plot_class_counts(by_class),
             alt=f"Images by {what} and split. The numbers are in the table below.",
@@ -286,7 +301,9 @@ def _data_section(run: TaskContents) -> Section:
 def _data_sentence(run: TaskContents) -> str:
     parts = [f"{size:,} {split}" for split, size in run.sizes.items() if size]
     count = len(run.counts)
-    what = {"multilabel": f" with {count} labels", "ordinal": f" of {count} grades"}.get(run.task, " with numbers")
+    words = {"multilabel": f" with {count} labels", "ordinal": f" of {count} grades"}
+    words["segmentation"] = f" with masks of {count} classes"
+    what = words.get(run.task, " with numbers")
     return f"{sum(run.sizes.values()):,} images{what}: {', '.join(parts)}."
 
 

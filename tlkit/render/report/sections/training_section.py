@@ -21,6 +21,7 @@ _SERIES = (  # columns of metrics.csv
     Column("val_loss", "validation loss", "number", digits=4),
     Column("val_accuracy", "validation accuracy", "number", digits=4),
     Column("val_mae", "validation mean absolute error", "significant"),
+    Column("val_iou", "validation mean IoU of images", "number", digits=4),
     Column("val_worst_group_accuracy", "accuracy of the worst group", "number", digits=4),
     Column("learning_rate", "learning rate", "significant"),
 )

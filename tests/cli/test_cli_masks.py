@@ -1,0 +1,135 @@
+"""Folders of masks of any tool, judged on the command line without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from mask_images import mask_recipe, write_mask_images
+from messages import saying
+from run_fixtures import working_in
+
+from tlkit.evaluation import evaluate_masks
+from tlkit.mask_files import MaskClasses, mask_png, read_mask
+from tlkit.predictions import read_mask_folders
+from tlkit.training.fit import fit
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where, rng, rows = tmp_path_factory.mktemp("masks"), np.random.default_rng(0), []
+    for number in range(40):
+        true = rng.integers(0, 2, (10, 12)).astype(np.uint8) * 255
+        right = 0.9 if number % 2 else 0.5
+        called = np.where(rng.random(true.shape) < right, true, 255 - true)
+        for name, mask in (("true", true), ("called", called)):
+            (where / name).mkdir(exist_ok=True)
+            (where / name / f"{number}.png").write_bytes(mask_png(mask))
+        rows.append((f"{number}.jpg", "day" if number % 2 else "night"))
+    pd.DataFrame(rows, columns=["path", "light"]).assign(path=lambda t: t["path"].str.replace("jpg", "png")).to_csv(
+        where / "groups.csv", index=False
+    )
+    return where
+
+
+GIVEN = ("--task", "segmentation", "--classes", "back=0,front=255")
+
+
+def test_folders_are_evaluated_and_audited(folder, run):
+    words = (folder / "called", *GIVEN, "--truth", folder / "true")
+    found = read_mask_folders(folder / "called", folder / "true", MaskClasses.of({"back": 0, "front": 255}))
+    values = json.loads(run("evaluate", *words, "--json").stdout)
+    assert values["task"] == "segmentation"
+    assert values["mean_iou"]["value"] == pytest.approx(evaluate_masks(found).mean_iou.value)
+    assert saying("mIoU", "pixel accuracy", "front") == run("evaluate", *words, "--details").stdout
+    done = run("audit", *words, "--groups", folder / "groups.csv", "--by", "light")
+    assert (done.returncode, saying("FAIL", "IoU of front", "night")) == (0, done.stdout)
+
+
+def test_options_that_do_not_apply_or_are_missing_are_named(folder, run):
+    done = run("evaluate", folder / "called", "--task", "segmentation")
+    assert (done.returncode, saying("--truth FOLDER --classes NAMES")) == (2, done.stderr)
+    words = (folder / "called", *GIVEN, "--truth", folder / "true", "--grades", "a,b", "--val", folder / "true")
+    done = run("evaluate", *words)
+    assert (done.returncode, saying("--grades", "--val", "does not apply")) == (2, done.stderr)
+    done = run(
+        "evaluate", folder / "called", "--task", "segmentation", "--truth", folder / "true", "--classes", "a=0,b"
+    )
+    assert (done.returncode, saying("--classes", "a=0,b")) == (2, done.stderr)
+    done = run("evaluate", folder / "called", "--task", "segmentation", "--truth", folder / "true", "--classes", "a,b")
+    assert (done.returncode, saying("80 masks", "255", "--void")) == (2, done.stderr)
+    done = run("audit", folder / "called", *GIVEN, "--truth", folder / "true", "--by", "light")
+    assert (done.returncode, saying("--groups")) == (2, done.stderr)
+
+
+def test_judging_masks_loads_no_torch():
+    code = (
+        "import sys; from tlkit.predictions import read_mask_folders; from tlkit.evaluation import evaluate_masks; "
+        "from tlkit.audit import audit_masks; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Return a folder with pictures and a run of segmentation of one epoch."""
+    pytest.importorskip("segmentation_models_pytorch")
+    made = tmp_path_factory.mktemp("made")
+    root = write_mask_images(made / "images")
+    with working_in(made):
+        fit(mask_recipe(made, root, epochs="1", model=", decoder: fpn, decoder_channels: 64"))
+    return made
+
+
+def test_evaluate_audit_show_runs_report_and_card_take_the_run(fitted, run):
+    path = fitted / "runs" / "masks"
+    done = run("evaluate", path)
+    assert (done.returncode, saying("mIoU", "test split", "--details")) == (0, done.stdout)
+    assert json.loads(run("evaluate", path, "--split", "val", "--json").stdout)["n"] == 12
+    done = run("audit", path, "--by", "light", "--tolerance", "0.1", "--details")
+    assert (done.returncode, saying("light", "IoU of disc", "tolerance of 0.1")) == (0, done.stdout)
+    shown = json.loads(run("show", path, "--json").stdout)
+    assert shown["figures"]["mean_iou"]["value"] is not None
+    assert saying("masks", "mIoU") == run("runs", fitted / "runs").stdout
+    assert run("report", path).returncode == run("card", path).returncode == 0
+
+
+def test_predict_writes_masks_of_the_size_of_their_images_and_names_the_unreadable(fitted, run, tmp_path):
+    path, images = fitted / "runs" / "masks", fitted / "images" / "test"
+    assert saying("000.png", "background") == run("predict", path, images / "000.png").stdout
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    done = run("predict", path, images, broken, "--out", tmp_path / "out")
+    assert (done.returncode, saying("broken.png")) == (0, done.stdout)
+    listed = pd.read_csv(tmp_path / "out" / "masks.csv")
+    assert len(listed) == 17
+    assert listed["error"].notna().sum() == 1
+    mask = read_mask((tmp_path / "out" / "000.png").read_bytes())
+    stored = read_mask((path / "predictions" / "masks" / "test" / "000.png").read_bytes())
+    assert np.array_equal(mask, stored)
+    done = run("predict", path, images, "--out", tmp_path / "out")
+    assert (done.returncode, saying("there already")) == (2, done.stderr)
+    done = run("predict", path, images, "--out", tmp_path / "out.csv")
+    assert (done.returncode, saying("name a folder")) == (2, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare RUN RUN",
+        "slices RUN",
+        "errors RUN",
+        "calibration RUN",
+        "explain RUN",
+        "export RUN",
+        "push RUN --to out",
+    ],
+)
+def test_other_commands_refuse_the_run_and_say_what_takes_it(fitted, run, command):
+    done = run(*(fitted / "runs" / "masks" if word == "RUN" else word for word in command.split()))
+    assert (done.returncode, saying("task segmentation")) == (2, done.stderr)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,64 @@
+"""`audit_masks`: intersection over union across groups, over all classes and for each, with verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.outcomes import Outcomes
+from tlkit.audit.rates import Rate
+from tlkit.audit.task_audit import audit_outcomes, require_columns
+from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.errors import PredictionsError
+from tlkit.predictions.mask_predictions import MaskPredictions
+
+
+def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudit:
+    """Compare the mean IoU of images, and the IoU of each class, across groups; Holm's correction covers all.
+
+    An image's IoU of a class counts where either mask shows the class; every such image counts the same, however large
+    the class is in it. The mean IoU of an image is over the classes that its masks show.
+
+    Args:
+        predictions: with true masks and group columns.
+        options: columns, sizes, levels, tolerance (of IoU, from 0 to 1) and design. `positive` is one class that
+            everything is about; None = every class and their mean.
+
+    Raises:
+        PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no pixel
+            has a known class, or an option is out of its range or about classes of images.
+
+    Example:
+        >>> import pandas as pd
+        >>> rng = np.random.default_rng(0)
+        >>> masks = [(rng.integers(0, 2, (8, 8)), rng.integers(0, 2, (8, 8))) for _ in range(80)]
+        >>> light = pd.DataFrame({"light": ["day", "night"] * 40})
+        >>> found = MaskPredictions.build(
+        ...     classes=["road", "car"], path=[f"{n}.png" for n in range(80)], masks=masks, groups=light)
+        >>> audit_masks(found, AuditOptions().with_overrides(by=["light"], tolerance=0.2))
+        TaskAudit(segmentation by light: PASS; 80 images)
+    """
+    require_columns(predictions.groups, options, classes=predictions.classes)
+    problems = []
+    if not predictions.known.any():
+        problems.append(f"None of the {len(predictions)} true masks has a pixel of a known class to compare.")
+    if options.pair_by is not None:
+        problems.append("pair_by compares rates within matched sets. For IoU, name the sets in cluster_by.")
+    if options.criteria:
+        problems.append("Criteria are about classes of images, not about masks. Leave them out.")
+    if problems:
+        raise PredictionsError(*problems)
+    found = predictions.labelled
+    iou = found.image_iou
+    shown, values = np.isfinite(iou), np.nan_to_num(iou)
+    outcomes = []
+    if options.positive is None:
+        means = values.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+        outcomes.append(Outcomes(Rate("mean_iou"), means, np.asarray(shown.any(axis=1)), options.tolerance))
+    names = found.classes if options.positive is None else (options.positive,)
+    for name in names:
+        place = found.classes.index(name)
+        outcomes.append(Outcomes(Rate("iou", name), values[:, place], shown[:, place], options.tolerance))
+    return audit_outcomes(
+        "segmentation", found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)
+    )

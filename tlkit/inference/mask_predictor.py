@@ -1,0 +1,271 @@
+"""`MaskPredictor`: masks of a stored model of segmentation, each in the size of its image."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from tlkit.choices import PredictEngine, Views
+from tlkit.data.augment.transforms import build_transform
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.resizing import letterbox_place
+from tlkit.data.loading.batch import Failure, normalize
+from tlkit.data.loading.dataset import create_loader
+from tlkit.data.loading.mask_dataset import SizedDataset
+from tlkit.data.num_workers import choose_num_workers
+from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.disk import atomic_file
+from tlkit.errors import DataError, first_few
+from tlkit.mask_files import MaskClasses, Positions, mask_png, read_mask
+from tlkit.models.mask_decoder import DecoderFacts
+from tlkit.models.model_files import ModelFacts
+from tlkit.models.network import Network
+from tlkit.notebook_progress import with_notebook_bar
+from tlkit.predictions import MaskPredictions, Unreadable
+from tlkit.preprocess import Preprocess
+from tlkit.samples import LABEL, PATH, Samples
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMask:
+    """The predicted classes of an image's pixels.
+
+    Attributes:
+        path: the image as it was given.
+        classes: the classes, with their numbers in files.
+        positions: the class of each pixel by its place in `classes.names`, shape (H, W).
+    """
+
+    path: str
+    classes: MaskClasses
+    positions: Positions
+
+    @property
+    def numbers(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """The numbers that stand for the classes in the masks of training, shape (H, W)."""
+        return self.classes.numbers(self.positions)
+
+    def save(self, file: Path | str) -> None:
+        """Write the numbers as a PNG file, atomically."""
+        target = Path(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as partial:
+            Path(partial).write_bytes(mask_png(self.numbers))
+
+
+class MaskPredictor:
+    """A network that predicts the class of each pixel.
+
+    Images are decoded as in training. Logits are scaled to the size of each image (bilinear), then the most probable
+    class of each pixel is taken.
+
+    Attributes:
+        network: the network, in evaluation mode.
+        card: its classes, preprocessing, decoder and origin.
+        device: where it runs, such as "cpu".
+        classes: the classes of pixels, with their numbers in files.
+        folder: where `predict_samples` writes each mask, at the path of its image; None = nowhere.
+
+    Example:
+        >>> from tlkit import Classifier
+        >>> trained = Classifier("test_resnet", classes=["background", "cat"], weights="none", task="segmentation")
+        >>> model = MaskPredictor(trained.plain_network(), trained.card())
+        >>> [(mask.positions.shape, mask.numbers.dtype) for mask in model.predict("photos/cat/00.png")]
+        [((40, 40), dtype('uint8'))]
+    """
+
+    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None) -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.card, self.device, self.folder = card, device, folder
+        self.classes = DecoderFacts.from_dict(card.decoder).classes(card.classes)
+
+    def __repr__(self) -> str:
+        return f"MaskPredictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+
+    @with_notebook_bar("predicting masks")
+    def predict(
+        self,
+        images: GivenImages,
+        *,
+        batch_size: int = 32,
+        tta: Views = "none",
+        engine: PredictEngine = "auto",
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> tuple[PredictedMask, ...]:
+        """Return the mask of each readable image; the arguments are those of `Predictor.predict`.
+
+        All masks are in memory; `masks_of` yields them one by one.
+
+        Raises:
+            DataError: an image is of another kind, a path does not exist, no image can be read, or `tta` or `engine` is
+                not for masks.
+        """
+        return tuple(
+            self.masks_of(
+                images, batch_size=batch_size, tta=tta, engine=engine, progress=progress, on_unreadable=on_unreadable
+            )
+        )
+
+    def masks_of(
+        self,
+        images: GivenImages,
+        *,
+        batch_size: int = 32,
+        tta: Views = "none",
+        engine: PredictEngine = "auto",
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+    ) -> Iterator[PredictedMask]:
+        """Yield the mask of each readable image, as `predict` does."""
+        if tta != "none" or engine not in ("auto", "torch"):
+            given = f"tta {tta!r}" if tta != "none" else f"engine {engine!r}"
+            raise DataError(f"The {given} is not for masks, which torch predicts from the whole image. Leave it out.")
+        files = read_images(images, background=self.card.preprocess.background)
+        names = [os.fspath(file) for file in files]
+        rows = self._rows(
+            files,
+            batch_size=batch_size,
+            num_workers="auto",
+            decode_options=DecodeOptions(),
+            progress=progress,
+            on_unreadable=on_unreadable,
+        )
+        for row, positions in rows:
+            yield PredictedMask(names[row], self.classes, positions)
+
+    def predict_samples(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int = 32,
+        num_workers: int | Literal["auto"] = "auto",
+        decode_options: DecodeOptions = DecodeOptions(),
+        tta: Views = "none",
+        on_changed: Callable[[Sequence[str]], None] | None = None,
+    ) -> MaskPredictions:
+        """Return the predicted masks of samples beside their true ones, as counts of pixels.
+
+        Raises:
+            DataError: the samples have other classes than the model, or no image can be read.
+        """
+        assert tta == "none", "the recipe's checks refuse other views"
+        self._require_classes(samples)
+        kept: list[int] = []
+
+        def pairs() -> Iterator[tuple[Positions, Positions]]:
+            rows = self._rows(
+                samples,
+                batch_size=batch_size,
+                num_workers=num_workers,
+                decode_options=decode_options,
+                on_changed=on_changed,
+            )
+            for row, positions in rows:
+                path, mask = samples.table[PATH].iloc[row], samples.table[LABEL].iloc[row]
+                if self.folder is not None:
+                    file = self.folder / PurePosixPath(path).with_suffix(".png")
+                    PredictedMask(path, self.classes, positions).save(file)
+                kept.append(row)
+                assert samples.masks is not None, "checked above"
+                yield samples.masks.positions(read_mask(read_bytes(samples.root / mask))), positions
+
+        cells = list(_counted(pairs(), len(self.classes)))
+        found = samples.take(kept)
+        return MaskPredictions.of_cells(
+            classes=self.card.classes, path=found.paths, cells=cells, groups=found.groups, verbatim=True
+        )
+
+    def with_rule(self, predictions: MaskPredictions) -> MaskPredictions:
+        """Return the predictions as they are: val chooses nothing for masks."""
+        return predictions
+
+    def _require_classes(self, samples: Samples) -> None:
+        if samples.classes != self.card.classes:
+            raise DataError(
+                f"The model's classes are {first_few(self.card.classes)}, in this order, but those of the masks are "
+                f"{first_few(samples.classes)}. Judge masks of the same classes."
+            )
+
+    def _rows(
+        self,
+        images: Samples | Sequence[ImageSource],
+        *,
+        batch_size: int,
+        num_workers: int | Literal["auto"],
+        decode_options: DecodeOptions,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+        on_changed: Callable[[Sequence[str]], None] | None = None,
+    ) -> Iterator[tuple[int, Positions]]:
+        """Yield the row of each readable image, and its mask in its own size."""
+        preprocess = self.card.preprocess
+        dataset = SizedDataset(images, transform=build_transform(preprocess), decode_options=decode_options)
+        workers = choose_num_workers(num_workers, images=len(images))
+        seen: set[int] = set()
+        self.network.eval()
+        for batch in create_loader(dataset, batch_size=batch_size, num_workers=workers):
+            pixels = normalize(batch.image.contiguous().to(self.device), preprocess)
+            with torch.inference_mode():
+                logits = self.network(pixels.to(memory_format=torch.channels_last)).float()
+            for row, own, (height, width) in zip(batch.index.tolist(), logits, batch.target.tolist(), strict=True):
+                seen.add(row)
+                yield row, in_own_size(own, preprocess, height=height, width=width)
+            if progress is not None:
+                progress(int(batch.index[-1]) + 1, len(images))
+        if on_changed is not None:
+            on_changed(dataset.changed)
+        missing = [row for row in range(len(images)) if row not in seen]
+        if missing and seen:
+            logger.warning("%d of %d images could not be read; they have no mask.", len(missing), len(images))
+        for row in missing if on_unreadable is not None else ():
+            failure = dataset[row]
+            reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
+            assert on_unreadable is not None
+            on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
+        if not seen:
+            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+
+
+def _counted(pairs: Iterator[tuple[Positions, Positions]], classes: int) -> Iterator[npt.NDArray[np.int64]]:
+    from tlkit.predictions.mask_predictions import confusion_of
+
+    for true, predicted in pairs:
+        yield confusion_of(true, predicted, classes)
+
+
+def in_own_size(logits: torch.Tensor, preprocess: Preprocess, *, height: int, width: int) -> Positions:
+    """Return the most probable class of each pixel of an image, int32 (H, W).
+
+    Args:
+        logits: of the network's input, shape (C, h, w).
+        preprocess: how the image became that input: as a letterbox or squashed.
+        height: of the image, in pixels.
+        width: of the image.
+    """
+    if preprocess.resize == "letterbox":
+        top, left, tall, wide = letterbox_place(height, width, preprocess.image_size)
+        logits = logits[:, top : top + tall, left : left + wide]
+    best: torch.Tensor | None = None
+    position = torch.zeros((height, width), dtype=torch.int32, device=logits.device)
+    for number, one in enumerate(logits):  # class by class, since all at once may not fit into memory
+        scaled = functional.interpolate(one[None, None], size=(height, width), mode="bilinear", align_corners=False)
+        if best is None:
+            best = scaled[0, 0]
+            continue
+        position = torch.where(scaled[0, 0] > best, number, position)
+        best = torch.maximum(best, scaled[0, 0])
+    return np.asarray(position.cpu().numpy())
