@@ -33,6 +33,7 @@ class Measured:
         value: the metric; None where it is undefined.
         influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
         df: upper limit of the degrees of freedom of its variance.
+        more_df: degrees of freedom to be added to those that the influences have by their kurtosis.
         corrected: whether the influences hold a factor of their own for M − 1 instead of M.
         unseen: standard error that no influence shows, because no image changes the value.
         bias: by how much the value is too large on average.
@@ -42,6 +43,7 @@ class Measured:
     value: float | None
     influence: Floats
     df: float = np.inf
+    more_df: float = 0.0
     corrected: bool = False
     unseen: float = 0.0
     bias: float = 0.0
@@ -122,8 +124,7 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
 def _mean_area(labelled: Predictions, kind: int, codes: Sequence[int], units: Units | None) -> Measured:
     """Return the mean area of some classes, with influences that have its moderated variance.
 
-    The degrees of freedom are those of the estimated variances alone: the formulas say nothing of the correlation of
-    two models.
+    Of the degrees of freedom of the formulas half is counted: they say nothing of the correlation of two models.
     """
     assert labelled.proba is not None, "the metric needs probabilities"
     weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
@@ -148,7 +149,8 @@ def _mean_area(labelled: Predictions, kind: int, codes: Sequence[int], units: Un
     return Measured(
         mean.value,
         mean.mean_influence,
-        max(mean.spread(units).df - PRIOR_DF[mean.kind], 1.0),
+        max(mean.spread(units).df - PRIOR_DF[mean.kind] / 2, 1.0),
+        more_df=PRIOR_DF[mean.kind] / 2,
         corrected=mean.kind == "auroc",
         unseen=mean.unseen,
         bias=math.fsum(biases) / len(biases),

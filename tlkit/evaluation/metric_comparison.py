@@ -295,7 +295,7 @@ def _contender(
         return Contender(side.name, side.runs, values, found.score(metric), None)
     mean = side.mean()
     assert mean.value is not None, "the metric is defined"
-    spread = spread_of(mean.influence, units, most_df=mean.df, corrected=mean.corrected)
+    spread = spread_of(mean.influence, units, most_df=mean.df, more_df=mean.more_df, corrected=mean.corrected)
     spread = replace(spread, variance=spread.variance + mean.unseen**2)
     if facts.highest > 1.0 or not spread.df > 0:
         score = _t_estimate(mean.value, spread.variance, spread.df, n=n, confidence=confidence)
@@ -348,7 +348,11 @@ def _change(
     first, second = one.mean(), two.mean()
     assert first.value is not None and second.value is not None, "the metric is defined"
     spread = spread_of(
-        second.influence - first.influence, units, most_df=min(first.df, second.df), corrected=first.corrected
+        second.influence - first.influence,
+        units,
+        most_df=min(first.df, second.df),
+        more_df=first.more_df,
+        corrected=first.corrected,
     )
     if spread.variance > NO_VARIANCE:
         spread = replace(spread, variance=spread.variance + first.unseen**2 + second.unseen**2)
