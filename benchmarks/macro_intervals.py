@@ -5,8 +5,9 @@
 A population is a matrix of probabilities of (true class, predicted class); a sample has n images of it. An interval
 covers where it holds the macro-F1 of the population. Methods: tlkit's, also where the truth is the mean over the
 classes that the sample has; the classes' intervals combined by MOVER and widened by √2, about what tlkit had before;
-with --others, of every tenth sample, the percentile bootstrap of the matrix (500 resamples) and the logit-t interval with the delta method's variance. Kinds: main = 2 to 10 classes, rates .1 to
-.9, n ≥ 50; hard = few images of a class, rates near 1, long tails; rare = one class has 2 to 10 % of the images.
+with --others, of every tenth sample, the percentile bootstrap of the matrix (500 resamples) and the logit-t interval
+with the delta method's variance. Kinds: main = 2 to 10 classes, rates .1 to .9, n ≥ 50; hard = few images of a class,
+rates near 1, long tails; rare = one class has 2 to 10 % of the images.
 """
 
 from __future__ import annotations
