@@ -150,3 +150,19 @@ def test_a_mean_of_values_that_do_not_differ_has_no_interval() -> None:
         estimate = mean_estimate(np.array(values), 0.95)
         assert (estimate.value, estimate.low, estimate.n) == (values[0], None, len(values))
         assert estimate.note == saying("enough", "interval", "images")
+
+
+def test_macro_f1_of_the_classes_present_is_held_where_a_class_is_often_absent() -> None:
+    shares = np.array([0.95, 0.05])
+    population = shares[:, None] * np.array([[0.9, 0.1], [0.1, 0.9]])
+    f1 = 2 * np.diagonal(population) / (population.sum(axis=0) + population.sum(axis=1))
+    held, absent = [], 0
+    for sample in np.random.default_rng(1).multinomial(60, population.ravel(), size=800):
+        table = sample.reshape(2, 2)
+        present = table.sum(axis=1) > 0
+        found = macro_f1_estimate(table, 0.95)
+        held.append(found.low <= f1[present].mean() <= found.high)
+        absent += not present.all()
+        assert ("1 of 2 classes present" in found.note) is not present.all()
+    assert absent > 20
+    assert 0.94 <= np.mean(held) <= 0.99

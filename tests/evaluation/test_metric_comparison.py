@@ -220,3 +220,25 @@ def test_order_of_models_mirrors_the_difference() -> None:
     )
     for end, mirrored in pairwise((one.low, -other.high)):
         assert end == pytest.approx(mirrored)
+
+
+def test_a_model_that_separates_a_class_completely_is_compared_with_an_interval() -> None:
+    rng = np.random.default_rng(8)
+    y = np.repeat([0, 1], [6, 34])
+    half = np.clip(0.5 + 0.15 * (1 - 2 * y) + 0.2 * rng.standard_normal(40), 0.01, 0.99)
+    whole = np.where(y == 0, 0.9, 0.1) + 0.05 * rng.random(40)
+    pair = {
+        name: Predictions.build(
+            classes=["rare", "other"], path=np.arange(40).astype(str), y_true=y, proba=np.stack([one, 1 - one], axis=1)
+        )
+        for name, one in (("half", half), ("whole", whole))
+    }
+    for metric in ("auroc:rare", "auroc", "average_precision:rare"):
+        measured = [measure(table, metric) for table in pair.values()]
+        assert (measured[0].unseen, measured[1].value) == (0, 1)
+        assert measured[1].unseen > 0
+        found = compare_metric(pair, metric).changes[0].difference
+        alone = 1.96 * np.hypot(measured[1].unseen, measured[0].influence.std() / np.sqrt(40))
+        assert found.high - found.value > 0.9 * alone
+    same = {"one": pair["whole"], "two": pair["whole"]}
+    assert compare_metric(same, "auroc").changes[0].difference.low is None

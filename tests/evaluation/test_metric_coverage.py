@@ -1,4 +1,4 @@
-"""Coverage of the intervals by simulation: a nominal 95 % interval holds the truth 93 to 97 % of the time."""
+"""Coverage of the intervals by simulation: a nominal 95 % interval holds a truth between .1 and .9 in 93 to 97 %."""
 
 from __future__ import annotations
 
@@ -68,7 +68,11 @@ def test_intervals_hold_the_truth_in_a_small_simulation() -> None:
 
 @pytest.mark.series
 @pytest.mark.parametrize("cell", CELLS)
-def test_intervals_hold_the_truth_93_to_97_percent_of_the_time(cell: str) -> None:
+def test_intervals_hold_the_truth_in_93_to_97_percent_of_the_sets(cell: str) -> None:
     found = coverage(CELLS[cell], 2000)
     print(cell, found)  # for the table of benchmarks/README.md: pytest -rP
-    assert all(0.93 <= share <= 0.97 for share in found.values()), found
+    true = truth(CELLS[cell])
+    for name, share in found.items():
+        # Samples hold an average precision near chance, and values near 1, more often: docs/statistics.md.
+        most = 0.98 if name == "average_precision" or not 0.1 <= true[name] <= 0.9 else 0.97
+        assert 0.93 <= share <= most, (name, found)

@@ -168,7 +168,7 @@ def test_copies_of_images_in_clusters_do_not_narrow_intervals():
         a, b = getattr(one, name), getattr(many, name)
         assert b.value == pytest.approx(a.value, abs=1e-9)
         # images are left out one by one, not cluster by cluster, so that few positives count for more without clusters
-        tolerance = 0.15 if name == "mean_average_precision" else 0.06
+        tolerance = 0.25 if name == "mean_average_precision" else 0.06
         assert b.high - b.low == pytest.approx(a.high - a.low, rel=tolerance), name
 
 

@@ -21,7 +21,7 @@ from tlkit.evaluation.clustered_figures import (
 )
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
-from tlkit.evaluation.full_scores import AREAS, brier_estimates, confusion_estimates, ranking_estimates
+from tlkit.evaluation.full_scores import brier_estimates, confusion_estimates, ranking_estimates
 from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
@@ -31,6 +31,7 @@ from tlkit.stats.confusion_scores import score_replicates
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate
+from tlkit.stats.one_vs_rest import AREA_KINDS
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -139,7 +140,7 @@ def _with_scores(
     scores |= {name: getattr(found, same) for name, same in SAME_AS.items()}
     if labelled.proba is not None:
         ranking = ranking_estimates(labelled, units, confidence)
-        scores |= dict(zip(AREAS, ranking.macro, strict=True))
+        scores |= dict(zip(AREA_KINDS, ranking.macro, strict=True))
         scores |= brier_estimates(labelled, units, confidence=confidence, replicates=replicates, seed=seed)
         per_class = tuple(
             replace(one, auroc=auroc, average_precision=precision)

@@ -11,18 +11,18 @@ import numpy as np
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.evaluation.class_intervals import f1_bounds
 from tlkit.predictions import Predictions
+from tlkit.stats.area_intervals import AreaMean, area_counts, area_estimate, moderated
 from tlkit.stats.bootstrap import percentile_estimate
 from tlkit.stats.brier import brier_losses, brier_parts
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import CONFUSION_SCORES, margins_of_rows, score_influences, scores_of_margins
 from tlkit.stats.confusion_scores import why_undefined as why_no_score
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.influence import Spread, bounded_estimate, mean_df, spread_of
+from tlkit.stats.influence import bounded_estimate, spread_of
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import clustered_mean, mean_estimate
-from tlkit.stats.one_vs_rest import Area, areas
+from tlkit.stats.one_vs_rest import AREA_KINDS, Area, areas
 
-AREAS = ("auroc", "average_precision")
 ONLY_ONE_CLASS = "all images are of one class"
 
 
@@ -130,8 +130,8 @@ def _widened(estimate: Estimate, distances: tuple[float, float], *, lowest: floa
 def ranking_estimates(labelled: Predictions, units: Units | None, confidence: float) -> RankingScores:
     """Return AUROC and average precision of each class against all others, and their means.
 
-    See `tlkit.stats.one_vs_rest` and `bounded_estimate`. A class without images, or of which all images are, has none
-    and is left out of the means.
+    See `tlkit.stats.one_vs_rest` and `tlkit.stats.area_intervals`. A class without images, or of which all images are,
+    has none and is left out of the means.
 
     Args:
         labelled: images with labels and probabilities.
@@ -167,13 +167,7 @@ def one_vs_rest_ranking(
     none_other = f"no images but those {of}" if of_labels else "no images of other classes"
     kinds, only_one = ("labels", "no label has positives and negatives") if of_labels else ("classes", ONLY_ONE_CLASS)
     unknown = "" if units is None else units.why_unknown
-    summed = np.zeros((2, n))
-    variances: tuple[list[float], list[float]] = ([], [])
-    dfs: tuple[list[float], list[float]] = ([], [])
-    values: tuple[list[float], list[float]] = ([], [])
-    least: tuple[list[int], list[int]] = ([], [])
-    biases = [0.0, 0.0]
-    alone: Floats | None = np.zeros(n)
+    means = [AreaMean(kind, n) for kind in AREA_KINDS]
     per_class: list[tuple[Estimate, Estimate]] = []
     for code in range(size):
         positive, held = positive_of(code), None if known is None or known[:, code].all() else known[:, code]
@@ -183,51 +177,45 @@ def one_vs_rest_ranking(
             missing = f"no images {of}" if not positive.any() else none_other
             per_class.append((Estimate(None, None, None, n=n_own, note=missing),) * 2)
             continue
+        if unknown:
+            for mean, area in zip(means, found, strict=True):
+                mean.values.append(area.value)
+            why = f"no interval: {unknown}"
+            first, second = (Estimate(area.value, None, None, n=n_own, note=why) for area in found)
+            per_class.append((first, second))
+            continue
         both = []
-        for kind, area in enumerate(found):
-            fewest, df = area.least, area.variance_df
-            if units is not None:
-                others = ~positive if held is None else held & ~positive
-                fewest = min(fewest, units.take(positive).clusters, units.take(others).clusters)
-                df = min(df, max(fewest - 1, 0))
-            spread = spread_of(area.influence, units, most_df=df, corrected=kind == 0, other=area.without_own)
-            summed[kind] += area.influence
-            variances[kind].append(spread.variance)
-            dfs[kind].append(spread.df)
-            values[kind].append(area.value)
-            least[kind].append(fewest)
-            biases[kind] += area.bias
+        counts = area_counts(found[0], units, positive, ~positive if held is None else held & ~positive)
+        for mean, area in zip(means, found, strict=True):
+            part = moderated(area, units, positives=counts[0], negatives=counts[1])
+            mean.add(area, part)
             both.append(
-                _area_estimate(
-                    area.value, spread, n=n_own, least=fewest, bias=area.bias, confidence=confidence, unknown=unknown
+                area_estimate(
+                    area.kind, area.value, [part], part.spread, n=n_own, size=sum(counts), confidence=confidence
                 )
             )
-        alone = None if alone is None or found[1].without_own is None else alone + found[1].without_own
         per_class.append((both[0], both[1]))
+    note = "" if len(means[0].values) == size else f"{len(means[0].values)} of {size} {kinds}"
     macro = []
-    note = "" if len(values[0]) == size else f"{len(values[0])} of {size} {kinds}"
-    for kind in range(2):
-        if not values[kind]:
+    for mean in means:
+        if not mean.values:
             macro.append(Estimate(None, None, None, n=n, note=only_one))
-            continue
-        count = len(values[kind])
-        other = alone / count if kind == 1 and alone is not None else None
-        whole = spread_of(summed[kind] / count, units, corrected=kind == 0, other=other)
-        cap = mean_df(variances[kind], dfs[kind], of_mean=whole.variance) if not unknown else 0.0
-        spread = Spread(whole.variance, min(whole.df, cap))
-        harmonic = count / float((1 / np.array(least[kind])).sum())
-        macro.append(
-            _area_estimate(
-                math.fsum(values[kind]) / count,
-                spread,
-                n=n,
-                least=harmonic,
-                bias=biases[kind] / count,
-                confidence=confidence,
-                unknown=unknown,
-                note=note,
+        elif unknown:
+            macro.append(Estimate(mean.value, None, None, n=n, note=f"no interval: {unknown}"))
+        else:
+            images = n if units is None else units.clusters
+            macro.append(
+                area_estimate(
+                    mean.kind,
+                    mean.value,
+                    mean.parts,
+                    mean.spread(units),
+                    n=n,
+                    size=images,
+                    confidence=confidence,
+                    note=note,
+                )
             )
-        )
     return RankingScores(tuple(per_class), (macro[0], macro[1]))
 
 
@@ -245,19 +233,7 @@ def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
     whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
     influence = np.zeros(len(held))
     influence[held] = area.influence * (whole / own)
-    without_own = None
-    if area.without_own is not None:
-        without_own = np.zeros(len(held))
-        without_own[held] = area.without_own * (whole / own)
-    return replace(area, influence=influence, without_own=without_own)
-
-
-def _area_estimate(
-    value: float, spread: Spread, *, n: int, least: float, bias: float, confidence: float, unknown: str, note: str = ""
-) -> Estimate:
-    if unknown:
-        return Estimate(value, None, None, n=n, note=f"no interval: {unknown}")
-    return bounded_estimate(value, spread, n=n, least=least, bias=bias, confidence=confidence, note=note)
+    return replace(area, influence=influence)
 
 
 def brier_estimates(

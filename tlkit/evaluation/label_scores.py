@@ -11,6 +11,7 @@ import numpy as np
 from tlkit.arrays import Floats, Mask
 from tlkit.evaluation.clustered_figures import clustered_rate
 from tlkit.predictions import MultilabelPredictions
+from tlkit.stats.area_intervals import area_counts, area_estimate, moderated
 from tlkit.stats.cluster_sampling import Units, kurtosis_df
 from tlkit.stats.dependent_samples import at_least_t
 from tlkit.stats.estimate import Estimate
@@ -128,9 +129,11 @@ def micro_average_precision(found: MultilabelPredictions, units: Units | None, c
     if units is not None and (why := units.why_unknown):
         return Estimate(ranked[1].value, None, None, n=n, note=f"no interval: {why}")
     own = Units(np.ones(len(image)), image) if units is None else Units(units.weight[image], units.unit[image])
-    with_label = own.take(truly).clusters
-    spread = spread_of(ranked[1].influence, own, most_df=max(with_label - 1, 1), other=ranked[1].without_own)
-    return bounded_estimate(ranked[1].value, spread, n=n, least=with_label, bias=ranked[1].bias, confidence=confidence)
+    counts = area_counts(ranked[1], own, truly, ~truly)
+    part = moderated(ranked[1], own, positives=counts[0], negatives=counts[1])
+    return area_estimate(
+        "average_precision", ranked[1].value, [part], part.spread, n=n, size=sum(counts), confidence=confidence
+    )
 
 
 def macro_f1(

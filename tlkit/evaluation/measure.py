@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,9 @@ from tlkit.arrays import Floats
 from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
 from tlkit.evaluation.score_names import SAME_AS, facts_of
 from tlkit.predictions import Predictions
+from tlkit.stats.area_intervals import PRIOR_DF, AreaMean, area_counts, moderated
 from tlkit.stats.brier import brier_losses
+from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import (
     CONFUSION_SCORES,
     margins_of_rows,
@@ -18,9 +22,7 @@ from tlkit.stats.confusion_scores import (
     scores_of_margins,
     why_undefined,
 )
-from tlkit.stats.one_vs_rest import areas
-
-AREAS = ("auroc", "average_precision")
+from tlkit.stats.one_vs_rest import AREA_KINDS, areas
 
 
 @dataclass(frozen=True)
@@ -31,35 +33,40 @@ class Measured:
         value: the metric; None where it is undefined.
         influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
         df: upper limit of the degrees of freedom of its variance.
+        more_df: degrees of freedom to be added to those that the influences have by their kurtosis.
         corrected: whether the influences hold a factor of their own for M − 1 instead of M.
+        unseen: standard error that no influence shows, because no image changes the value.
         bias: by how much the value is too large on average.
-        without_own: other influences, whose variance counts where it is smaller; see `tlkit.stats.one_vs_rest.areas`.
         why: why there is no value; "" = there is one.
     """
 
     value: float | None
     influence: Floats
     df: float = np.inf
+    more_df: float = 0.0
     corrected: bool = False
+    unseen: float = 0.0
     bias: float = 0.0
-    without_own: Floats | None = None
     why: str = ""
 
 
-def measure(labelled: Predictions, name: str, weight: Floats | None = None) -> Measured:
+def measure(labelled: Predictions, name: str, units: Units | None = None) -> Measured:
     """Return a metric of labelled predictions with the influence of every image.
 
     Args:
         labelled: images with labels; with probabilities where the metric needs them.
         name: of a metric, as `tlkit.evaluation.score_names.facts_of` takes them.
-        weight: shape (N,), above 0; None = equal weights.
+        units: weights, above 0, and clusters; None = independent images of equal weight.
 
     Raises:
         PredictionsError: there is no such metric.
     """
     facts_of(name, labelled.classes)
     name, kind, label = SAME_AS.get(name, name), *name.partition(":")[::2]
-    w = np.ones(len(labelled)) if weight is None else weight
+    if kind in AREA_KINDS:
+        codes = range(len(labelled.classes)) if not label else [labelled.classes.index(label)]
+        return _mean_area(labelled, AREA_KINDS.index(kind), codes, units)
+    w = np.ones(len(labelled)) if units is None else units.weight
     if label:
         return _of_class(labelled, kind, labelled.classes.index(label), w)
     if name in CONFUSION_SCORES:
@@ -69,8 +76,6 @@ def measure(labelled: Predictions, name: str, weight: Floats | None = None) -> M
         if np.isnan(value):
             return _undefined(labelled, why_undefined(name, margins))
         return Measured(value, score_influences(labelled.y_true, labelled.y_pred, margins)[:, place])
-    if name in AREAS:
-        return _macro_area(labelled, AREAS.index(name), weight)
     return _mean(_numbers(labelled, name), w)
 
 
@@ -96,21 +101,11 @@ def _mean(values: Floats, weight: Floats) -> Measured:
 
 
 def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Measured:
-    """Return recall, precision, F1, AUROC or average precision of one class.
+    """Return recall, precision or F1 of one class.
 
     The influence of a ratio Σa/Σb is W (a − ratio · b)/Σb.
     """
     own, guessed = labelled.y_true == code, labelled.y_pred == code
-    if kind in AREAS:
-        assert labelled.proba is not None, "the metric needs probabilities"
-        given = None if np.ptp(weight) == 0 else weight
-        found = areas(np.ascontiguousarray(labelled.proba[:, code]), own, given)
-        if found is None:
-            return _undefined(labelled, f"no images of {'this class' if not own.any() else 'other classes'}")
-        area = found[AREAS.index(kind)]
-        return Measured(
-            area.value, area.influence, area.variance_df, kind == "auroc", bias=area.bias, without_own=area.without_own
-        )
     hit = (own & guessed).astype(np.float64)
     top, below = {
         "recall": (hit, own.astype(np.float64)),
@@ -126,27 +121,37 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
     return Measured(value, (top - value * below) * (float(weight.sum()) / total))
 
 
-def _macro_area(labelled: Predictions, kind: int, weight: Floats | None) -> Measured:
+def _mean_area(labelled: Predictions, kind: int, codes: Sequence[int], units: Units | None) -> Measured:
+    """Return the mean area of some classes, with influences that have its moderated variance.
+
+    Of the degrees of freedom of the formulas half is counted: they say nothing of the correlation of two models.
+    """
     assert labelled.proba is not None, "the metric needs probabilities"
-    values, biases, summed, dfs = [], [], np.zeros(len(labelled)), []
-    alone: Floats | None = np.zeros(len(labelled))
-    for code in range(len(labelled.classes)):
-        found = areas(np.ascontiguousarray(labelled.proba[:, code]), labelled.y_true == code, weight)
-        if found is not None:
-            values.append(found[kind].value)
+    weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
+    mean = AreaMean(AREA_KINDS[kind], len(labelled))
+    biases = []
+    own = np.zeros(len(labelled), dtype=np.bool_)
+    for code in codes:
+        own = labelled.y_true == code
+        found = areas(np.ascontiguousarray(labelled.proba[:, code]), own, weight)
+        if found is not None and units is not None and units.why_unknown:
+            mean.values.append(found[kind].value)
+        elif found is not None:
+            positives, negatives = area_counts(found[kind], units, own, ~own)
+            mean.add(found[kind], moderated(found[kind], units, positives=positives, negatives=negatives))
             biases.append(found[kind].bias)
-            summed += found[kind].influence
-            other = found[kind].without_own
-            alone = None if alone is None or other is None else alone + other
-            dfs.append(found[kind].variance_df)
-    if not values:
-        return _undefined(labelled, "all images are of one class")
-    count = len(values)
+    if not mean.values:
+        if len(codes) > 1:
+            return _undefined(labelled, "all images are of one class")
+        return _undefined(labelled, f"no images of {'this class' if not own.any() else 'other classes'}")
+    if not mean.parts:
+        return Measured(mean.value, mean.mean_influence, df=0.0)
     return Measured(
-        sum(values) / count,
-        summed / count,
-        float(min(dfs)),
-        corrected=kind == 0,
-        bias=sum(biases) / count,
-        without_own=None if alone is None else alone / count,
+        mean.value,
+        mean.mean_influence,
+        max(mean.spread(units).df - PRIOR_DF[mean.kind] / 2, 1.0),
+        more_df=PRIOR_DF[mean.kind] / 2,
+        corrected=mean.kind == "auroc",
+        unseen=mean.unseen,
+        bias=math.fsum(biases) / len(biases),
     )

@@ -197,8 +197,7 @@ def compare_metric(
         units = units_of(first.groups, cluster_by, weights)
         held = units.weight > 0
         tables, units = {name: table.take(held) for name, table in tables.items()}, units.take(held)
-    weight = None if weights is None or units is None else units.weight
-    measured = {name: measure(table, metric, weight) for name, table in tables.items()}
+    measured = {name: measure(table, metric, units) for name, table in tables.items()}
     members: dict[str, list[str]] = {}
     for name in tables:
         members.setdefault((recipes or {}).get(name, name), []).append(name)
@@ -253,13 +252,15 @@ class _Side:
 
     def mean(self) -> Measured:
         """Return the mean over the models."""
-        influence = np.mean([one.influence for one in self.measured], axis=0)
-        df = min(one.df for one in self.measured)
-        bias = float(np.mean([one.bias for one in self.measured]))
-        others = [one.without_own for one in self.measured if one.without_own is not None]
-        other = np.mean(others, axis=0) if len(others) == len(self.measured) else None
-        corrected = self.measured[0].corrected
-        return Measured(float(np.mean(self.values)), influence, df, corrected, bias=bias, without_own=other)
+        first, every = self.measured[0], self.measured
+        return replace(
+            first,
+            value=float(np.mean(self.values)),
+            influence=np.mean([one.influence for one in every], axis=0),
+            df=min(one.df for one in every),
+            unseen=float(np.mean([one.unseen for one in every])),
+            bias=float(np.mean([one.bias for one in every])),
+        )
 
     @property
     def seed_variance(self) -> float:
@@ -294,7 +295,8 @@ def _contender(
         return Contender(side.name, side.runs, values, found.score(metric), None)
     mean = side.mean()
     assert mean.value is not None, "the metric is defined"
-    spread = spread_of(mean.influence, units, most_df=mean.df, corrected=mean.corrected, other=mean.without_own)
+    spread = spread_of(mean.influence, units, most_df=mean.df, more_df=mean.more_df, corrected=mean.corrected)
+    spread = replace(spread, variance=spread.variance + mean.unseen**2)
     if facts.highest > 1.0 or not spread.df > 0:
         score = _t_estimate(mean.value, spread.variance, spread.df, n=n, confidence=confidence)
         if score.low is not None:
@@ -346,8 +348,14 @@ def _change(
     first, second = one.mean(), two.mean()
     assert first.value is not None and second.value is not None, "the metric is defined"
     spread = spread_of(
-        second.influence - first.influence, units, most_df=min(first.df, second.df), corrected=first.corrected
+        second.influence - first.influence,
+        units,
+        most_df=min(first.df, second.df),
+        more_df=first.more_df,
+        corrected=first.corrected,
     )
+    if spread.variance > NO_VARIANCE:
+        spread = replace(spread, variance=spread.variance + first.unseen**2 + second.unseen**2)
     seeds = [(side.seed_variance, len(side.values) - 1) for side in (one, two) if len(side.values) > 1]
     parts = [(spread.variance, spread.df), *seeds]
     variance = sum(v for v, _ in parts)

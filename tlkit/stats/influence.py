@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,7 @@ class Spread:
 
 
 def spread_of(
-    influence: Floats,
-    units: Units | None,
-    *,
-    most_df: float = np.inf,
-    corrected: bool = False,
-    other: Floats | None = None,
+    influence: Floats, units: Units | None, *, most_df: float = np.inf, more_df: float = 0.0, corrected: bool = False
 ) -> Spread:
     """Return the variance of a score from the influences of the images.
 
@@ -48,12 +43,9 @@ def spread_of(
         influence: shape (N,), with a weighted sum of 0.
         units: weights and clusters; None = independent images of equal weight.
         most_df: upper limit of the degrees of freedom.
+        more_df: degrees of freedom to be added to those, where the variance is known otherwise, too.
         corrected: whether the influences hold a factor of their own for M − 1 instead of M, as those of AUROC do.
-        other: influences on another estimate of the same quantity, whose variance is the largest possible one.
     """
-    if other is not None:
-        spread = spread_of(influence, units, most_df=most_df, corrected=corrected)
-        return Spread(min(spread.variance, spread_of(other, units).variance), spread.df)
     if units is None:
         sums = influence / len(influence)
     else:
@@ -65,7 +57,7 @@ def spread_of(
     total = float(squares.sum())
     excess = count * float(squares @ squares) / total**2 - 3 if total > 0 else 0.0
     df = 2 / (2 / (count - 1) + max(excess, 0.0) / count)  # as `kurtosis_df`
-    return Spread(total * (1.0 if corrected else count / (count - 1)), min(df, most_df))
+    return Spread(total * (1.0 if corrected else count / (count - 1)), min(df + more_df, most_df))
 
 
 def bounded_estimate(
@@ -101,30 +93,21 @@ def bounded_estimate(
     scale = 1.0 - lowest
     share = min(max((value - bias - lowest) / scale, 0.0), 1.0)
     if not (spread.variance > NO_VARIANCE and 1e-12 < share < 1 - 1e-12):
-        low, high = wilson_bounds(share * least, least, confidence)
+        low, high = (float(end) for end in wilson_bounds(share * least, least, confidence))
     else:
         t2 = float(stdtrit(max(spread.df, 1.0), 0.5 + confidence / 2.0)) ** 2
         per_image = spread.variance / scale**2 / (share * (1.0 - share))  # 1 over the effective number
-        centre = (share + t2 * per_image / 2.0) / (1.0 + t2 * per_image)
-        half = np.sqrt(t2 * per_image * (share * (1.0 - share) + t2 * per_image / 4.0)) / (1.0 + t2 * per_image)
-        low, high = centre - half, centre + half
-    ends = lowest + scale * float(low), lowest + scale * float(high)
+        low, high = wilson_ends(share, per_image, t2)
+    ends = lowest + scale * low, lowest + scale * high
     return Estimate(value, min(ends[0], value), max(ends[1], value), n=n, note=note)
 
 
-def mean_df(variance: Sequence[float], df: Sequence[float], *, of_mean: float) -> float:
-    """Return the degrees of freedom of the variance of a mean of correlated scores.
+def wilson_ends(share: float, per_image: float, t2: float) -> tuple[float, float]:
+    """Return the ends of Wilson's interval of a share of 1/`per_image` images, with the squared quantile t².
 
-    (Σ v)²/Σ(v²/df) for independent ones (Satterthwaite 1946, Biometrics Bulletin 2:110), times Σ v / Var(Σ), at most 1:
-    two scores that always agree, as the AUROCs of two classes, have the degrees of freedom of one.
-
-    Args:
-        variance: of each score, shape (C,).
-        df: degrees of freedom of each variance, shape (C,).
-        of_mean: variance of the mean of the scores.
+    Wilson (1927), J. Am. Stat. Assoc. 22:209.
     """
-    v, d = np.asarray(variance, dtype=np.float64), np.maximum(np.asarray(df, dtype=np.float64), 1.0)
-    if not (v.sum() > 0 and of_mean > 0):
-        return float(d.min(initial=np.inf))
-    shared = min(float(v.sum()) / (of_mean * len(v) ** 2), 1.0)
-    return float(v.sum()) ** 2 / float((v**2 / d).sum()) * shared
+    shift = t2 * per_image
+    centre = (share + shift / 2.0) / (1.0 + shift)
+    half = math.sqrt(shift * (share * (1.0 - share) + shift / 4.0)) / (1.0 + shift)
+    return centre - half, centre + half
