@@ -55,14 +55,15 @@ def test_scenes_reach_their_figures_and_shuffled_labels_do_not(tmp_path, monkeyp
 def test_masks_of_emoji_reach_their_figure_and_shuffled_masks_do_not(tmp_path, monkeypatch):
     pytest.importorskip("segmentation_models_pytorch")
     root = EMOJI_MASKS.make(tmp_path / "emoji").root
-    shuffle_masks(root / "masks", tmp_path / "shuffled")
+    (root / "masks").rename(tmp_path / "masks")
+    shuffle_masks(tmp_path / "masks", tmp_path / "shuffled")
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     found = {}
-    for name, masks in (("emoji", root / "masks"), ("shuffled", tmp_path / "shuffled")):
+    for name, masks in (("emoji", tmp_path / "masks"), ("shuffled", tmp_path / "shuffled")):
         data = {"data.name": None, "data.root": str(root), "data.masks": str(masks)}
         given = {"name": name, "data.metadata": str(root / "metadata.csv"), "report.enabled": False, **data}
         found[name] = fit(RECIPES / "emoji_masks.yaml", given, runs_dir=tmp_path / "runs").task_evaluation("test")
-    assert found["emoji"].mean_iou.value >= 0.5
+    assert found["emoji"].mean_iou.value >= 0.78
     background = found["shuffled"].confusion[0]
     chance = sum(background) / sum(map(sum, found["shuffled"].confusion)) / 13  # background everywhere
     assert found["shuffled"].mean_iou.value < chance + 0.03

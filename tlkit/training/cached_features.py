@@ -77,6 +77,8 @@ def cached_features(
 
 def why_pixels(recipe: Recipe) -> str | None:
     """Return why a frozen backbone runs in every epoch, and what would avoid it; None where nothing is to be said."""
+    if recipe.task == "segmentation":
+        return None
     if can_use_cache(recipe) or recipe.strategy.kind != "frozen" or recipe.features.cache != "auto":
         return None
     mixes = recipe.train.mixup > 0 or recipe.train.cutmix > 0

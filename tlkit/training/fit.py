@@ -152,6 +152,8 @@ def _say_what_begins(path: Path, recipe: Recipe) -> None:
     """Log what is trained on what, before anything slow is loaded."""
     images = recipe.data.source_name
     trains = (
-        "only its new classifier trains" if recipe.strategy.kind == "frozen" else f"strategy {recipe.strategy.kind}"
+        f"only its new {'decoder' if recipe.task == 'segmentation' else 'classifier'} trains"
+        if recipe.strategy.kind == "frozen"
+        else f"strategy {recipe.strategy.kind}"
     )
     logger.info("%s: %s on the images of %s; %s (recipe key: strategy).", path, recipe.model.name, images, trains)
