@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkit.arrays import Floats
 from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
-from tlkit.evaluation.score_names import SAME_AS, facts_of
+from tlkit.evaluation.score_names import SAME_AS, facts_of, own_name
 from tlkit.predictions import Predictions
 from tlkit.stats.brier import brier_losses
 from tlkit.stats.confusion_scores import (
@@ -57,6 +57,7 @@ def measure(labelled: Predictions, name: str, weight: Floats | None = None) -> M
     Raises:
         PredictionsError: there is no such metric.
     """
+    name = own_name(name, labelled.classes)
     facts_of(name, labelled.classes)
     name, kind, label = SAME_AS.get(name, name), *name.partition(":")[::2]
     w = np.ones(len(labelled)) if weight is None else weight
