@@ -77,6 +77,29 @@ def test_grades_are_ordered_by_number_or_as_stated(tmp_path):
         read_manifest(file, options=ListOptions(task="ordinal", grades=["none", "mild"]))
 
 
+def test_two_spellings_of_a_label_in_a_list_are_one_and_grades_are_those_that_are_stated(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="tlkit")
+    file = listed(tmp_path, label=["caf\u00e9;7", "cafe\u0301", "7.0;traffic  light", "traffic light"])
+    samples = read_manifest(file, options=ListOptions(task="multilabel"))
+    assert samples.classes == ("7", "caf\u00e9", "traffic light")
+    assert samples.table["label"].tolist() == ["7;caf\u00e9", "caf\u00e9", "7;traffic light", "traffic light"]
+    assert saying("labels", "'7.0' as '7'") == caplog.text
+    kept = read_manifest(file, options=ListOptions(task="multilabel", verbatim=True))
+    assert len(kept.classes) == 6
+    file = listed(tmp_path, label=["1.0", "2", "2.0", "3"])
+    stated = read_manifest(file, options=ListOptions(task="ordinal", grades=("1", "2", "3.0")))
+    assert stated.classes == ("1", "2", "3.0") and stated.table["label"].tolist() == ["1", "2", "2", "3.0"]
+
+
+def test_two_grades_that_are_one_number_have_no_order(tmp_path):
+    file = listed(tmp_path, label=["01", "1", "2", "2"])
+    with pytest.raises(DataError) as caught:
+        read_manifest(file, options=ListOptions(task="ordinal"))
+    assert str(caught.value) == saying("01 and 1", "data.grades", "alike")
+    stated = read_manifest(file, options=ListOptions(task="ordinal", grades=("01", "1", "2")))
+    assert stated.classes == ("01", "1", "2")
+
+
 def test_class_folders_have_grades_but_neither_labels_nor_numbers(image_folder):
     root = image_folder(classes=("blue", "red"), train=2)
     grades = ListOptions(task="ordinal", grades=["red", "blue"])

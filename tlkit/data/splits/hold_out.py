@@ -166,6 +166,12 @@ def require_trainable(samples: Samples, *, where: str) -> None:
         raise DataError(f"{where} has {only}; task: {samples.task} needs at least two {what}s.")
     counts = samples.counts()
     problems = []
+    if not counts["train"].sum():
+        held = " and ".join(split for split in SPLITS if counts[split].sum())
+        raise DataError(
+            f"{where} has images for {held}, but none for training. Add some (folders train/CLASS, or split train in a "
+            "list), or give images without a split and let tlkit hold out a share of them."
+        )
     for name in samples.classes:
         if counts.loc[name, "train"] == 0:
             row = counts.T[name]
