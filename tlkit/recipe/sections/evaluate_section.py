@@ -14,7 +14,7 @@ class EvaluateSection(Section):
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
     confidence: v.Level = Field(
-        CONFIDENCE, description="Confidence level of every interval, from 0.000001 to 0.999999."
+        CONFIDENCE, description="Confidence level of every interval, from 0.0001 to 0.9999."
     )
     calibrate: Calibrate = Field(
         "temperature",
