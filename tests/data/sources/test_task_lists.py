@@ -91,6 +91,17 @@ def test_two_spellings_of_a_label_in_a_list_are_one_and_grades_are_those_that_ar
     assert stated.classes == ("1", "2", "3.0") and stated.table["label"].tolist() == ["1", "2", "2", "3.0"]
 
 
+def test_lists_without_labels_and_paths_with_two_numbers_have_a_remedy_that_applies(tmp_path):
+    file = listed(tmp_path, label=["", "", ""])
+    with pytest.raises(DataError) as caught:
+        read_samples(manifest=file, options=ListOptions(task="multilabel"))
+    assert str(caught.value) == saying("no label for any of 3 images", "two labels")
+    file.write_text("path,label\n0.png,1\n0.png,2\n1.png,3\n")
+    with pytest.raises(DataError) as caught:
+        read_manifest(file, options=ListOptions(task="regression"))
+    assert "one row" in str(caught.value) and "annotat" not in str(caught.value)
+
+
 def test_two_grades_that_are_one_number_have_no_order(tmp_path):
     file = listed(tmp_path, label=["01", "1", "2", "2"])
     with pytest.raises(DataError) as caught:

@@ -160,7 +160,8 @@ def require_trainable(samples: Samples, *, where: str) -> None:
         return
     what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
     if len(samples.classes) < 2:
-        only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else "no images"
+        none = f"no {what} for any of {len(samples)} images" if len(samples) else "no images"
+        only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else none
         if samples.task == "multiclass":
             raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
         raise DataError(f"{where} has {only}; task: {samples.task} needs at least two {what}s.")
