@@ -244,9 +244,11 @@ def is_number(text: str) -> bool:
     """Return whether a text is a finite number of at most 1e30, the largest that predictions may hold.
 
     Example:
-        >>> [is_number(text) for text in ("3.5", "-1e3", "nan", "three")]
-        [True, True, False, False]
+        >>> [is_number(text) for text in ("3.5", "-1e3", "nan", "three", "1_000")]
+        [True, True, False, False, False]
     """
+    if "_" in text or not text.isascii():  # Python takes them, other readers of the list do not
+        return False
     try:
         return abs(float(text)) <= 1e30
     except ValueError:

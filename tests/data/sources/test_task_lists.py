@@ -65,6 +65,12 @@ def test_numbers_are_read_and_wrong_ones_named(tmp_path):
     assert any("a label is empty" in problem for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize("text", ["1_000", "\u0663", "0x10", "3,5", "1e31"])
+def test_what_other_readers_take_for_no_number_is_none(tmp_path, text):
+    with pytest.raises(DataError, match="a label is no number"):
+        read_manifest(listed(tmp_path, label=["1", "2", text]), options=ListOptions(task="regression"))
+
+
 def test_grades_are_ordered_by_number_or_as_stated(tmp_path):
     file = listed(tmp_path, label=["10", "9", "1"])
     assert read_manifest(file, options=ListOptions(task="ordinal")).classes == ("1", "9", "10")

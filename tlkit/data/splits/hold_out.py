@@ -177,10 +177,8 @@ def require_trainable(samples: Samples, *, where: str) -> None:
         if counts.loc[name, "train"] == 0:
             row = counts.T[name]
             others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
-            problems.append(
-                f"The {what} {name!r} has {' and '.join(others) or 'no images'}, but no training images, in {where}. "
-                f"Give it some, or remove the {what}."
-            )
+            held = f"{' and '.join(others)}, but no training images," if others else "no images"
+            problems.append(f"The {what} {name!r} has {held} in {where}. Give it some, or remove the {what}.")
     if problems:
         raise DataError(*problems)
     for split in SPLITS[1:]:
