@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,19 @@ from hypothesis import strategies as st
 from messages import says
 
 from tlkit.audit import audit_groups
+from tlkit.audit.explain import explain_predictions
+from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.model_comparison import compare_predictions
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError
+from tlkit.evaluation import evaluate
+from tlkit.evaluation.metric_comparison import compare_metric
+from tlkit.models.pretrained_head import match_classes
 from tlkit.predictions import Predictions, read_predictions
+from tlkit.preflight.recipe_queries import class_weights
+from tlkit.recipe.gates_file import load_gates
+from tlkit.samples import Samples
 from tlkit.spelling import lookalikes, match_paths, spellings, value_key
 
 NUMBERS = st.from_regex(r"[+-]?(0|[1-9][0-9]{0,25})(\.[0-9]{0,25})?(e[+-]?[0-9])?", fullmatch=True)
@@ -82,6 +93,45 @@ def test_clusters_and_pairs_are_counted_by_value():
     audit = audit_groups(predictions(groups=table), by="site", cluster_by="person")
     once = table.assign(person=[str(k // 4) for k in range(240)])
     assert audit.to_dict() == audit_groups(predictions(groups=once), by="site", cluster_by="person").to_dict()
+
+
+def two_sites():
+    return predictions(groups=pd.DataFrame({"site": ["a", "b"] * 120}))
+
+
+def test_options_that_name_a_class_take_any_spelling_of_it(tmp_path):
+    recall = {"by": "site", "metrics": "recall"}
+    plain = audit_groups(two_sites(), positive="yes", **recall)
+    assert audit_groups(two_sites(), positive=" yes ", **recall).to_dict() == plain.to_dict()
+    with pytest.raises(PredictionsError, match="'Yes'"):
+        audit_groups(two_sites(), positive="Yes", **recall)
+    options = [AuditOptions().with_overrides(by="site", positive=name) for name in ("yes\u00a0", "yes")]
+    first, second = (explain_predictions(two_sites(), one).to_dict() for one in options)
+    assert first == second
+    found = evaluate(two_sites(), metrics="all")
+    assert found.score("recall: yes") == found.score("recall:yes")
+    changes = compare_metric({"a": two_sites(), "b": two_sites()}, "f1: yes ").to_dict()
+    assert changes == compare_metric({"a": two_sites(), "b": two_sites()}, "f1:yes").to_dict()
+    file = tmp_path / "gates.yaml"
+    file.write_text("gates_version: 1\nlimits:\n- {by: site, metric: recall, class_name: ' yes', at_least: 0.9}\n")
+    [row, *_] = judge_gates(two_sites(), load_gates(file, metrics=METRICS)).rows
+    assert row.verdict == "FAIL"
+
+
+def test_class_weights_and_labels_of_other_models_take_any_spelling_of_a_class():
+    table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["1", "caf\u00e9"], "split": "train", "digest": ""})
+    samples = Samples(Path(), ("1", "caf\u00e9"), table)
+    assert class_weights({"1.0": 3.0, "cafe\u0301": 2.0}, samples) == {"1": 3.0, "caf\u00e9": 2.0}
+    assert match_classes(["cafe\u0301 Noir"], ["caf\u00e9_noir"], {}, {}) == {"cafe\u0301 Noir": "caf\u00e9_noir"}
+
+
+def test_columns_of_probabilities_name_their_class_without_white_space(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("path,y_true,proba_cat ,proba_ dog\na,cat,0.9,0.1\nb,dog,0.2,0.8\n")
+    read = read_predictions(file)
+    assert read.classes == ("cat", "dog") and read.correct.all()
+    with pytest.raises(PredictionsError, match="cat"):
+        read_predictions(file, verbatim=True)
 
 
 def test_case_twins_among_groups_and_clusters_are_warned_of(caplog):

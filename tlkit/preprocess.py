@@ -18,6 +18,8 @@ MAX_SIDE = 8192
 """Largest height and width of a backbone's input, in pixels."""
 MAX_INPUT_PIXELS = 4096 * 4096
 """Most pixels of a backbone's input: 192 MiB as float32."""
+MIN_CROP_PCT = 0.05
+"""Smallest share that a center crop keeps; below it the scaled image would be more than 20 times the input."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Preprocess:
         image_size: height and width of the input, in pixels; at most `MAX_SIDE` each and `MAX_INPUT_PIXELS` together.
         resize: `crop` scales the shorter side to `image_size / crop_pct` and cuts the center; `letterbox` scales the
             longer side to `image_size` and pads with `background`; `squash` ignores the aspect ratio.
-        crop_pct: share of the scaled image that the center crop keeps, in (0, 1]; 1 keeps the whole shorter side.
-            Used by `crop` only.
+        crop_pct: share of the scaled image that the center crop keeps, from `MIN_CROP_PCT` to 1, which keeps the
+            whole shorter side. Used by `crop` only.
         interpolation: filter used for scaling.
         mean: per-channel mean in RGB order, in units of [0, 1] intensities.
         std: per-channel standard deviation in RGB order, same units.
@@ -53,10 +55,10 @@ class Preprocess:
     decode: Decode = "reduced"
 
     def __post_init__(self) -> None:
-        if not is_image_size(self.image_size) or not 0 < self.crop_pct <= 1:
+        if not is_image_size(self.image_size) or not MIN_CROP_PCT <= self.crop_pct <= 1:
             raise ValueError(
                 f"not a usable preprocessing: {self}; image_size is limited to {MAX_SIDE} px a side and "
-                f"{MAX_INPUT_PIXELS:,} px, crop_pct to 1"
+                f"{MAX_INPUT_PIXELS:,} px, crop_pct to {MIN_CROP_PCT}–1"
             )
         if not (_three(self.mean, -1e3, 1e3) and _three(self.std, 1e-6, 1e3) and _three(self.background, 0, 255)):
             raise ValueError(f"mean, std or background is not three numbers in their range: {self}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -278,9 +279,11 @@ def is_number(text: str) -> bool:
     """Return whether a text is a finite number of at most 1e30, the largest that predictions may hold.
 
     Example:
-        >>> [is_number(text) for text in ("3.5", "-1e3", "nan", "three")]
-        [True, True, False, False]
+        >>> [is_number(text) for text in ("3.5", "-1e3", "nan", "three", "1_000")]
+        [True, True, False, False, False]
     """
+    if "_" in text or not text.isascii():  # Python takes them, other readers of the list do not
+        return False
     try:
         return abs(float(text)) <= 1e30
     except ValueError:
@@ -296,7 +299,8 @@ def grades_in_order(labels: Collection[str], stated: Sequence[str] = (), *, wher
         where: where they come from, for the message.
 
     Raises:
-        DataError: the order is not known, or a grade that occurs is not among those stated.
+        DataError: the order is not known, as two grades are one number, or a grade that occurs is not among those
+            stated.
 
     Example:
         >>> grades_in_order({"10", "9", "1"}, where="the list")
@@ -314,4 +318,10 @@ def grades_in_order(labels: Collection[str], stated: Sequence[str] = (), *, wher
             f"The grades of {where} are no numbers ({first_few(words)}), so their order is not known. State it from "
             "the lowest on: data.grades: [none, mild, severe]."
         )
-    return tuple(sorted(labels, key=lambda text: (float(text), text)))
+    names = sorted(labels, key=lambda text: (float(text), text))
+    if same := [f"{one} and {two}" for one, two in pairwise(names) if float(one) == float(two)]:
+        raise DataError(
+            f"{where} has grades that are one number: {first_few(same)}. Write them alike, or state all grades from "
+            "the lowest on: data.grades."
+        )
+    return tuple(names)

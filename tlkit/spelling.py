@@ -171,6 +171,16 @@ def match_names(given: Iterable[str], known: Sequence[str]) -> dict[str, str]:
     return _match(given, known, value_key)
 
 
+def known_name(given: str, known: Sequence[str]) -> str:
+    """Return the known name that a given one is, or is another spelling of; else the given one.
+
+    Example:
+        >>> known_name(" cat", ["cat", "dog"]), known_name("Cat", ["cat", "dog"])
+        ('cat', 'Cat')
+    """
+    return match_names([given], known).get(given, given)
+
+
 def path_key(path: str) -> str:
     r"""Return a text that is equal for two spellings of one path: Unicode form, white space around it, "\" or "/".
 

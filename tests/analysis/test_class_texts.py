@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import pytest
+from image_folders import write_image_folder
 from messages import says
 
 from tlkit.analysis.class_texts import ClassTexts, read_synonyms, read_templates
+from tlkit.analysis.labelled_images import read_labelled
 from tlkit.errors import DataError
 
 
 def write(path, text):
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_a_list_that_names_an_image_under_two_classes_is_no_list_of_labels(tmp_path):
+    write_image_folder(tmp_path, train=1)
+    rows = "path,label\ntrain/blue/000.png,blue\ntrain/red/000.png,red\ntrain/red/000.png,{}\n"
+    given = {"split": None, "columns": (), "stated": {}}
+    twice = write(tmp_path / "l.csv", rows.format("red"))
+    assert len(read_labelled(twice, ClassTexts.of(["blue", "red"]), **given)) == 2
+    other = write(tmp_path / "l.csv", rows.format("blue"))
+    with pytest.raises(DataError) as caught:
+        read_labelled(other, ClassTexts.of(["blue", "red"]), **given)
+    assert says(caught, other, "train/red/000.png", "another label", "one row")
 
 
 def test_names_and_words_are_read(tmp_path):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from messages import saying, says
 from tables_of_predictions import predictions_of
 
 from tlkit.audit import Audit, audit_groups
+from tlkit.audit.number_audit import audit_numbers
+from tlkit.audit.options import AuditOptions
+from tlkit.predictions import NumberPredictions
+from tlkit.stored_values import parse_json
 
 
 def audit_of(right, *, by="g", options=None, **columns):
@@ -60,3 +65,21 @@ def test_groups_that_cannot_be_compared_are_said_to_be_so_with_the_reason(column
 def test_a_group_that_everybody_is_in_has_nobody_to_be_compared_with():
     audit = audit_of([True] * 500 + [False] * 100, g=["x;y"] * 600, by="g:separator=;")
     assert audit.tables()[1].column("note") == (saying("too few", "compare"),) * 2
+
+
+@pytest.mark.parametrize("tolerance", [1e-320, 1e-150, 1e-17, 1e-9])
+def test_an_audit_with_a_tolerance_of_almost_nothing_is_stored_and_read_back(tolerance):
+    y = np.arange(80) % 2
+    site = np.where(np.arange(80) % 3, "a", "b")
+    classes = audit_groups(
+        predictions_of(y, np.where(np.arange(80) % 7, y, 1 - y), site=site), by="site", tolerance=tolerance
+    )
+    assert Audit.from_dict(parse_json(json.dumps(classes.to_dict()))).to_dict() == classes.to_dict()
+    numbers = NumberPredictions.build(
+        path=[f"{n}.jpg" for n in range(80)],
+        y_true=y * 1e29,
+        y_pred=y * 1e29 + np.arange(80) * 1e27,
+        groups=pd.DataFrame({"site": site}),
+    )
+    audit = audit_numbers(numbers, AuditOptions().with_overrides(by="site", tolerance=tolerance))
+    assert parse_json(json.dumps(audit.to_dict()))

@@ -109,3 +109,14 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "pets", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_cache_is_to_be_deleted_since_a_recipe_cannot_name_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    dest = tmp_path / "cache" / "datasets" / "pets"
+    make(dest)
+    (dest / "test" / "dog" / "0.png").write_bytes(b"another dog")
+    assert problem(dest) == saying(dest, "changed", "delete it", "made again")
+    assert "Name another" not in problem(dest) + problem(dest, seed=1)
+    (dest / "dataset.json").unlink()
+    assert problem(dest) == saying(dest, "delete it")

@@ -199,6 +199,36 @@ def test_animals_are_read_without_running_what_their_pickle_names(target, tmp_pa
     assert str(caught.value) == saying("animal_label_version_3.gz", "builtins.print")
 
 
+@pytest.mark.parametrize(
+    ("pixels", "labels", "words"),
+    [
+        (None, [*range(10), 10], ("labels", "such as 10", "10 classes")),
+        (None, [*range(10), -1], ("labels", "such as -1", "10 classes")),
+        (None, [*range(10)], ("11 images", "10 labels")),
+        (None, [0.0] * 11, ("whole numbers",)),
+        (None, [[0]] * 11, ("whole numbers",)),
+        (np.zeros((11, 28)), range(11), ("gray images",)),
+    ],
+)
+def test_another_version_of_a_package_with_labels_of_no_class_is_named(target, tmp_path, pixels, labels, words):
+    folder = target / "animal_mnist" / "data" / "Animal_MNIST"
+    folder.mkdir(parents=True)
+    pixels = RNG.integers(0, 256, (11, 28, 28), dtype=np.uint8) if pixels is None else pixels
+    for name, array in (("animal_data_version_3.gz", pixels), ("animal_label_version_3.gz", np.array(labels))):
+        (folder / name).write_bytes(gzip.compress(pickle.dumps(array)))
+    with pytest.raises(DataError) as caught:
+        make_dataset_of("animals", tmp_path / "made")
+    assert says(caught, *words, "animal_", "pip install --no-deps animal-mnist")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_label_of_no_class_in_debians_fashion_mnist_is_named(fashion, tmp_path):
+    idx(np.full(20, 77, dtype=np.uint8), fashion / "t10k-labels-idx1-ubyte.gz")
+    with pytest.raises(DataError) as caught:
+        make_dataset_of("fashion-mnist", tmp_path / "made")
+    assert says(caught, fashion / "t10k-labels-idx1-ubyte.gz", 77, "apt install dataset-fashion-mnist")
+
+
 def test_glyphs_of_a_font_lie_in_one_split_and_every_family_in_train_and_test():
     for seed in range(10):
         split_of = splits_of_fonts(seed)

@@ -11,6 +11,7 @@ from messages import saying, says
 from tlkit.cli.app import main
 from tlkit.cli.output import print_run
 from tlkit.errors import DataError, RecipeError
+from tlkit.runs.next_step import next_step
 from tlkit.training.fit import fit
 
 
@@ -64,6 +65,12 @@ def test_where_nothing_can_be_held_out_every_page_says_so(tiny_recipe, capsys, c
     held = fit(tiny_recipe(), {"train.epochs": 1, "name": "held"})
     assert not held.evaluation().trained_on
     assert "Accuracy on training images" not in held.report().read_text()
+
+
+def test_where_holding_out_was_asked_for_in_vain_the_next_step_is_more_images(tiny_recipe):
+    run = fit(tiny_recipe(train=1), {"train.epochs": 1, "data.root": "colours/train"})
+    step = next_step(run, run.evaluation(), None)
+    assert run.judged_split() == "train" and step.command == "" and says(step.why, "Collect more images", "2")
 
 
 def test_more_classes_than_a_batch_holds(tiny_recipe, tmp_path):

@@ -78,7 +78,17 @@ def test_two_spellings_of_a_grade_are_one(tmp_path, caplog):
     assert says(caplog.text, "1.0", "read as one value")
     stated = read_numbers(written(tmp_path, text), task="ordinal", grades=["3.0", "2.0", "1"])
     assert stated.y_true.tolist() == stated.y_pred.tolist() == [2, 1, 0, 0]
-    assert read_numbers(written(tmp_path, text), task="ordinal", verbatim=True).grades == ("1", "1.0", "2", "3", "3.0")
+    with pytest.raises(PredictionsError, match=r"1 and 1\.0, 3 and 3\.0"):  # as written, they have no order
+        read_numbers(written(tmp_path, text), task="ordinal", verbatim=True)
+
+
+def test_two_grades_that_are_one_number_are_refused(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("path,y_true,y_pred\na,01,1\nb,2,1\n")
+    with pytest.raises(PredictionsError) as caught:
+        read_numbers(file, task="ordinal")
+    assert says(caught, file, "01 and 1", "--grades")
+    assert read_numbers(file, task="ordinal", grades=["01", "1", "2"]).grades == ("01", "1", "2")
 
 
 def test_another_separator_and_predicted_labels_without_probabilities(tmp_path):

@@ -65,7 +65,7 @@ def test_every_mistake_is_reported_at_once_with_its_line(problems):
         "no_worse_than: runs/a\n"
     )
     assert found == [
-        saying("gates.yaml:2", "alpha", "5", "0", "1", "0.05"),
+        saying("gates.yaml:2", "alpha", "5", "0.0001", "0.9999", "0.05"),
         saying("gates.yaml:3", "tolerences", "tolerances"),
         saying("gates.yaml:6", "tolerances[0].tolerance", "1e-2", "YAML", "1.1", "1.0e-2", "'1e-2'"),
         saying("gates.yaml:7", "tolerances[1].tolerance", "'five'", "0", "1"),

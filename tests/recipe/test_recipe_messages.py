@@ -68,7 +68,7 @@ def message_for(key: str, written: str, folder: Path) -> str:
         ("train.weight_decay", "'0,01'", saying("train.weight_decay", "'0,01'", "0", "0.01")),
         ("train.label_smoothing", "10%", saying("train.label_smoothing", "'10%'", "0", "1", "0.1")),
         ("train.label_smoothing", "10", saying("train.label_smoothing", "10", "0", "1", "0.1")),
-        ("evaluate.confidence", "95", saying("evaluate.confidence", "95", "0", "1", "0.95")),
+        ("evaluate.confidence", "95", saying("evaluate.confidence", "95", "0.0001", "0.9999", "0.95")),
         ("data.val", "20", saying("data.val", "20", "0", "0.9", "0.2")),
         ("seed", "-1", saying("seed", "-1", "0", "4294967295")),
         ("train.gradient_clip_val", "0", saying("train.gradient_clip_val", "0")),

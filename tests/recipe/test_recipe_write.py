@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tlkit.errors import RecipeError
+from tlkit.preprocess import MIN_CROP_PCT
 from tlkit.recipe import Recipe, dump_recipe, json_schema, load_recipe
 from tlkit.recipe.value_types import OWN_COLUMNS
 
@@ -62,7 +63,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "background": draw(st.tuples(*[st.integers(0, 255)] * 3)),
     }
     if resize in (None, "crop"):
-        data["crop_pct"] = draw(st.none() | up_to_one)
+        data["crop_pct"] = draw(st.none() | st.floats(MIN_CROP_PCT, 1))
     train: dict[str, Any] = {
         "epochs": epochs,
         "optimizer": optimizer,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 
-from tlkit.stats.power import detectable_gap, images_needed, images_per_group
+from tlkit.stats.paired import pairs_needed
+from tlkit.stats.power import detectable_gap, images_needed, images_per_group, images_to_resolve
 
 
 @pytest.mark.parametrize(("n1", "n2", "p"), [(2484, 64, 0.916), (1000, 20, 0.95), (1000, 400, 0.95), (100, 100, 0.9)])
@@ -48,3 +49,12 @@ def test_images_per_group_agree_with_statsmodels():
     assert images_per_group(0.9, 0.9) is None
     theirs = samplesize_proportions_2indep_onetail(0.05, 0.9, 0.8, alpha=0.05)  # takes the two-sided alpha
     assert images_per_group(0.95, 0.90) == pytest.approx(theirs, rel=0.02)
+
+
+@pytest.mark.parametrize("gap", [1e-320, 1e-200, 1e-17, 1e-9])
+def test_numbers_of_images_beyond_any_collection_are_not_stated(gap):
+    """They would be written as integers that no JSON reader of ours takes."""
+    assert images_per_group(0.5, 0.5 + gap) is None
+    assert images_to_resolve(0.1, gap) is None
+    assert pairs_needed(gap, 0.5) is None
+    assert images_per_group(0.5, 0.50001) < 10**12

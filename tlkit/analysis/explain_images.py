@@ -28,6 +28,7 @@ from tlkit.inference.predictor import Predictor, load_model
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
+from tlkit.spelling import known_name
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.means import mean_estimate
 from tlkit.stats.pointing_game import enlarged, peak_of
@@ -88,6 +89,7 @@ def explain_images(
             root, split_of = opened.samples.root.resolve(), _split_of(opened)
         predictor = load_model(opened, device=device)
     classes = predictor.card.classes
+    target = None if target is None else known_name(target, classes)
     if target is not None and target not in classes:
         raise DataError(
             f"The model knows no class {target!r}.{did_you_mean(target, classes)} It knows {first_few(classes)}."

@@ -11,8 +11,9 @@ from tlkit.analysis.class_texts import ClassTexts
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.data.sources.read_samples import is_list, is_shard, survey_images
 from tlkit.errors import DataError, first_few
-from tlkit.models.pretrained_head import match_classes
+from tlkit.models.pretrained_head import match_classes, plain_name
 from tlkit.samples import LABEL, SPLITS, Samples
+from tlkit.spelling import known_name
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +56,11 @@ def read_labelled(
         survey = survey_images(root, manifest=Path(images), columns=columns)
     samples = survey.samples
     labels = [name for name in samples.classes if (samples.table[LABEL] == name).any()]
+    stated = {known_name(label, labels): name for label, name in stated.items()}
     stated = stated if unused_is_wrong else {name: to for name, to in stated.items() if name in labels}
     others = dict(texts.words)
-    known = {word.replace("_", " ").lower() for name, words in others.items() for word in (name, *words)}
-    found = [name for name in labels if name in stated or " ".join(name.replace("_", " ").lower().split()) in known]
+    known = {plain_name(word) for name, words in others.items() for word in (name, *words)}
+    found = [name for name in labels if name in stated or plain_name(name) in known]
     if not found:
         if labels:
             logger.info(
@@ -68,6 +70,12 @@ def read_labelled(
             )
         return None
     survey.entries.log()
+    again = [f"{entry.name}: {entry.reason}" for entry in survey.entries.skipped if entry.kind == "listed-again"]
+    if again:
+        raise DataError(
+            f"{images} lists {len(again)} images again with another label, split or group: {first_few(again)}. Keep "
+            "one row for each image."
+        )
     names = match_classes(labels, texts.classes, others, stated)
     samples = Samples(samples.root, texts.classes, samples.table.assign(**{LABEL: samples.table[LABEL].map(names)}))
     if split is None:

@@ -143,6 +143,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions, *, level:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
             has a label, or an option is out of its range.
     """
+    options = options.for_classes(predictions.classes)
     require_valid(predictions, options, purpose="compare")
     labelled, known = predictions.y_true >= 0, predictions.labelled
     options = _completed(options, predictions, level)

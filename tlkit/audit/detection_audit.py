@@ -52,6 +52,7 @@ def audit_detection(boxes: DetectionPredictions, found: Mask, options: AuditOpti
         options = replace(options, cluster_by=IMAGE)
     ordered = tuple(replace(one, order=SIZES) if one == GroupColumn(OBJECT_SIZE) else one for one in options.columns)
     options = replace(options, columns=ordered)
+    options = options.for_classes(boxes.categories)
     require_columns(groups, options, classes=boxes.categories)
     hit = found[kept]
     names = boxes.categories if options.positive is None else (options.positive,)

@@ -125,6 +125,7 @@ def explain_predictions(
         PredictionsError: a column or a value of an order is not there, no image has a label, or an option is out of
             its range.
     """
+    options = options.for_classes(predictions.classes)
     require_valid(predictions, options, purpose="explain")
     cut = discretize_columns(predictions, options, training=training)
     known = cut.predictions.labelled

@@ -35,6 +35,7 @@ def audit_multilabel(
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no label
             is known, or an option is out of its range.
     """
+    options = options.for_classes(predictions.labels)
     require_columns(predictions.groups, options, classes=predictions.labels)
     if not predictions.known.any():
         raise PredictionsError(

@@ -17,7 +17,7 @@ from tlkit.stats.dependent_samples import Moments, cluster_moments, cluster_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import GapTest
 from tlkit.stats.number_scores import log_scale
-from tlkit.stats.power import POWER
+from tlkit.stats.power import POWER, whole_number
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ class MeanEstimates:
         """Return how many images to add to row i to detect the tolerance, and whether the complement must grow, too.
 
         The variance of a mean falls with the number of images. Where the complement alone is too uncertain, both sides
-        grow until each holds half of the variance that is allowed. None where nothing is missing or nothing is known.
+        grow until each holds half of the variance that is allowed. None where nothing is missing, nothing is known, or
+        more is needed than `MOST_IMAGES`.
         """
         covariance, n = self.moments.covariance, int(self.n[i])
         own, other = float(covariance[i, i]), float(covariance[i + self.rows, i + self.rows])
@@ -127,8 +128,11 @@ class MeanEstimates:
             return (least - n, False) if 0 < n < least else None
         allowed = (self.tolerance / _z(alpha)) ** 2
         both = other >= allowed
-        size = n * own / (allowed / 2 if both else allowed - other)
-        more = max(math.ceil(size - n), least - n)
+        room = allowed / 2 if both else allowed - other
+        size = whole_number(n * own / room) if room > 0 else None
+        if size is None:  # a tolerance of almost 0: more than can be stated
+            return None
+        more = max(size - n, least - n)
         return (more, both) if more > 0 else None
 
     def _gap(self, i: int) -> float:

@@ -10,6 +10,7 @@ from tlkit.audit.groups.group_columns import MAX_VALUES, By, GroupColumn, column
 from tlkit.audit.rates import METRICS, Metric
 from tlkit.choices import ALPHA, CONFIDENCE, DRAWS, MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, SEED, TOLERANCE, Criterion
 from tlkit.errors import did_you_mean, first_few
+from tlkit.spelling import known_name
 
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
@@ -173,6 +174,10 @@ class AuditOptions:
             for name, (rule, holds) in rules.items()
             if not holds
         ]
+
+    def for_classes(self, classes: Sequence[str]) -> AuditOptions:
+        """Return the options with the positive class as the data write it, where it is another spelling of a class."""
+        return self if self.positive is None else replace(self, positive=known_name(self.positive, classes))
 
     def _word_problems(self, classes: Sequence[str]) -> list[str]:
         problems = []

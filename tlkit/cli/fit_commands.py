@@ -68,7 +68,7 @@ def fit(
 
 def predict(
     run: ModelPath,
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders or tar shards of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders, tar shards or lists of them.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -121,7 +121,7 @@ def predict(
         require_predictions_file(out)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_files import find_images
+    from tlkit.data.sources.image_stream import find_listed_images
     from tlkit.runs.answer_rules import AnswerRules
 
     for_runs = {"--tta": tta != "none", **rules_given, "--engine": engine != "auto"}
@@ -148,7 +148,7 @@ def predict(
             )
         rules = AnswerRules.of(run, risk=abstain_at_risk, coverage=sets, method=sets_method, tta=tta)
     left_out: list[Entry] = []
-    files = find_images(paths, left_out=left_out)
+    files = find_listed_images(paths, left_out=left_out)
     keep_freed_memory()
     # after all checks of the input, since torch takes seconds to load
     from tlkit.inference.unknown_images import predict_unknown
@@ -197,13 +197,13 @@ def _source(
 def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     """Predict images with an exported file."""
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_files import find_images
+    from tlkit.data.sources.image_stream import find_listed_images
     from tlkit.exported.predictor import load_exported
     from tlkit.predictions.unreadable import Unreadable
 
     model = load_exported(file)
     left_out: list[Entry] = []
-    files = find_images(paths, left_out=left_out)
+    files = find_listed_images(paths, left_out=left_out)
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
         names, proba = model.scores(files, progress=progress, on_unreadable=unreadable.append)

@@ -103,7 +103,7 @@ def predicts_other_task(
 
     Args:
         source: the model.
-        paths: images, or folders or tar shards of them.
+        paths: images, or folders, tar shards or lists of them.
         out: file to write, of masks a folder; None = print a table.
         tta: views of each image.
         engine: what runs the backbone.
@@ -114,7 +114,7 @@ def predicts_other_task(
     """
     from tlkit.cli.model_source import StoredModel
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_files import find_images
+    from tlkit.data.sources.image_stream import find_listed_images
     from tlkit.models.model_format import task_of_model
     from tlkit.predictions import Unreadable
 
@@ -123,7 +123,7 @@ def predicts_other_task(
     if refused:
         raise ModelError(f"{refused[0]} does not apply to {source.folder}, a model of the task {task}. Leave it out.")
     left_out: list[Entry] = []
-    files = find_images(paths, left_out=left_out)
+    files = find_listed_images(paths, left_out=left_out)
     from tlkit.cli.allocator import keep_freed_memory
 
     keep_freed_memory()

@@ -15,7 +15,7 @@ from tlkit.cli.unknown_output import write_contact_sheet
 from tlkit.errors import DataError
 from tlkit.output_files import require_writable
 
-NewImages = Annotated[list[Path], typer.Argument(help="Images, or folders of them.")]
+NewImages = Annotated[list[Path], typer.Argument(help="Images, or folders or lists of them.")]
 SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Draw the images into this .svg file.")]
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Draw the scores into this .svg file.")]
 MOST_ON_SHEET = 48
@@ -113,12 +113,12 @@ def drift(
     json: AsJson = False,
 ) -> None:
     """Test whether new images differ from those of a run, and show the most foreign ones; always exit code 0."""
-    from tlkit.data.sources.image_files import find_images
+    from tlkit.data.sources.image_stream import find_listed_images
     from tlkit.runs.run import open_run
 
     require_svg(plot)
     require_svg(sheet, option="--sheet")
-    opened, files = open_run(run), find_images(images)
+    opened, files = open_run(run), find_listed_images(images)
     from tlkit.analysis.drift import drift as compare_images
     from tlkit.analysis.plain_findings import drift_sentence
 
@@ -153,14 +153,14 @@ def label_next(
 ) -> None:
     """Choose the unlabelled images that are worth a label, and say what as many labels would bring."""
     from tlkit.csv_files import write_csv
-    from tlkit.data.sources.image_files import find_images
+    from tlkit.data.sources.image_stream import find_listed_images
     from tlkit.runs.run import open_run
 
     require_svg(sheet, option="--sheet")
     if out is not None and out.suffix.lower() != ".csv":
         raise DataError(f"--out is {out}. Use a file that ends in .csv.")
     require_writable({"--out": out})
-    opened, files = open_run(run), find_images(images)
+    opened, files = open_run(run), find_listed_images(images)
     from tlkit.analysis.label_next import label_next as choose_images
     from tlkit.evaluation.label_next_tables import label_next_sentence
 

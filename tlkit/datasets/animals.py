@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from tlkit.array_pickles import MOST_PICKLE_BYTES, read_arrays
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
+from tlkit.datasets.labelled_arrays import class_of_each
 from tlkit.datasets.packages import Package
 from tlkit.datasets.stratified_fifths import stratified_fifths
 from tlkit.errors import DataError
@@ -29,19 +28,19 @@ def _sources() -> dict[str, Path]:
     return {name: folder / "data" / "Animal_MNIST" / name for name in (IMAGES, LABELS)}
 
 
-def _read(path: Path) -> npt.NDArray[Any]:
-    """Return the array of one of the package's files; no code that it names is run."""
+def _read(path: Path) -> Any:
+    """Return what one of the package's files holds; no code that it names is run."""
     try:
         with gzip.open(path) as file:
-            array: npt.NDArray[Any] = read_arrays(file.read(MOST_PICKLE_BYTES + 1))
-            return array
+            return read_arrays(file.read(MOST_PICKLE_BYTES + 1))
     except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is damaged: {error}. Install animal-mnist again.") from None
 
 
 def _images(sources: Sources, seed: int) -> Iterator[SampleImage]:
     pixels, labels = _read(sources[IMAGES]), _read(sources[LABELS])
-    names = [CLASSES[label] for label in labels.tolist()]
+    files = {"images_file": sources[IMAGES], "labels_file": sources[LABELS]}
+    names = class_of_each(pixels, labels, CLASSES, **files, package=PACKAGE)
     for row, (name, split) in enumerate(zip(names, stratified_fifths(names, seed=seed), strict=True)):
         yield SampleImage(f"{split}/{name}/{row:05d}.png", png(pixels[row]), {"row": str(row)})
 

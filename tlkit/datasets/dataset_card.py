@@ -16,7 +16,7 @@ import pandas as pd
 
 from tlkit.csv_files import write_csv
 from tlkit.datasets.packages import Package
-from tlkit.disk import writing
+from tlkit.disk import cache_folder, writing
 from tlkit.errors import DataError
 from tlkit.output_files import require_folder
 from tlkit.samples import SPLITS
@@ -218,20 +218,26 @@ def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> Datase
         fingerprint = stored["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(
-            f"{dest} is not empty and is no sample that tlkit made. Name a folder that does not exist yet."
+            f"{dest} is not empty and is no sample that tlkit made. "
+            f"{_remedy(dest, 'Name a folder that does not exist yet.')}"
         ) from None
     if made_by != {"name": name, **request}:
         raise DataError(
-            f"{dest} holds the sample {_describe(made_by)}, not {_describe({'name': name, **request})}. "
-            "Name another folder, or delete this one."
+            f"{dest} holds the sample {_describe(made_by)}, not {_describe({'name': name, **request})}. {_remedy(dest)}"
         )
     if fingerprint != _fingerprint(dest):
         raise DataError(
             f"{dest} holds the sample {name}, but its images or {METADATA} have changed since it was made. "
-            "Name another folder, or delete this one."
+            f"{_remedy(dest)}"
         )
     logger.info("%s already holds this sample (%s): using it", dest, _describe(made_by))
     return card
+
+
+def _remedy(dest: Path, elsewhere: str = "Name another folder, or delete this one.") -> str:
+    """Return what to do about a folder that holds something else; that of `data.name` in a recipe cannot be chosen."""
+    is_cached = dest.absolute().is_relative_to(cache_folder().absolute())
+    return "It lies in tlkit's cache: delete it, and it is made again." if is_cached else elsewhere
 
 
 def _card(root: Path, stored: Mapping[str, Any]) -> DatasetCard:

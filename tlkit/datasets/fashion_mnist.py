@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tlkit.datasets.dataset_card import SampleImage
 from tlkit.datasets.gallery_entry import GalleryEntry, Sources
+from tlkit.datasets.labelled_arrays import class_of_each
 from tlkit.datasets.packages import Package
 from tlkit.idx_files import read_idx
 from tlkit.png_files import png
@@ -29,16 +30,18 @@ def _images(sources: Sources, seed: int) -> Iterator[SampleImage]:
 
     rng = np.random.default_rng(seed)
     for part in ("train", "t10k"):
-        pixels = read_idx(sources[f"{part}-images-idx3-ubyte.gz"], dimensions=3)
-        labels = read_idx(sources[f"{part}-labels-idx1-ubyte.gz"], dimensions=1)
+        files = [sources[f"{part}-{kind}-ubyte.gz"] for kind in ("images-idx3", "labels-idx1")]
+        pixels, labels = read_idx(files[0], dimensions=3), read_idx(files[1], dimensions=1)
+        names = class_of_each(pixels, labels, CLASSES, images_file=files[0], labels_file=files[1], package=PACKAGE)
         held_out: set[int] = set()
         if part == "train":
             for label in range(len(CLASSES)):
                 rows = np.flatnonzero(labels == label)
-                held_out.update(rng.choice(rows, VAL // len(CLASSES), replace=False).tolist())
-        for row, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
+                count = min(VAL // len(CLASSES), len(rows))  # another version may have fewer
+                held_out.update(rng.choice(rows, count, replace=False).tolist())
+        for row, (image, name) in enumerate(zip(pixels, names, strict=True)):
             split = "test" if part == "t10k" else "val" if row in held_out else "train"
-            yield SampleImage(f"{split}/{CLASSES[label]}/{row:05d}.png", png(image), {"row": str(row)})
+            yield SampleImage(f"{split}/{name}/{row:05d}.png", png(image), {"row": str(row)})
 
 
 FASHION_MNIST = GalleryEntry(

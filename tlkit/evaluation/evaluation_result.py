@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.arrays import Ints
 from tlkit.errors import PredictionsError
 from tlkit.evaluation.evaluation_tables import evaluation_tables
-from tlkit.evaluation.score_names import HEADLINE, facts_of
+from tlkit.evaluation.score_names import HEADLINE, facts_of, own_name
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, counted, to_html
@@ -141,6 +141,7 @@ class Evaluation:
         Raises:
             PredictionsError: there is no such metric, or it was not computed.
         """
+        name = own_name(name, self.classes)
         kind, _, label = name.partition(":")
         found: object = None
         if label and label in self.classes:

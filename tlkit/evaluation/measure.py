@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkit.arrays import Floats
 from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
-from tlkit.evaluation.score_names import SAME_AS, facts_of
+from tlkit.evaluation.score_names import SAME_AS, facts_of, own_name
 from tlkit.predictions import Predictions
 from tlkit.stats.area_intervals import PRIOR_DF, AreaMean, area_counts, moderated
 from tlkit.stats.brier import brier_losses
@@ -61,6 +61,7 @@ def measure(labelled: Predictions, name: str, units: Units | None = None) -> Mea
     Raises:
         PredictionsError: there is no such metric.
     """
+    name = own_name(name, labelled.classes)
     facts_of(name, labelled.classes)
     name, kind, label = SAME_AS.get(name, name), *name.partition(":")[::2]
     if kind in AREA_KINDS:

@@ -18,7 +18,7 @@ from tlkit.evaluation.common_images import common_images
 from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.measure import Measured, measure
 from tlkit.evaluation.metric_comparison_tables import metric_comparison_tables
-from tlkit.evaluation.score_names import HEADLINE, ScoreFacts, facts_of
+from tlkit.evaluation.score_names import HEADLINE, ScoreFacts, facts_of, own_name
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units
@@ -183,6 +183,7 @@ def compare_metric(
         raise PredictionsError(*problems)
     common = common_images(models)
     tables, first = common.predictions, next(iter(common.predictions.values()))
+    metric = own_name(metric, first.classes)
     facts = facts_of(metric, first.classes)
     if facts.needs_proba and (lacking := [name for name, table in tables.items() if table.proba is None]):
         raise PredictionsError(f"{facts.title} needs probabilities, which {first_few(lacking)} lacks.")

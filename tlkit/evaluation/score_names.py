@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.spelling import known_name
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ OF_ONE_CLASS: dict[str, ScoreFacts] = {
     "auroc": ScoreFacts("AUROC", needs_proba=True),
     "average_precision": ScoreFacts("average precision", needs_proba=True),
 }
+
+
+def own_name(name: str, classes: Sequence[str]) -> str:
+    """Return the name of a metric with its class as the classes write it, where it is another spelling of one.
+
+    Example:
+        >>> own_name("recall: cat", ["cat", "dog"]), own_name("macro_f1", ["cat", "dog"])
+        ('recall:cat', 'macro_f1')
+    """
+    kind, colon, label = name.partition(":")
+    return f"{kind}:{known_name(label, classes)}" if colon and kind in OF_ONE_CLASS else name
 
 
 def facts_of(name: str, classes: Sequence[str]) -> ScoreFacts:

@@ -10,7 +10,7 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.exported.predictor import ExportedPredictor, load_exported
 from tlkit.predictions import Predictions
 from tlkit.samples import LABEL, Samples
-from tlkit.spelling import match_names
+from tlkit.spelling import known_name, match_names
 
 
 def predict_labelled_images(
@@ -77,6 +77,7 @@ def _classes_of(
     Raises:
         DataError: a label has none, or a stated one does not exist.
     """
+    stated = {known_name(label, labels): known_name(name, classes) for label, name in stated.items()}
     problems = [
         f"--class {label}={name}: {name!r} is no class of {file}.{did_you_mean(name, classes)}"
         for label, name in stated.items()

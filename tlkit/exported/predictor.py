@@ -182,18 +182,23 @@ class ExportedPredictor:
         limit = self.facts.answer_above
         return limit is None or float(proba.max()) > limit
 
-    def probabilities_of(self, content: bytes) -> Floats:
+    def probabilities_of(self, content: bytes, *, name: str = "") -> Floats:
         """Return the probabilities (C,) of the content of an image file.
+
+        Args:
+            content: the bytes.
+            name: of the file, for messages.
 
         Raises:
             UnreadableImageError: it is damaged, too large or no image.
         """
         facts = self.facts
         if facts.kind == "network":
-            image, seen = open_rgb(content, self._options, reduction=partial(reduction, preprocess=facts.preprocess))
+            scale = partial(reduction, preprocess=facts.preprocess)
+            image, seen = open_rgb(content, self._options, reduction=scale, name=name)
             pixels = np.asarray(fit(image, facts.preprocess, seen.frame))
         else:
-            pixels = np.asarray(open_rgb(content, self._options)[0])
+            pixels = np.asarray(open_rgb(content, self._options, name=name)[0])
         with self._turn:
             proba: Floats = self.model.probabilities(pixels[None])[0]
         return proba
@@ -215,7 +220,7 @@ class ExportedPredictor:
                 if image.problem:
                     return UnreadableImageError(image.name, image.problem)
                 return self.probabilities_of(image.content)
-            return self.probabilities_of(read_bytes(image))
+            return self.probabilities_of(read_bytes(image), name=str(image))
         except UnreadableImageError as error:
             return error
         except OSError as error:

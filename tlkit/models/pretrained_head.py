@@ -20,6 +20,7 @@ from tlkit.models.network import Network
 from tlkit.models.timm_facts import feature_width
 from tlkit.models.timm_modules import load_module
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
+from tlkit.spelling import known_name, normal_form
 
 logger = logging.getLogger(__name__)
 
@@ -87,18 +88,18 @@ def match_classes(
     Raises:
         DataError: labels are no class; all of them at once, with the nearest names.
     """
-    own = {_plain(name): name for name in classes}
-    further = Counter(_plain(word) for words in other_names.values() for word in {*map(_plain, words)})
-    known = {
-        _plain(word): name for name, words in other_names.items() for word in words if further[_plain(word)] == 1
-    } | own
+    own = {plain_name(name): name for name in classes}
+    further = Counter(plain_name(word) for words in other_names.values() for word in {*map(plain_name, words)})
+    words = [(plain_name(word), name) for name, some in other_names.items() for word in some]
+    known = {word: name for word, name in words if further[word] == 1} | own
+    given = {known_name(label, labels): name for label, name in given.items()}
     unused = [label for label in given if label not in labels]
     problems = [f"There is no label {label!r} to state a class for. There are {first_few(labels)}." for label in unused]
     found = {}
     for label in labels:
         stated = given.get(label, label)
-        if _plain(stated) in known:
-            found[label] = known[_plain(stated)]
+        if plain_name(stated) in known:
+            found[label] = known[plain_name(stated)]
         else:
             problems.append(
                 f"The model has no class {stated!r}.{did_you_mean(stated, known)} State the class of the label: "
@@ -109,8 +110,14 @@ def match_classes(
     return found
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").lower().split())
+def plain_name(name: str) -> str:
+    """Return a name that is equal for two names of one class: case, white space and "_" for a blank do not matter.
+
+    Example:
+        >>> plain_name("Sea_Lion ")
+        'sea lion'
+    """
+    return " ".join(normal_form(name).replace("_", " ").lower().split())
 
 
 def _class_names(module: nn.Module, name: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:

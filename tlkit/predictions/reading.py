@@ -16,6 +16,7 @@ from tlkit.predictions.prediction_files import read_csv_table, read_parquet_tabl
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
+from tlkit.spelling import normal_form
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def read_predictions(
         )
     if not verbatim:
         truth, guess = _one_spelling(file, truth, guess)
+        table = table.rename(columns=_own_columns([name for name in table.columns if name.startswith(PROBA_PREFIX)]))
     in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
     classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
     if not in_columns and not noted:
@@ -165,6 +167,12 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
         )
     if problems:
         raise PredictionsError(*problems)
+
+
+def _own_columns(names: list[str]) -> dict[str, str]:
+    """Return columns of probabilities without white space around the class, where each still has its own name."""
+    own = {name: PROBA_PREFIX + normal_form(name.removeprefix(PROBA_PREFIX)) for name in names}
+    return own if len(set(own.values())) == len(own) else {}
 
 
 def _classes(

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -329,7 +330,14 @@ def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[s
             f"{file}: the order of the grades {first_few(seen)} is not known. State it from the lowest on: "
             "--grades none,mild,severe (in Python, grades=)."
         )
-    return [seen[place] for place in np.argsort(number.to_numpy(dtype=np.float64), kind="stable")]
+    order = np.argsort(number.to_numpy(dtype=np.float64), kind="stable")
+    ordered = [(seen[place], float(number.iloc[place])) for place in order]
+    if same := [f"{one} and {two}" for (one, first), (two, second) in pairwise(ordered) if first == second]:
+        raise PredictionsError(
+            f"{file}: grades are one number: {first_few(same)}. Write them alike, or state all grades from the lowest "
+            "on: --grades (in Python, grades=)."
+        )
+    return [name for name, _ in ordered]
 
 
 def _positions(file: Path, text: pd.Series[str], grades: Sequence[str], *, verbatim: bool) -> Floats:

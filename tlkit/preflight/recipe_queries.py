@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tlkit.choices import HeadWord
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe import Recipe
+from tlkit.spelling import match_names
 
 if TYPE_CHECKING:
     from tlkit.samples import Samples
@@ -110,6 +111,8 @@ def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping
     if isinstance(given, str):
         counts = class_counts(samples)
         return {name: sum(counts.values()) / (len(counts) * count) for name, count in counts.items()}
+    found = match_names(given, samples.classes)
+    given = {found.get(name, name): weight for name, weight in given.items()}
     unknown = [name for name in given if name not in samples.classes]
     if unknown:
         raise RecipeError(

@@ -96,13 +96,14 @@ class Gates(Section):
     gates_version: Annotated[Literal[1], v.ExactInt, Expected("1")] = Field(
         description="Version of the gates format: 1.", examples=[1]
     )
-    confidence: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.95, or null")] = Field(
-        None, description=f"Level of every interval, between 0 and 1; null = the audited run's, else {CONFIDENCE}."
-    )
-    alpha: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.05, or null")] = Field(
+    confidence: Annotated[v.Level | None, Expected("a number from 0.0001 to 0.9999, or null")] = Field(
         None,
-        description="Chance of any false alarm among the gates of one kind, between 0 and 1; null = the audited run's, "
-        f"else {ALPHA}.",
+        description=f"Level of every interval, from 0.0001 to 0.9999; null = the audited run's, else {CONFIDENCE}.",
+    )
+    alpha: Annotated[v.Level | None, Expected("a number from 0.0001 to 0.9999, or null")] = Field(
+        None,
+        description="Chance of any false alarm among the gates of one kind, from 0.0001 to 0.9999; null = the "
+        f"audited run's, else {ALPHA}.",
     )
     min_group_size: Annotated[v.Count | None, Expected(f"a whole number of at least 1, up to {v.MOST:,}, or null")] = (
         Field(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE
+from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE, MIN_CROP_PCT
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,14 @@ HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Expected("a share from 
 Edges = Annotated[tuple[Annotated[float, _finite, Field(ge=-MOST_EDGE, le=MOST_EDGE)], ...], AfterValidator(_rising)]
 BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Expected("a number above 0 and up to 1")]
+CropShare = Annotated[float, _finite, Field(ge=MIN_CROP_PCT, le=1)]
 Inside = Annotated[float, _finite, Field(gt=0, lt=1), Expected("a number between 0 and 1, such as 0.95")]
+Level = Annotated[
+    float,
+    _finite,
+    Field(ge=0.0001, le=0.9999),  # far beyond, quantiles are infinite
+    Expected("a number from 0.0001 to 0.9999, such as 0.95"),
+]
 
 
 def slug(text: str) -> str:

@@ -48,10 +48,7 @@ def next_step(run: Run, evaluation: Evaluation, audit: Audit | None) -> NextStep
     if run.status == "interrupted":
         return resume_step(run)
     if evaluation.trained_on:
-        return NextStep(
-            f"tlkit fit {path}/recipe.yaml data.test=0.2 --overwrite",
-            "holds out a fifth of the images: figures on images that it was trained on say nothing about new ones.",
-        )
+        return _hold_out_step(run, path)
     if evaluation.without_leaks is not None:
         return NextStep(f"tlkit data leaks {path}", "lists the images that are also in an earlier split.")
     if audit is None:
@@ -75,16 +72,27 @@ def task_next_step(run: Run, audit: TaskAudit | None, *, split: str) -> NextStep
     if run.status == "interrupted":
         return resume_step(run)
     if split == "train":
-        return NextStep(
-            f"tlkit fit {path}/recipe.yaml data.test=0.2 --overwrite",
-            "holds out a fifth of the images: figures on images that it was trained on say nothing about new ones.",
-        )
+        return _hold_out_step(run, path)
     if audit is None:
         why = "To compare groups that you know, name their columns in data.groups and audit.by."
         return NextStep(f"tlkit evaluate {path} --details", f"shows every label or figure with its interval. {why}")
     if audit.verdict != "PASS":
         return NextStep(f"tlkit audit {path} --details", "shows each group with its interval, its test and its needs.")
     return NextStep(f"tlkit predict {path} IMAGES --out predictions.csv", "predicts images of your own.")
+
+
+def _hold_out_step(run: Run, path: str) -> NextStep:
+    """Return how a run that is judged on its training images gets others to be judged on."""
+    if run.recipe.data.test:  # it was asked for, and nothing could be held out
+        return NextStep(
+            "",
+            f"Collect more images, or name others as test: of these {len(run.samples)} none could be held out without "
+            "taking a whole class out of training.",
+        )
+    return NextStep(
+        f"tlkit fit {path}/recipe.yaml data.test=0.2 --overwrite",
+        "holds out a fifth of the images: figures on images that it was trained on say nothing about new ones.",
+    )
 
 
 def resume_step(run: Run) -> NextStep:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 DIGITS = 3  # after the point, unless stated
+LARGE = 1e7
+"""From here on numbers are written with an exponent."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Estimate:
         """
 
         def text(number: float) -> str:
-            return signed_number(number, digits=digits) if signed else f"{number:z.{digits}f}"
+            return signed_number(number, digits=digits) if signed else plain_number(number, digits=digits)
 
         value = None if self.value is None else text(self.value)
         if self.low is not None and self.high is not None:
@@ -76,6 +78,16 @@ class Estimate:
         return cls(**values)
 
 
+def plain_number(value: float, *, digits: int = DIGITS) -> str:
+    """Return a number as text; one from ten millions on, as mean errors may be, has six digits and an exponent.
+
+    Example:
+        >>> plain_number(0.0521), plain_number(9.5248355e28)
+        ('0.052', '9.52484e+28')
+    """
+    return f"{value:z.{digits}f}" if abs(value) < LARGE else f"{value:.6g}"
+
+
 def signed_number(value: float, *, digits: int = DIGITS) -> str:
     """Return a difference as text with its sign; a value that rounds to zero has no sign.
 
@@ -83,5 +95,7 @@ def signed_number(value: float, *, digits: int = DIGITS) -> str:
         >>> signed_number(0.0521), signed_number(-0.2), signed_number(-0.0004)
         ('+0.052', '-0.200', '0.000')
     """
+    if abs(value) >= LARGE:
+        return f"{value:+.6g}"
     text = f"{value:+z.{digits}f}"
     return text if text.strip("+0.") else text.removeprefix("+")

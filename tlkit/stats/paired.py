@@ -15,7 +15,7 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe_bounds
-from tlkit.stats.power import POWER
+from tlkit.stats.power import POWER, whole_number
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,18 @@ def pairs_needed(difference: float, discordant: float, *, power: float = POWER, 
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
-        Number of pairs, or None where the difference is 0.
+        Number of pairs, or None where the difference is 0, or so small that they are beyond `MOST_IMAGES`.
 
     Example:
         >>> pairs_needed(0.4, 0.5)
         23
     """
-    if difference == 0:
+    if difference**2 == 0:
         return None
     share = max(discordant, abs(difference))
     spread = float(ndtri(1 - alpha / 2)) * math.sqrt(share) + float(ndtri(power)) * math.sqrt(share - difference**2)
-    return max(1, math.ceil((spread / difference) ** 2))
+    size = whole_number((spread / difference) ** 2)
+    return None if size is None else max(1, size)
 
 
 def detectable_difference(n: int, discordant: float, *, power: float = POWER, alpha: float = ALPHA) -> float | None:

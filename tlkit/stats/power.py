@@ -12,6 +12,8 @@ from scipy.special import ndtr, ndtri
 from tlkit.choices import ALPHA
 
 POWER = 0.8  # of the tests that gaps and sizes are stated for
+MOST_IMAGES = 10**12
+"""Largest number of images that is stated as needed."""
 
 
 def detectable_gap(n1: float, n2: float, p: float, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
@@ -68,6 +70,16 @@ def images_needed(
     return sizes[bisect_left(sizes, 0.0, key=lambda n2: _excess(gap, n1, n2, p, power=power, alpha=alpha))]
 
 
+def whole_number(value: float) -> int | None:
+    """Return a number of images rounded up, or None where it is beyond `MOST_IMAGES`, as for a gap of almost 0.
+
+    Example:
+        >>> whole_number(41.2), whole_number(1e24), whole_number(float("inf"))
+        (42, None, None)
+    """
+    return math.ceil(value) if value <= MOST_IMAGES else None
+
+
 def images_per_group(p1: float, p2: float, *, power: float = POWER, alpha: float = ALPHA) -> int | None:
     """Return the size of each of two equal groups at which a test detects the difference of p1 and p2.
 
@@ -77,16 +89,17 @@ def images_per_group(p1: float, p2: float, *, power: float = POWER, alpha: float
     `p1` and `p2` are the groups' rates, in [0, 1]; other arguments as in `detectable_gap`.
 
     Returns:
-        Images per group, or None where the rates are equal.
+        Images per group, or None where the rates are equal, or so near that they are beyond `MOST_IMAGES`.
 
     Example:
         >>> images_per_group(0.95, 0.90)
         432
     """
-    if p1 == p2:
+    if (p1 - p2) ** 2 == 0:
         return None
     z = float(ndtri(1 - alpha / 2) + ndtri(power))
-    return max(1, math.ceil(z**2 * (p1 * (1 - p1) + p2 * (1 - p2)) / (p1 - p2) ** 2))
+    size = whole_number(z**2 * (p1 * (1 - p1) + p2 * (1 - p2)) / (p1 - p2) ** 2)
+    return None if size is None else max(1, size)
 
 
 def images_to_resolve(
@@ -106,14 +119,15 @@ def images_to_resolve(
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
-        Number of images, or None where no number is enough.
+        Number of images, or None where no number up to `MOST_IMAGES` is enough.
 
     Example:
         >>> images_to_resolve(0.1, 0.02)
         1963
     """
     left = (difference / float(ndtri(1 - alpha / 2) + ndtri(power))) ** 2 - fixed
-    return max(1, math.ceil(variance / left)) if left > 0 else None
+    size = whole_number(variance / left) if left > 0 else None
+    return None if size is None else max(1, size)
 
 
 def normal_range(groups: int) -> float:

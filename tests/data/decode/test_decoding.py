@@ -10,7 +10,7 @@ import pytest
 from decoded import decode_image
 from hypothesis import given
 from hypothesis import strategies as st
-from messages import saying
+from messages import saying, says
 from PIL import Image
 
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -76,6 +76,27 @@ def tiff(data: bytes, *, width: int, bits: int, white_is_zero: bool = False, sam
     values = (width, 1, bits, 1, int(not white_is_zero), offset, 1, 1, len(data), sample_format)
     fields = [struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in zip(tags, values, strict=True)]
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(fields) + struct.pack("<I", 0) + data
+
+
+def test_a_format_without_a_mark_is_known_by_the_name_of_its_file(tmp_path):
+    """As in folders, also for files that a list names."""
+    targa = b"\0\0\2" + bytes(9) + b"\4\0\4\0\x18\0" + bytes(range(48))
+    for name, content, words in (
+        ("scan.tga", targa, ("Targa by its name", "Convert it to PNG".lower())),
+        ("brain.nii.gz", b"\x1f\x8b\x08" + bytes(30), ("volume", "export its slices")),
+        ("volume.mha", b"ObjectType = Image\n", ("volume", "by its name")),
+    ):
+        file = tmp_path / name
+        file.write_bytes(content)
+        for source in (file, content):
+            with pytest.raises(UnreadableImageError) as caught:
+                open_rgb(source, name=name)
+            assert says(caught.value.reason.lower(), *(word.lower() for word in words))
+        with pytest.raises(UnreadableImageError) as caught:
+            open_rgb(content)
+        assert "by its name" not in caught.value.reason
+    with pytest.raises(UnreadableImageError, match="HTML"):
+        open_rgb(b"<html>404</html>", name="scan.tga")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])

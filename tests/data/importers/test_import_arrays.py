@@ -114,6 +114,15 @@ def test_rows_without_image_or_label_are_named(tmp_path):
     assert dict(imported.skipped) == {f"a.parquet, row {row}": why for row, why in enumerate(reasons, start=1)}
 
 
+def test_rows_that_are_skipped_of_files_of_one_name_say_which_file(tmp_path):
+    images = [{"bytes": encoded("PNG"), "path": None}, None]
+    for split in ("train", "test"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        pq.write_table(hub_table(images, [0, 1], CLASSES), tmp_path / "data" / split / "0000.parquet")
+    imported = import_images("parquet", tmp_path / "data", tmp_path / "made")
+    assert sorted(name for name, _ in imported.skipped) == ["test/0000.parquet, row 1", "train/0000.parquet, row 1"]
+
+
 def test_columns_can_be_named_where_the_metadata_say_nothing(tmp_path):
     pictures, words = [encoded("PNG") for _ in range(4)], ["ant", "bee", "ant", "bee"]
     pq.write_table(pa.table({"png": pictures, "kind": words, "other": [1, 2, 3, 4]}), tmp_path / "a.parquet")

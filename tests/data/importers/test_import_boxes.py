@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -121,9 +122,9 @@ def test_what_coco_skips_is_counted_and_named(tmp_path):
     imported = import_images("coco", file, tmp_path / "list.csv")
     assert imported.images == 18
     assert dict(imported.skipped) == {
-        "annotation 900": saying("image", "not list"),
-        "annotation 901": saying("category", "not list"),
-        "annotation 902": saying("image", "not list"),
+        "instances_train2017.json: annotation 900": saying("image", "does not list"),
+        "instances_train2017.json: annotation 901": saying("category", "does not list"),
+        "instances_train2017.json: annotation 902": saying("image", "does not list"),
         "000000000003.jpg": saying("no annotation"),
         "000000000005.jpg": saying("missing"),
     }
@@ -145,6 +146,7 @@ def test_what_coco_skips_is_counted_and_named(tmp_path):
         (lambda values: values["images"][4].update(file_name="/etc/x.jpg"), ("/etc/x.jpg", "outside")),
         (lambda values: values["categories"][0].update(name="cat;kitten"), ("cat;kitten", "Rename")),
         (lambda values: values["categories"][0].update(name=" "), ("empty name",)),
+        (lambda values: values["images"].clear(), ("lists no images",)),
         (lambda values: values["annotations"].clear(), ("no image with a label", "no annotation")),
     ],
 )
@@ -177,6 +179,28 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     linked.unlink()
     linked.symlink_to(tmp_path / "secret.jpg")
     assert problem("coco", file, tmp_path / "made") == saying(file, "outside", "000000000002.jpg")
+
+
+def test_of_several_sources_each_skipped_entry_says_which_one(tmp_path):
+    """Their folders have files of the same names."""
+    files = []
+    for split in ("train", "valid"):
+        for number in range(2):
+            picture(tmp_path / split / f"{number}.jpg", seed=number)
+        files.append(tmp_path / split / "_annotations.coco.json")
+        images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(3)]
+        annotations = [{"id": number, "image_id": number, "category_id": 1} for number in (0, 1, 2, 9)]
+        categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+        files[-1].write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    imported = import_images("coco", files, tmp_path / "list.csv")
+    assert dict(imported.skipped) == {
+        f"{split}/{name}": why
+        for split in ("train", "valid")
+        for name, why in (
+            ("2.jpg", saying("missing")),
+            ("_annotations.coco.json: annotation 9", saying("does not list")),
+        )
+    }
 
 
 def test_paths_of_one_image_are_one_and_backslashes_are_slashes(tmp_path):
@@ -274,6 +298,30 @@ def test_xml_that_is_not_vocs_is_skipped_by_name(tmp_path, content, reason):
     assert imported.images == 11 and imported.counts == {"": 11}
     [(name, why)] = imported.skipped
     assert name == "Annotations/2008_000004.xml" and says(why, reason)
+
+
+def test_xml_that_is_no_file_is_skipped_by_name_and_one_in_capitals_is_read(tmp_path):
+    folder = voc(tmp_path, sets=False) / "VOC2012" / "Annotations"
+    (folder / "2008_000004.xml").rename(folder / "2008_000004.XML")
+    (folder / "dead.xml").symlink_to(tmp_path / "gone")
+    (folder / "self.xml").symlink_to("self.xml")
+    (folder / "folder.xml").mkdir()
+    os.mkfifo(folder / "pipe.xml")
+    imported = import_images("voc", folder.parent, tmp_path / "list.csv")
+    assert imported.images == 12
+    names = ("dead", "folder", "pipe", "self")
+    assert dict(imported.skipped) == {f"Annotations/{name}.xml": saying("no file") for name in names}
+
+
+def test_an_image_in_two_lists_of_voc_is_named(tmp_path):
+    folder = voc(tmp_path, sets=False) / "VOC2012"
+    (folder / "ImageSets" / "Main").mkdir(parents=True)
+    names = [f"2008_{number:06d}" for number in range(12)]
+    (folder / "ImageSets" / "Main" / "train.txt").write_text("\n".join(names[:8]))
+    (folder / "ImageSets" / "Main" / "val.txt").write_text("\n".join(names[7:]))
+    imported = import_images("voc", folder, tmp_path / "list.csv")
+    assert imported.counts == {"train": 8, "val": 4}
+    assert imported.skipped == (("ImageSets/Main/val.txt:1", saying(names[7], "train.txt")),)
 
 
 def test_voc_names_missing_images_and_refuses_paths_out_of_the_folder(tmp_path):
@@ -381,8 +429,14 @@ def test_lines_of_boxes_that_are_wrong_are_named_with_their_number(tmp_path):
         ("names: [cat, dog]\ntrain: ../../etc\n", ("../etc", "outside")),
         ("names: [cat, dog]\ntrain: /etc\n", ("/etc", "outside")),
         ("a: &a [1]\nnames: *a\n", ("aliases",)),
+        ("names: !!python/tuple [cat, dog]\ntrain: images/train\n", ("python/tuple", "Remove")),
+        ("names: [cat, [dog]]\ntrain: images/train\n", ("class none",)),
+        ("names: [cat, null]\ntrain: images/train\n", ("class none",)),
+        ("names: {0: cat, 00: dog}\ntrain: images/train\n", ("number",)),
+        ("names: {-1: cat, 0: dog}\ntrain: images/train\n", ("names",)),
+        ("names: [cat, dog]\ntrain: images/train\ntrain: images/val\n", ("data.yaml:3", "train", "twice")),
         ("names: [", ("YAML",)),
-        ("!!python/object/apply:os.system [ls]", ("YAML",)),
+        ("!!python/object/apply:os.system [ls]", ("os.system", "Remove")),
         ("[" * 5000, ("YAML",)),
         ("3", ("names",)),
     ],
@@ -390,6 +444,13 @@ def test_lines_of_boxes_that_are_wrong_are_named_with_their_number(tmp_path):
 def test_a_wrong_yaml_file_of_yolo_is_refused(tmp_path, yaml, message):
     assert says(problem("yolo", yolo(tmp_path / "d", yaml), tmp_path / "made"), "data.yaml", *message)
     assert not (tmp_path / "made").exists()
+
+
+def test_names_of_classes_in_yolos_yaml_are_read_as_they_are_written(tmp_path):
+    root = yolo(tmp_path / "d", YAML.replace("cat", "yes").replace("dog", "010") + "test:\nval2: ~\n")
+    assert import_images("yolo", root, tmp_path / "list.csv").classes == ("010", "yes")
+    (root / "data.yaml").write_text(YAML.replace("0: cat", "'0': 1.0").replace("dog", "null value"))
+    assert import_images("yolo", root, tmp_path / "other.csv").classes == ("1.0", "null value")
 
 
 def test_yolo_names_images_that_are_not_read(tmp_path):
@@ -452,7 +513,9 @@ def test_the_command_prints_what_was_imported_and_what_was_skipped(tmp_path):
     done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "a.csv"), "--json"])
     values = json.loads(done.stdout)
     assert done.exit_code == 0 and values["images"] == 20 and values["task"] == "multilabel"
-    assert values["skipped"] == [{"name": "annotation 900", "reason": saying("image", "not list")}]
+    assert values["skipped"] == [
+        {"name": "instances_train2017.json: annotation 900", "reason": saying("image", "does not list")}
+    ]
     done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "b")])
     assert says(
         done.stdout, "20 images", "3 labels", "annotation 900", f"data: {{manifest: {tmp_path / 'b' / 'list.csv'}}}"

@@ -9,7 +9,8 @@ from torchvision_oracle import image_folder_classes
 
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.image_files import find_images
-from tlkit.data.sources.read_samples import read_samples
+from tlkit.data.sources.image_stream import find_listed_images
+from tlkit.data.sources.read_samples import read_samples, read_with_columns, survey_images
 from tlkit.errors import DataError
 
 REPEATED = "2023/ant/1 2023/bee/1 2024/ant/1 2024/bee/1"
@@ -120,7 +121,7 @@ def test_an_empty_folder_is_an_error_with_the_layouts(tmp_path, make_image):
         ),
         ("ant/1 bee/1 train/ant/1", saying("ROOT", "ant/ and bee/", "split folders", "class folders")),
         ("train/ant/1 val/ant/1 valid/ant/1", saying("ROOT", "val/ and valid/", "Keep one")),
-        ("val/ant/1", saying("ROOT", "train/CLASS/image.jpg")),
+        ("val/ant/1 val/bee/1", saying("ROOT", "none for training", "train/CLASS")),
         ("train/cat.0 test/1", saying("ROOT", "test/CLASS/image.jpg")),
     ],
 )
@@ -204,3 +205,28 @@ def test_a_folder_of_images_without_endings_says_so(tmp_path, photos):
 def test_a_root_that_is_a_link_to_nothing_is_told(tmp_path, target):
     (tmp_path / "root").symlink_to(target)
     assert problem(tmp_path / "root", tmp_path) == saying("ROOT/root", f"a link to {target}", "Mend the link")
+
+
+def test_a_folder_of_test_images_alone_is_judged_but_not_trained_on(tmp_path, make_image):
+    for label in ("ant", "bee"):
+        make_image(f"test/{label}/1.png")
+    judged = read_with_columns(tmp_path, columns=(), judged=True)
+    assert judged.counts()["test"].to_dict() == {"ant": 1, "bee": 1}
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "images for test", "none for training", "train/CLASS")
+    survey = survey_images(tmp_path)
+    assert survey.samples.classes == ("ant", "bee") and survey.problems == (saying("none for training"),)
+
+
+def test_images_of_a_list_are_found_and_missing_ones_are_left_out_by_name(tmp_path, make_image):
+    for name in ("ant/1.png", "bee/2.png"):
+        make_image(name)
+    (tmp_path / "list.csv").write_text("path,label\nant/1.png,ant\nbee/2.png,bee\nbee/3.png,bee\n")
+    (tmp_path / "list.txt").write_text("./bee/2.png\n")
+    left_out = []
+    found = find_listed_images([tmp_path / "list.csv", tmp_path / "list.txt"], left_out=left_out)
+    assert found == [tmp_path / "ant/1.png", tmp_path / "bee/2.png"]
+    assert [entry.name for entry in left_out] == [str(tmp_path / "bee/3.png")]
+    assert find_listed_images([tmp_path / "ant"]) == find_images([tmp_path / "ant"])
+    (tmp_path / "none.csv").write_text("path\ngone.png\n")
+    with pytest.raises(DataError, match=saying("none.csv", "exists").pattern):
+        find_listed_images([tmp_path / "none.csv"])

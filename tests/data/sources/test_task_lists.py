@@ -65,6 +65,12 @@ def test_numbers_are_read_and_wrong_ones_named(tmp_path):
     assert any("a label is empty" in problem for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize("text", ["1_000", "\u0663", "0x10", "3,5", "1e31"])
+def test_what_other_readers_take_for_no_number_is_none(tmp_path, text):
+    with pytest.raises(DataError, match="a label is no number"):
+        read_manifest(listed(tmp_path, label=["1", "2", text]), options=ListOptions(task="regression"))
+
+
 def test_grades_are_ordered_by_number_or_as_stated(tmp_path):
     file = listed(tmp_path, label=["10", "9", "1"])
     assert read_manifest(file, options=ListOptions(task="ordinal")).classes == ("1", "9", "10")
@@ -75,6 +81,40 @@ def test_grades_are_ordered_by_number_or_as_stated(tmp_path):
         read_manifest(file, options=ListOptions(task="ordinal"))
     with pytest.raises(DataError, match=r"severe.*data\.grades does not name"):
         read_manifest(file, options=ListOptions(task="ordinal", grades=["none", "mild"]))
+
+
+def test_two_spellings_of_a_label_in_a_list_are_one_and_grades_are_those_that_are_stated(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="tlkit")
+    file = listed(tmp_path, label=["caf\u00e9;7", "cafe\u0301", "7.0;traffic  light", "traffic light"])
+    samples = read_manifest(file, options=ListOptions(task="multilabel"))
+    assert samples.classes == ("7", "caf\u00e9", "traffic light")
+    assert samples.table["label"].tolist() == ["7;caf\u00e9", "caf\u00e9", "7;traffic light", "traffic light"]
+    assert saying("labels", "'7.0' as '7'") == caplog.text
+    kept = read_manifest(file, options=ListOptions(task="multilabel", verbatim=True))
+    assert len(kept.classes) == 6
+    file = listed(tmp_path, label=["1.0", "2", "2.0", "3"])
+    stated = read_manifest(file, options=ListOptions(task="ordinal", grades=("1", "2", "3.0")))
+    assert stated.classes == ("1", "2", "3.0") and stated.table["label"].tolist() == ["1", "2", "2", "3.0"]
+
+
+def test_lists_without_labels_and_paths_with_two_numbers_have_a_remedy_that_applies(tmp_path):
+    file = listed(tmp_path, label=["", "", ""])
+    with pytest.raises(DataError) as caught:
+        read_samples(manifest=file, options=ListOptions(task="multilabel"))
+    assert str(caught.value) == saying("no label for any of 3 images", "two labels")
+    file.write_text("path,label\n0.png,1\n0.png,2\n1.png,3\n")
+    with pytest.raises(DataError) as caught:
+        read_manifest(file, options=ListOptions(task="regression"))
+    assert "one row" in str(caught.value) and "annotat" not in str(caught.value)
+
+
+def test_two_grades_that_are_one_number_have_no_order(tmp_path):
+    file = listed(tmp_path, label=["01", "1", "2", "2"])
+    with pytest.raises(DataError) as caught:
+        read_manifest(file, options=ListOptions(task="ordinal"))
+    assert str(caught.value) == saying("01 and 1", "data.grades", "alike")
+    stated = read_manifest(file, options=ListOptions(task="ordinal", grades=("01", "1", "2")))
+    assert stated.classes == ("01", "1", "2")
 
 
 def test_class_folders_have_grades_but_neither_labels_nor_numbers(image_folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from scipy.special import betainc
 
@@ -26,12 +26,15 @@ from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
+from tlkit.spelling import known_name
 from tlkit.stats.estimate import Estimate
 
 if TYPE_CHECKING:
     from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 
 logger = logging.getLogger(__name__)
+
+Gate = TypeVar("Gate", "Tolerance", "Limit")
 
 
 def judge_gates(
@@ -61,6 +64,7 @@ def judge_gates(
     Raises:
         PredictionsError: a column or class is not there, or the baseline has no image in common.
     """
+    file = _with_own_classes(file, predictions.classes)
     gates = file.gates
     options = gate_options(file, options or AuditOptions())
     problems = list(_problems(predictions, file, options))
@@ -85,6 +89,17 @@ def judge_gates(
     report = GateReport(file.source, images, options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, counts_text(report))
     return report
+
+
+def _with_own_classes(file: GatesFile, classes: Sequence[str]) -> GatesFile:
+    """Return the gates with names of classes as the predictions write them, where they are other spellings."""
+
+    def own(gate: Gate) -> Gate:
+        name = None if gate.class_name is None else known_name(gate.class_name, classes)
+        return gate.model_copy(update={"class_name": name})
+
+    tolerances, limits = tuple(map(own, file.gates.tolerances)), tuple(map(own, file.gates.limits))
+    return replace(file, gates=file.gates.model_copy(update={"tolerances": tolerances, "limits": limits}))
 
 
 def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tlkit.data.checks.diagnosis import Diagnosis
 
 
-LEFT_OUT = (("excluded", "are set aside"), ("skipped", "are skipped"))
+LEFT_OUT = (("excluded", "set aside"), ("skipped", "skipped"))
 
 
 def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
@@ -64,7 +64,7 @@ def diagnosis_sentence(diagnosis: Diagnosis) -> str:
     images = f"{counted(diagnosis.images, 'image')} of {len(diagnosis.classes)} classes ({splits or 'none'})"
     only = f" Only the images in the {diagnosis.listed_in} were examined, not other files and folders."
     left_out = [f"{diagnosis.entries.get(what, 0):,} {word}" for what, word in LEFT_OUT if diagnosis.entries.get(what)]
-    found = f" Of {diagnosis.entries.get('found', 0):,} entries {' and '.join(left_out)}." if left_out else ""
+    found = f" Of {diagnosis.entries.get('found', 0):,} entries: {' and '.join(left_out)}." if left_out else ""
     unchecked = found + (only if diagnosis.listed_in else "")
     if not diagnosis.findings:
         return f"{images}. Nothing found.{unchecked}"

@@ -117,7 +117,7 @@ def _check(
         return _CheckedFile("", error.strerror or str(error))
     digest = hashlib.sha256(data).hexdigest()
     try:
-        image, facts = open_rgb(data, decode_options, reduction=fingerprint_reduction)
+        image, facts = open_rgb(data, decode_options, reduction=fingerprint_reduction, name=file.name)
     except UnreadableImageError as error:
         return _CheckedFile(digest, error.reason)
     oddities = facts.oddities

@@ -20,9 +20,8 @@ from tlkit.data.checks.image_quality import is_nearly_gray, quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.exif import read_exif
-from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_name
+from tlkit.data.decode.formats import NOT_READ_HERE, OPENERS, Format, detect_format, format_by_name
 from tlkit.data.decode.jpeg_markers import scan_damage
-from tlkit.data.decode.known_formats import known_by_content
 from tlkit.data.decode.unsupported import NOT_READ, RAW
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
@@ -109,7 +108,7 @@ def examine_file(
     digest = hashlib.sha256(data).hexdigest()
     kind = detect_format(data)
     try:
-        image, facts = open_rgb(data, decode_options)
+        image, facts = open_rgb(data, decode_options, name=path)
     except UnreadableImageError as error:
         return ImageExamination(
             digest, error.reason, {**kinds, _kind_of_damage(data, kind, error.reason): error.reason}
@@ -133,7 +132,7 @@ def examine_file(
 
 def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:
     if kind is None:
-        if known_by_content(data) is not None:
+        if NOT_READ_HERE in reason:
             return "unsupported"
         return "zero-byte" if not data else "html" if "HTML" in reason else "not-an-image"
     signs = {

@@ -48,7 +48,7 @@ def _notes(summary: DataSummary) -> tuple[str, ...]:
     """Return what is not counted, and why the images cannot be used for training as they are."""
     skipped, excluded = (summary.entries.get(name, 0) for name in ("skipped", "excluded"))
     left_out = [f"{count:,} {word}" for count, word in ((excluded, "set aside"), (skipped, "skipped")) if count]
-    found = f"Of {summary.entries.get('found', 0):,} entries {' and '.join(left_out)}; tlkit data doctor names them."
+    found = f"Of {summary.entries.get('found', 0):,} entries: {' and '.join(left_out)}; tlkit data doctor names them."
     return (*((found,) if left_out else ()), *(f"Not usable for training: {one}" for one in summary.problems))
 
 

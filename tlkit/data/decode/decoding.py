@@ -115,6 +115,7 @@ def open_rgb(
     decode_options: DecodeOptions = DecodeOptions(),
     *,
     reduction: Callable[[int, int], int] | None = None,
+    name: str = "",
 ) -> tuple[Image.Image, ImageFacts]:
     """Return an image as a Pillow image of mode RGB, and facts about its file.
 
@@ -123,6 +124,7 @@ def open_rgb(
         decode_options: pixel limit and background color.
         reduction: for JPEGs, returns by how much (1, 2, 4 or 8) the decoder may divide the upright width and height,
             rounding up. None = every pixel is decoded.
+        name: of the file that bytes are of, for messages.
 
     Raises:
         UnreadableImageError: the file is missing, damaged, too large or not an image.
@@ -134,14 +136,14 @@ def open_rgb(
         >>> np.asarray(image).tolist()
         [[[1, 2, 3], [1, 2, 3]]]
     """
-    name = "image" if isinstance(source, bytes) else str(source)
+    name = (name or "image") if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else read_bytes(source)
     except OSError as error:
         raise UnreadableImageError(name, error.strerror or str(error), is_gone=True) from error
     kind = detect_format(data)
     if kind is None:
-        raise UnreadableImageError(name, describe_content(data))
+        raise UnreadableImageError(name, describe_content(data, name))
     try:
         return _decode(data, kind, decode_options, reduction)
     except Warning:  # where warnings are errors, a warning about metadata must not make the image unreadable

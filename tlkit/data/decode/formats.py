@@ -152,8 +152,16 @@ def detect_format(data: bytes) -> Format | None:
     return cast(Format, known.name) if known is not None and known.module and is_installed(known.module) else None
 
 
-def describe_content(data: bytes) -> str:
+NOT_READ_HERE = "which is not read here"
+"""Part of the reason of every known format that is not read."""
+
+
+def describe_content(data: bytes, name: str = "") -> str:
     """Return what a file that is no readable image seems to be, as a clause for messages.
+
+    Args:
+        data: its content.
+        name: its name, which counts where the content says nothing: some formats, such as Targa, have no mark.
 
     Example:
         >>> describe_content(b"  <!DOCTYPE html><title>404</title>")
@@ -165,11 +173,18 @@ def describe_content(data: bytes) -> str:
         return "it is empty (0 bytes)"
     known = known_by_content(data)
     if known is not None:
-        return f"its format is {known.name}, which is not read here; {known.advice}"
+        return f"its format is {known.name}, {NOT_READ_HERE}; {known.advice}"
     start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    named = known_by_name(name)
+    if named is not None and named.module and is_installed(named.module):
+        named = None  # its reader does not know the content
     for magic, kind in OTHER_CONTENT:
         if start.startswith(magic) or data[:16].lower().startswith(magic):
+            if b"<" not in magic and named is not None:  # as .nii.gz
+                break
             return f"it is {kind}, not an image" if b"<" in magic else f"it is {kind}; tlkit reads {READABLE}"
     if not any(data[:4096]):
         return "it holds only zero bytes"
+    if named is not None:
+        return f"its format is {named.name} by its name, {NOT_READ_HERE}; {named.advice}"
     return f"it is not an image in a format that tlkit reads ({READABLE})"

@@ -42,10 +42,12 @@ def read_coco(file: Path, *, images: Path | None = None) -> Part:
     values = _read(file)
     names = _categories(values["categories"], file)
     listed = _by_id(values["images"], file)
+    if not listed:
+        raise DataError(f"{file} lists no images. Name {WHAT}.")
     paths = [_path(one) for one in listed.values()]
     root = _root(file, paths, images)
     require_inside(paths, where=file, root=root)
-    return Part(list(_entries(values["annotations"], listed, names, root, split_of_file(file))), root=root)
+    return Part(list(_entries(values["annotations"], listed, names, root, file)), root=root)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -102,10 +104,10 @@ def _root(file: Path, paths: Sequence[str], images: Path | None) -> Path:
     for folder in tried:
         if any(is_file(folder, path) for path in some):
             return folder
-    where = "the usual folders" if images is None else str(images)
+    where = "the usual folders hold" if images is None else f"{images} holds"
     raise DataError(
-        f"{file} names {len(paths)} images, such as {first_few(paths)}, but {where} holds none of the "
-        "first 50. State the folder of images: --images FOLDER."
+        f"{file} names {len(paths)} images, such as {first_few(paths)}, but {where} none of the first 50. State the "
+        "folder of images: --images FOLDER."
     )
 
 
@@ -114,18 +116,20 @@ def _entries(
     listed: Mapping[Any, Mapping[str, Any]],
     names: Mapping[Any, str],
     root: Path,
-    split: str,
+    file: Path,
 ) -> Iterator[Found]:
+    split = split_of_file(file)
     labels: dict[Any, list[str]] = {key: [] for key in listed}
     for place, one in enumerate(annotations):
         image, category = one.get("image_id"), one.get("category_id")
         unknown = [
             what
             for what, key, known in (("image", image, labels), ("category", category, names))
-            if not isinstance(key, int | str) or key not in known
+            if type(key) not in (int, str) or key not in known
         ]
         if unknown:
-            yield Skipped(f"annotation {one.get('id', place)}", f"it is of an {unknown[0]} that the file does not list")
+            name = f"{file.name}: annotation {one.get('id', place)}"
+            yield Skipped(name, f"the file does not list its {unknown[0]}")
         else:
             labels[image].append(names[category])
     for key, one in listed.items():

@@ -176,7 +176,7 @@ def _common_root(parts: Sequence[Part]) -> Path:
 
 
 def _below(part: Part, root: Path | None) -> Iterable[Found]:
-    """Yield the entries of a part with paths below a folder above it."""
+    """Yield the entries of a part with paths and names below a folder above it."""
     if part.root is None or root is None or part.root == root:
         yield from part.entries
         return
@@ -185,7 +185,7 @@ def _below(part: Part, root: Path | None) -> Iterable[Found]:
         if isinstance(entry, ListedImage):
             yield replace(entry, path=f"{above}/{entry.path}")
         else:
-            yield entry
+            yield replace(entry, name=f"{above}/{entry.name}")
 
 
 def _copied(image: ListedImage, *, root: Path, draft: Path) -> ListedImage:

@@ -27,7 +27,9 @@ def imported_tables(imported: Imported) -> tuple[Table, ...]:
     names = {reason: [name for name, why in imported.skipped if why == reason] for reason in reasons}
     skipped = Table(
         name="skipped",
-        title=f"{len(imported.skipped):,} entries were skipped",
+        title="1 entry was skipped"
+        if len(imported.skipped) == 1
+        else f"{len(imported.skipped):,} entries were skipped",
         columns=(Column("reason", "reason"), Column("count", "entries", "count"), Column("names", "which")),
         rows=tuple((reason, len(some), first_few(some)) for reason, some in names.items()),
         notes=(f"All of them: {imported.skipped_file}",),

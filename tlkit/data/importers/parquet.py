@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,13 +49,20 @@ def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] =
     if empty:
         raise DataError(f"{empty[0]} holds no Parquet file. Name a file that ends in .parquet, or a folder of them.")
     files = [(file, source if source.is_dir() else None) for source, some in found.items() for file in some]
+    above = os.path.commonpath([file.absolute().parent for file, _ in files])
     return [
-        _part(file, f"{number:04d}", columns, split=split_of_file(file, source))
+        _part(
+            file,
+            f"{number:04d}",
+            columns,
+            split=split_of_file(file, source),
+            name=file.absolute().relative_to(above).as_posix(),
+        )
         for number, (file, source) in enumerate(files)
     ]
 
 
-def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str) -> Part:
+def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str, name: str) -> Part:
     refuse_pipe(file, error=DataError)
     try:
         require_parquet_bounds(file)
@@ -67,18 +75,17 @@ def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str) ->
     features = _features(schema)
     image = columns.get("image") or _image_column(schema, features)
     label = columns.get("label") or _label_column(schema, features)
-    for what, name in (("image", image), ("label", label)):
-        if name not in schema.names:
-            found = "" if name is None else f" There is no column {name!r}.{did_you_mean(name, schema.names)}"
+    for what, column in (("image", image), ("label", label)):
+        if column not in schema.names:
+            found = "" if column is None else f" There is no column {column!r}.{did_you_mean(column, schema.names)}"
             raise DataError(
                 f"{file} has no column of the {what}.{found} Its columns are {first_few(schema.names)}. State it: "
                 f"--column {what}=NAME."
             )
     assert image is not None and label is not None
     more = [field.name for field in schema if field.name not in (image, label) and _is_plain(field.type)]
-    return Part(
-        _entries(file, number, _Columns(image, label, _class_names(features.get(label)), _written_names(more)), split)
-    )
+    read = _Columns(image, label, _class_names(features.get(label)), _written_names(more))
+    return Part(_entries(file, number, read, split, name))
 
 
 @dataclass(frozen=True)
@@ -159,13 +166,13 @@ def _is_plain(kind: pa.DataType) -> bool:
     )
 
 
-def _entries(file: Path, number: str, columns: _Columns, split: str) -> Iterator[Found]:
+def _entries(file: Path, number: str, columns: _Columns, split: str, name: str) -> Iterator[Found]:
     row = 0
     try:
         wanted = [columns.image, columns.label, *columns.more]
         for batch in pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS, columns=wanted):
             for values in batch.to_pylist():
-                found = _entry(values, columns, where=f"{file.name}, row {row}")
+                found = _entry(values, columns, where=f"{name}, row {row}")
                 if isinstance(found, ListedImage):
                     found = replace(found, split=split, path=f"{split or 'all'}/{number}-{row:07d}{found.path}")
                 yield found

@@ -53,9 +53,10 @@ def read_voc(folder: Path) -> list[Part]:
 
 
 def _entries(root: Path) -> Iterator[Found]:
-    split_of = _sets(root)
+    split_of, repeated = _sets(root)
+    yield from repeated
     seen, used = set(), set()
-    for file in sorted((root / "Annotations").glob("*.xml")):
+    for file in sorted(path for path in (root / "Annotations").iterdir() if path.suffix.lower() == ".xml"):
         seen.add(file.stem)
         try:
             name, labels = _read(file)
@@ -84,19 +85,26 @@ def _entries(root: Path) -> Iterator[Found]:
     yield from skipped_of(left_out)
 
 
-def _sets(root: Path) -> dict[str, str]:
-    """Return the split of each image by its name without ending."""
+def _sets(root: Path) -> tuple[dict[str, str], list[Skipped]]:
+    """Return the split of each image by its name without ending, and the lines that state another one again."""
     folder = root / "ImageSets" / "Main"
     files = [(folder / f"{split}.txt", split) for split in SPLITS]
     if not files[0][0].is_file():
         files = [*files[1:], (folder / "trainval.txt", "train")]
     split_of: dict[str, str] = {}
+    repeated: list[Skipped] = []
     for file, split in files:
-        if file.is_file():
-            for line in read_bounded(file, what="a list of VOC").decode("utf-8", "replace").splitlines():
-                if line.strip():
-                    split_of.setdefault(_stem(line.strip(), root), split)
-    return split_of
+        if not file.is_file():
+            continue
+        lines = read_bounded(file, what="a list of VOC").decode("utf-8", "replace").splitlines()
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            first = split_of.setdefault(_stem(line.strip(), root), split)
+            if first != split and file.stem != "trainval":  # which holds the images of val, too
+                what = f"{line.strip()} is in {first}.txt, too, which counts"
+                repeated.append(Skipped(f"ImageSets/Main/{file.name}:{number}", what))
+    return split_of, repeated
 
 
 def _stem(line: str, root: Path) -> str:
@@ -122,9 +130,14 @@ def _read(file: Path) -> tuple[str, list[str]]:
     Raises:
         ValueError: the file is no XML of VOC; entities and a document type are refused, as they can name other files.
     """
+    if not file.is_file():  # a link that leads nowhere, a folder or a pipe
+        raise ValueError("it is no file")
     if file.stat().st_size > MOST_XML_BYTES:
         raise ValueError(f"it is larger than {MOST_XML_BYTES >> 20} MiB")
-    text = file.read_bytes().decode("utf-8-sig")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{error.strerror}") from None
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("it declares a document type")
     parser = ElementTree.XMLPullParser(("start", "end"))  # type: ignore[var-annotated]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def _read(file: Path) -> Mapping[str, Any]:
     content = read_bounded(file, most=MOST_YAML_BYTES, what="the YAML file of a YOLO dataset")
     try:
         _require_plain(content, file)
-        values = yaml.safe_load(content)
+        node = yaml.compose(content, Loader=yaml.SafeLoader)
+        values = None if node is None else _as_text(node, file)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is no YAML that can be read: {first}.") from None
@@ -108,9 +110,11 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _require_plain(content: bytes, file: Path) -> None:
-    """Check that a YAML text nests little and has no aliases, before its values are built."""
+    """Check that a YAML text nests little and has no aliases and tags, before its values are built."""
     depth = 0
     for token in yaml.scan(content):
+        if isinstance(token, yaml.TagToken):
+            raise DataError(f"{file} states the type of a value (!{token.value[1]}), which is not read. Remove it.")
         if isinstance(token, yaml.AliasToken):
             raise DataError(f"{file} uses aliases (*name), which are not read. Write the values themselves.")
         depth += isinstance(token, STARTS)
@@ -119,15 +123,35 @@ def _require_plain(content: bytes, file: Path) -> None:
             raise DataError(f"{file} is no YAML of YOLO: it nests more than {MOST_YAML_LEVELS} levels deep.")
 
 
+def _as_text(node: yaml.Node, file: Path) -> Any:
+    """Return a value whose scalars are as they are written: the classes yes, no, 007 and 1.0 are no other values.
+
+    Raises:
+        DataError: a key occurs twice in one place, or is no text.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        return [_as_text(one, file) for one in node.value]
+    if not isinstance(node, yaml.MappingNode):
+        return None if node.tag == "tag:yaml.org,2002:null" else node.value
+    values: dict[str, Any] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise DataError(f"{file}:{line}  a key is no text. Name {WHAT}.")
+        if key.value in values:
+            raise DataError(f"{file}:{line}  the key {key.value} is stated twice. Keep one of them.")
+        values[key.value] = _as_text(value, file)
+    return values
+
+
 def _names(names: Any, file: Path) -> dict[int, str]:
     """Return the name of each class by its number."""
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names or any(not isinstance(key, int) for key in names):
+    given = {str(number): name for number, name in enumerate(names)} if isinstance(names, list) else names
+    if not isinstance(given, dict) or not given or not all(re.fullmatch("[0-9]{1,9}", key) for key in given):
         raise DataError(f"{file} states no names of classes. Add names: [cat, dog], or names: {{0: cat, 1: dog}}.")
-    texts = {key: str(name).strip() for key, name in names.items()}
-    if len(set(texts.values())) < len(texts) or not all(texts.values()):
-        raise DataError(f"{file} gives two classes one name, or a class none. Give each its own.")
+    texts = {int(key): name.strip() for key, name in given.items() if isinstance(name, str)}
+    if len(texts) < len(given) or len(set(texts.values())) < len(texts) or not all(texts.values()):
+        raise DataError(f"{file} gives two classes one name or number, or a class none. Give each its own.")
     return texts
 
 

@@ -116,7 +116,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
             self._read_ahead(epoch, index)
         try:
             content = self._content(index, path)
-            image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction)
+            image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction, name=path)
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True

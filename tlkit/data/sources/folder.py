@@ -176,11 +176,6 @@ def _layout(root: Path, skipped: list[Entry]) -> tuple[dict[str, str], list[str]
             "Keep either split folders or class folders at the top."
         )
     splits = {named[name]: name for name in nested}
-    if not problems and "train" not in splits:
-        problems.append(
-            f"{root} has {_listed(nested)}, but no train folder. Add train/CLASS/image.jpg, or give a folder of class "
-            "folders and let tlkit hold out a share of it."
-        )
     if problems:
         raise DataError(*problems)
     for name in sorted(set(folders) - set(nested)):  # a split without class folders, or a folder without images

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlkit.data.sources.entries import Entries, Entry
-from tlkit.data.sources.image_files import NO_IMAGE, UNREAD, files_at
+from tlkit.data.sources.image_files import NO_IMAGE, UNREAD, files_at, find_images
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.data.sources.walk import walk_images
-from tlkit.errors import DataError
+from tlkit.errors import DataError, first_few
 from tlkit.parquet_tables import require_parquet_bounds
 from tlkit.samples import PATH
 
@@ -57,6 +57,36 @@ def stream_images(sources: Sequence[str | Path], *, quiet: bool = False) -> Iter
         left_out += [entry for entry in skipped if entry.kind in UNREAD]
     for entry in left_out:
         yield StreamedImage(entry.name, entry.reason or entry.kind)
+
+
+def find_listed_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = None) -> list[Path]:
+    """Return image files as `find_images` does, also those of lists; listed files that do not exist are logged.
+
+    Args:
+        paths: folders, tar files, images, and lists as `stream_images` takes them.
+        left_out: is extended by what `find_images` appends, and by the listed files that do not exist.
+
+    Raises:
+        DataError: a list is damaged, or has no column `path`; or as for `find_images`.
+    """
+    found: list[Path] = []
+    missing: list[Entry] = []
+    for path in map(Path, paths):
+        if not is_image_list(path):
+            found.append(path)
+            continue
+        for name in _names(path, []):
+            if file_exists(name):
+                found.append(Path(name))
+            else:
+                missing.append(Entry("missing-file", name, "the file does not exist"))
+    Entries(read=len(found), skipped=tuple(missing)).log()
+    if paths and not found:
+        raise DataError(f"No image of {first_few([str(path) for path in paths])} exists.")
+    files = find_images(found, left_out=left_out)
+    if left_out is not None:
+        left_out += missing
+    return files
 
 
 def is_image_list(path: Path) -> bool:

@@ -106,6 +106,13 @@ class ListOptions:
         )
         return column
 
+    def as_stated(self, column: pd.Series[str]) -> pd.Series[str]:
+        """Return labels with grades as `grades` writes them, where they are other spellings."""
+        if self.verbatim or not self.grades:
+            return column
+        own = match_names(column.dropna().unique().tolist(), list(self.grades))
+        return column.map(lambda name: own.get(name, name), na_action="ignore").astype(column.dtype)
+
     def with_classes(self, samples: Samples, *, what: str) -> Samples:
         """Return samples of one class for each image whose labels are read as `labels` says; grades get their order.
 
@@ -119,7 +126,7 @@ class ListOptions:
                 f"{what} give one class for each image, and the task is {self.task}, which needs {need}. List the "
                 "images in a CSV file with the columns path and label: data.manifest."
             )
-        column = self.labels(samples.table[LABEL], what=what)
+        column = self.as_stated(self.labels(samples.table[LABEL], what=what))
         classes = tuple(sorted(set(column)))
         if self.task == "ordinal":
             classes = grades_in_order(classes, self.grades, where=what[0].lower() + what[1:])

@@ -112,7 +112,7 @@ def survey_list(
     problems.rows("a label is empty", table.index[blank])
     listed, table = len(table), table[[name for name in (PATH, LABEL, SPLIT, *columns) if name in table.columns]]
     table, skipped = _majority(table, problems, file, options) if votes else _without_repeats(table)
-    _check_repeated_paths(table, problems)
+    _check_repeated_paths(table, problems, several_annotators=options.task in ("multiclass", "ordinal"))
     repeats = {entry.name for entry in skipped}
     skipped += [entry for row, entry in problems.entries.items() if f"row {row}" not in repeats]
     table = table[~table.index.isin(problems.entries)].sort_values(PATH).reset_index(drop=True)
@@ -161,15 +161,16 @@ def _check_paths(table: pd.DataFrame, files: FilesByKey, problems: _Problems, *,
     )
 
 
-def _check_repeated_paths(table: pd.DataFrame, problems: _Problems) -> None:
-    """Add the problems of paths that are listed again with other values."""
+def _check_repeated_paths(table: pd.DataFrame, problems: _Problems, *, several_annotators: bool) -> None:
+    """Add the problems of paths that are listed again with other values; labels may be of several annotators."""
+    more = " If the rows are labels of several annotators: data.annotations: majority." if several_annotators else ""
     first = table.drop_duplicates(PATH).set_index(PATH)
     twice = table[PATH].duplicated()
     problems.rows(
         "a path is listed again with another label, split or group",
         table.index[twice],
         table[PATH],
-        hint="Keep one row for each image. If the rows are labels of several annotators: data.annotations: majority.",
+        hint=f"Keep one row for each image.{more}",
         kind="listed-again",
         details=[
             next(

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.predictions.task_reading import LABEL_CELLS
 from tlkit.samples import LABEL, grades_in_order, is_number, names_in
-from tlkit.spelling import SEPARATOR, warn_of_lookalikes
+from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ def read_labels(
     found = options.labels(table[LABEL], what=what)
     if options.task == "multiclass":
         return found, None
+    found = options.as_stated(found)
     there = {text for text in found.unique().tolist() if text.strip()}
     return found, grades_in_order(there, options.grades, where=str(file))
 
@@ -82,11 +83,15 @@ def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem,
         table.index[pd.Series(holds, index=table.index, dtype=bool)],
         f"Labels are separated by data.label_separator, which is {options.separator!r}.",
     )
-    warn_of_lookalikes(
-        sorted({name for names in parts for name in names}),
-        what=f"The labels of {file}",
-        hint=lambda _: "Write them alike if they are one label.",
-    )
+    alike = "Write them alike if they are one label."
+    if options.verbatim:
+        warn_of_lookalikes(
+            sorted({name for names in parts for name in names}), what=f"The labels of {file}", hint=lambda _: alike
+        )
+    else:
+        flat = pd.Series([name for names in parts for name in names], dtype="str")
+        own = dict(zip(flat, unify(flat, what=f"The labels of {file}", hint=alike)[0], strict=True))
+        parts = [[own[name] for name in names] for names in parts]
     if empty := sum(not names for names in parts):
         logger.info("%s: the label is empty in %d of %d rows, which means none of the labels.", file, empty, len(parts))
     return pd.Series([SEPARATOR.join(sorted(set(names))) for names in parts], index=table.index, dtype="str")

@@ -164,20 +164,25 @@ def require_trainable(samples: Samples, *, where: str) -> None:
         return
     what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
     if len(samples.classes) < 2:
-        only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else "no images"
+        none = f"no {what} for any of {len(samples)} images" if len(samples) else "no images"
+        only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else none
         if samples.task == "multiclass":
             raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
         raise DataError(f"{where} has {only}; task: {samples.task} needs at least two {what}s.")
     counts = samples.counts()
     problems = []
+    if not counts["train"].sum():
+        held = " and ".join(split for split in SPLITS if counts[split].sum())
+        raise DataError(
+            f"{where} has images for {held}, but none for training. Add some (folders train/CLASS, or split train in a "
+            "list), or give images without a split and let tlkit hold out a share of them."
+        )
     for name in samples.classes:
         if counts.loc[name, "train"] == 0:
             row = counts.T[name]
             others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
-            problems.append(
-                f"The {what} {name!r} has {' and '.join(others) or 'no images'}, but no training images, in {where}. "
-                f"Give it some, or remove the {what}."
-            )
+            held = f"{' and '.join(others)}, but no training images," if others else "no images"
+            problems.append(f"The {what} {name!r} has {held} in {where}. Give it some, or remove the {what}.")
     if problems:
         raise DataError(*problems)
     for split in SPLITS[1:]:

@@ -197,10 +197,10 @@ class DataSection(Section):
         description="crop = scale the shorter side and crop the center; letterbox = pad; squash = ignore the aspect "
         "ratio; null = the backbone's own.",
     )
-    crop_pct: Annotated[v.UpToOne | None, Expected("a number above 0 and up to 1, or null for the backbone's own")] = (
+    crop_pct: Annotated[v.CropShare | None, Expected("a number from 0.05 to 1, or null for the backbone's own")] = (
         Field(
             None,
-            description="Share of the scaled image that the center crop keeps, above 0 and up to 1; null = the "
+            description="Share of the scaled image that the center crop keeps, 0.05–1; null = the "
             "backbone's own; for resize: crop only.",
         )
     )

@@ -13,7 +13,7 @@ class EvaluateSection(Section):
     """Figures of the predictions."""
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
-    confidence: v.Inside = Field(CONFIDENCE, description="Confidence level of every interval, between 0 and 1.")
+    confidence: v.Level = Field(CONFIDENCE, description="Confidence level of every interval, from 0.0001 to 0.9999.")
     calibrate: Calibrate = Field(
         "temperature",
         description="Scaling of the logits, fitted on val and stored in the model: temperature changes no predicted "
