@@ -107,6 +107,7 @@ class Transform:
         if self._before is not None:
             self._before.set_random_state(generator, python)
             image = _apply(self._before, np.array(image))  # a copy: some transforms write into their input
+            frame = None  # of the image before: every pixel of it was decoded (see `reduction`)
         picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
         if self._zoom is not None and generator is not None:
             picture = random_fit(picture, self._final, self._zoom, generator, frame)
