@@ -17,18 +17,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.decode.resizing import Frame
 from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate
+from tlkit.data.loading.cached_rows import CachedRows
+from tlkit.data.loading.image_cache import CachedPixels
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, ImageSource
-from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.read_bytes import file_state, read_bytes
 from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
 from tlkit.samples import DIGEST, PATH, Samples
@@ -50,6 +54,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         seed: seed of the augmentation.
         stream: the places of the images in shards that are read sequentially; they are then read ahead.
         quiet: log no warnings about unreadable files.
+        cached: the pixels of the images in the image cache; the images are samples with digests.
 
     Attributes:
         transform: the transform of each image.
@@ -67,8 +72,10 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         seed: int = 0,
         stream: TarStream | None = None,
         quiet: bool = False,
+        cached: CachedRows | None = None,
     ) -> None:
         self.transform = transform
+        self._cached = cached
         self._read_ahead = ReadAhead(stream) if stream is not None else None
         paths: Iterable[ImageSource]
         self._in_memory: dict[int, EncodedImage] = {}
@@ -111,23 +118,59 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     def __getitem__(self, key: int | tuple[int, int]) -> LoadedImage | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path, target = self.path_and_target(index)
-        if self._read_ahead is not None:
-            self._read_ahead(epoch, index)
         try:
-            content = self._content(index, path)
-            image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction)
+            pixels = self._pixels(epoch, index, path)
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
                 logger.warning("%s cannot be read (%s); it is skipped.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
-        try:
-            pixels = self.transform(
-                image, frame=facts.frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
-            )
         except DataError as error:
             return Failure(path, str(error), "unfit")
         return LoadedImage(pixels, target, int(index))
+
+    def _pixels(self, epoch: int, index: int, path: str) -> npt.NDArray[np.uint8]:
+        """Return the transformed image, from the cache where it is there.
+
+        Raises:
+            UnreadableImageError: the file cannot be opened or decoded.
+            DataError: the augmentation cannot be applied to the image.
+        """
+        cached = self._cached if self._cached is not None and index in self._cached else None
+        digest, file = self._digests[index], Path(self._root, path)
+        if cached is not None and not self._changed[index]:
+            found = cached.unchanged(index, file, digest)
+            if found is not None:
+                return self._transformed(found.pixels, found.frame, epoch, path)
+        if self._read_ahead is not None:
+            self._read_ahead(epoch, index)
+        state = None if cached is None else file_state(file)
+        content = self._content(index, path)
+        if cached is not None and not self._changed[index]:
+            found = cached.read(index, digest, state)
+            if found is None:
+                found = self._decoded(content, epoch, path)
+                cached.add(digest, found)
+            return self._transformed(found.pixels, found.frame, epoch, path)
+        image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction)
+        return self._augmented(image, facts.frame, epoch, path)
+
+    def _decoded(self, content: bytes, epoch: int, path: str) -> CachedPixels:
+        """Return what the cache holds of an image: the decoded pixels, or where nothing is random the result."""
+        image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction)
+        if self.transform.is_random:
+            return CachedPixels(np.asarray(image), facts.frame)
+        pixels = self._augmented(image, facts.frame, epoch, path)
+        return CachedPixels(pixels, Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0])))
+
+    def _transformed(self, pixels: npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str) -> npt.NDArray[np.uint8]:
+        """Return the result of cached pixels, which they are already where nothing is random."""
+        return self._augmented(pixels, frame, epoch, path) if self.transform.is_random else pixels
+
+    def _augmented(
+        self, image: Image.Image | npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str
+    ) -> npt.NDArray[np.uint8]:
+        return self.transform(image, frame=frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path))
 
     def _content(self, index: int, path: str) -> bytes:
         """Return the content of an image's file; one that has changed since its digest was taken is named in the log.
