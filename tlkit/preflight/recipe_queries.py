@@ -58,7 +58,9 @@ def why_no_prefix(recipe: Recipe) -> str:
     if train.mixup > 0 or train.cutmix > 0:
         return "mixup or cutmix changes the pixels in every epoch"
     if train.compile:
-        return "train.compile compiles the whole backbone"
+        return "train.compile compiles the backbone as it runs on images"
+    if train.grad_checkpointing:
+        return "train.grad_checkpointing applies to the backbone as it runs on images"
     return ""
 
 
