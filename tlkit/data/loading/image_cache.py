@@ -49,7 +49,7 @@ class CachedPixels(NamedTuple):
     """Pixels of the cache.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, read-only, mapped from the file.
+        pixels: (H, W, 3) uint8 RGB, mapped from the file, which does not follow what is written into them.
         frame: where the picture lies in them.
         stamp: time and number of the file; a file of another stamp has not been compared with its checksum.
     """
@@ -85,7 +85,7 @@ class ImageCache:
         try:
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
-                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if status.st_size else b""
         except OSError:
             return None
         stamp = status.st_mtime_ns, status.st_ino
