@@ -1,8 +1,8 @@
 """The plain tutorial loop that fine-tunes everything: torchvision's ImageFolder, a timm backbone, float32.
 
-Usage: python plain_finetune.py FOLDER EPOCHS   (prints one line of JSON)
+Usage: python plain_finetune.py FOLDER EPOCHS [keep]   (prints one line of JSON)
 
-glibc keeps freed memory, as on tlkit's command line.
+With "keep", glibc keeps freed memory, as on tlkit's command line.
 """
 
 import sys
@@ -12,8 +12,9 @@ from plain_loop import BICUBIC, END, keep_freed_memory, lite0, loaders, train
 from torchvision import transforms
 
 
-def main(folder, epochs):
-    keep_freed_memory()
+def main(folder, epochs, keep=""):
+    if keep:
+        keep_freed_memory()
     torch.manual_seed(0)
     crop = transforms.RandomResizedCrop(224, scale=(0.6, 1.0), interpolation=BICUBIC)
     train_batches, val_batches = loaders(folder, transforms.Compose([crop, transforms.RandomHorizontalFlip(), *END]))
@@ -28,4 +29,4 @@ def main(folder, epochs):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

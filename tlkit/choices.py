@@ -30,6 +30,7 @@ HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
+ImageCacheUse = Literal["auto", "never"]
 ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
 TRAINED_HEADS = ("linear", "text")
 """Heads that the optimizer trains; scikit-learn fits the others."""
@@ -60,6 +61,10 @@ ENGINE_TOLERANCE = 0.9999
 """Smallest cosine similarity with float32 torch that `engine: auto` accepts."""
 CACHE_LIMIT_GB = 10.0
 """Gigabytes that cached features may take."""
+IMAGE_CACHE: ImageCacheUse = "auto"
+"""Whether decoded images are kept for later epochs."""
+IMAGE_CACHE_LIMIT_GB = 10.0
+"""Gigabytes that decoded images may take."""
 FOLDS = 5
 """Folds of a cross-validation."""
 REPEATS = 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from kill_runs import model_bytes, stop_after
 from messages import saying, says
@@ -109,6 +110,58 @@ def test_compiled_training_equals_eager_training_and_resumes(tiny_recipe, monkey
         fit(recipe, {**SHORT, "name": "cut", "train.compile": True})
     resumed = fit(recipe, {**SHORT, "name": "cut", "train.compile": True}, resume=True)
     assert model_bytes(resumed) == model_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [("test_resnet", "BasicBlock"), ("test_vit", "Block"), ("test_efficientnet", "InvertedResidual")],
+)
+def test_regions_are_the_repeated_blocks(name, blocks):
+    backbone = timm.create_model(name, num_classes=0)
+    regions = speed.repeated_blocks(backbone)
+    expected = [module for module in backbone.modules() if type(module).__name__ == blocks]
+    assert len(expected) > 1
+    assert {id(module) for module in expected} <= {id(module) for module in regions}
+    inside = [module for region in regions for module in region.modules()]
+    assert len({id(module) for module in inside}) == len(inside), "no region lies in another"
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch 2.13 looks at a block's input
+def test_regional_compilation_compiles_the_blocks_and_changes_no_bit(tiny_recipe, monkeypatch):
+    graphs = []
+
+    def counting(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compile_by(counting, monkeypatch)
+    torch.compiler.reset()
+    prepared = prepare(load_recipe(tiny_recipe(), {"model.name": "test_vit", "data.image_size": 160}))
+    images = torch.rand(2, 3, 160, 160)
+    backbone = prepared.classifier.eval().network.backbone.requires_grad_(True)
+
+    def output_and_gradients():
+        backbone.zero_grad()
+        logits = prepared.classifier(images)
+        logits.square().sum().backward()
+        return [logits.detach(), *(parameter.grad.clone() for parameter in backbone.parameters())]
+
+    eager = output_and_gradients()
+    chosen = speed.ComputeFormat("contiguous", compiled="regional")
+    with speed.applied_compute_format(prepared.classifier, chosen, device="cpu"):
+        graphs.clear()
+        assert all(map(torch.equal, output_and_gradients(), eager))
+    blocks = len(speed.repeated_blocks(backbone))
+    assert 0 < len(graphs) < blocks, "alike blocks are compiled once"
+    torch.compiler.reset()
+
+
+def test_a_network_without_repeated_blocks_is_refused(tiny_recipe):
+    prepared = prepare(load_recipe(tiny_recipe(), {"model.name": "lenet5", "model.weights": "none"}))
+    chosen = speed.ComputeFormat("contiguous", compiled="regional")
+    refusal = pytest.raises(RecipeError, match=saying("regional", "lenet5", "train.compile: true").pattern)
+    with refusal, speed.applied_compute_format(prepared.classifier, chosen, device="cpu"):
+        pass
 
 
 def test_a_missing_compiler_is_reported_before_training(tiny_recipe, monkeypatch):

@@ -41,12 +41,14 @@ class LoadedDataset:
         leaks: the images of val and test that are also in an earlier split, before any were dropped; None
             without a check.
         alike: pairs of images whose pictures are alike, as `alike_table` gives them; empty without a check.
+        sizes: `height`, `width` and `is_jpeg` of each image by path; None without a check.
     """
 
     samples: Samples
     checked: CheckedImages | None = None
     leaks: Leaks | None = None
     alike: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ALIKE)))
+    sizes: pd.DataFrame | None = None
 
     @property
     def excluded(self) -> tuple[tuple[str, str], ...]:
@@ -178,7 +180,8 @@ class Source:
             logger.info("No val images: training runs without validation.")
         given = self.root.group_columns if isinstance(self.root, Samples) else ()
         split_only = set(self.plan.columns) - {*self._groups, *given}
-        return LoadedDataset(samples.without_columns(split_only), checked, leaks, alike)
+        sizes = None if checked is None else checked.sizes
+        return LoadedDataset(samples.without_columns(split_only), checked, leaks, alike, sizes)
 
     def _read(self) -> Samples:
         """Return the table of images with the columns for groups and split, before images are held out."""

@@ -36,19 +36,25 @@ def choose_device(device: str, *, key: str = "train.device") -> str:
 def choose_precision(precision: str, *, device: str) -> LightningPrecision:
     """Return Lightning's name of a precision.
 
-    `auto` is bf16 on a CUDA device that supports it, 16 on an older one, and 32 elsewhere: on a CPU the gain of bf16
-    depends on the network, and two machines would choose differently.
+    `auto` is bf16 on a CUDA device that supports it and on a CPU that multiplies matrices in it (AMX), 16 on an older
+    CUDA device, and 32 elsewhere.
 
     Raises:
         RecipeError: 16 on a CPU, for which torch has no loss scaling.
     """
     if precision == "auto":
         if device != "cuda":
-            return "32-true"
+            return "bf16-mixed" if device == "cpu" and has_bf16_matrix_unit() else "32-true"
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
     if precision == "16" and device == "cpu":
         raise RecipeError("train.precision is 16, which a CPU cannot train in. Use auto, 32 or bf16.")
     return NAMES[precision]
+
+
+def has_bf16_matrix_unit() -> bool:
+    """Return whether the CPU has AMX's tiles for bf16 (Intel, Sapphire Rapids on), as far as torch can tell."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in torch 2.10
+    return bool(capabilities.get("amx_bf16", False))
 
 
 @contextmanager

@@ -39,6 +39,7 @@ ONLY_FIT: dict[str, str] = {
     "model_soup_size": "Use tlkit.fit",
     "memory_format": "Use tlkit.fit, or convert classifier.network",
     "compile": "Use tlkit.fit, or torch.compile",
+    "grad_checkpointing": "Use tlkit.fit",
     "device": "Pass accelerator= to the Trainer",
     "devices": "Pass devices= to the Trainer",
     "num_nodes": "Pass num_nodes= to the Trainer",

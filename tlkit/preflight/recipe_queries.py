@@ -53,18 +53,17 @@ def why_no_prefix(recipe: Recipe) -> str:
 
     A whole frozen backbone is another matter: see `can_use_cache`.
     """
-    train, features = recipe.train, recipe.features
-    if recipe.task == "segmentation":
-        return "a decoder takes feature maps of several layers"
-    if recipe.strategy.kind in ("frozen", "full"):
-        return "the backbone is frozen as a whole" if recipe.strategy.kind == "frozen" else "the whole backbone trains"
-    if features.cache == "never":
-        return "features.cache is never"
-    if train.mixup > 0 or train.cutmix > 0:
-        return "mixup or cutmix changes the pixels in every epoch"
-    if train.compile:
-        return "train.compile compiles the whole backbone"
-    return ""
+    train, kind = recipe.train, recipe.strategy.kind
+    reasons = {
+        "a decoder takes feature maps of several layers": recipe.task == "segmentation",
+        "the backbone is frozen as a whole": kind == "frozen",
+        "the whole backbone trains": kind == "full",
+        "features.cache is never": recipe.features.cache == "never",
+        "mixup or cutmix changes the pixels in every epoch": train.mixup > 0 or train.cutmix > 0,
+        "train.compile compiles the backbone as it runs on images": train.compile,
+        "train.grad_checkpointing applies to the backbone as it runs on images": train.grad_checkpointing,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def changes_pixels(recipe: Recipe) -> bool:

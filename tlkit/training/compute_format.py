@@ -24,6 +24,7 @@ RECOMPILE_LIMIT = 64
 """Graphs of the backbone that torch compiles before it falls back to eager: one per batch size, mode and phase."""
 
 MemoryFormat = Literal["contiguous", "channels_last"]
+Compiled = bool | Literal["regional"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class ComputeFormat:
 
     Attributes:
         memory_format: order of the values of images and convolution weights in memory.
-        compiled: whether the backbone is compiled by `torch.compile`.
+        compiled: whether the backbone is compiled by `torch.compile`; "regional" = block by block.
     """
 
     memory_format: MemoryFormat
-    compiled: bool
+    compiled: Compiled
 
 
 def choose_compute_format(
@@ -59,7 +60,7 @@ def choose_compute_format(
     given: MemoryFormat | Literal["auto"] = "contiguous" if prepared.sharded else settings.memory_format
     if settings.compile and not from_pixels:
         logger.info("Training takes features, not images: there is nothing to compile.")
-    chosen = ComputeFormat("channels_last" if given == "auto" else given, settings.compile and from_pixels)
+    chosen = ComputeFormat("channels_last" if given == "auto" else given, settings.compile if from_pixels else False)
     directory.write_json(directory.compute_format, {"format_version": FORMAT_VERSION, **asdict(chosen)})
     return chosen
 
@@ -69,15 +70,22 @@ def applied_compute_format(classifier: Classifier, compute_format: ComputeFormat
     """Apply a memory format and compilation to a classifier. A compiled one stays compiled: pass a copy.
 
     Raises:
-        RecipeError: `train.compile` is true, and torch cannot compile here.
+        RecipeError: torch cannot compile here, or `train.compile` is regional and the backbone has no repeated blocks.
     """
     channels_last = compute_format.memory_format == "channels_last"
     classifier.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     if not compute_format.compiled:
         yield
         return
+    backbone = classifier.network.backbone
+    regions = repeated_blocks(backbone) if compute_format.compiled == "regional" else [backbone]
+    if not regions:
+        raise RecipeError(
+            f"train.compile is regional, but {classifier.source.name} has no repeated blocks. Use train.compile: true."
+        )
     _require_compiler(device)
-    classifier.network.backbone.compile(dynamic=False)
+    for region in regions:
+        region.compile(dynamic=False)
     # Kernels are compiled per shape, never for several, so a resumed run computes as an uninterrupted one.
     limit = torch.compiler.config.recompile_limit
     torch.compiler.config.recompile_limit = RECOMPILE_LIMIT
@@ -85,6 +93,21 @@ def applied_compute_format(classifier: Classifier, compute_format: ComputeFormat
         yield
     finally:
         torch.compiler.config.recompile_limit = limit
+
+
+def repeated_blocks(module: nn.Module, *, in_list: bool = False) -> list[nn.Module]:
+    """Return the innermost blocks that a network holds in lists: members of `nn.Sequential` or `nn.ModuleList`.
+
+    Layers of torch alone are no blocks: there is nothing in them to fuse, and torch cannot compile them alone.
+
+    Args:
+        module: the network.
+        in_list: whether the module itself is a member of a list.
+    """
+    is_list = isinstance(module, nn.Sequential | nn.ModuleList)
+    inner = [block for child in module.children() for block in repeated_blocks(child, in_list=is_list)]
+    is_block = in_list and not is_list and not type(module).__module__.startswith("torch.nn") and any(module.children())
+    return inner or ([module] if is_block else [])
 
 
 class _Double(nn.Module):  # torch.nn's own layers cannot be compiled alone
@@ -101,6 +124,6 @@ def _require_compiler(device: str) -> None:
     except Exception as error:  # torch raises a different kind for every missing part of a compiler
         reason = reason_of(error)
         raise RecipeError(
-            f"train.compile is true, but torch {torch.__version__} cannot compile here: {reason} "
+            f"train.compile is given, but torch {torch.__version__} cannot compile here: {reason} "
             "Install a C++ compiler, or use train.compile: false."
         ) from error

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import distributed
 
@@ -44,6 +45,7 @@ class Task:
         origin: identifies the run; see `origin_of`.
         checkpoint: what to resume from; None = start.
         compute_format: memory format and compilation.
+        sizes: of the images, for the image cache; see `LoadedDataset`.
         worst: the metric of the worst group of val; None = not monitored.
     """
 
@@ -57,6 +59,7 @@ class Task:
     origin: str
     checkpoint: Path | None
     compute_format: ComputeFormat
+    sizes: pd.DataFrame | None
     worst: WorstGroup | None
 
 

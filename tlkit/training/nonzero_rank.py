@@ -69,7 +69,7 @@ def _prepared(task: Task, world: World) -> Prepared:
         torch.cuda.set_device(world.local_rank)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     classifier = Classifier(**task.classifier)  # rank 0 sends the weights when training starts
-    data = open_data(recipe, classifier.preprocess, world=world, images=LoadedDataset(task.samples))
+    data = open_data(recipe, classifier.preprocess, world=world, images=LoadedDataset(task.samples, sizes=task.sizes))
     data.setup()
     groups = use_groups(recipe, data)
     if groups is not None:

@@ -6,10 +6,11 @@ from tlkit.audit.group_tables import CROSS
 from tlkit.choices import HeadWord
 from tlkit.data.checks.summary_tables import class_count_table
 from tlkit.data.dataset_source import label_words
+from tlkit.data.loading.cached_rows import cache_words
 from tlkit.features.heads import FACTS, QUICK_KINDS
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.strategies.phase_tables import phase_table
-from tlkit.preflight.recipe_queries import head_kind
+from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.samples import Samples
 from tlkit.tables import Column, Table, counted
 from tlkit.training.prefix_plan import input_table, plan_inputs
@@ -72,8 +73,15 @@ def _settings(prepared: Prepared) -> Facts:
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
+        *_image_cache(prepared),
         ("excluded", f"{counted(len(prepared.data.dataset.excluded), 'image')} that cannot be read"),
     ]
+
+
+def _image_cache(prepared: Prepared) -> Facts:
+    """Return the row of the image cache; none where every image is read once, or features are trained on."""
+    plans = {} if can_use_cache(prepared.recipe) else prepared.data.cache_plans()
+    return [("image cache", cache_words(plans))] if plans else []
 
 
 def _learning_rows(prepared: Prepared) -> Facts:

@@ -40,6 +40,7 @@ from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import column_intersections
 from tlkit.samples import Samples
+from tlkit.training.grad_checkpointing import require_grad_checkpointing
 from tlkit.training.launch import World, find_world
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ def open_model(recipe: Recipe) -> OpenedModel:
         )
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     backbone = backbone_of(recipe)
+    if recipe.train.grad_checkpointing:
+        require_grad_checkpointing(backbone.module, name=backbone.name)
     adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy
     own = replace(backbone, module=copy.deepcopy(backbone.module)) if adapted else backbone
     task = task_head("segmentation" if recipe.task == "segmentation" else "multiclass", train=recipe.train)
@@ -204,6 +207,8 @@ def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: L
         decode_options=DecodeOptions.of(section),
         rank=world.rank,
         processes=world.size,
+        image_cache=section.image_cache if recipe.train.epochs > 1 else "never",
+        image_cache_limit_gb=section.image_cache_limit_gb,
     )
 
 

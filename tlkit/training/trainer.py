@@ -41,6 +41,7 @@ from tlkit.training.checkpoints import (
 )
 from tlkit.training.compute_format import applied_compute_format, choose_compute_format
 from tlkit.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
+from tlkit.training.grad_checkpointing import GradCheckpointing
 from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
@@ -94,6 +95,7 @@ def train(
         origin,
         start.path if start else None,
         choose_compute_format(directory, prepared, resume=resume, from_pixels=from_pixels),
+        prepared.data.dataset.sizes,
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
     with leading(world, task):
@@ -133,6 +135,7 @@ def _run_trainer(
     )
     recorder = MetricsRecorder(directory, tracker)
     callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
+    callbacks += [GradCheckpointing()] if settings.grad_checkpointing else []
     callbacks += [stop, recorder, last_batch, keeper, *_early_stopping(prepared)]
     progress = shown is not None and shown.progress
     callbacks += [ProgressBar()] if progress else []
@@ -141,6 +144,7 @@ def _run_trainer(
     outcome: Outcome = "finished"
     # a copy, because nothing public makes a sharded or compiled module plain again
     trained = copy.deepcopy(classifier) if prepared.sharded or task.compute_format.compiled else classifier
+    prepared.data.memory_format = task.compute_format.memory_format
     with (
         _quiet_lightning(),
         stop.listening(),

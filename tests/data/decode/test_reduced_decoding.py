@@ -14,7 +14,7 @@ from PIL import Image
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.jpeg_markers import can_be_scaled
-from tlkit.data.decode.resizing import Frame, Zoom, fit, random_fit, reduction
+from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing, reduction
 from tlkit.preprocess import Preprocess
 
 SMALL = Preprocess(image_size=(40, 56), crop_pct=0.8)
@@ -127,10 +127,12 @@ def test_the_reduced_image_has_twice_the_needed_pixels(width, height, resize, zo
 
 
 def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
-    """By how much `fit` or `random_fit` shrinks each axis, but for the rounding of the size to whole pixels."""
+    """By how much `fit` or `random_framing` shrinks each axis, but for the rounding of the size to whole pixels."""
     ratios = []
 
     class Seen:
+        mode = "RGB"
+
         def resize(self, size, resample, box):
             ratios.append([(box[axis + 2] - box[axis]) / max(size[axis] - 0.5, 0.5) for axis in (0, 1)])
             return Image.new("RGB", size)
@@ -139,7 +141,8 @@ def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
     if framing is None:
         fit(Seen(), preprocess, frame)  # type: ignore[arg-type]
     else:
-        random_fit(Seen(), preprocess, framing, np.random.default_rng(seed), frame)  # type: ignore[arg-type]
+        box, size, _ = random_framing(width, height, preprocess, framing, np.random.default_rng(seed))
+        Seen().resize(size[::-1], None, box)
     return tuple(ratios[0]) if preprocess.resize != "letterbox" else (max(ratios[0]),)
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision_oracle import timm_evaluation
 
-from tlkit.data.decode.resizing import Zoom, fit, random_fit
+from tlkit.data.augment.random_framing import random_fit
+from tlkit.data.decode.resizing import Zoom, fit
 from tlkit.preprocess import Preprocess
 
 sides = st.integers(1, 300)
@@ -65,26 +66,27 @@ def test_every_image_fits_every_size(width, height, resize, target):
     image = Image.new("RGB", (width, height), (9, 9, 9))
     assert fit(image, preprocess).size == (target[1], target[0])
     generator = np.random.default_rng(0)
-    assert random_fit(image, preprocess, Zoom(0.2, 4 / 3), generator).size == (target[1], target[0])
+    framed = random_fit(np.asarray(image), preprocess, Zoom(0.2, 4 / 3), generator)
+    assert framed.shape == (*target, 3)
 
 
 @given(resize=st.sampled_from(["crop", "squash"]), shape=st.tuples(sides, sides), seed=st.integers(0, 99))
 def test_random_framing_adds_no_pixels(resize, shape, seed):
-    image = Image.new("RGB", shape, (9, 90, 200))
+    image = np.asarray(Image.new("RGB", shape, (9, 90, 200)))
     framed = random_fit(
         image, Preprocess(image_size=(8, 8), resize=resize), Zoom(0.2, 4 / 3), np.random.default_rng(seed)
     )
-    assert framed.getextrema() == ((9, 9), (90, 90), (200, 200))
+    assert (framed == [9, 90, 200]).all()
 
 
 def test_random_framing_keeps_the_stated_share_of_the_area():
     ramp = np.zeros((200, 200, 3), np.uint8)
     ramp[..., 0], ramp[..., 1] = np.arange(200)[None], np.arange(200)[:, None]
-    image, generator = Image.fromarray(ramp), np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     preprocess = Preprocess(image_size=(50, 50), interpolation="nearest")
     shares, ratios = [], []
     for _ in range(300):
-        pixels = np.asarray(random_fit(image, preprocess, Zoom(0.5, 1.25), generator)).astype(int)
+        pixels = random_fit(ramp, preprocess, Zoom(0.5, 1.25), generator).astype(int)
         width, height = np.ptp(pixels[..., 0]) * 50 / 49, np.ptp(pixels[..., 1]) * 50 / 49
         shares.append(width * height / 200**2)
         ratios.append(width / height)
@@ -94,12 +96,12 @@ def test_random_framing_keeps_the_stated_share_of_the_area():
 
 
 def test_a_training_letterbox_shows_the_whole_image_somewhere():
-    image = Image.new("RGB", (100, 50), (200, 0, 0))
+    image = np.asarray(Image.new("RGB", (100, 50), (200, 0, 0)))
     preprocess = Preprocess(image_size=(80, 80), resize="letterbox", background=(0, 0, 0))
     generator = np.random.default_rng(0)
     places = set()
     for _ in range(50):
-        drawn = np.asarray(random_fit(image, preprocess, Zoom(0.36, 1), generator))[..., 0] == 200
+        drawn = random_fit(image, preprocess, Zoom(0.36, 1), generator)[..., 0] == 200
         rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
         assert drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
         assert 0.6 * 80 - 1 <= len(columns) <= 80

@@ -102,6 +102,7 @@ def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
         saying("20", "0", "4", "held out", "stratified"),
         saying("20", "2", "16", "4", "0", "images", "classes"),
         saying("35–100", "±20", "±10°"),
+        saying("data.image_cache", "16 train", "4 val"),
         saying("num_workers", "16"),
     ]
 
@@ -140,7 +141,7 @@ def test_a_last_batch_of_one_image_is_dropped_in_training_only(photos, lines):
     data = data_module(photos, preprocess=SMALL, val=0.0, batch_size=19, num_workers=0)
     assert [len(batch.index) for batch in data.train_dataloader()] == [19]
     assert [len(batch.index) for batch in data.eval_dataloader("train")] == [19, 1]
-    assert lines()[-1] == saying("20", "19", "1", "batches", "normalisation")
+    assert says(lines(), "20", "19", "1", "batches", "normalisation")
     ones = data_module(photos, preprocess=SMALL, val=0.0, batch_size=1, num_workers=0)
     assert len(ones.train_dataloader()) == 20
 

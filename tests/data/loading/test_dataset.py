@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from messages import saying
 from torch.utils.data import DataLoader, Dataset
 
-from tlkit.data.augment.transforms import build_transform
+from tlkit.data.augment.transforms import build_transform, sample_id_of
 from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
@@ -84,6 +84,24 @@ def test_the_stream_is_the_same_for_any_number_of_workers_and_differs_between_ep
     assert stream(photos, workers=4) == alone
     assert alone[0] != alone[1]
     assert stream(photos, workers=0, seed=1) != alone
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"name": "RandomRotate90", "p": 1},
+        {"name": "RandomCrop", "height": 20, "width": 30},
+        {"name": "PadIfNeeded", "min_height": 64, "min_width": 64},
+    ],
+    ids=lambda step: step["name"],
+)
+def test_a_list_that_changes_the_size_of_an_image_is_followed_by_its_new_size(photos, step):
+    transform, samples = build_transform(SMALL, augment=[step]), scan_folder(photos)
+    dataset = ImageDataset(samples, transform=transform)
+    for epoch in range(3):
+        for row, path in enumerate(samples.paths[:4]):
+            alone = transform(decode_image(photos / path), epoch=epoch, sample_id=sample_id_of(path))
+            np.testing.assert_array_equal(dataset[epoch, row].image, alone)
 
 
 def test_augmentation_follows_epoch_and_path_not_the_row(photos):

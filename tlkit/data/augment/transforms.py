@@ -1,12 +1,12 @@
 """Transforms from decoded images to the backbone's input size: augmented in training, never in evaluation.
 
-Scaling and random framing are done by `tlkit.data.decode.resizing` (Pillow's antialiased filters, as the weights were
-trained), the other augmentation by Albumentations, which only `transform_presets` and `transform_list` import.
+Evaluation scales by `tlkit.data.decode.resizing` (Pillow's antialiased filters, as the weights were trained), random
+framing by `random_framing`, and the other augmentation is Albumentations', which only `transform_presets` and
+`transform_list` import.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tlkit.data.decode.resizing import Frame, Zoom, fit, random_fit, reduction
+from tlkit.data.augment.random_framing import framed, framed_mask
+from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing, reduction
 from tlkit.errors import DataError, did_you_mean, reason_of
 from tlkit.preprocess import Preprocess
 
@@ -34,8 +35,11 @@ PRESETS: dict[str, str] = {
 }
 """Descriptions of the presets."""
 
-PRESETS_VERSION = 2
-"""Raised when a preset or a list gives other pixels than before; 2: a container may frame the image."""
+PRESETS_VERSION = 3
+"""Raised when a preset or a list gives other pixels than before.
+
+2: a container may frame the image; 3: torch scales what is framed at random, and a list's result has its own size.
+"""
 
 ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
 
@@ -74,6 +78,22 @@ class Transform:
         self._before = before
         self._after = after
         self._final = preprocess.replace(crop_pct=1.0) if framed else preprocess
+
+    @property
+    def cached_form(self) -> dict[str, Any]:
+        """What the pixels depend on that can be cached for every epoch.
+
+        They are those that the transform returns, where it is not random; else those that the decoder returns.
+        """
+        if not self.is_random:
+            values = self.preprocess.to_dict()
+            return {"pixels": "input", **{name: one for name, one in values.items() if name not in ("mean", "std")}}
+        common = {"pixels": "decoded", "background": list(self.preprocess.background)}
+        if self._before is not None or self._final.decode == "full":
+            return common
+        zoom = None if self._zoom is None else [self._zoom.area, self._zoom.stretch]
+        final = self._final
+        return {**common, "zoom": zoom, "size": list(final.image_size), "resize": final.resize, "crop": final.crop_pct}
 
     def reduction(self, width: int, height: int) -> int:
         """Return by how much the decoder may divide the sides of an image of this size: 1, 2, 4 or 8.
@@ -145,17 +165,19 @@ class Transform:
         if self._before is not None:
             self._before.set_random_state(generator, python)
             image, mask = _apply(self._before, np.array(image), mask)  # a copy: some transforms write into their input
-        picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
-        outline = None if mask is None else Image.fromarray(np.ascontiguousarray(mask))
-        exact = self._final.replace(interpolation="nearest")
+            frame = None  # of the image before: every pixel of it was decoded (see `reduction`)
         if self._zoom is not None and generator is not None:
-            if outline is not None:
-                outline = random_fit(outline, exact, self._zoom, copy.deepcopy(generator))
-            picture = random_fit(picture, self._final, self._zoom, generator, frame)
+            pixels = np.asarray(image)
+            frame = frame or Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0]))
+            framing = random_framing(frame.width, frame.height, self._final, self._zoom, generator)
+            pixels = framed(pixels, self._final, framing, frame)
+            mask = None if mask is None else framed_mask(mask, self._final, framing)
         else:
-            picture = fit(picture, self._final, frame)
-            outline = None if outline is None else fit(outline, exact)
-        pixels, mask = np.array(picture), None if outline is None else np.array(outline)
+            picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+            pixels = np.array(fit(picture, self._final, frame))
+            if mask is not None:
+                outline = Image.fromarray(np.ascontiguousarray(mask))
+                mask = np.array(fit(outline, self._final.replace(interpolation="nearest")))
         if self._after is not None:
             self._after.set_random_state(generator, python)
             pixels, mask = _apply(self._after, pixels, mask)
@@ -183,8 +205,10 @@ def augmentation_version() -> str:
     """Return the versions on which augmented pixels depend; part of the key of cached views."""
     import albumentations as A
     import cv2
+    import torch
 
-    return f"presets {PRESETS_VERSION}, albumentations {A.__version__}, opencv {cv2.__version__}"
+    libraries = f"albumentations {A.__version__}, opencv {cv2.__version__}, torch {torch.__version__}"
+    return f"presets {PRESETS_VERSION}, {libraries}"
 
 
 def sample_id_of(path: str) -> int:

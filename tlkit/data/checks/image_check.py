@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tlkit.data.checks.bursts import Moment, moment_of
@@ -37,6 +38,7 @@ class CheckedImages:
         gray_thumbnails: gray thumbnails of the readable images by digest, for `find_near_duplicates`; empty unless
             requested.
         moments: when and by what camera each readable image was taken, in the order of `samples`; None = unknown.
+        sizes: `height` and `width` of each readable image in pixels, upright, and whether it `is_jpeg`, by path.
     """
 
     samples: Samples
@@ -45,6 +47,7 @@ class CheckedImages:
     fingerprints: Fingerprints
     gray_thumbnails: GrayThumbnails = field(default_factory=dict)
     moments: tuple[Moment | None, ...] = ()
+    sizes: pd.DataFrame = field(default_factory=lambda: image_sizes([], []))
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,24 @@ class _CheckedFile:
     fingerprint: Fingerprint | None = None
     gray_thumbnail: Gray | None = None
     moment: Moment | None = None
+    size: tuple[int, int] = (0, 0)
+    is_jpeg: bool = False
+
+
+def image_sizes(paths: Sequence[str], rows: Sequence[tuple[int, int, bool]]) -> pd.DataFrame:
+    """Return the table of (height, width, is a JPEG) by path.
+
+    Example:
+        >>> image_sizes(["a.jpg"], [(375, 500, True)]).loc["a.jpg"].tolist()
+        [375, 500, True]
+    """
+    heights, widths, are_jpegs = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = {
+        "height": np.array(heights, dtype=np.int32),
+        "width": np.array(widths, dtype=np.int32),
+        "is_jpeg": np.array(are_jpegs, dtype=bool),
+    }
+    return pd.DataFrame(columns, index=pd.Series(paths, dtype="str"))
 
 
 def check_images(
@@ -103,6 +124,10 @@ def check_images(
         Fingerprints.of([f.digest for f in files if not f.reason], [f.fingerprint for f in files if not f.reason]),
         {f.digest: f.gray_thumbnail for f in files if f.gray_thumbnail is not None},
         tuple(f.moment for f in files if not f.reason),
+        image_sizes(
+            [path for path, f in zip(paths, files, strict=True) if not f.reason],
+            [(*f.size, f.is_jpeg) for f in files if not f.reason],
+        ),
     )
     _log(checked, total=len(samples))
     return checked
@@ -128,7 +153,10 @@ def _check(
     if pillow_warnings:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
     gray = gray_thumbnail(image) if gray_thumbnails else None
-    return _CheckedFile(digest, "", oddities, fingerprint(image), gray, moment_of(data, facts.format))
+    moment = moment_of(data, facts.format)
+    return _CheckedFile(
+        digest, "", oddities, fingerprint(image), gray, moment, size=facts.size, is_jpeg=facts.format == "JPEG"
+    )
 
 
 def _require_every_class_and_split(samples: Samples, kept: Samples, excluded: tuple[tuple[str, str], ...]) -> None:

@@ -1,8 +1,8 @@
 """Scales images to the backbone's input size with Pillow's antialiased filters.
 
 Pretrained weights were trained and evaluated on images scaled by Pillow, which widens its filter when it shrinks an
-image; OpenCV's bilinear and bicubic filters alias. So training and evaluation scale here, never in Albumentations.
-`fit` is equal to the evaluation transforms of timm and torchvision.
+image; OpenCV's bilinear and bicubic filters alias. So nothing is scaled in Albumentations. `fit` is equal to the
+evaluation transforms of timm and torchvision. `random_framing` says what training shows of a picture.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
         return _center_crop(image, frame, preprocess)
     if preprocess.resize == "squash":
         return _scale(image, frame, preprocess, preprocess.image_size)
-    return _letterbox(image, frame, preprocess, scale=1.0, offset=(0.5, 0.5))
+    return _letterbox(image, frame, preprocess)
 
 
 def letterbox_place(
@@ -123,35 +123,41 @@ def letterbox_place(
     )
 
 
-def random_fit(
-    image: Image.Image, preprocess: Preprocess, zoom: Zoom, generator: np.random.Generator, frame: Frame | None = None
-) -> Image.Image:
-    """Return the image in the backbone's size with random framing, for training.
+class Framing(NamedTuple):
+    """What random framing shows of a picture.
 
-    `crop` cuts a random box of `zoom.area`…1 of the area whose aspect ratio is that of the input size, changed by at
+    Attributes:
+        box: left, top, right and bottom of the part that is shown, in the picture's pixels.
+        size: height and width that it is scaled to.
+        place: top and left of it in the backbone's input.
+    """
+
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    place: tuple[int, int] = (0, 0)
+
+
+def random_framing(
+    width: int, height: int, preprocess: Preprocess, zoom: Zoom, generator: np.random.Generator
+) -> Framing:
+    """Return a random part of a picture of width x height for training.
+
+    `crop` takes a random box of `zoom.area`…1 of the area whose aspect ratio is that of the input size, changed by at
     most `zoom.stretch` either way (Inception's crop, Szegedy et al. 2015, section 6). `squash` does the same with the
     image's own aspect ratio. `letterbox` cuts nothing off: it draws the whole image smaller, at a random place.
-
-    Args:
-        image: mode RGB, any size.
-        preprocess: size, geometry, filter and background.
-        zoom: limits of the framing.
-        generator: source of randomness.
-        frame: as for `fit`.
     """
-    frame = frame or Frame.of(image)
-    height, width = preprocess.image_size
+    target = preprocess.image_size
     if preprocess.resize == "letterbox":
         scale = math.sqrt(generator.uniform(zoom.area, 1.0))
         offset = (float(generator.uniform()), float(generator.uniform()))
-        return _letterbox(image, frame, preprocess, scale=scale, offset=offset)
-    aspect = width / height if preprocess.resize == "crop" else frame.width / frame.height
-    box = _random_box(frame.width, frame.height, aspect, zoom, generator)
-    return _scale(image, frame, preprocess, preprocess.image_size, box=box)
+        top, left, *inner = letterbox_place(height, width, target, scale=scale, offset=offset)
+        return Framing((0, 0, width, height), (inner[0], inner[1]), (top, left))
+    aspect = target[1] / target[0] if preprocess.resize == "crop" else width / height
+    return Framing(_random_box(width, height, aspect, zoom, generator), target)
 
 
 def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None = None) -> int:
-    """Return by how much a decoder may divide an image's sides before `fit` or `random_fit`: 1, 2, 4 or 8.
+    """Return by how much a decoder may divide an image's sides before `fit` or `random_framing`: 1, 2, 4 or 8.
 
     The decoded image has at least twice the pixels of the target on each axis, with `zoom` also in the smallest box. So
     the filter that follows still shrinks the image and determines the result.
@@ -257,14 +263,10 @@ def _center_crop(image: Image.Image, frame: Frame, preprocess: Preprocess) -> Im
     return _scale(image, frame, preprocess, (height, width), box)
 
 
-def _letterbox(
-    image: Image.Image, frame: Frame, preprocess: Preprocess, *, scale: float, offset: tuple[float, float]
-) -> Image.Image:
-    """Return the whole image, scaled to `scale` of the canvas, at `offset` (0…1 across, down) of the free space."""
+def _letterbox(image: Image.Image, frame: Frame, preprocess: Preprocess) -> Image.Image:
+    """Return the whole image in the middle of the canvas, as large as fits."""
     height, width = preprocess.image_size
-    top, left, inner_height, inner_width = letterbox_place(
-        frame.height, frame.width, (height, width), scale=scale, offset=offset
-    )
+    top, left, inner_height, inner_width = letterbox_place(frame.height, frame.width, (height, width))
     canvas = Image.new(image.mode, (width, height), preprocess.background if image.mode == "RGB" else PADDING)
     canvas.paste(_scale(image, frame, preprocess, (inner_height, inner_width)), (left, top))
     return canvas

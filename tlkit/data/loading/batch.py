@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from tlkit.errors import DataError, first_few
 from tlkit.preprocess import Preprocess
@@ -92,7 +93,7 @@ def collate(items: Sequence[LoadedImage | Failure]) -> Batch | DataError | None:
         return DataError(
             f"None of the {len(failures)} images of a batch can be read: {named}. Is the drive still mounted?"
         )
-    stacked = torch.from_numpy(np.stack([item.image for item in good]))  # (B, H, W, 3)
+    stacked = default_collate([torch.from_numpy(item.image) for item in good])  # (B, H, W, 3); of a worker: shared
     return Batch(
         stacked.permute(0, 3, 1, 2),  # channels-last
         torch.from_numpy(np.stack([item.target for item in good])),

@@ -9,12 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from tlkit.choices import IMAGE_CACHE, IMAGE_CACHE_LIMIT_GB, ImageCacheUse
 from tlkit.data.augment.transforms import PRESETS, Transform, build_transform
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
+from tlkit.data.loading.cached_rows import CachedRows, CachePlan, cache_words, plan_cache
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
+from tlkit.data.loading.image_cache import ImageCache
 from tlkit.data.loading.mask_dataset import MaskDataset
 from tlkit.data.loading.sampler import count_dropped
 from tlkit.data.num_workers import choose_num_workers
@@ -24,7 +28,7 @@ from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import DataError
 from tlkit.lightning import pl
 from tlkit.preprocess import Preprocess
-from tlkit.samples import SPLITS, Samples
+from tlkit.samples import DIGEST, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +58,14 @@ class ImageFolderDataModule(pl.LightningDataModule):
         rank: number of this process among those that train together, from 0; for training and validation only.
         processes: number of processes that train together; each takes `batch_size` images per step.
         progress: called with (images checked, images in all).
+        image_cache: "auto" = decoded images of train and val are kept in the image cache for later epochs, bit for bit
+            what decoding gives, where they were checked; "never" = every epoch decodes them.
+        image_cache_limit_gb: gigabytes that the image cache may take.
 
     Attributes:
         preprocess: input of the backbone.
         batch_size: images per batch, of loaders made from now on.
+        memory_format: order of the values of normalized batches in memory: "contiguous" or "channels_last".
 
     Example:
         >>> from tlkit.data import Source, SplitPlan
@@ -88,6 +96,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         rank: int = 0,
         processes: int = 1,
         progress: Callable[[int, int], None] | None = None,
+        image_cache: ImageCacheUse = IMAGE_CACHE,
+        image_cache_limit_gb: float = IMAGE_CACHE_LIMIT_GB,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -118,6 +128,10 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._decode_options = decode_options
         self._rank, self._processes = rank, processes
         self._progress = progress
+        self._image_cache, self._cache_limit_bytes = image_cache, int(image_cache_limit_gb * 1e9)
+        self._cache_plans: dict[str, CachePlan] | None = None
+        self._cached: dict[str, CachedRows] = {}
+        self.memory_format: Literal["contiguous", "channels_last"] = "contiguous"
         self._dataset: LoadedDataset | None = None
         self._read: list[ImageDataset] = []
         self._changed: set[str] = set()
@@ -212,7 +226,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 dropped,
             )
         return create_loader(
-            self._images(samples, transform=self._train_transform, stream=stream),
+            self._images(samples, transform=self._train_transform, stream=stream, cached=self._cached_rows("train")),
             batch_size=self.batch_size,
             num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
@@ -237,8 +251,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         samples = self.samples.split(split)
         if not len(samples):
             raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
+        cached = self._cached_rows("val") if split == "val" else None
         return create_loader(
-            self._images(samples, transform=self._eval_transform),
+            self._images(samples, transform=self._eval_transform, cached=cached),
             batch_size=self.batch_size,
             num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             rank=self._rank,
@@ -260,13 +275,58 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise a batch on its device."""
         if isinstance(batch, Batch) and not batch.image.is_floating_point():
-            return batch._replace(image=normalize(batch.image.contiguous(), self.preprocess))
+            channels_last = self.memory_format == "channels_last"
+            image = batch.image.contiguous(
+                memory_format=torch.channels_last if channels_last else torch.contiguous_format
+            )
+            return batch._replace(image=normalize(image, self.preprocess))
         return batch
 
-    def _images(self, samples: Samples, *, transform: Transform, stream: TarStream | None = None) -> ImageDataset:
-        options = self._decode_options
+    def cache_plans(self) -> dict[str, CachePlan]:
+        """Return which images of train and val the image cache takes, by split; empty where it takes none."""
+        sizes = self.dataset.sizes
+        without = self._image_cache == "never" or self.samples.task == "segmentation"  # masks are not cached
+        if self._cache_plans is None and (without or sizes is None):
+            self._cache_plans = {}
+        elif self._cache_plans is None and sizes is not None:
+            left, found = ImageCache().limit(self._cache_limit_bytes), {}
+            for split in [name for name in ("val", "train") if name in self._present()]:  # val first: it is small
+                samples, transform = self.samples.split(split), self._transforms[split]
+                found[split] = plan_cache(samples, sizes, transform, limit_bytes=left)
+                left -= found[split].size_bytes
+            self._cache_plans = dict(reversed(found.items()))
+        return self._cache_plans or {}
+
+    @property
+    def _transforms(self) -> dict[str, Transform]:
+        return {"train": self._train_transform, "val": self._eval_transform}
+
+    def _cached_rows(self, split: str) -> CachedRows | None:
+        """Return the cached rows of train or val; the first call makes room in the cache, and is logged."""
+        plans = self.cache_plans()
+        if plans and not self._cached:
+            cache = ImageCache()
+            for name, plan in plans.items():
+                digests = self.samples.split(name).table[DIGEST].tolist()
+                self._cached[name] = CachedRows(cache, digests, plan.rows, self._transforms[name])
+            needed = sum(plan.size_bytes for plan in plans.values())
+            keys = {key for rows in self._cached.values() for key in rows.keys}
+            if self._rank == 0:
+                cache.prune(max(0, self._cache_limit_bytes - needed), keep=keys)
+            logger.info("Decoded images are kept for later epochs: %s (data.image_cache).", cache_words(plans))
+        return self._cached.get(split)
+
+    def _images(
+        self,
+        samples: Samples,
+        *,
+        transform: Transform,
+        stream: TarStream | None = None,
+        cached: CachedRows | None = None,
+    ) -> ImageDataset:
+        options, seed = self._decode_options, self._seed
         kind = MaskDataset if samples.task == "segmentation" else ImageDataset
-        dataset = kind(samples, transform=transform, decode_options=options, seed=self._seed, stream=stream)
+        dataset = kind(samples, transform=transform, decode_options=options, seed=seed, stream=stream, cached=cached)
         self._read.append(dataset)
         return dataset
 

@@ -23,13 +23,16 @@ from torch.utils.data import DataLoader, Dataset
 from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import ImageFacts, UnreadableImageError, open_rgb
+from tlkit.data.decode.resizing import Frame
 from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate
+from tlkit.data.loading.cached_rows import CachedRows
+from tlkit.data.loading.image_cache import CachedPixels
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, ImageSource
-from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.read_bytes import file_state, read_bytes
 from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
 from tlkit.samples import DIGEST, PATH, Samples
@@ -51,6 +54,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         seed: seed of the augmentation.
         stream: the places of the images in shards that are read sequentially; they are then read ahead.
         quiet: log no warnings about unreadable files.
+        cached: the pixels of the images in the image cache; the images are samples with digests.
 
     Attributes:
         transform: the transform of each image.
@@ -68,8 +72,10 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         seed: int = 0,
         stream: TarStream | None = None,
         quiet: bool = False,
+        cached: CachedRows | None = None,
     ) -> None:
         self.transform = transform
+        self._cached = cached
         self._read_ahead = ReadAhead(stream) if stream is not None else None
         paths: Iterable[ImageSource]
         self._in_memory: dict[int, EncodedImage] = {}
@@ -112,29 +118,72 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     def __getitem__(self, key: int | tuple[int, int]) -> LoadedImage | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path, target = self.path_and_target(index)
-        if self._read_ahead is not None:
-            self._read_ahead(epoch, index)
         try:
-            content = self._content(index, path)
-            image, facts = open_rgb(content, self._decode_options, reduction=self.transform.reduction, name=path)
+            return self._item(path, target, epoch=epoch, index=int(index))
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
                 logger.warning("%s cannot be read (%s); it is skipped.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
-        return self._item(image, facts, path, target, epoch=epoch, index=int(index))
-
-    def _item(
-        self, image: Image.Image, facts: ImageFacts, path: str, target: Any, *, epoch: int, index: int
-    ) -> LoadedImage | Failure:
-        """Return the item of a decoded image."""
-        try:
-            pixels = self.transform(
-                image, frame=facts.frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
-            )
         except DataError as error:
             return Failure(path, str(error), "unfit")
-        return LoadedImage(pixels, target, index)
+
+    def _item(self, path: str, target: Any, *, epoch: int, index: int) -> LoadedImage | Failure:
+        """Return an image with its target.
+
+        Raises:
+            UnreadableImageError: the file cannot be opened or decoded.
+            DataError: the augmentation cannot be applied to the image.
+        """
+        return LoadedImage(self._pixels(epoch, index, path), target, index)
+
+    def _opened(self, epoch: int, index: int, path: str) -> tuple[Image.Image, ImageFacts]:
+        """Return a decoded image and what its file says of it."""
+        if self._read_ahead is not None:
+            self._read_ahead(epoch, index)
+        return self._open(self._content(index, path), path)
+
+    def _open(self, content: bytes, path: str) -> tuple[Image.Image, ImageFacts]:
+        return open_rgb(content, self._decode_options, reduction=self.transform.reduction, name=path)
+
+    def _pixels(self, epoch: int, index: int, path: str) -> npt.NDArray[np.uint8]:
+        """Return the transformed image, from the cache where it is there."""
+        cached = self._cached
+        if cached is None or index not in cached or self._changed[index]:
+            image, facts = self._opened(epoch, index, path)
+            return self._augmented(image, facts.frame, epoch, path)
+        digest, file = self._digests[index], Path(self._root, path)
+        found = cached.unchanged(index, file, digest)
+        if found is None:
+            if self._read_ahead is not None:
+                self._read_ahead(epoch, index)
+            state = file_state(file)
+            content = self._content(index, path)
+            if self._changed[index]:
+                image, facts = self._open(content, path)
+                return self._augmented(image, facts.frame, epoch, path)
+            found = cached.read(index, digest, state)
+            if found is None:
+                found = self._decoded(content, epoch, path)
+                cached.add(digest, found)
+        return self._transformed(found.pixels, found.frame, epoch, path)
+
+    def _decoded(self, content: bytes, epoch: int, path: str) -> CachedPixels:
+        """Return what the cache holds of an image: the decoded pixels, or where nothing is random the result."""
+        image, facts = self._open(content, path)
+        if self.transform.is_random:
+            return CachedPixels(np.asarray(image), facts.frame)
+        pixels = self._augmented(image, facts.frame, epoch, path)
+        return CachedPixels(pixels, Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0])))
+
+    def _transformed(self, pixels: npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str) -> npt.NDArray[np.uint8]:
+        """Return the result of cached pixels, which they are already where nothing is random."""
+        return self._augmented(pixels, frame, epoch, path) if self.transform.is_random else pixels
+
+    def _augmented(
+        self, image: Image.Image | npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str
+    ) -> npt.NDArray[np.uint8]:
+        return self.transform(image, frame=frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path))
 
     def _content(self, index: int, path: str) -> bytes:
         """Return the content of an image's file; one that has changed since its digest was taken is named in the log.

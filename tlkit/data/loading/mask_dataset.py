@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tlkit.data.augment.transforms import sample_id_of
-from tlkit.data.decode.decoding import ImageFacts
 from tlkit.data.decode.resizing import PADDING
 from tlkit.data.loading.batch import Failure, LoadedImage
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.errors import DataError
 from tlkit.mask_files import UnusableMaskError, read_mask
 from tlkit.samples import LABEL, Samples
 
@@ -32,29 +29,24 @@ class MaskDataset(ImageDataset):
         assert images.masks is not None, "segmentation states the classes of its masks"
         self._classes, self._masks = images.masks, PathTable(images.table[LABEL])
 
-    def _item(
-        self, image: Image.Image, facts: ImageFacts, path: str, target: Any, *, epoch: int, index: int
-    ) -> LoadedImage | Failure:
+    def _item(self, path: str, target: Any, *, epoch: int, index: int) -> LoadedImage | Failure:
+        image, _ = self._opened(epoch, index, path)
         name = self._masks[index]
         try:
             positions = self._classes.positions(read_mask(read_bytes(Path(self._root, name))))
         except (OSError, UnusableMaskError) as error:
             return Failure(path, f"its mask {name} cannot be used: {error}", "unfit")
         mask = np.where(positions < 0, PADDING, positions).astype(np.uint8)
-        try:
-            pixels, moved = self.transform.with_mask(
-                image, mask, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
-            )
-        except DataError as error:
-            return Failure(path, str(error), "unfit")
+        pixels, moved = self.transform.with_mask(
+            image, mask, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
+        )
         return LoadedImage(pixels, moved.astype(np.int64), index)
 
 
 class SizedDataset(ImageDataset):
     """Images whose targets are their own heights and widths, int64 (2,)."""
 
-    def _item(
-        self, image: Image.Image, facts: ImageFacts, path: str, target: Any, *, epoch: int, index: int
-    ) -> LoadedImage | Failure:
+    def _item(self, path: str, target: Any, *, epoch: int, index: int) -> LoadedImage | Failure:
+        image, facts = self._opened(epoch, index, path)
         size = np.array(facts.size, dtype=np.int64)
-        return super()._item(image, facts, path, size, epoch=epoch, index=index)
+        return LoadedImage(self._augmented(image, facts.frame, epoch, path), size, index)

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import LABEL_SEPARATOR, Annotations, DatasetName, OnLeak
+from tlkit.choices import (
+    IMAGE_CACHE,
+    IMAGE_CACHE_LIMIT_GB,
+    LABEL_SEPARATOR,
+    Annotations,
+    DatasetName,
+    ImageCacheUse,
+    OnLeak,
+)
 from tlkit.mask_files import MOST_VALUE, MaskClasses
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
@@ -189,6 +197,16 @@ class DataSection(Section):
     num_workers: Annotated[
         v.Workers | Literal["auto"], Expected("a whole number of at least 0, up to 1,024, or auto")
     ] = Field("auto", description="Worker processes that decode images, at least 0; auto = by the machine.")
+    image_cache: Annotated[ImageCacheUse, Expected("auto or never")] = Field(
+        IMAGE_CACHE,
+        description="auto = images that several epochs read are decoded once: their pixels, bit for bit what the "
+        "augmentation reads anyway, are kept in the cache folder and mapped into memory; never = every epoch decodes.",
+    )
+    image_cache_limit_gb: v.Positive = Field(
+        IMAGE_CACHE_LIMIT_GB,
+        description="Gigabytes that decoded images may take, above 0, and never more than half of the free disk; of a "
+        "larger dataset a fixed part is kept; of other datasets the least recently used images go first.",
+    )
     image_size: v.InputSize = Field(
         None, description="Side, or [height, width], of the backbone's input in pixels; null = the backbone's own."
     )

@@ -90,6 +90,13 @@ NEEDS = (
         default_is_off=True,
     ),
     DependentKey(
+        "data.image_cache_limit_gb",
+        "data.image_cache",
+        ("auto",),
+        "{seen}, but image_cache: {chosen} keeps no images. Remove {key}, or use image_cache: auto.",
+        default_is_off=True,
+    ),
+    DependentKey(
         "train.momentum",
         "train.optimizer",
         _WITH_MOMENTUM,

@@ -32,6 +32,18 @@ def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             "train.precision is 16, but train.device is cpu, which has no float16 training. "
             "Use precision: bf16, 32 or auto.",
         )
+    if train.grad_checkpointing and recipe.strategy.kind == "frozen":
+        yield Contradiction(
+            ("train.grad_checkpointing", "strategy.kind"),
+            "train.grad_checkpointing is true, but strategy: frozen trains no part of the backbone, so no activations "
+            "are kept. Remove train.grad_checkpointing.",
+        )
+    if train.grad_checkpointing and train.compile:
+        yield Contradiction(
+            ("train.grad_checkpointing", "train.compile"),
+            "train.grad_checkpointing is true, and so is train.compile, which decides by itself what to compute again. "
+            "Remove one of them.",
+        )
     if train.device == "mps" and train.devices not in ("auto", 1):
         yield Contradiction(
             ("train.devices", "train.device"),
@@ -118,7 +130,11 @@ def _sharding_contradictions(train: TrainSection) -> Iterator[Contradiction]:
             train.memory_format == "channels_last",
             "is not possible for sharded weights. Use contiguous",
         ),
-        "compile": (train.compile, "is untested with sharded weights. Use compile: false"),
+        "compile": (bool(train.compile), "is untested with sharded weights. Use compile: false"),
+        "grad_checkpointing": (
+            train.grad_checkpointing,
+            "is untested with sharded weights. Use grad_checkpointing: false",
+        ),
         "accumulate_grad_batches": (
             train.loss == "group_dro" and train.accumulate_grad_batches > 1,
             "and loss: group_dro is not possible: a step needs its images twice. Use 1 and a larger data.batch_size",
@@ -126,7 +142,7 @@ def _sharding_contradictions(train: TrainSection) -> Iterator[Contradiction]:
     }
     for key, (is_used, reason) in unsupported.items():
         if is_used:
-            value = "true" if key == "compile" else getattr(train, key)
+            value = {True: "true"}.get(getattr(train, key), getattr(train, key))
             yield Contradiction(
                 (f"train.{key}", "train.parallel"),
                 f"train.{key} is {value}, which with train.parallel: fsdp {reason}, or parallel: ddp.",

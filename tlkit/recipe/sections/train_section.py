@@ -134,17 +134,25 @@ class TrainSection(Section):
         "interrupted long epoch loses little; null = at the end of epochs only.",
     )
     precision: Annotated[Precision, v.ExactInt] = Field(
-        "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
+        "auto",
+        description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device (bf16 on GPUs and CPUs that "
+        "multiply matrices in it), logged.",
     )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",
         description="Memory format of the tensors; auto = channels_last, which makes most convolutions faster, but "
         "contiguous with parallel: fsdp.",
     )
-    compile: v.Switch = Field(
+    compile: Annotated[v.Switch | Literal["regional"], Expected("true, false or regional")] = Field(
         False,
-        description="Whether torch.compile compiles the backbone. It is worth it in long runs on a GPU; compiling "
-        "takes a minute or more.",
+        description="Whether torch.compile compiles the backbone: true = as a whole; regional = each of its repeated "
+        "blocks, which compiles alike blocks once. It is worth it in long runs on a GPU; compiling takes a minute or "
+        "more.",
+    )
+    grad_checkpointing: v.Switch = Field(
+        False,
+        description="Whether the backward pass computes the activations of the backbone's blocks again instead of "
+        "keeping them (gradient checkpointing): the same bits in less memory and more time, for larger batches.",
     )
     device: Device = Field("auto", description="Device of the training; auto = cuda or mps where available, else cpu.")
     devices: Annotated[
