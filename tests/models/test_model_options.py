@@ -57,6 +57,16 @@ def test_a_card_with_another_option_is_refused_by_name_from_every_source(name, t
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.parametrize("classes", [["a", "a"], ["a", ""]])
+def test_classes_of_one_name_or_none_are_refused_where_the_model_is_read(classes, tmp_path):
+    """Not after all images are predicted."""
+    file = stored(tmp_path / "model")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "classes": classes}))
+    with pytest.raises(ModelError) as caught:
+        read_facts(file.parent)
+    assert says(caught.value, file, "classes", "damaged")
+
+
 def test_a_checkpoint_with_another_option_is_refused_by_name():
     module = bare_backbone("test_resnet", image_size=(32, 32))
     values = Backbone("test_resnet", module, 96, Preprocess(image_size=(32, 32)), FACTS).to_dict()

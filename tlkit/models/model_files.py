@@ -116,6 +116,8 @@ class ModelFacts:
         classes = values["classes"]
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes is not a list of names")
+        if len(set(classes)) < len(classes) or not all(classes):
+            raise ValueError("classes names one twice, or one has an empty name")
         if not isinstance(values["architecture"], str) or not 0 <= values["drop_rate"] < 1:
             raise ValueError("architecture or drop_rate has no usable value")
         head = values["head"]

@@ -37,6 +37,7 @@ class Judged:
 
 def judge_split(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame, *, level: int) -> Judged:
     """Return the predictions for a split with their evaluation and audit, which logs at a level."""
+    logger.debug("The %s split is judged.", split)
     evaluation = evaluate_split(split, predictions, recipe=recipe, leaks=leaks)
     audit = audit_predictions(predictions, options_of_recipe(recipe), level=level) if recipe.audit.by else None
     return Judged(split, predictions, evaluation, audit)
