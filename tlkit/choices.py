@@ -30,6 +30,8 @@ HeadKind = Literal[
 ]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
+TASK_HEADS: dict[str, HeadKind] = {"multilabel": "logistic", "regression": "ridge"}
+"""The kind of head that is fitted to features for another task than one class; grades have none."""
 TRAINED_HEADS = ("linear", "text")
 """Heads that the optimizer trains; scikit-learn fits the others."""
 MetricSet = Literal["headline", "all"]

@@ -148,7 +148,7 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
-TASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
+TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
 """Commands that take a run of several labels, grades or numbers."""
 
 

@@ -7,15 +7,18 @@ from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.model_comparison import Comparison, compare_predictions
 from tlkit.audit.number_audit import audit_numbers
+from tlkit.audit.task_comparison import TaskComparison, compare_task_models
 
 __all__ = [
     "Audit",
     "Comparison",
     "Explanation",
+    "TaskComparison",
     "audit_groups",
     "audit_multilabel",
     "audit_numbers",
     "compare_predictions",
+    "compare_task_models",
     "explain_gaps",
     "validate_columns",
 ]

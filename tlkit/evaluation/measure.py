@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tlkit.arrays import Floats
@@ -18,32 +16,10 @@ from tlkit.stats.confusion_scores import (
     scores_of_margins,
     why_undefined,
 )
+from tlkit.stats.measured import Measured
 from tlkit.stats.one_vs_rest import areas
 
 AREAS = ("auroc", "average_precision")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of one model.
-
-    Attributes:
-        value: the metric; None where it is undefined.
-        influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
-        df: upper limit of the degrees of freedom of its variance.
-        corrected: whether the influences hold a factor of their own for M − 1 instead of M.
-        bias: by how much the value is too large on average.
-        without_own: other influences, whose variance counts where it is smaller; see `tlkit.stats.one_vs_rest.areas`.
-        why: why there is no value; "" = there is one.
-    """
-
-    value: float | None
-    influence: Floats
-    df: float = np.inf
-    corrected: bool = False
-    bias: float = 0.0
-    without_own: Floats | None = None
-    why: str = ""
 
 
 def measure(labelled: Predictions, name: str, weight: Floats | None = None) -> Measured:

@@ -160,7 +160,11 @@ class Classifier(pl.LightningModule):
             )
         else:
             self.loss = create_task_loss(
-                self.task, self.classes, weights=self._class_weights, positive_weights=self._positive_weights
+                self.task,
+                self.classes,
+                weights=self._class_weights,
+                positive_weights=self._positive_weights,
+                asymmetric=self.settings.loss == "asymmetric",
             )
             adjustment = torch.zeros(self.task.outputs(count))
         self.register_buffer("adjustment", adjustment, persistent=False)
@@ -185,7 +189,8 @@ class Classifier(pl.LightningModule):
         """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
         card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
-        return replace(card, task=self.task.task, target_scale=self.target_scale)
+        quantiles = getattr(self.task, "quantiles", None)
+        return replace(card, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""

@@ -30,12 +30,23 @@ def _of_one_class(values: dict[str, Any]) -> dict[str, Any]:
     return {"task": "multiclass", "target_scale": None, "rule": {}, **values}
 
 
+def _of_one_number(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: a model of numbers may give quantiles; before, it gave one number."""
+    return {"quantiles": None, **values}
+
+
 MODEL_FORMAT = Format(
     "a stored model",
-    5,
+    6,
     "Train it again.",
     error=ModelError,
-    upgrades={1: _with_options_and_head, 2: _with_full_decode, 3: _without_calibration, 4: _of_one_class},
+    upgrades={
+        1: _with_options_and_head,
+        2: _with_full_decode,
+        3: _without_calibration,
+        4: _of_one_class,
+        5: _of_one_number,
+    },
 )
 """A model is written in the lowest version that holds its facts, so that an earlier tlkit can read it."""
 

@@ -159,7 +159,7 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
         ModelError: there is no stored model, its parts do not match, or its scikit-learn head is not given.
     """
     facts, tensors = read_facts(folder), read_tensors(folder)
-    task = task_head(facts.task, scale=facts.target_scale)
+    task = task_head(facts.task, scale=facts.target_scale, quantiles=facts.quantiles)
     if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
         if weight is None or weight.shape[0] != task.outputs(len(facts.classes)):

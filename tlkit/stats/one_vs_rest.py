@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,27 @@ def areas(score: Floats, positive: Mask, weight: Floats | None = None) -> tuple[
         Area(auroc, first, _welch(spread, (held_pos - 1, held_neg - 1)), min(held_pos, held_neg)),
         Area(found[1][0], second, float(held_pos - 1), held_pos, bias, without_own),
     )
+
+
+def areas_among(score: Floats, positive: Mask, held: Mask | None, weight: Floats | None) -> tuple[Area, Area] | None:
+    """Return `areas` of the images that are held, None = all, with the influences of all images, shape (N,)."""
+    if held is None:
+        return areas(score, positive, weight)
+    own = None if weight is None else weight[held]
+    found = areas(score[held], positive[held], own) if held.any() else None
+    return None if found is None else (_among_all(found[0], held, weight), _among_all(found[1], held, weight))
+
+
+def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
+    """Return an area of some images with influences of all: 0 for the others, larger by W/w for those it rests on."""
+    whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
+    influence = np.zeros(len(held))
+    influence[held] = area.influence * (whole / own)
+    without_own = None
+    if area.without_own is not None:
+        without_own = np.zeros(len(held))
+        without_own[held] = area.without_own * (whole / own)
+    return replace(area, influence=influence, without_own=without_own)
 
 
 def _auroc(pos: Floats, neg: Floats, upto_pos: Floats, upto_neg: Floats) -> tuple[float, Floats, Floats]:
