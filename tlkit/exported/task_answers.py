@@ -46,7 +46,7 @@ def grade_of(proba: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
         proba: probability of each grade, shape (N, K), from the lowest on.
     """
     upto = np.cumsum(np.asarray(proba, dtype=np.float32), axis=1)
-    return np.minimum((upto < 0.5).sum(axis=1), proba.shape[1] - 1).astype(np.int64)
+    return np.asarray(np.minimum((upto < 0.5).sum(axis=1), proba.shape[1] - 1), dtype=np.int64)
 
 
 class ExportedTaskPredictor:
@@ -118,7 +118,7 @@ class ExportedTaskPredictor:
             )
             return labels.with_thresholds(dict(zip(facts.classes, thresholds_of(facts), strict=True)))
         guess = scores[:, 0] if facts.task == "regression" else grade_of(scores)
-        ends = [None, None] if facts.quantiles is None else [scores[:, 1].astype(float), scores[:, 2].astype(float)]
+        ends = (None, None) if facts.quantiles is None else (scores[:, 1], scores[:, 2])
         numbers = NumberPredictions.build(
             path=path,
             y_true=truth,

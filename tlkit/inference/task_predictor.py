@@ -146,11 +146,13 @@ class TaskPredictor:
                 verbatim=True,
             )
             return self.with_rule(labels)
+        lower, upper = (None, None) if self.card.quantiles is None else (scores[:, 1], scores[:, 2])
         found = NumberPredictions.build(
             path=path,
             y_true=None if samples is None else target_numbers(samples, self.card.classes),
             y_pred=self.network.task.predicted(torch.from_numpy(scores)).numpy().astype(np.float64),
-            **(quantile_ends(scores) if self.card.quantiles is not None else {}),
+            lower=lower,
+            upper=upper,
             grades=self.card.classes,
             groups=groups,
             verbatim=True,
@@ -163,11 +165,6 @@ class TaskPredictor:
         if isinstance(predictions, MultilabelPredictions):
             return predictions if thresholds is None else LabelThresholds.from_dict(thresholds).apply(predictions)
         return predictions if intervals is None else IntervalRule.from_dict(intervals).apply(predictions)
-
-
-def quantile_ends(scores: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the lower and the upper quantile of numbers, from the median and both, shape (N, 3)."""
-    return {"lower": scores[:, 1].astype(np.float64), "upper": scores[:, 2].astype(np.float64)}
 
 
 def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predictor | TaskPredictor:

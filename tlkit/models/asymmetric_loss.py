@@ -5,7 +5,7 @@ from __future__ import annotations
 import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
 
 import torch
-from timm.loss import AsymmetricLossMultiLabel
+from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from torch import nn
 
 

@@ -95,7 +95,7 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     )
     judge = _Judge(partial(_answers, network, card.classes), real, made, unit=unit)
     if stored is not None and real:
-        judge.add(STORED, ANEW, "the run", stored / unit, anew[: len(real)])
+        judge.add(STORED, ANEW, "the run", np.asarray(stored / unit, dtype=np.float32), anew[: len(real)])
     for file in files:
         if file.facts.precision == "int8":
             notes.append(
@@ -199,7 +199,7 @@ class _Judge:
         given = scaled if file.facts.kind == "network" else [full_pixels(case) for case in cases]
         outputs = [file.run(pixels[None]) for pixels in given]
         logits, found = (np.concatenate(part) for part in zip(*outputs, strict=True))
-        found = found / np.float32(self._unit)
+        found = np.asarray(found / self._unit, dtype=np.float32)
         is_int8 = file.facts.precision == "int8"
         tolerance = INT8_DIFFERENCE if is_int8 else CLOSE_TOLERANCE if file.facts.resize == "close" else TOLERANCE
         made = range(len(self._real), min(len(cases), len(self._real) + EXACT_IMAGES))
@@ -254,7 +254,7 @@ def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.ND
         return np.array([", ".join(one) or "none" for one in names], dtype=str)
     if network.task.task == "regression":
         return np.array([f"{number:.4g}" for number in predicted], dtype=str)
-    return np.array(classes, dtype=str)[predicted]
+    return np.asarray(np.array(classes, dtype=str)[predicted])
 
 
 def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats:
@@ -265,7 +265,7 @@ def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Prepro
         parts = [
             network.scores(_normalized(scaled[at : at + 32], preprocess)).numpy() for at in range(0, len(scaled), 32)
         ]
-    return np.concatenate(parts) / np.float32(score_unit(network.task))
+    return np.asarray(np.concatenate(parts) / score_unit(network.task), dtype=np.float32)
 
 
 def _normalized(scaled: Sequence[Pixels], preprocess: Preprocess) -> torch.Tensor:
