@@ -171,7 +171,10 @@ def coverage(draws: int) -> None:
     The errors of the noisy group are three times as large. The model gives one number, or quantiles that are 30 % too
     narrow; val has 200 images, test 400.
     """
-    rng, ways = np.random.default_rng(0), ("one margin", "a margin for each group", "quantiles (CQR)")
+    rng, ways = (
+        np.random.default_rng(0),
+        ("one margin", "each group's margin", "quantiles", "quantiles, each group's margin"),
+    )
     found = np.zeros((draws, len(ways), 3))
     for draw in range(draws):
         noisy = rng.random(600) < 0.3
