@@ -171,10 +171,8 @@ def coverage(draws: int) -> None:
     The errors of the noisy group are three times as large. The model gives one number, or quantiles that are 30 % too
     narrow; val has 200 images, test 400.
     """
-    rng, ways = (
-        np.random.default_rng(0),
-        ("one margin", "each group's margin", "quantiles", "quantiles, each group's margin"),
-    )
+    rng = np.random.default_rng(0)
+    ways = ("one margin", "a margin for each group", "quantiles (CQR)", "CQR, a margin for each group")
     found = np.zeros((draws, len(ways), 3))
     for draw in range(draws):
         noisy = rng.random(600) < 0.3
@@ -182,7 +180,7 @@ def coverage(draws: int) -> None:
         error, half = rng.normal(0, 1, 600) * spread, 0.7 * 1.96 * spread
         groups = pd.DataFrame({"group": np.where(noisy, "noisy", "quiet")})
         for place, way in enumerate(ways):
-            ends = {"lower": -half, "upper": half} if way.startswith("quantiles") else {}
+            ends = {"lower": -half, "upper": half} if "CQR" in way else {}
             val, test = (
                 NumberPredictions.build(
                     path=np.arange(600)[part].astype(str),
@@ -193,7 +191,7 @@ def coverage(draws: int) -> None:
                 )
                 for part in (slice(0, 200), slice(200, 600))
             )
-            rule = intervals_for(test, val, coverage=0.95, by="group" if "each" in way else None)
+            rule = intervals_for(test, val, coverage=0.95, by="group" if "each group" in way else None)
             covered, own = rule.apply(test).covered, noisy[200:]
             found[draw, place] = covered.mean(), covered[own].mean(), covered[~own].mean()
     for way, (overall, noisy_group, quiet) in zip(ways, found.mean(axis=0), strict=True):
