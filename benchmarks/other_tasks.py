@@ -1,6 +1,7 @@
 """Judges several labels and numbers: figures on two data sets of scikit-learn, false alarms and coverage by simulation.
 
-python benchmarks/other_tasks.py [SETS]     SETS simulated data sets without a gap, default 400
+python benchmarks/other_tasks.py [SETS [DRAWS]]     SETS simulated data sets without a gap, default 400; DRAWS of val
+and test for the coverage of intervals, default 2,000
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.options import AuditOptions
+from tlkit.audit.task_comparison import compare_task_models
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.label_thresholds import thresholds_for
 from tlkit.evaluation.multilabel import evaluate_multilabel
@@ -139,8 +141,67 @@ def null_sets(sets: int) -> None:
     )
 
 
+def equal_models(sets: int) -> None:
+    """Print how often two equally good models of three labels are called different, by mAP and by macro F1."""
+    for images in (150, 400):
+        called = np.zeros(2)
+        for seed in range(sets):
+            rng = np.random.default_rng(seed)
+            truth = (rng.random((images, 3)) < (0.5, 0.3, 0.15)).astype(int)
+            shared = rng.standard_normal((images, 3))
+            first, second = (
+                MultilabelPredictions.build(
+                    labels=list("xyz"),
+                    path=np.arange(images).astype(str),
+                    y_true=truth,
+                    proba=1
+                    / (1 + np.exp(-1.5 * (truth - 0.5) - 0.7 * shared - 0.7 * rng.standard_normal((images, 3)))),
+                )
+                for _ in range(2)
+            )
+            for place, metric in enumerate(("mean_average_precision", "macro_f1")):
+                found = compare_task_models(first, second, AuditOptions(), metric=metric)
+                called[place] += found.main.change != "not distinguishable"
+        show(f"equal models, {images} images: called different", "mAP {:.4f}, macro F1 {:.4f}".format(*called / sets))
+
+
+def coverage(draws: int) -> None:
+    """Print the mean coverage of intervals at 95 % over draws of val and test: overall, in a noisy and a quiet group.
+
+    The errors of the noisy group are three times as large. The model gives one number, or quantiles that are 30 % too
+    narrow; val has 200 images, test 400.
+    """
+    rng = np.random.default_rng(0)
+    ways = ("one margin", "a margin for each group", "quantiles (CQR)", "CQR, a margin for each group")
+    found = np.zeros((draws, len(ways), 3))
+    for draw in range(draws):
+        noisy = rng.random(600) < 0.3
+        spread = np.where(noisy, 3.0, 1.0)
+        error, half = rng.normal(0, 1, 600) * spread, 0.7 * 1.96 * spread
+        groups = pd.DataFrame({"group": np.where(noisy, "noisy", "quiet")})
+        for place, way in enumerate(ways):
+            ends = {"lower": -half, "upper": half} if "CQR" in way else {}
+            val, test = (
+                NumberPredictions.build(
+                    path=np.arange(600)[part].astype(str),
+                    y_true=error[part],
+                    y_pred=np.zeros(600)[part],
+                    groups=groups[part].reset_index(drop=True),
+                    **{name: end[part] for name, end in ends.items()},
+                )
+                for part in (slice(0, 200), slice(200, 600))
+            )
+            rule = intervals_for(test, val, coverage=0.95, by="group" if "each group" in way else None)
+            covered, own = rule.apply(test).covered, noisy[200:]
+            found[draw, place] = covered.mean(), covered[own].mean(), covered[~own].mean()
+    for way, (overall, noisy_group, quiet) in zip(ways, found.mean(axis=0), strict=True):
+        show(f"coverage at 95 %, {way}", f"{overall:.4f}; noisy group {noisy_group:.4f}, quiet group {quiet:.4f}")
+
+
 if __name__ == "__main__":
     begin = time.perf_counter()
     examples()
     null_sets(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    equal_models(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    coverage(int(sys.argv[2]) if len(sys.argv) > 2 else 2000)
     print(f"{time.perf_counter() - begin:.0f} s")

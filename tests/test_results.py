@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from golden.make_golden import three_backbones
 from messages import saying, says
@@ -12,15 +13,29 @@ from tables_of_predictions import predictions_of
 
 import tlkit
 from tlkit.analysis.advice import LeftOut, rank_backbones
+from tlkit.analysis.find_task_slices import find_task_slices
 from tlkit.analysis.label_audit import LabelAudit, Suspect
+from tlkit.analysis.task_label_audit import LabelErrors, LabelSetAudit
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.model_comparison import compare_predictions
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.task_comparison import compare_task_models
 from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.errors import TlkitError
 from tlkit.evaluation import evaluate
+from tlkit.predictions import NumberPredictions
 from tlkit.stats.estimate import Estimate
 
 GATES = "gates_version: 1\ntolerances: [{by: light, tolerance: 0.05}]\n"
+
+
+def numbers_of(scale: float) -> NumberPredictions:
+    """Return predictions of 120 numbers with errors of this size."""
+    rng = np.random.default_rng(1)
+    truth, light = rng.normal(0, 5, 120), np.where(np.arange(120) % 2, "day", "night")
+    guess = truth + scale * rng.normal(0, 1, 120)
+    groups = pd.DataFrame({"light": light})
+    return NumberPredictions.build(path=np.arange(120).astype(str), y_true=truth, y_pred=guess, groups=groups)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +72,23 @@ def results(tmp_path_factory):
         "slices": (tlkit.find_slices(predictions), "240 images", "1 of 1"),
         "advice": (rank_backbones(three_backbones(), classes=2, folds=5, machine="m", left_out=left_out), "3", "best"),
         "labels": (labels, "9 images"),
+        "task comparison": (
+            compare_task_models(numbers_of(1.0), numbers_of(2.0), AuditOptions().with_overrides(by="light")),
+            "120 images",
+            "mean_absolute_error",
+            "worse",
+        ),
+        "task slices": (find_task_slices(numbers_of(1.0)), "120 images", "absolute error"),
+        "label sets": (
+            LabelSetAudit("pets", 9, (LabelErrors("a", 4, (suspect,), *estimates, False),), "logistic", 5, "frozen"),
+            "9 images",
+            "1 doubtful",
+        ),
     }
 
 
-NAMES = ("evaluation", "audit", "explanation", "comparison", "gate", "slices", "advice", "labels")
+TASKS = ("task comparison", "task slices", "label sets")
+NAMES = ("evaluation", "audit", "explanation", "comparison", "gate", "slices", "advice", "labels", *TASKS)
 
 
 @pytest.mark.parametrize("name", NAMES)

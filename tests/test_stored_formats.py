@@ -92,6 +92,7 @@ MODELS = {
         "target_scale": None,
         "rule": {},
         "decoder": DECODER,
+        "quantiles": None,
     },
 }
 MADE_BY = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
@@ -110,14 +111,15 @@ def test_a_model_of_every_version_is_read_and_its_file_stays_as_it_is(version, t
     before = file.read_bytes()
     facts = read_facts(tmp_path)
     assert file.read_bytes() == before
-    assert (facts.architecture, facts.classes) == ("resnet18", ("ants", "bees"))
+    assert (facts.architecture, facts.classes) == ("resnet18", () if version == 6 else ("ants", "bees"))
+    assert facts.quantiles == ((0.05, 0.95) if version == 6 else None)
     assert facts.preprocess.decode == ("reduced" if version == 3 else "full")
     assert facts.head_file == (HEAD["file"] if version in (2, 3) else None)
     assert facts.options == ({"act_layer": "silu"} if version == 2 else {})
     assert (facts.calibration is not None) == (version == 4)
     expected = {5: ("multilabel", RULE), 6: ("segmentation", {})}
     assert (facts.task, facts.rule) == expected.get(version, ("multiclass", {}))
-    assert facts.decoder == (DECODER if version == 6 else {})
+    assert facts.decoder == (DECODER if version == 6 else {}) and facts.quantiles is None
     if version == 5:
         assert LabelThresholds.from_dict(facts.rule["thresholds"]).values == {"ants": 0.4, "bees": 0.4}
 

@@ -32,6 +32,8 @@ HeadKind = Literal[
 HeadWord = Literal["linear", HeadKind, "auto"]
 ImageCacheUse = Literal["auto", "never"]
 ImportKind = Literal["coco", "voc", "yolo", "parquet", "cifar10", "mnist"]
+TASK_HEADS: dict[str, HeadKind] = {"multilabel": "logistic", "regression": "ridge"}
+"""The kind of head that is fitted to features for another task than one class; grades have none."""
 TRAINED_HEADS = ("linear", "text")
 """Heads that the optimizer trains; scikit-learn fits the others."""
 MaskLoss = Literal["dice", "cross_entropy", "focal"]

@@ -148,8 +148,10 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
-TASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
-"""Commands that take a run of several labels, grades, numbers or masks."""
+TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
+"""Commands that take a run of several labels, grades or numbers."""
+MASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
+"""Commands that take a run of masks."""
 
 
 def other_task(what: str, task: str) -> str:
@@ -160,4 +162,4 @@ def other_task(what: str, task: str) -> str:
         'runs/ages is of the task regression, and this takes one class for eac'
     """
     why = f"{what} is of the task {task}, and this takes one class for each image."
-    return f"{why} For such a run there are {TASK_COMMANDS}."
+    return f"{why} For such a run there are {MASK_COMMANDS if task == 'segmentation' else TASK_COMMANDS}."

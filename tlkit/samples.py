@@ -325,3 +325,22 @@ def grades_in_order(labels: Collection[str], stated: Sequence[str] = (), *, wher
             "the lowest on: data.grades."
         )
     return tuple(names)
+
+
+def target_numbers(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+    """Return the truth of images as a model of another task counts it.
+
+    Args:
+        samples: images with several labels, grades or numbers.
+        classes: labels or grades of the model, in its order; none for numbers.
+
+    Returns:
+        Of several labels 1 and 0, shape (N, L), where a label that the samples lack is on none of them; of grades their
+        positions, and numbers, shape (N,).
+    """
+    if samples.task == "multilabel":
+        place = [samples.classes.index(name) if name in samples.classes else -1 for name in classes]
+        return np.pad(samples.label_matrix, ((0, 0), (0, 1)))[:, place]
+    if samples.task == "regression":
+        return np.array([float(text) for text in samples.table[LABEL]])
+    return np.array([classes.index(name) for name in samples.table[LABEL]], dtype=np.float64)

@@ -169,7 +169,7 @@ def _hints(kind: type) -> dict[str, Any]:
 def _conforms(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
     kind = origin or hint
-    fits = not isinstance(kind, type) or isinstance(value, kind)
+    fits = hint is Any or not isinstance(kind, type) or isinstance(value, kind)  # Any is a class since Python 3.11
     if origin in (Union, types.UnionType):
         fits = any(_conforms(value, one) for one in arguments)
     elif origin is Literal:

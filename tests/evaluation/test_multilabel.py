@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import says
 from sklearn import metrics as sk
+from statsmodels.stats.proportion import proportion_confint
 
 from tlkit.errors import PredictionsError
 from tlkit.evaluation.label_thresholds import LabelThresholds, choose_thresholds, thresholds_for
@@ -273,3 +274,20 @@ def test_intervals_hold_the_truth():
             held[name] += one.low <= getattr(truth, name).value <= one.high
     assert held.pop("mean_average_precision") >= 0.89 * 400  # one label has about 16 positives in a sample
     assert min(held.values()) >= 0.92 * 400, held
+
+
+def test_labels_called_are_rates_of_images_with_one_label_and_without_the_other():
+    rng = np.random.default_rng(8)
+    truth, guess = (rng.random((200, 3)) < 0.4).astype(int), rng.random((200, 3)) < 0.5
+    truth[:20, 1] = -1
+    found = MultilabelPredictions.build(
+        labels=["a", "b", "c"], path=np.arange(200).astype(str), y_true=truth, y_pred=guess.astype(int)
+    )
+    rows = {(one.there, one.called): one.share for one in evaluate_multilabel(found).called}
+    assert len(rows) == 6
+    base = (truth[:, 0] == 1) & (truth[:, 1] == 0)
+    share = rows["a", "b"]
+    low, high = proportion_confint(int(guess[base, 1].sum()), int(base.sum()), method="wilson")
+    assert (share.n, share.value) == (base.sum(), pytest.approx(guess[base, 1].mean()))
+    assert (share.low, share.high) == pytest.approx((low, high))
+    assert evaluate_multilabel(found).tables()[-1].name == "labels_called"

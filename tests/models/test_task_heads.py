@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mean_pinball_loss
 from small_training import trainer
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -119,3 +120,71 @@ def test_a_classifier_of_numbers_needs_no_classes_and_is_restored_from_its_check
     torch.testing.assert_close(again.predict_step(images, 0)["y_pred"], model.predict_step(images, 0)["y_pred"])
     error = (model.predict_step(batches.dataset.tensors[0], 0)["y_pred"] - numbers).abs().mean()
     torch.testing.assert_close(first.callback_metrics["val_mae"], error, rtol=1e-4, atol=1e-4)
+
+
+def test_the_asymmetric_loss_is_that_of_its_authors_and_honours_weights():
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(0, 2, (30, 4)), (rng.random((30, 4)) < 0.3).astype(float)
+    weight, positive = np.array([1.0, 2.0, 0.5, 1.0]), np.array([3.0, 1.0, 1.0, 2.0])
+    p = 1 / (1 + np.exp(-logits))
+    kept = np.maximum(p - 0.05, 0)
+    each = -targets * (1 - p) * np.log(p) - (1 - targets) * kept**4 * np.log(1 - kept)
+    names = ["a", "b", "c", "d"]
+    loss = create_task_loss(task_head("multilabel"), names, asymmetric=True)
+    found = loss(torch.tensor(logits), torch.tensor(targets))
+    assert found.item() == pytest.approx(each.mean(), rel=1e-5)
+    weighted = create_task_loss(
+        task_head("multilabel"),
+        names,
+        weights=dict(zip(names, weight, strict=True)),
+        positive_weights=dict(zip(names, positive, strict=True)),
+        asymmetric=True,
+    )
+    factor = weight * np.where(targets == 1, positive, 1.0)
+    found = weighted(torch.tensor(logits).float(), torch.tensor(targets).float())
+    assert found.item() == pytest.approx((each * factor).mean(), rel=1e-4)
+
+
+def test_the_loss_of_two_mixed_images_is_that_of_the_mean_of_their_labels():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((6, 3, 8, 8), generator=generator)
+    targets = (torch.rand((6, 4), generator=generator) < 0.4).float()
+    logits = torch.randn((6, 4), generator=generator)
+    for given in ({"mixup": 0.4, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}):
+        mixed = mix_batch(images, targets, seed=3, **given)
+        shares = mixed.share * mixed.first + (1 - mixed.share) * mixed.second
+        found = mixed.loss(create_task_loss(task_head("multilabel"), ["a", "b", "c", "d"]), logits)
+        torch.testing.assert_close(found, functional.binary_cross_entropy_with_logits(logits, shares))
+
+
+def test_quantiles_have_the_pinball_loss_and_never_cross():
+    head = task_head("regression", scale=(5.0, 2.0), quantiles=(0.1, 0.9))
+    logits, targets = drawn(40, 3), 5 + 2 * drawn(40, seed=1)
+    wanted = ((targets - 5) / 2).numpy()
+    expected = sum(
+        mean_pinball_loss(wanted, logits[:, place].numpy(), alpha=level) for place, level in enumerate((0.5, 0.1, 0.9))
+    )
+    assert head.losses(logits, targets).mean().item() == pytest.approx(expected, rel=1e-5)
+    scores = head.scores(logits)
+    assert head.outputs(0) == 3
+    assert (scores[:, 1] <= scores[:, 2]).all()
+    torch.testing.assert_close(scores[:, 0], 5 + 2 * logits[:, 0])
+    recipe = TrainSection(number_loss="quantile", quantile_coverage=0.8)
+    assert task_head("regression", train=recipe).quantiles == pytest.approx((0.1, 0.9))
+
+
+def test_the_smallest_pinball_loss_is_at_the_quantiles():
+    values = torch.linspace(0, 1, 1001)
+    head = task_head("regression", quantiles=(0.1, 0.9))
+    logits = torch.zeros(1, 3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], lr=0.2, max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = head.losses(logits.expand(len(values), 3), values).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(5):
+        optimizer.step(closure)
+    assert logits.detach()[0].tolist() == pytest.approx([0.5, 0.1, 0.9], abs=0.02)

@@ -40,8 +40,20 @@ def test_recipes_of_each_task_read_back(tmp_path, task):
     (tmp_path / "again.yaml").write_text(dump_recipe(recipe))
     assert load_recipe(tmp_path / "again.yaml") == recipe
     dumped = yaml.safe_load(dump_recipe(recipe))
-    assert ("loss" in dumped["train"]) == (task == "multiclass")
+    assert ("loss" in dumped["train"]) == (task in ("multiclass", "multilabel"))
     assert ("number_loss" in dumped["train"]) == (task == "regression")
+
+
+@pytest.mark.parametrize(
+    ("task", "sections"),
+    [
+        ("multilabel", {"train": {"loss": "asymmetric", "class_weights": "balanced", "mixup": 0.2}}),
+        ("multilabel", {"strategy": {"kind": "frozen", "head": "logistic"}, "augment": "none"}),
+        ("regression", {"strategy": {"kind": "frozen", "head": "ridge"}, "augment": "none"}),
+    ],
+)
+def test_losses_and_heads_that_fit_a_task_are_taken(tmp_path, task, sections):
+    assert load_recipe(written(tmp_path, task=task, data=LIST, **sections)).task == task
 
 
 @pytest.mark.parametrize(
@@ -54,7 +66,11 @@ def test_recipes_of_each_task_read_back(tmp_path, task):
         ("multilabel", {"train": {"sampling": "balanced"}}, "train.sampling"),
         ("multilabel", {"train": {"monitor": "val_accuracy"}}, "train.monitor"),
         ("ordinal", {"train": {"early_stopping": {"monitor": "val_accuracy"}}}, "train.early_stopping.monitor"),
-        ("multilabel", {"strategy": {"kind": "frozen", "head": "logistic"}}, "strategy.head"),
+        ("multilabel", {"train": {"loss": "group_dro"}, "audit": {"by": ["a"]}}, "train.loss"),
+        ("multiclass", {"train": {"loss": "asymmetric"}}, "train.loss"),
+        ("multilabel", {"strategy": {"kind": "frozen", "head": "ridge"}}, "strategy.head"),
+        ("regression", {"strategy": {"kind": "frozen", "head": "logistic"}}, "strategy.head"),
+        ("ordinal", {"strategy": {"kind": "frozen", "head": "ridge"}}, "strategy.head"),
         ("ordinal", {"evaluate": {"top_k": [1]}}, "evaluate.top_k"),
         ("multilabel", {"evaluate": {"calibrate": "temperature"}}, "evaluate.calibrate"),
         ("multiclass", {"train": {"number_loss": "mse"}}, "train.number_loss"),

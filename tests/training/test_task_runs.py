@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 from kill_runs import model_bytes, stop_after
+from PIL import Image
 from run_fixtures import working_in
 from sklearn.metrics import (
     average_precision_score,
@@ -24,6 +26,7 @@ from tlkit.audit.label_audit import audit_multilabel
 from tlkit.errors import RunError
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import task_figures
+from tlkit.inference.export.export_run import export_run
 from tlkit.predictions import read_multilabel, read_numbers
 from tlkit.runs.run import open_run
 from tlkit.runs.run_options import options_of_run
@@ -208,3 +211,52 @@ def test_trackers_get_figures_labels_and_predictions_without_groups(runs, tmp_pa
         assert any("audit" in table for table in sent.tables)
         track_task_report(sent, tmp_path / task, task_contents(run))
         assert sent.reports[-1].is_file()
+
+
+@pytest.mark.parametrize(("task", "head"), [("multilabel", "logistic"), ("regression", "ridge")])
+def test_heads_fitted_to_cached_features_are_stored_as_a_layer_and_predict(images, tmp_path, monkeypatch, task, head):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    text = task_recipe(tmp_path, images, task).read_text().splitlines(keepends=True)
+    lines = [one for one in text if not one.startswith("train:")]
+    (tmp_path / "fitted.yaml").write_text(
+        "".join(lines).replace("strategy: frozen", f"strategy: {{kind: frozen, head: {head}}}")
+    )
+    run = fit("fitted.yaml")
+    facts = run.directory.read_model_facts()
+    assert (facts["head"]["kind"], facts["task"]) == (head, task)
+    assert facts["rule"]
+    figures = task_figures(run.task_evaluation())
+    assert figures["macro_f1" if task == "multilabel" else "r_squared"].value > (0.7 if task == "multilabel" else 0.3)
+    paths = [images / path for path in run.task_predictions().path[:5]]
+    again, stored = tlkit.load_model(run, device="cpu").predict(paths), run.task_predictions().take(np.arange(5))
+    name = "proba" if task == "multilabel" else "y_pred"
+    np.testing.assert_allclose(getattr(again, name), getattr(stored, name), atol=1e-4)
+
+
+def test_a_run_of_quantiles_has_intervals_of_its_own_width_that_val_moves(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    more = ", number_loss: quantile, quantile_coverage: 0.8}\nevaluate: {confidence: 0.8"
+    run = fit(task_recipe(tmp_path, images, "regression", train=more, epochs="30"))
+    facts = run.directory.read_model_facts()
+    assert (facts["rule"]["intervals"]["method"], facts["quantiles"]) == ("cqr", pytest.approx([0.1, 0.9]))
+    stored = run.task_predictions()
+    widths = stored.upper - stored.lower
+    assert np.ptp(widths) > 1e-3 * widths.mean()
+    predictor = tlkit.load_model(run, device="cpu")
+    again = predictor.predict([images / path for path in stored.path[:5]])
+    np.testing.assert_allclose(again.lower, stored.lower[:5], atol=1e-3)
+    val = run.task_predictions("val")
+    margin = facts["rule"]["intervals"]["margin"]
+    scores = np.sort(np.maximum(val.lower + margin - val.y_true, val.y_true - (val.upper - margin)))
+    assert margin == pytest.approx(scores[int(np.ceil(41 * 0.8)) - 1], abs=1e-4)
+    assert "CQR" in run.directory.report.read_text(encoding="utf-8")
+    written = export_run(run, images=6)
+    assert written.verification.verdict == "PASS"
+    found = tlkit.load_model(written.files[1]).predict([images / path for path in stored.path[:5]])
+    np.testing.assert_allclose(found.upper, stored.upper[:5], rtol=1e-3)
+    session = onnxruntime.InferenceSession(written.files[1])
+    pixels = np.stack([np.asarray(Image.open(images / path)) for path in stored.path[:5]])
+    interval = session.run(["interval"], {"images": pixels})[0]
+    np.testing.assert_allclose(interval, np.column_stack([found.lower, found.upper]), rtol=1e-4)

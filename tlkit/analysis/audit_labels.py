@@ -15,7 +15,7 @@ from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_analyses import load_run_features, measured_accuracy
 from tlkit.choices import FOLDS, REPEATS, HeadKind
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, RunError, did_you_mean, other_task
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
@@ -59,7 +59,9 @@ def audit_labels(
         []
     """
     run = run if isinstance(run, Run) else open_run(run)
-    chosen = _splits(run, (splits,) if isinstance(splits, str) else splits)
+    if run.task != "multiclass":
+        raise RunError(other_task(str(run.path), run.task))
+    chosen = splits_of(run, (splits,) if isinstance(splits, str) else splits)
     features, samples, bound = load_run_features(run, chosen, embedding=embedding, progress=progress)
     recipe = run.recipe
     name, strategy = run.directory.name, recipe.strategy.kind
@@ -77,13 +79,18 @@ def audit_labels(
         repeats=repeats,
         seed=recipe.seed,
         groups=bound,
-        duplicates=_copies(samples, run.alike),
+        duplicates=copies_of(samples, run.alike),
         confidence=recipe.evaluate.confidence,
     )
     return replace(found, run=name, strategy=strategy, measured=measured_accuracy(run))
 
 
-def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
+def splits_of(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the splits to audit: the given ones, else all of a run.
+
+    Raises:
+        DataError: the run has no images in one.
+    """
     present = set(run.samples.table["split"])
     known = tuple(name for name in SPLITS if name in present)
     unknown = [name for name in splits or () if name not in known]
@@ -94,7 +101,7 @@ def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(splits) if splits else known
 
 
-def _copies(samples: Samples, alike: pd.DataFrame) -> list[list[int]]:
+def copies_of(samples: Samples, alike: pd.DataFrame) -> list[list[int]]:
     """Return sets of rows that show the same picture."""
     row_of = {path: row for row, path in enumerate(samples.table["path"])}
     pairs = zip(alike["path"], alike["other"], alike["is_copy"], strict=True)

@@ -14,7 +14,7 @@ from tlkit.analysis.run_analyses import load_run_features
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, MIN_GROUP_SIZE
 from tlkit.data.sources.given_images import GivenImages
-from tlkit.errors import DataError, RunError, first_few
+from tlkit.errors import DataError, RunError, first_few, other_task
 from tlkit.evaluation.clustered_figures import clustered_rate
 from tlkit.evaluation.drift_report import DriftReport, DriftTest, DriftVerdict, ForeignImage
 from tlkit.features.features import Features
@@ -119,6 +119,8 @@ def drift(
     """
     _require_arguments(alpha, permutations, cluster_by, groups)
     run = run if isinstance(run, Run) else open_run(run)
+    if run.task != "multiclass":
+        raise RunError(other_task(str(run.path), run.task))
     splits = _reference_splits(run, reference)
     features, samples, bound = load_run_features(run, splits, embedding=embedding, progress=progress)
     given = embed_with_run(run, images, options=embedding, progress=progress)

@@ -23,6 +23,7 @@ from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images, read_properties
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
+from tlkit.evaluation.compared_models import AnyTable
 from tlkit.features.features import Features
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions
@@ -102,18 +103,18 @@ def find_slices(
     warn_trained_on(split, run.directory.name)
     predictions = run.predictions(split)
     table = load_image_properties(run, split, progress=progress).reindex(predictions.path)
-    units = _units(run, predictions, table, options)
+    units = image_units(run, predictions, table, options)
     searched = table[list(PROPERTIES)].reset_index(drop=True)
     for name in predictions.group_columns:
         if name not in options.design_columns:
             searched[name] = predictions.groups[name]
-    features = _features(run, split) if clusters else None
+    features = measured_features(run, split) if clusters else None
     neighbors: Neighbors | None = None
     if features is not None:
-        searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
+        searched[CLUSTER] = feature_clusters(features, predictions, units, clusters=clusters, seed=options.seed)
         neighbors = _neighbors(run, split, predictions, features)
     if columns is not None:
-        searched = _select(searched, columns, where=str(run.path))
+        searched = select_columns(searched, columns, where=str(run.path))
     report = search_slices(
         predictions,
         columns=searched,
@@ -172,10 +173,15 @@ def _columns_of(predictions: Predictions, columns: Sequence[str] | pd.DataFrame 
         return predictions.with_groups(columns).groups[[name for name in map(str, columns.columns) if name != PATH]]
     if not predictions.group_columns:
         raise PredictionsError("The predictions have no column to search for slices. Join some: --groups COLUMNS.csv.")
-    return predictions.groups if columns is None else _select(predictions.groups, columns, where="The table")
+    return predictions.groups if columns is None else select_columns(predictions.groups, columns, where="The table")
 
 
-def _select(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
+def select_columns(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
+    """Return some columns of a table.
+
+    Raises:
+        PredictionsError: the table lacks one.
+    """
     known = list(map(str, table.columns))
     names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
     unknown = [name for name in names if name not in known]
@@ -189,13 +195,13 @@ def _select(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
     return table[names]
 
 
-def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> Ints:
+def image_units(run: Run, predictions: AnyTable, table: pd.DataFrame, options: AuditOptions) -> Ints:
     """Return the unit of each image: copies of a picture, and clusters of the audit or groups of the split."""
     measured = np.flatnonzero(table[DIGEST].notna().to_numpy())
     groups = find_duplicates(fingerprints_of(table.iloc[measured])).alike
     copies = [[int(measured[row]) for row in group] for group in groups]
     together: pd.Series[str] | None = None
-    if options.unit_column in predictions.group_columns:
+    if options.unit_column in predictions.groups.columns:
         together = predictions.groups[options.unit_column]
     elif (column := run.recipe.data.group_by) is not None:
         samples = run.samples
@@ -204,7 +210,7 @@ def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: Aud
     return split_units(len(predictions), copies, together=together)
 
 
-def _features(run: Run, split: str) -> Features | None:
+def measured_features(run: Run, split: str) -> Features | None:
     """Return the stored model's features of the split's and the training images; None where they are unavailable."""
     if find_spec("torch") is None:
         logger.info("torch is not installed, so there are no clusters of features.")
@@ -226,7 +232,9 @@ def _features(run: Run, split: str) -> Features | None:
     return features
 
 
-def _clusters(features: Features, predictions: Predictions, units: Ints, *, clusters: int, seed: int) -> pd.Series[str]:
+def feature_clusters(
+    features: Features, predictions: AnyTable, units: Ints, *, clusters: int, seed: int
+) -> pd.Series[str]:
     """Return the cluster of each image, missing where it has no features; k-means is fitted on the searched half."""
     row_of = {str(path): row for row, path in enumerate(features.path)}
     rows = np.array([row_of.get(path, -1) for path in predictions.path.tolist()])

@@ -8,16 +8,19 @@ from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.mask_audit import audit_masks
 from tlkit.audit.model_comparison import Comparison, compare_predictions
 from tlkit.audit.number_audit import audit_numbers
+from tlkit.audit.task_comparison import TaskComparison, compare_task_models
 
 __all__ = [
     "Audit",
     "Comparison",
     "Explanation",
+    "TaskComparison",
     "audit_groups",
     "audit_masks",
     "audit_multilabel",
     "audit_numbers",
     "compare_predictions",
+    "compare_task_models",
     "explain_gaps",
     "validate_columns",
 ]

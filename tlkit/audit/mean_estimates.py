@@ -17,7 +17,7 @@ from tlkit.stats.dependent_samples import Moments, cluster_moments, cluster_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import GapTest
 from tlkit.stats.number_scores import log_scale
-from tlkit.stats.power import POWER, whole_number
+from tlkit.stats.power import POWER, detectable_difference, whole_number
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,9 @@ class MeanEstimates:
         return student_estimate(self._gap(i), *self._variance(i), n=n, confidence=confidence)
 
     def detectable(self, i: int, alpha: float) -> float | None:
-        """Return the smallest gap that row i could have shown with 80 % power: (z₁₋α/₂ + z_power) · standard error.
-
-        Chow, Shao & Wang (2008), Sample Size Calculations in Clinical Research, section 3.2.1.
-        """
+        """Return the smallest gap that row i could have shown with 80 % power; see `detectable_difference`."""
         variance, df = self._variance(i)
-        return _z(alpha) * math.sqrt(variance) if df > 0 and variance > 0 else None
+        return detectable_difference(variance, alpha=alpha) if df > 0 and variance > 0 else None
 
     def needed(self, i: int, *, alpha: float, least: int) -> tuple[int, bool] | None:
         """Return how many images to add to row i to detect the tolerance, and whether the complement must grow, too.

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.outcomes import Outcomes
-from tlkit.audit.rates import Rate
+from tlkit.audit.rates import MEANS, AnyMetric, Rate
 from tlkit.audit.task_audit import audit_outcomes, require_columns
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.errors import PredictionsError
@@ -46,13 +46,23 @@ def audit_numbers(
         raise PredictionsError(*problems)
     found = predictions.labelled
     tolerance = MEAN_TOLERANCE * float(found.y_true.std()) if mean_tolerance is None else mean_tolerance
-    every = np.ones(len(found), dtype=np.bool_)
-    outcomes = [
-        Outcomes(Rate("mean_absolute_error"), np.abs(found.errors), every, tolerance),
-        Outcomes(Rate("mean_error"), found.errors, every, tolerance),
-    ]
-    if found.lower is not None:
-        outcomes.append(Outcomes(Rate("coverage"), found.covered, every))
+    metrics: list[AnyMetric] = [*MEANS, *(["coverage"] if found.lower is not None else [])]  # type: ignore[list-item]
+    outcomes = [outcomes_of_numbers(found, metric, tolerance) for metric in metrics]
     return audit_outcomes(
         found.task, found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)
     )
+
+
+def outcomes_of_numbers(found: NumberPredictions, metric: AnyMetric, tolerance: float | None) -> Outcomes:
+    """Return the errors of known numbers, absolute or not, or whether each lies in its interval.
+
+    Args:
+        found: images of known truth; with intervals for their coverage.
+        metric: mean_absolute_error, mean_error or coverage.
+        tolerance: the largest difference of mean errors tolerated, in their unit; of coverage it is the options'.
+    """
+    every = np.ones(len(found), dtype=np.bool_)
+    if metric == "coverage":
+        return Outcomes(Rate(metric), found.covered, every)
+    errors = np.abs(found.errors) if metric == "mean_absolute_error" else found.errors
+    return Outcomes(Rate(metric), errors, every, tolerance)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from tlkit.arrays import Ints, Mask
+from tlkit.choices import Task
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 MeanMetric = Literal["mean_absolute_error", "mean_error", "mean_iou", "iou"]
 AnyMetric = Metric | Literal["coverage"] | MeanMetric
 """The metrics of every task; those of classifiers are `Metric`."""
+MEANS: tuple[MeanMetric, ...] = get_args(MeanMetric)
+LABEL_RATES: tuple[Metric, ...] = ("recall", "precision", "false_positive_rate", "selection_rate")
+NUMBER_RATES: tuple[AnyMetric, ...] = (*MEANS, "coverage")
+TASK_METRICS: Mapping[Task, tuple[AnyMetric, ...]] = {
+    "multiclass": METRICS,
+    "multilabel": LABEL_RATES,
+    "ordinal": NUMBER_RATES,
+    "regression": NUMBER_RATES,
+}
+"""Rates and means that gates may name, by task."""
 
 
 @dataclass(frozen=True)

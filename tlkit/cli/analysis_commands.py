@@ -34,6 +34,7 @@ from tlkit.cli.output import (
     write_svg,
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
+from tlkit.cli.task_run import open_task_run, refuse_options
 
 MOST_PARAMETERS = 1e15
 
@@ -117,6 +118,16 @@ def slices(
     json: AsJson = False,
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
+    if (run := open_task_run(run_or_file)) is not None:
+        refuse_options(run, {"--groups": groups, "--verbatim": verbatim})
+        from tlkit.analysis.find_task_slices import find_task_slices
+
+        with check_progress("measuring images") as progress:
+            found = find_task_slices(
+                run, columns, split=split, clusters=clusters, min_images=min_images, progress=progress
+            )
+        print_result(found, as_json=json)
+        return
     from tlkit.analysis.find_slices import find_slices
 
     read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Annotations, Task
+from tlkit.choices import Annotations, Task, TrainedTask
 from tlkit.cli.completion import complete_override, complete_run
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -63,6 +63,20 @@ ListColumns = Annotated[
 ]
 ListAnnotations = Annotated[
     Annotations, typer.Option(help="majority or soft = a list's rows are labels of several annotators.")
+]
+ListTask = Annotated[
+    TrainedTask,
+    typer.Option("--task", help="What a list says of an image: multiclass, multilabel, ordinal, regression."),
+]
+ListLabelColumns = Annotated[
+    list[str] | None, typer.Option("--label-column", help="With --task multilabel: a column of 1 and 0; repeat it.")
+]
+ListSeparator = Annotated[
+    str | None, typer.Option("--separator", help="With --task multilabel: what stands between labels.")
+]
+ListGrades = Annotated[
+    str | None,
+    typer.Option("--grades", help="With --task ordinal: the grades from the lowest on, such as none,mild,severe."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 MOST = 1_000_000_000

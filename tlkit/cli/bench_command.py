@@ -40,7 +40,9 @@ def bench(
         from tlkit.exported import EXPORT_FOLDER, ExportFolder
         from tlkit.runs import RunDirectory
 
-        ExportFolder(RunDirectory.open(path).path / EXPORT_FOLDER).files()  # before torch is loaded
+        folder = ExportFolder(RunDirectory.open(path).path / EXPORT_FOLDER)
+        folder.require_classes()
+        folder.files()  # before torch is loaded
         from tlkit.inference.bench_run import bench_run
 
         result = bench_run(path, batches=batches, calls=calls, budget_s=seconds, max_latency_ms=max_latency_ms)

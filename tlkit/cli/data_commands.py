@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ from tlkit.cli.arguments import (
     ListAnnotations,
     ListColumns,
     ListFolder,
+    ListGrades,
+    ListLabelColumns,
+    ListSeparator,
+    ListTask,
     RunPath,
 )
 from tlkit.cli.list_source import list_columns, list_source
@@ -34,6 +38,10 @@ from tlkit.cli.output import (
     print_tables,
     wants_details,
 )
+from tlkit.errors import DataError
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -113,6 +121,10 @@ def split(
     folder: ListFolder = None,
     column: ListColumns = None,
     annotations: ListAnnotations = "one",
+    task: ListTask = "multiclass",
+    label_column: ListLabelColumns = None,
+    separator: ListSeparator = None,
+    grades: ListGrades = None,
     by: Annotated[
         str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
     ] = None,
@@ -130,7 +142,7 @@ def split(
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
-    from tlkit.data.checks.summary_tables import class_count_table
+    from tlkit.data.checks.summary_tables import sample_tables
     from tlkit.data.splits.hold_out import SplitPlan
     from tlkit.data.splits.split_file import make_split
 
@@ -138,9 +150,18 @@ def split(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
     )
     with check_progress() as on_check:
-        source = list_source(root, folder=folder, columns=column, annotations=annotations)
+        source = list_source(
+            root,
+            folder=folder,
+            columns=column,
+            annotations=annotations,
+            task=task,
+            label_columns=label_column,
+            separator=separator,
+            grades=grades,
+        )
         samples = make_split(out=out, plan=plan, metadata=metadata, progress=on_check, **source)
-    print_tables([class_count_table(samples.counts())])
+    print_tables(sample_tables(samples))
     print_lines(["", str(out)])
 
 
@@ -150,6 +171,10 @@ def summary(
     folder: ListFolder = None,
     column: ListColumns = None,
     annotations: ListAnnotations = "one",
+    task: ListTask = "multiclass",
+    label_column: ListLabelColumns = None,
+    separator: ListSeparator = None,
+    grades: ListGrades = None,
     metadata: Annotated[Path | None, typer.Option(help=f"CSV of group columns keyed by path; {FOUND_IN}.")] = None,
     by: Annotated[
         list[str] | None,
@@ -165,7 +190,16 @@ def summary(
     from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 
     _require_own_page(html, command="summary", overwrite=overwrite)
-    source = list_source(root, folder=folder, columns=column, annotations=annotations)
+    source = list_source(
+        root,
+        folder=folder,
+        columns=column,
+        annotations=annotations,
+        task=task,
+        label_columns=label_column,
+        separator=separator,
+        grades=grades,
+    )
     result, samples = summarize_data(metadata=metadata, groups=by or (), **source)
     if html is not None:
         from tlkit.render.report.dataset_pages import write_summary
@@ -195,6 +229,13 @@ def labels(
     require_new(out, what="list of labels")
     _require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
+    if opened.task == "multilabel":
+        if html is not None:
+            raise DataError(
+                f"--html is about one class for each image; {run} is of several labels. Use --out FILE.csv."
+            )
+        _audit_label_sets(opened, split, head=head, folds=folds, out=out, top=top, json=json)
+        return
     from tlkit.analysis.audit_labels import audit_labels
 
     with check_progress() as on_check:
@@ -211,6 +252,26 @@ def labels(
         return
     print_tables(result.tables(), most_rows=top)
     print_lines(_next_step(result.suspects, out, html))
+
+
+def _audit_label_sets(
+    run: Run, split: list[str] | None, *, head: HeadKind, folds: int, out: Path | None, top: int, json: bool
+) -> None:
+    """Audit each of several labels of a run."""
+    from tlkit.analysis.task_label_audit import audit_label_sets
+    from tlkit.csv_files import csv_text
+    from tlkit.disk import write_text
+
+    with check_progress() as on_check:
+        result = audit_label_sets(run, splits=split, head=head, folds=folds, progress=on_check)
+    if out is not None:
+        write_text(out, csv_text(result.table()))
+    if json:
+        print_json(result.to_dict())
+        return
+    print_tables(result.tables(), most_rows=top)
+    if result.suspects:
+        print_lines([f"Next: look at the images, correct the list of {run.directory.name}, and fit again."])
 
 
 def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:
@@ -252,6 +313,10 @@ def doctor(
     folder: ListFolder = None,
     column: ListColumns = None,
     annotations: ListAnnotations = "one",
+    task: ListTask = "multiclass",
+    label_column: ListLabelColumns = None,
+    separator: ListSeparator = None,
+    grades: ListGrades = None,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help=FIX_HELP)] = None,
@@ -293,7 +358,16 @@ def doctor(
         if embed is not None:
             keep_freed_memory()
             find_more = finder_by_features(embed, on_image=step("computing features"), on_pair=step("comparing pairs"))
-        source = list_source(root, folder=folder, columns=column, annotations=annotations)
+        source = list_source(
+            root,
+            folder=folder,
+            columns=column,
+            annotations=annotations,
+            task=task,
+            label_columns=label_column,
+            separator=separator,
+            grades=grades,
+        )
         diagnosis, samples = diagnose(faces=faces, find_more=find_more, progress=step("checking images"), **source)
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +32,7 @@ from tlkit.cli.arguments import (
     Verbatim,
     VoidNumber,
 )
+from tlkit.cli.gate import finish_gate, open_gate_file
 from tlkit.cli.model_source import open_compared, predict_source
 from tlkit.cli.output import (
     judged_on,
@@ -42,9 +44,13 @@ from tlkit.cli.output import (
     wants_details,
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
+from tlkit.cli.task_compare import compare_task_pair, open_task_models
 from tlkit.cli.task_file import TaskFile, audit_task, evaluate_task
 from tlkit.cli.task_run import audit_run, evaluate_run, open_task_run, refuse_options
 from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
 
 MOST_CLASSES = 20  # classes that a terminal shows
 
@@ -99,6 +105,9 @@ def evaluate(
         y_pred=y_pred,
         path_column=path,
         verbatim=verbatim,
+        data=data,
+        split=split,
+        by=() if cluster_by is None else (cluster_by,),
     )
     of_classes = {"--model-weights": model_weights, "--data": data, "--class": label_class}
     if (run := open_task_run(run_or_file)) is not None:
@@ -107,7 +116,7 @@ def evaluate(
         evaluate_run(run, split=split, details=shown or metrics == "all", json=json)
         return
     if of_task.is_other_task:
-        of_task.refuse({"--split": split, **of_classes})
+        of_task.refuse({**of_classes, **of_task.for_files})
         evaluate_task(of_task, cluster_by=cluster_by, weights=weights, details=shown or metrics == "all", json=json)
         return
     from tlkit.evaluation import evaluate as evaluate_predictions
@@ -232,6 +241,9 @@ def audit(
         y_pred=y_pred,
         path_column=path,
         verbatim=verbatim,
+        data=data,
+        split=split,
+        by=tuple(dict.fromkeys([*(text.partition(":")[0] for text in by or ()), *filter(None, (cluster_by, weights))])),
     )
     stated: dict[str, Any] = {
         "by": by or None,
@@ -244,29 +256,15 @@ def audit(
         "pair_by": pair_by,
         "weights": weights,
     }
-    of_classes = {
-        "--export": export,
-        "--gate": gate,
-        "--junit": junit,
-        "--summary": summary,
-        "--sarif": sarif,
-        "--model-weights": model_weights,
-        "--data": data,
-        "--class": label_class,
-    }
-    if (run := open_task_run(run_or_file)) is not None:
-        refuse_options(run, {**of_classes, "--task": task, **of_task.for_tasks, "--verbatim": verbatim})
-        audit_run(run, stated, split=split, groups=groups, details=shown, json=json)
-        return
-    if of_task.is_other_task:
-        of_task.refuse({"--split": split, **of_classes})
-        audit_task(of_task, stated, json=json)
+    of_classes = {"--export": export, "--model-weights": model_weights, "--data": data, "--class": label_class}
+    if (run := open_task_run(run_or_file)) is not None or of_task.is_other_task:
+        files = {"junit": junit, "summary": summary, "sarif": sarif}
+        _audit_task(run, of_task, stated, of_classes, split=split, gate=gate, files=files, details=shown, json=json)
         return
     from tlkit.audit.brief_tables import audit_sentence, brief_tables
     from tlkit.audit.cell_suppression import require_export
     from tlkit.audit.plain_verdicts import plain_verdicts
     from tlkit.audit.redaction import redacted_explanation
-    from tlkit.cli.gate import finish_gate, open_gate_file
     from tlkit.predictions import Predictions
     from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.gate_run import gate as judge
@@ -306,13 +304,47 @@ def audit(
         finish_gate(verdicts, junit=junit, summary=summary, sarif=sarif, quiet=json)
 
 
+def _audit_task(
+    run: Run | None,
+    file: TaskFile,
+    stated: dict[str, Any],
+    of_classes: Mapping[str, object],
+    *,
+    split: str | None,
+    gate: Path | None,
+    files: Mapping[str, Path | None],
+    details: bool,
+    json: bool,
+) -> None:
+    """Audit a run or a file of several labels, grades, numbers or boxes, and judge its gates.
+
+    Raises:
+        typer.Exit: with gates; 0 = all pass, 1 = one failed, 3 = not enough data.
+    """
+    task = file.task if run is None else run.task
+    if run is not None:
+        refuse_options(run, {**of_classes, "--task": file.stated, **file.for_tasks, "--verbatim": file.verbatim})
+    else:
+        file.refuse({**of_classes, **file.for_files, "--gate": gate if task == "detection" else None})
+    gates = open_gate_file(gate, junit=files["junit"], summary=files["summary"], sarif=files["sarif"], task=task)
+    if run is not None:
+        report = audit_run(run, stated, split=split, groups=file.groups, gates=gates, details=details, json=json)
+    else:
+        report = audit_task(file, stated, gates=gates, json=json)
+    if report is not None:
+        finish_gate(report, quiet=json, junit=files["junit"], summary=files["summary"], sarif=files["sarif"])
+
+
 def compare(
     first: RunOrFile,
     second: RunOrFile,
     others: Annotated[list[Path] | None, typer.Argument(metavar="[MORE]...", help="More of them.")] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy."),
+        typer.Option(
+            help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy, or all "
+            "figures of labels, grades or numbers."
+        ),
     ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
@@ -325,6 +357,9 @@ def compare(
     verbatim: Verbatim = False,
     data: LabelledData = None,
     label_class: LabelClasses = None,
+    task: TaskOption = None,
+    grades: Grades = None,
+    separator: LabelSeparator = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -335,28 +370,50 @@ def compare(
     from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.compare_runs import compare_models_by, compare_with, display_names
 
+    paths = (first, second, *(others or []))
+    files = [
+        TaskFile(
+            path=one,
+            stated=task,
+            val=None,
+            coverage=None,
+            grades=grades,
+            separator=separator,
+            truth=None,
+            min_score=None,
+            classes=None,
+            void=None,
+            groups=groups,
+            y_true=y_true,
+            y_pred=y_pred,
+            path_column=path,
+            verbatim=verbatim,
+            data=data,
+            split=split,
+            by=tuple(text.partition(":")[0] for text in by or ()),
+        )
+        for one in paths
+    ]
+    design: dict[str, Any] = {"split": split, "cluster_by": cluster_by, "weights": weights}
+    found = open_task_models(files, split=split, refused={"--class": label_class})
+    if found is not None and len(found) == 2:
+        compare_task_pair(found, display_names(*paths), metric=metric, by=by, details=shown, json=json, **design)
+        return
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     joined = None if groups is None else read_joined(groups)
-    paths = (first, second, *(others or []))
-    models = open_compared(paths, split=split, groups=joined, data=data, classes=label_class, by=by or (), **columns)
+    models: Sequence[Any] = found or open_compared(
+        paths, split=split, groups=joined, data=data, classes=label_class, by=by or (), **columns
+    )
     names = display_names(*paths)
     if metric is not None or len(models) > 2:
         if by:
             raise PredictionsError(
-                "--by is for two models compared by accuracy. Leave it out, or --metric and a third."
+                "--by is for two models, those of classes by accuracy. Leave it out, or --metric and a third."
             )
-        compared = compare_models_by(
-            dict(zip(names, models, strict=True)),
-            metric or "accuracy",
-            split=split,
-            cluster_by=cluster_by,
-            weights=weights,
-        )
+        compared = compare_models_by(dict(zip(names, models, strict=True)), metric, **design)
         print_json(compared.to_dict()) if json else print_tables(compared.tables())
         return
-    result = compare_with(
-        *models, by=by, split=split, names=(names[0], names[1]), cluster_by=cluster_by, weights=weights
-    )
+    result = compare_with(*models, by=by, names=(names[0], names[1]), **design)
     if json:
         print_json(redacted_comparison(result))
         return

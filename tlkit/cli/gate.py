@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tlkit.choices import Task
 from tlkit.cli.output import print_lines, print_tables
 from tlkit.disk import writing
 from tlkit.errors import PredictionsError
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
 
 
 def open_gate_file(
-    gate: Path | None, *, junit: Path | None, summary: Path | None, sarif: Path | None
+    gate: Path | None, *, junit: Path | None, summary: Path | None, sarif: Path | None, task: Task = "multiclass"
 ) -> GatesFile | None:
-    """Return the gates of a file, or None where no file is given.
+    """Return the gates of a file for a task, or None where no file is given.
 
     Raises:
         TlkitError: the file is wrong; --junit, --summary or --sarif is given without --gate, or cannot be written.
     """
-    from tlkit.audit.rates import METRICS
-    from tlkit.recipe.gates_file import load_gates
+    from tlkit.runs.gate_run import load_task_gates
 
     problems = []
     for option, path in (("--junit", junit), ("--summary", summary), ("--sarif", sarif)):
@@ -35,7 +35,7 @@ def open_gate_file(
     if problems:
         raise PredictionsError(*problems)
     require_writable({"--junit": junit, "--summary": summary, "--sarif": sarif}, in_place=True)
-    return None if gate is None else load_gates(gate, metrics=METRICS)
+    return None if gate is None else load_task_gates(gate, task)
 
 
 def finish_gate(

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tlkit.choices import Annotations
+from tlkit.choices import Annotations, TrainedTask
 from tlkit.errors import DataError
 
 
 def list_source(
-    root: Sequence[str], *, folder: Path | None, columns: Sequence[str] | None, annotations: Annotations
+    root: Sequence[str],
+    *,
+    folder: Path | None,
+    columns: Sequence[str] | None,
+    annotations: Annotations,
+    task: TrainedTask = "multiclass",
+    label_columns: Sequence[str] | None = None,
+    separator: str | None = None,
+    grades: str | None = None,
 ) -> dict[str, Any]:
     """Return the arguments `root`, `manifest` and `options` of the functions that read images.
 
@@ -20,18 +28,38 @@ def list_source(
         folder: folder of the paths of a list.
         columns: texts such as "path=image".
         annotations: what several rows of one image are.
+        task: what a label says of an image.
+        label_columns: columns of one label each.
+        separator: between several labels of a cell; None = the usual one.
+        grades: names of the grades, separated by commas.
 
     Raises:
         DataError: a text is no mapping, or there is no list for these options.
     """
     from tlkit.data.sources.list_options import ListOptions
     from tlkit.data.sources.read_samples import is_list
+    from tlkit.spelling import SEPARATOR
 
-    options = ListOptions(names=list_columns(columns), annotations=annotations)
-    if folder is None and not columns and annotations == "one":
+    for option, value, wanted in (
+        ("--label-column", label_columns, "multilabel"),
+        ("--separator", separator, "multilabel"),
+        ("--grades", grades, "ordinal"),
+    ):
+        if value and task != wanted:
+            raise DataError(f"{option} is for --task {wanted}, and the task is {task}. Add it, or leave {option} out.")
+    options = ListOptions(
+        names=list_columns(columns),
+        annotations=annotations,
+        task=task,
+        label_columns=tuple(label_columns or ()),
+        separator=separator or SEPARATOR,
+        grades=() if grades is None else tuple(one.strip() for one in grades.split(",")),
+    )
+    if folder is None and not columns and annotations == "one" and task in ("multiclass", "ordinal"):
         return {"root": root, "options": options}
     if len(root) != 1 or not is_list(root[0]):
         given = "--root" if folder is not None else "--column" if columns else "--annotations"
+        given = f"--task {task}" if task in ("multilabel", "regression") else given
         raise DataError(f"{given} is for a list of images, a CSV or Parquet file; the images are {', '.join(root)}.")
     return {"root": () if folder is None else folder, "manifest": root[0], "options": options}
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tlkit.choices import CONFIDENCE, Task
 from tlkit.cli.output import print_json, print_lines, print_tables
-from tlkit.errors import PredictionsError
+from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
+    from tlkit.audit.gates.gate_report import GateReport
     from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
+    from tlkit.predictions.common_task_images import TaskTable
     from tlkit.predictions.detection_predictions import DetectionPredictions
+    from tlkit.recipe.gates_file import GatesFile
     from tlkit.tables import Table
 
 
@@ -45,6 +48,9 @@ class TaskFile:
         y_pred: column of the predictions.
         path_column: column of the paths.
         verbatim: keep the spelling of group values.
+        data: labelled images that an exported file predicts.
+        split: split of them; None = all.
+        by: columns to take from their list.
     """
 
     path: Path
@@ -62,13 +68,24 @@ class TaskFile:
     y_pred: str
     path_column: str
     verbatim: bool
+    data: Path | None = None
+    split: str | None = None
+    by: tuple[str, ...] = ()
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it is an exported file, which predicts the images of `data`."""
+        from tlkit.exported import is_exported
+
+        return is_exported(self.path)
 
     @property
     def task(self) -> Task:
         """The task: as stated, else what the file says, else multiclass."""
+        from tlkit.exported.task_of_file import task_of_exported
         from tlkit.predictions.task_reading import task_of_file
 
-        return self.stated or task_of_file(self.path) or "multiclass"
+        return self.stated or task_of_file(self.path) or task_of_exported(self.path) or "multiclass"
 
     @property
     def for_tasks(self) -> dict[str, object]:
@@ -79,6 +96,12 @@ class TaskFile:
     @property
     def _of_masks(self) -> dict[str, object]:
         return {"--classes": self.classes, "--void": None if self.void is None else str(self.void)}
+
+    @property
+    def for_files(self) -> dict[str, object]:
+        """The options of labelled images, which apply to exported files alone, with what does not apply."""
+        given: dict[str, object] = {"--split": self.split, "--data": self.data}
+        return dict.fromkeys(given) if self.is_exported else given
 
     @property
     def is_other_task(self) -> bool:
@@ -136,15 +159,39 @@ class TaskFile:
         return found.with_groups(self.groups, verbatim=self.verbatim)
 
     def _read_labels(self, path: Path) -> MultilabelPredictions:
-        from tlkit.predictions import read_multilabel
+        from tlkit.predictions import MultilabelPredictions, read_multilabel
         from tlkit.spelling import SEPARATOR
 
+        if self.is_exported and path == self.path:
+            found = self._predicted()
+            assert isinstance(found, MultilabelPredictions), "the file says its task"
+            return found
         return read_multilabel(
             path,
             y_true=self.y_true,
             y_pred=self.y_pred,
             path_column=self.path_column,
             separator=self.separator or SEPARATOR,
+            verbatim=self.verbatim,
+        )
+
+    def _predicted(self) -> TaskTable:
+        """Return what an exported file predicts of the labelled images."""
+        from tlkit.exported.labelled_images import predict_task_images
+        from tlkit.spelling import SEPARATOR
+
+        if self.data is None:
+            raise DataError(
+                f"{self.path} is an exported file, which needs labelled images to judge by: --data LIST.csv."
+            )
+        grades = () if self.grades is None else tuple(one.strip() for one in self.grades.split(","))
+        return predict_task_images(
+            self.path,
+            self.data,
+            split=self.split,
+            columns=() if self.groups is not None else self.by,
+            separator=self.separator or SEPARATOR,
+            grades=grades,
             verbatim=self.verbatim,
         )
 
@@ -185,8 +232,12 @@ class TaskFile:
 
     def open_numbers(self, path: Path) -> NumberPredictions:
         """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
-        from tlkit.predictions import read_numbers
+        from tlkit.predictions import NumberPredictions, read_numbers
 
+        if self.is_exported and path == self.path:
+            predicted = self._predicted()
+            assert isinstance(predicted, NumberPredictions), "the file says its task"
+            return predicted if self.groups is None else predicted.with_groups(self.groups, verbatim=self.verbatim)
         found = read_numbers(
             path,
             task="ordinal" if self.task == "ordinal" else "regression",
@@ -242,8 +293,8 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
         print_lines(["", "Each label, class or category, and what is taken for what: --details"])
 
 
-def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None:
-    """Print the audit of a file."""
+def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | None, json: bool) -> GateReport | None:
+    """Print the audit of a file; return the verdicts on the gates, None without any."""
     from tlkit.audit.options import AuditOptions
     from tlkit.runs.run_options import with_all_columns
 
@@ -257,6 +308,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
         return with_all_columns(AuditOptions().with_overrides(**given), predictions.groups)
 
     found: TaskAudit
+    table: MultilabelPredictions | NumberPredictions | None = None
     if file.task == "multilabel":
         from tlkit.audit.label_audit import audit_multilabel
         from tlkit.evaluation.label_thresholds import thresholds_for
@@ -266,7 +318,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
             clusters = stated["cluster_by"]
             val = file.open_val_labels(file.val, cluster_by=clusters)
             labels = thresholds_for(labels, val, cluster_by=clusters).apply(labels)
-        found = audit_multilabel(labels, options_of(stated, labels))
+        found, table = audit_multilabel(labels, options_of(stated, labels)), labels
     elif file.task == "detection":
         found = _audit_boxes(file, stated)
     elif file.task == "segmentation":
@@ -279,8 +331,17 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, json: bool) -> None
 
         numbers, _ = _with_intervals(file)
         options = options_of({**stated, "tolerance": None}, numbers)
-        found = audit_numbers(numbers, options, mean_tolerance=stated["tolerance"])
-    print_json(found.to_redacted()) if json else print_tables(found.tables())
+        found, table = audit_numbers(numbers, options, mean_tolerance=stated["tolerance"]), numbers
+    report = None
+    if gates is not None and table is not None:
+        from tlkit.runs.gate_run import gate
+
+        report = gate(table, gates, options=found.settings)
+    if json:
+        print_json(found.to_redacted() | ({"gate": report.to_dict()} if report else {}))
+    else:
+        print_tables(found.tables())
+    return report
 
 
 def _audit_boxes(file: TaskFile, stated: Mapping[str, Any]) -> TaskAudit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
@@ -20,10 +20,12 @@ from tlkit.cli.output import (
 from tlkit.errors import ModelError, PredictionsError
 
 if TYPE_CHECKING:
-    from tlkit.choices import PredictEngine, Views
+    from tlkit.audit.gates.gate_report import GateReport
+    from tlkit.choices import PredictEngine, TrainedTask, Views
     from tlkit.cli.model_source import ExportedFile, ModelSource
     from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
     from tlkit.predictions import Unreadable
+    from tlkit.recipe.gates_file import GatesFile
     from tlkit.runs.run import Run
 
 
@@ -71,23 +73,37 @@ def evaluate_run(run: Run, *, split: str | None, details: bool, json: bool) -> N
 
 
 def audit_run(
-    run: Run, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, details: bool, json: bool
-) -> None:
-    """Print the audit of a split of a run; a tolerance is that of mean errors where the run predicts numbers."""
+    run: Run,
+    stated: Mapping[str, Any],
+    *,
+    split: str | None,
+    groups: Path | None,
+    gates: GatesFile | None,
+    details: bool,
+    json: bool,
+) -> GateReport | None:
+    """Print the audit of a split of a run; a tolerance is that of mean errors where the run predicts numbers.
+
+    Returns:
+        The verdicts on the gates; None without any.
+    """
     from tlkit.audit.task_verdicts import task_verdicts
+    from tlkit.runs.gate_run import gate
 
     options = dict(stated)
     mean_tolerance = None if run.task in ("multilabel", "segmentation") else options.pop("tolerance")
     audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
+    report = None if gates is None else gate(run, gates, split=split, groups=groups, options=audit.settings)
     if json:
-        print_json(audit.to_redacted())
-        return
+        print_json(audit.to_redacted() | ({"gate": report.to_dict()} if report else {}))
+        return report
     print_verdicts(task_verdicts(audit))
     print_lines([""])
     tables = audit.tables()
     print_tables(tables if details else tables[:2])
     if not details and len(tables) > 2:
         print_lines(["", "Each group with its interval and test: --details"])
+    return report
 
 
 def predicts_other_task(
@@ -112,32 +128,46 @@ def predicts_other_task(
     Raises:
         ModelError: such options are given.
     """
-    from tlkit.cli.model_source import StoredModel
+    from tlkit.cli.model_source import ExportedFile, StoredModel
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.exported.task_of_file import task_of_exported
     from tlkit.models.model_format import task_of_model
     from tlkit.predictions import Unreadable
 
-    if not isinstance(source, StoredModel) or (task := task_of_model(source.folder)) == "multiclass":
+    if isinstance(source, StoredModel):
+        task, where = task_of_model(source.folder), source.folder
+    elif isinstance(source, ExportedFile):
+        task, where = cast("TrainedTask", task_of_exported(source.path) or "multiclass"), source.path
+    else:
+        return False
+    if task == "multiclass":
         return False
     if refused:
-        raise ModelError(f"{refused[0]} does not apply to {source.folder}, a model of the task {task}. Leave it out.")
+        raise ModelError(f"{refused[0]} does not apply to {where}, a model of the task {task}. Leave it out.")
     left_out: list[Entry] = []
     files = find_listed_images(paths, left_out=left_out)
     from tlkit.cli.allocator import keep_freed_memory
 
     keep_freed_memory()
-    from tlkit.inference.mask_predictor import MaskPredictor
-    from tlkit.inference.task_predictor import TaskPredictor, load_task_model
-
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
-        model = load_task_model(source.folder, device=source.device)
-        if isinstance(model, MaskPredictor):
-            predict_masks(model, files, paths, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
-            return True
-        assert isinstance(model, TaskPredictor), "the caller has looked at the task"
-        found = _predict(model, files, tta, engine, progress, unreadable.append)
+        if isinstance(source, ExportedFile):
+            from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
+
+            exported = load_exported_task(source.path, workers=source.workers)
+            assert isinstance(exported, ExportedTaskPredictor), "its task has been read"
+            found = exported.predict(files, progress=progress, on_unreadable=unreadable.append)
+        else:
+            from tlkit.inference.mask_predictor import MaskPredictor
+            from tlkit.inference.task_predictor import TaskPredictor, load_task_model
+
+            model = load_task_model(source.folder, device=source.device)
+            if isinstance(model, MaskPredictor):
+                predict_masks(model, files, paths, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
+                return True
+            assert isinstance(model, TaskPredictor), "its task has been read"
+            found = _predict(model, files, tta, engine, progress, unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     if out is None:
         _print(found, unreadable)

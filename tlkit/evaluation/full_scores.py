@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import bounded_estimate, spread_of
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.means import clustered_mean, mean_estimate
-from tlkit.stats.one_vs_rest import AREA_KINDS, Area, areas
+from tlkit.stats.one_vs_rest import AREA_KINDS, areas_among
 
 ONLY_ONE_CLASS = "all images are of one class"
 
@@ -172,7 +172,7 @@ def one_vs_rest_ranking(
     for code in range(size):
         positive, held = positive_of(code), None if known is None or known[:, code].all() else known[:, code]
         positive, n_own = (positive, n) if held is None else (positive & held, int(held.sum()))
-        found = _areas_of(np.ascontiguousarray(proba[:, code]), positive, held, weight)
+        found = areas_among(np.ascontiguousarray(proba[:, code]), positive, held, weight)
         if found is None:
             missing = f"no images {of}" if not positive.any() else none_other
             per_class.append((Estimate(None, None, None, n=n_own, note=missing),) * 2)
@@ -217,23 +217,6 @@ def one_vs_rest_ranking(
                 )
             )
     return RankingScores(tuple(per_class), (macro[0], macro[1]))
-
-
-def _areas_of(score: Floats, positive: Mask, held: Mask | None, weight: Floats | None) -> tuple[Area, Area] | None:
-    """Return AUROC and average precision of the images that are held, with the influences of all images."""
-    if held is None:
-        return areas(score, positive, weight)
-    own = None if weight is None else weight[held]
-    found = areas(score[held], positive[held], own) if held.any() else None
-    return None if found is None else (_among_all(found[0], held, weight), _among_all(found[1], held, weight))
-
-
-def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
-    """Return an area of some images with influences of all: 0 for the others, larger by W/w for those it rests on."""
-    whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
-    influence = np.zeros(len(held))
-    influence[held] = area.influence * (whole / own)
-    return replace(area, influence=influence)
 
 
 def brier_estimates(

@@ -12,6 +12,7 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 
 MOST_PAIRS = 20
+MOST_CALLED = 30
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,40 @@ class LabelConfusion:
     called: str
     images: int
     share: Estimate
+
+
+@dataclass(frozen=True)
+class LabelCalled:
+    """How often a label is predicted on images that have another one and not it.
+
+    Attributes:
+        there: a label that the images have.
+        called: a label that they do not have.
+        share: share of these images on which `called` is predicted.
+    """
+
+    there: str
+    called: str
+    share: Estimate
+
+
+def labels_called(found: MultilabelPredictions, units: Units | None, *, confidence: float) -> tuple[LabelCalled, ...]:
+    """Return for each pair of labels how often the second is predicted where only the first of the two is true.
+
+    Wilson's intervals, or those of clusters. Images of which one of the two labels is unknown are left out; so are
+    pairs without images. Of more than 30 labels the 30 that most images have are taken.
+    """
+    truly, known = found.y_true == 1, found.known
+    order = sorted(np.argsort(-truly.sum(axis=0), kind="stable")[:MOST_CALLED].tolist())
+    rows = []
+    for a in order:
+        for b in order:
+            base = truly[:, a] & known[:, b] & ~truly[:, b]
+            if a == b or not base.any():
+                continue
+            share = rate_of(found.y_pred[:, b] & base, base, units, confidence, nothing="no images")
+            rows.append(LabelCalled(found.labels[a], found.labels[b], share))
+    return tuple(rows)
 
 
 def label_pairs(

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from tlkit.tables import Cell, Column, Table, counted
 
+MOST_CALLED = 20
+"""Pairs of labels in a table."""
+
 if TYPE_CHECKING:
     from tlkit.evaluation.label_thresholds import LabelThresholds
     from tlkit.evaluation.multilabel_result import MultilabelEvaluation
@@ -19,6 +22,7 @@ def multilabel_tables(result: MultilabelEvaluation) -> tuple[Table, ...]:
         label_table(result),
         *([_pair_table(result)] if result.pairs else []),
         *([_confusion_table(result)] if result.confusions else []),
+        *([called_table(result)] if result.called else []),
     )
 
 
@@ -133,6 +137,23 @@ def _confusion_table(result: MultilabelEvaluation) -> Table:
             Column("share", "share of those with the first alone", "estimate"),
         ),
         rows=tuple((one.missed, one.called, one.images, one.share) for one in result.confusions),
+    )
+
+
+def called_table(result: MultilabelEvaluation) -> Table:
+    """Return the pairs of labels of which the second is most often predicted where only the first is true."""
+    ordered = sorted(result.called, key=lambda one: -(one.share.value or 0.0))
+    return Table(
+        name="labels_called",
+        title="Labels predicted where another one is true, and they are not",
+        columns=(
+            Column("there", "images with"),
+            Column("called", "and without"),
+            Column("images", "images", "count"),
+            Column("share", "share given the second", "estimate"),
+        ),
+        rows=tuple((one.there, one.called, one.share.n, one.share) for one in ordered[:MOST_CALLED]),
+        notes=(f"The {MOST_CALLED} largest of {len(ordered)} pairs.",) if len(ordered) > MOST_CALLED else (),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from tlkit.arrays import Floats
 from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
 from tlkit.evaluation.score_names import SAME_AS, facts_of, own_name
 from tlkit.predictions import Predictions
-from tlkit.stats.area_intervals import PRIOR_DF, AreaMean, area_counts, moderated
+from tlkit.stats.area_intervals import mean_area
 from tlkit.stats.brier import brier_losses
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import (
@@ -22,32 +20,8 @@ from tlkit.stats.confusion_scores import (
     scores_of_margins,
     why_undefined,
 )
-from tlkit.stats.one_vs_rest import AREA_KINDS, areas
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of one model.
-
-    Attributes:
-        value: the metric; None where it is undefined.
-        influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
-        df: upper limit of the degrees of freedom of its variance.
-        more_df: degrees of freedom to be added to those that the influences have by their kurtosis.
-        corrected: whether the influences hold a factor of their own for M − 1 instead of M.
-        unseen: standard error that no influence shows, because no image changes the value.
-        bias: by how much the value is too large on average.
-        why: why there is no value; "" = there is one.
-    """
-
-    value: float | None
-    influence: Floats
-    df: float = np.inf
-    more_df: float = 0.0
-    corrected: bool = False
-    unseen: float = 0.0
-    bias: float = 0.0
-    why: str = ""
+from tlkit.stats.measured import Measured
+from tlkit.stats.one_vs_rest import AREA_KINDS
 
 
 def measure(labelled: Predictions, name: str, units: Units | None = None) -> Measured:
@@ -123,36 +97,13 @@ def _of_class(labelled: Predictions, kind: str, code: int, weight: Floats) -> Me
 
 
 def _mean_area(labelled: Predictions, kind: int, codes: Sequence[int], units: Units | None) -> Measured:
-    """Return the mean area of some classes, with influences that have its moderated variance.
-
-    Of the degrees of freedom of the formulas half is counted: they say nothing of the correlation of two models.
-    """
+    """Return the mean area of some classes, each against all others."""
     assert labelled.proba is not None, "the metric needs probabilities"
-    weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
-    mean = AreaMean(AREA_KINDS[kind], len(labelled))
-    biases = []
-    own = np.zeros(len(labelled), dtype=np.bool_)
-    for code in codes:
-        own = labelled.y_true == code
-        found = areas(np.ascontiguousarray(labelled.proba[:, code]), own, weight)
-        if found is not None and units is not None and units.why_unknown:
-            mean.values.append(found[kind].value)
-        elif found is not None:
-            positives, negatives = area_counts(found[kind], units, own, ~own)
-            mean.add(found[kind], moderated(found[kind], units, positives=positives, negatives=negatives))
-            biases.append(found[kind].bias)
-    if not mean.values:
-        if len(codes) > 1:
-            return _undefined(labelled, "all images are of one class")
-        return _undefined(labelled, f"no images of {'this class' if not own.any() else 'other classes'}")
-    if not mean.parts:
-        return Measured(mean.value, mean.mean_influence, df=0.0)
-    return Measured(
-        mean.value,
-        mean.mean_influence,
-        max(mean.spread(units).df - PRIOR_DF[mean.kind] / 2, 1.0),
-        more_df=PRIOR_DF[mean.kind] / 2,
-        corrected=mean.kind == "auroc",
-        unseen=mean.unseen,
-        bias=math.fsum(biases) / len(biases),
-    )
+    proba, own = labelled.proba, [labelled.y_true == code for code in codes]
+    columns = ((np.ascontiguousarray(proba[:, code]), mine, None) for code, mine in zip(codes, own, strict=True))
+    found = mean_area(kind, columns, len(labelled), units)
+    if found is not None:
+        return found
+    if len(codes) > 1:
+        return _undefined(labelled, "all images are of one class")
+    return _undefined(labelled, f"no images of {'this class' if not own[0].any() else 'other classes'}")

@@ -11,21 +11,18 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from tlkit.arrays import Mask
-from tlkit.choices import ALPHA, CONFIDENCE, RESOLVED_DIFFERENCE
-from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.choices import ALPHA, CONFIDENCE
+from tlkit.errors import PredictionsError, did_you_mean
 from tlkit.evaluation.clustered_figures import units_of
-from tlkit.evaluation.common_images import common_images
-from tlkit.evaluation.evaluation import evaluate
-from tlkit.evaluation.measure import Measured, measure
+from tlkit.evaluation.compared_models import AnyTable, ComparedModels, compared_models
 from tlkit.evaluation.metric_comparison_tables import metric_comparison_tables
-from tlkit.evaluation.score_names import HEADLINE, ScoreFacts, facts_of, own_name
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.predictions import Predictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.influence import NO_VARIANCE, bounded_estimate, spread_of
+from tlkit.stats.measured import Measured, ScoreFacts
 from tlkit.stats.paired import Pairs, paired_difference, pairs_needed
 from tlkit.stats.power import images_to_resolve
 from tlkit.tables import Table, to_html
@@ -131,15 +128,15 @@ class MetricComparison:
 
 
 def compare_metric(
-    models: Mapping[str, Predictions],
-    metric: str = "accuracy",
+    models: Mapping[str, AnyTable],
+    metric: str | None = None,
     *,
     recipes: Mapping[str, str] | None = None,
     cluster_by: str | None = None,
     weights: str | None = None,
     confidence: float = CONFIDENCE,
     alpha: float = ALPHA,
-    resolve: float = RESOLVED_DIFFERENCE,
+    resolve: float | None = None,
 ) -> MetricComparison:
     """Compare a metric of two models or more on the images that all of them predicted.
 
@@ -152,20 +149,23 @@ def compare_metric(
     added to that of the images (Bouthillier et al. 2021, MLSys 3:747), with Satterthwaite's degrees of freedom.
 
     Args:
-        models: predictions by the name of the model, two or more.
-        metric: such as "macro_f1", "auroc", "log_loss", "top_5" or "recall:cat"; see `score_names.facts_of`.
+        models: predictions by the name of the model, two or more, of one task.
+        metric: such as "macro_f1", "auroc", "log_loss", "top_5" or "recall:cat"; see `score_names.facts_of`. Of labels,
+            grades and numbers see `task_measures.task_facts`. Default: accuracy, or the main figure of the task.
         recipes: name of the recipe of each model that has one in common with others, by the name of the model.
         cluster_by: group column of the clusters.
         weights: group column of the images' weights.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: chance of any false alarm among all pairs, in (0, 1).
-        resolve: the difference for which the number of images is given, above 0.
+        resolve: the difference for which the number of images is given, above 0; default: 0.02, or for errors in the
+            unit of the numbers 5 % of the first model's.
 
     Raises:
         PredictionsError: there is no such metric or column; a model has no probabilities that it needs; the models have
             no image in common, other classes or other labels; an option is out of its range.
 
     Example:
+        >>> from tlkit.predictions import Predictions
         >>> images = {"classes": ["cat", "dog"], "path": [str(i) for i in range(100)], "y_true": [0] * 50 + [1] * 50}
         >>> old = Predictions.build(**images, y_pred=[1] * 30 + [0] * 20 + [1] * 50)
         >>> new = Predictions.build(**images, y_pred=[1] * 5 + [0] * 45 + [1] * 50)
@@ -177,47 +177,48 @@ def compare_metric(
         raise PredictionsError(f"A comparison needs two models or more. Got {len(models)}.")
     if problems := [
         f"{name} must be above 0 and below 1. Got {value} instead."
-        for name, value in (("confidence", confidence), ("alpha", alpha), ("resolve", resolve))
+        for name, value in (("confidence", confidence), ("alpha", alpha))
         if not 0.0 < value < 1.0
     ]:
         raise PredictionsError(*problems)
-    common = common_images(models)
-    tables, first = common.predictions, next(iter(common.predictions.values()))
-    metric = own_name(metric, first.classes)
-    facts = facts_of(metric, first.classes)
-    if facts.needs_proba and (lacking := [name for name, table in tables.items() if table.proba is None]):
-        raise PredictionsError(f"{facts.title} needs probabilities, which {first_few(lacking)} lacks.")
+    if resolve is not None and not resolve > 0.0:
+        raise PredictionsError(f"resolve must be above 0. Got {resolve} instead.")
+    compared = compared_models(models, metric)
+    tables, facts, groups = compared.tables, compared.facts, compared.groups
     for option, column in (("cluster_by", cluster_by), ("weights", weights)):
-        if column is not None and column not in first.group_columns:
+        if column is not None and column not in groups.columns:
             raise PredictionsError(
                 f"{option} names {column!r}, which is no group column of the models."
-                f"{did_you_mean(column, first.group_columns)}"
+                f"{did_you_mean(column, list(map(str, groups.columns)))}"
             )
     units = None
     if cluster_by is not None or weights is not None:
-        units = units_of(first.groups, cluster_by, weights)
+        units = units_of(groups, cluster_by, weights)
         held = units.weight > 0
         tables, units = {name: table.take(held) for name, table in tables.items()}, units.take(held)
-    measured = {name: measure(table, metric, units) for name, table in tables.items()}
+    measured = {name: compared.measure(table, units) for name, table in tables.items()}
+    resolve = compared.resolved(next(iter(measured.values())).value) if resolve is None else resolve
     members: dict[str, list[str]] = {}
     for name in tables:
         members.setdefault((recipes or {}).get(name, name), []).append(name)
     sides = [_Side(name, tuple(own), tuple(measured[one] for one in own)) for name, own in members.items()]
     pairs = list(combinations(sides, 2))
     level = alpha / max(len(pairs), 1)
-    right = {name: table.correct for name, table in tables.items()} if metric == "accuracy" and units is None else None
+    right = None
+    if compared.right is not None and units is None:
+        right = {name: compared.right(table) for name, table in tables.items()}
     changes = [
         _change(one, two, units, right, confidence=confidence, level=level, resolve=resolve) for one, two in pairs
     ]
     adjusted = holm([change.p for change in changes])
-    n = len(next(iter(tables.values())))
+    n, weighted = len(next(iter(tables.values()))), replace(compared, tables=tables)
     return MetricComparison(
-        metric=metric,
+        metric=compared.metric,
         title=facts.title,
         higher_is_better=facts.higher_is_better,
         images=n,
-        left_out=common.left_out,
-        unlabelled=common.unlabelled,
+        left_out=compared.left_out,
+        unlabelled=compared.unlabelled,
         cluster_by=cluster_by,
         clusters=None if units is None or cluster_by is None else units.clusters,
         weights=weights,
@@ -225,8 +226,7 @@ def compare_metric(
         alpha=alpha,
         resolve=resolve,
         contenders=tuple(
-            _contender(side, tables, units, metric, confidence=confidence, design=(cluster_by, weights))
-            for side in sides
+            _contender(side, weighted, units, confidence=confidence, design=(cluster_by, weights)) for side in sides
         ),
         changes=tuple(
             replace(change, p_holm=p, change=_direction(change, p, facts, alpha))
@@ -271,34 +271,24 @@ class _Side:
 
 def _contender(
     side: _Side,
-    tables: Mapping[str, Predictions],
+    compared: ComparedModels,
     units: Units | None,
-    metric: str,
     *,
     confidence: float,
     design: tuple[str | None, str | None],
 ) -> Contender:
-    """Return the values of a contender: of one model with the interval of `evaluate`, of several their mean."""
-    values, first = tuple(one.value for one in side.measured), tables[side.runs[0]]
-    n, facts = len(first), facts_of(metric, first.classes)
+    """Return the values of a contender: of one model with the interval of its evaluation, of several their mean."""
+    values, first = tuple(one.value for one in side.measured), compared.tables[side.runs[0]]
+    n, facts = len(first), compared.facts
     if side.why:
         return Contender(side.name, side.runs, values, Estimate(None, None, None, n=n, note=side.why), None)
     if len(values) == 1:
-        digits = metric.removeprefix("top_")
-        found = evaluate(
-            first,
-            top_k=[int(digits)] if digits.isdecimal() else [1],
-            confidence=confidence,
-            cluster_by=design[0],
-            weights=design[1],
-            metrics="headline" if metric in HEADLINE or digits.isdecimal() else "all",
-        )
-        return Contender(side.name, side.runs, values, found.score(metric), None)
+        return Contender(side.name, side.runs, values, compared.score(first, confidence, *design), None)
     mean = side.mean()
     assert mean.value is not None, "the metric is defined"
     spread = spread_of(mean.influence, units, most_df=mean.df, more_df=mean.more_df, corrected=mean.corrected)
     spread = replace(spread, variance=spread.variance + mean.unseen**2)
-    if facts.highest > 1.0 or not spread.df > 0:
+    if facts.highest > 1.0 or not np.isfinite(facts.lowest) or not spread.df > 0:
         score = _t_estimate(mean.value, spread.variance, spread.df, n=n, confidence=confidence)
         if score.low is not None:
             score = replace(score, low=max(score.low, facts.lowest))

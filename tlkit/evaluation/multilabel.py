@@ -9,7 +9,7 @@ from tlkit.errors import PredictionsError
 from tlkit.evaluation.clustered_figures import with_weight
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.full_scores import one_vs_rest_ranking
-from tlkit.evaluation.label_pairs import label_pairs
+from tlkit.evaluation.label_pairs import label_pairs, labels_called
 from tlkit.evaluation.label_scores import label_rates, macro_f1, micro_average_precision, rate_of, ratio_score
 from tlkit.evaluation.multilabel_result import LabelResult, MultilabelEvaluation
 from tlkit.predictions import MultilabelPredictions
@@ -117,6 +117,7 @@ def evaluate_multilabel(
         ),
         pairs=pairs,
         confusions=confusions,
+        called=labels_called(found, units, confidence=confidence),
         cluster_by=cluster_by,
         clusters=None if units is None or cluster_by is None else units.clusters,
         weights=weights,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tlkit.evaluation.label_pairs import LabelConfusion, LabelPair
+from tlkit.evaluation.label_pairs import LabelCalled, LabelConfusion, LabelPair
 from tlkit.evaluation.label_tables import multilabel_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
@@ -60,6 +60,7 @@ class MultilabelEvaluation:
         per_label: one result for each label.
         pairs: labels that are on the same images.
         confusions: labels missed where another one is predicted.
+        called: how often each label is predicted where another one is true and it is not.
         cluster_by: group column of the clusters; None = independent images.
         clusters: how many there are.
         weights: group column of the images' weights; None = equal weights.
@@ -80,6 +81,7 @@ class MultilabelEvaluation:
     per_label: tuple[LabelResult, ...]
     pairs: tuple[LabelPair, ...] = ()
     confusions: tuple[LabelConfusion, ...] = ()
+    called: tuple[LabelCalled, ...] = ()
     cluster_by: str | None = None
     clusters: int | None = None
     weights: str | None = None

@@ -4,30 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.spelling import known_name
-
-
-@dataclass(frozen=True)
-class ScoreFacts:
-    """What a metric is.
-
-    Attributes:
-        title: its name in tables.
-        needs_proba: whether it is about the probabilities.
-        lowest: its smallest value.
-        highest: its largest value.
-        higher_is_better: whether a higher value is better; False = a loss.
-    """
-
-    title: str
-    needs_proba: bool = False
-    lowest: float = 0.0
-    highest: float = 1.0
-    higher_is_better: bool = True
-
+from tlkit.stats.measured import ScoreFacts
 
 SCORES: dict[str, ScoreFacts] = {
     "accuracy": ScoreFacts("accuracy"),

@@ -9,6 +9,7 @@ from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.number_result import NumberEvaluation
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.task_measures import figure_facts
 
 TaskEvaluation = MultilabelEvaluation | NumberEvaluation | MaskEvaluation
 
@@ -45,6 +46,25 @@ def task_figures(evaluation: TaskEvaluation) -> dict[str, Estimate]:
         if evaluation.intervals is not None:
             named["coverage"] = evaluation.intervals.coverage
     return {name: one for name, one in named.items() if one is not None and one.value is not None}
+
+
+def figure_of(evaluation: TaskEvaluation, name: str) -> Estimate:
+    """Return a figure by the name that `compare --metric` takes, such as "macro_f1" or "f1:cat".
+
+    Raises:
+        PredictionsError: there is no such figure or label.
+    """
+    found: Estimate | None
+    if isinstance(evaluation, MultilabelEvaluation):
+        figure_facts("multilabel", name, labels=evaluation.labels)
+        kind, colon, label = name.partition(":")
+        of_one = evaluation.per_label[evaluation.labels.index(label)] if colon else None
+        found = task_figures(evaluation).get(name) if of_one is None else getattr(of_one, kind)
+    else:
+        if isinstance(evaluation, NumberEvaluation):
+            figure_facts(evaluation.task, name)
+        found = task_figures(evaluation).get(name)
+    return found or Estimate(None, None, None, n=evaluation.n, note="undefined")
 
 
 FIGURE_WORDS: Mapping[str, str] = {

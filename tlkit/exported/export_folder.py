@@ -69,6 +69,15 @@ class ExportFolder:
         """Return the paths of the exported models that were written, whatever has become of them."""
         return tuple(self.path / name for name in self._recorded() if not name.endswith(".bin"))
 
+    def require_classes(self) -> None:
+        """Check that the run's model is of one class for each image.
+
+        Raises:
+            ModelError: it is of another task.
+        """
+        if (task := task_of_model(self.path.parent / "model")) != "multiclass":
+            raise ModelError(other_task(str(self.path.parent), task))
+
     def files(self) -> tuple[Path, ...]:
         """Return the exported models, after their digests have been checked.
 
@@ -76,8 +85,6 @@ class ExportFolder:
             ModelError: there is none, or a file is missing or has changed since it was written; all of them at once.
         """
         recorded = self._recorded()
-        if not recorded and (task := task_of_model(self.path.parent / "model")) != "multiclass":
-            raise ModelError(other_task(str(self.path.parent), task))
         if not recorded:
             raise ModelError(f"There is no exported model in {self.path}. Export the run first: tlkit export RUN")
         problems = []

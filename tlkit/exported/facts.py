@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tlkit.choices import TrainedTask
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.preprocess import MAX_PIXELS, Preprocess
@@ -20,11 +21,16 @@ Rung = Literal["dynamo", "dynamo without optimization", "unfused attention", "To
 
 FACTS_KEY = "tlkit"
 """Key of the facts in the metadata of an exported file."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 = one class for each image; 2 = another task."""
 NETWORK_INPUT, MODEL_INPUT = "image", "images"
 """Input of `network.onnx`: float32 (N, 3, H, W), normalized. Of `model.onnx`: uint8 (N, H, W, 3), RGB, any size."""
 LOGITS, PROBABILITIES, LABEL = "logits", "probabilities", "label"
 """Outputs: float32 (N, C), float32 (N, C), and in `model.onnx` also the name of the most probable class, (N,)."""
+NUMBER, LABELS, GRADE, INTERVAL = "number", "labels", "grade", "interval"
+"""Outputs of other tasks: the number (N, 1), or the median and two quantiles (N, 3), in place of probabilities; in
+`model.onnx` which labels are predicted, bool (N, L), the name of the grade, (N,), or both ends of the number's
+interval, float32 (N, 2)."""
 REMEDY = "Export the run again: tlkit export RUN."
 
 
@@ -53,6 +59,10 @@ class ExportedFacts:
         wanted_risk: share of wrong answers among the answered for which `answer_above` was chosen.
         verified: verdict of `tlkit verify` when the file was written, with its figures; "" = not verified.
         gate: verdict on int8 against float32 when the file was written, with its figures; "" = not an int8 file.
+        task: what the model says of an image. `classes` are then labels, or grades from the lowest on; none for
+            numbers.
+        rule: what val chose, plain JSON values: `thresholds` of labels or `intervals` of numbers and grades.
+        quantiles: levels of the lower and the upper quantile in the output of numbers; None = one number.
     """
 
     kind: FileKind
@@ -72,10 +82,22 @@ class ExportedFacts:
     wanted_risk: float | None = None
     verified: str = ""
     gate: str = ""
+    task: TrainedTask = "multiclass"
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    quantiles: tuple[float, float] | None = None
+
+    @property
+    def scores_output(self) -> str:
+        """Name of the output that says the most: numbers or probabilities."""
+        return NUMBER if self.task == "regression" else PROBABILITIES
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {"format_version": FORMAT_VERSION, **to_plain(self), "preprocess": self.preprocess.to_dict()}
+        values = {**to_plain(self), "preprocess": self.preprocess.to_dict()}
+        if self.task == "multiclass":
+            for name in ("task", "rule", "quantiles"):
+                del values[name]
+        return {"format_version": 1 if self.task == "multiclass" else FORMAT_VERSION, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExportedFacts:
@@ -85,10 +107,16 @@ class ExportedFacts:
             ValueError: a value is of the wrong kind.
         """
         preprocess = Preprocess.from_dict(values["preprocess"])
-        facts = from_plain(cls, {**values, "preprocess": to_plain(preprocess)})
+        rule = values.get("rule", {})
+        if not isinstance(rule, dict):
+            raise ValueError(f"rule is no mapping: {rule!r}")
+        given = {name: value for name, value in values.items() if name != "rule"}
+        facts = replace(from_plain(cls, {**given, "preprocess": to_plain(preprocess)}), rule=rule)
         if facts.kind not in get_args(FileKind) or facts.resize not in get_args(ResizeKind):
             raise ValueError(f"kind or resize is unknown: {facts.kind!r}, {facts.resize!r}")
-        if not facts.classes or len(set(facts.classes)) != len(facts.classes):
+        if facts.task not in get_args(TrainedTask):
+            raise ValueError(f"task is unknown: {facts.task!r}")
+        if (not facts.classes and facts.task != "regression") or len(set(facts.classes)) != len(facts.classes):
             raise ValueError("classes are not different names")
         for limit in (facts.answer_above, facts.wanted_risk):
             if limit is not None and not (isinstance(limit, int | float) and -1 <= limit <= 1):

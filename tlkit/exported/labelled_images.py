@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import read_with_columns, split_of
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.exported.predictor import ExportedPredictor, load_exported
+from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
+from tlkit.predictions.common_task_images import TaskTable
 from tlkit.samples import LABEL, Samples
-from tlkit.spelling import known_name, match_names
+from tlkit.spelling import SEPARATOR, known_name, match_names
 
 
 def predict_labelled_images(
@@ -43,6 +46,45 @@ def predict_labelled_images(
     named = samples.table.assign(**{LABEL: samples.table[LABEL].map(names)})
     known = tuple(name for name in model.classes if name in names.values())
     return predict_samples(model, Samples(samples.root, known, named))
+
+
+def predict_task_images(
+    file: str | Path,
+    data: Path,
+    *,
+    split: str | None = None,
+    columns: Sequence[str] = (),
+    separator: str = SEPARATOR,
+    grades: Sequence[str] = (),
+    verbatim: bool = False,
+) -> TaskTable:
+    """Return predictions of labelled images by an exported file of several labels, grades or numbers.
+
+    Args:
+        file: the exported file.
+        data: a list of images with their labels, grades or numbers.
+        split: only the images of this split; default: all.
+        columns: group columns to take from the list.
+        separator: between the labels of a cell.
+        grades: names of the grades from the lowest on; default: those of the file.
+        verbatim: keep the spelling of group values.
+
+    Raises:
+        DataError: the images cannot be read, or a label or grade is unknown to the model.
+        ModelError: the file cannot be opened, or is of one class for each image.
+    """
+    model = load_exported_task(file)
+    if isinstance(model, ExportedPredictor):
+        raise ModelError(f"{file} is of one class for each image. Leave --task out.")
+    facts = model.facts
+    options = ListOptions(
+        task=facts.task,
+        separator=separator,
+        grades=tuple(grades) or (facts.classes if facts.task == "ordinal" else ()),
+        verbatim=verbatim,
+    )
+    samples = split_of(read_with_columns(data, columns=columns, options=options, judged=True), split, source=data)
+    return model.predict_samples(samples)
 
 
 def predict_samples(model: ExportedPredictor, samples: Samples) -> Predictions:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
-from tlkit.exported.facts import LOGITS, NETWORK_INPUT, PROBABILITIES, REMEDY, ExportedFacts, facts_of_text
+from tlkit.exported.facts import LOGITS, NETWORK_INPUT, REMEDY, ExportedFacts, facts_of_text
 from tlkit.exported.network_input import normalize_pixels
 from tlkit.exported.seal import require_sealed
 from tlkit.exported.sessions import OnnxRuntimeSession, OpenVinoSession, Session
@@ -45,7 +45,7 @@ class ExportedModel:
         return self.run(images)[0]
 
     def probabilities(self, images: npt.NDArray[np.uint8]) -> Floats:
-        """Return probabilities, shape (N, C), in the order of the facts' `classes`.
+        """Return probabilities, shape (N, C), in the order of the facts' `classes`; of numbers these, shape (N, 1).
 
         Args:
             images: uint8 RGB, shape (N, H, W, 3). A file of the kind `model` takes any H and W; one of the kind
@@ -68,13 +68,13 @@ class ExportedModel:
                     f"{images.shape[2]}. Scale them first, or use model.onnx."
                 )
             return self.run_normalized(normalize_pixels(images, self.facts.preprocess))
-        logits, proba = self._session((LOGITS, PROBABILITIES), np.ascontiguousarray(images))
+        logits, proba = self._session((LOGITS, self.facts.scores_output), np.ascontiguousarray(images))
         return logits, proba
 
     def run_normalized(self, image: Floats) -> tuple[Floats, Floats]:
         """Return logits and probabilities of normalized images (N, 3, H, W); for files of the kind `network`."""
         assert self.facts.kind == "network", "a file of the kind `model` takes pixels"
-        logits, proba = self._session((LOGITS, PROBABILITIES), image)
+        logits, proba = self._session((LOGITS, self.facts.scores_output), image)
         return logits, proba
 
 

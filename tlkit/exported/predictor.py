@@ -21,7 +21,7 @@ from tlkit.data.decode.resizing import fit, reduction
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, GivenImages, read_images
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.errors import DataError, ModelError, first_few
+from tlkit.errors import DataError, ModelError, first_few, other_task
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.model import ExportedModel, open_exported
 from tlkit.notebook_progress import with_notebook_bar
@@ -228,5 +228,12 @@ class ExportedPredictor:
 
 
 def load_exported(path: str | Path, *, workers: int = 0, max_pixels: int | None = None) -> ExportedPredictor:
-    """Return an exported file for prediction; arguments as for `ExportedPredictor`, errors as of `open_exported`."""
-    return ExportedPredictor(open_exported(path, threads=1), workers=workers, max_pixels=max_pixels)
+    """Return an exported file of one class for each image; arguments as for `ExportedPredictor`.
+
+    Raises:
+        ModelError: as by `open_exported`, or the file is of another task.
+    """
+    model = open_exported(path, threads=1)
+    if model.facts.task != "multiclass":
+        raise ModelError(other_task(str(path), model.facts.task))
+    return ExportedPredictor(model, workers=workers, max_pixels=max_pixels)

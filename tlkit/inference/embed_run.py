@@ -11,13 +11,13 @@ from tlkit.features.features import Features
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
-from tlkit.inference.stored_model import load_stored
+from tlkit.inference.stored_model import load_any_task
 from tlkit.models.backbone import Backbone
 from tlkit.models.mask_decoder import MaskDecoder
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
-from tlkit.samples import Samples
+from tlkit.runs.run import Run
 
 
 def embed_run(
@@ -39,8 +39,7 @@ def embed_run(
         TlkitError: there is no such run, it has no stored model, or none of the images can be read.
     """
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
-    environment = directory.read_environment()
-    samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
+    samples = Run(directory).samples
     splits = [splits] if isinstance(splits, str) else splits
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
     return embed(samples.split(*splits), backbone=_stored_backbone(directory.model), options=options, progress=progress)
@@ -71,7 +70,7 @@ def embed_with_run(
 
 def _stored_backbone(folder: Path) -> Backbone:
     """Return the backbone of a stored model, with its weights as they are after training."""
-    network, card = load_stored(folder)
+    network, card = load_any_task(folder)
     assert not isinstance(network.head, MaskDecoder), "a model of segmentation is refused above"
     return Backbone(
         name=card.architecture,

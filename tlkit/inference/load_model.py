@@ -10,6 +10,7 @@ from tlkit.exported import is_exported
 
 if TYPE_CHECKING:
     from tlkit.exported.predictor import ExportedPredictor
+    from tlkit.exported.task_answers import ExportedTaskPredictor
     from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 def load_model(
     model: str | Path | object, *, device: str = "auto"
-) -> Predictor | ExportedPredictor | TaskPredictor | MaskPredictor:
+) -> Predictor | ExportedPredictor | TaskPredictor | ExportedTaskPredictor | MaskPredictor:
     """Return a model for prediction; nothing in its files can run code.
 
-    A model of several labels, grades or numbers predicts a table of these (see `TaskPredictor`), one of segmentation
-    masks (see `MaskPredictor`).
+    A model of several labels, grades or numbers predicts a table of these: `TaskPredictor`, or `ExportedTaskPredictor`
+    of an exported file; one of segmentation masks: `MaskPredictor`.
 
     Args:
         model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that
@@ -40,9 +41,9 @@ def load_model(
     if isinstance(model, str | Path) and is_exported(model):
         if device not in ("auto", "cpu"):
             raise ModelError(f"{model} runs on the CPU, and device is {device!r}. Leave it out, or name the run.")
-        from tlkit.exported.predictor import load_exported
+        from tlkit.exported.task_answers import load_exported_task
 
-        return load_exported(model)
+        return load_exported_task(model)
     from tlkit.inference.task_predictor import load_task_model
 
     return load_task_model(model, device=device)

@@ -28,7 +28,7 @@ from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions, Unreadable
 from tlkit.runs import find_model
-from tlkit.samples import LABEL, Samples
+from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
 
 TaskPredictions = MultilabelPredictions | NumberPredictions
@@ -142,16 +142,19 @@ class TaskPredictor:
             labels = MultilabelPredictions.build(
                 labels=self.card.classes,
                 path=path,
-                y_true=None if samples is None else self._labels_of(samples),
+                y_true=None if samples is None else target_numbers(samples, self.card.classes),
                 proba=scores,
                 groups=groups,
                 verbatim=True,
             )
             return self.with_rule(labels)
+        lower, upper = (None, None) if self.card.quantiles is None else (scores[:, 1], scores[:, 2])
         found = NumberPredictions.build(
             path=path,
-            y_true=None if samples is None else self._numbers_of(samples),
+            y_true=None if samples is None else target_numbers(samples, self.card.classes),
             y_pred=self.network.task.predicted(torch.from_numpy(scores)).numpy().astype(np.float64),
+            lower=lower,
+            upper=upper,
             grades=self.card.classes,
             groups=groups,
             verbatim=True,
@@ -164,18 +167,6 @@ class TaskPredictor:
         if isinstance(predictions, MultilabelPredictions):
             return predictions if thresholds is None else LabelThresholds.from_dict(thresholds).apply(predictions)
         return predictions if intervals is None else IntervalRule.from_dict(intervals).apply(predictions)
-
-    def _labels_of(self, samples: Samples) -> npt.NDArray[np.int64]:
-        """Return 1 and 0 by image and label of the model; a label that the samples lack is on none of them."""
-        place = [samples.classes.index(name) if name in samples.classes else -1 for name in self.card.classes]
-        matrix = np.pad(samples.label_matrix, ((0, 0), (0, 1)))
-        return matrix[:, place]
-
-    def _numbers_of(self, samples: Samples) -> npt.NDArray[np.float64]:
-        """Return the true number of each image, or the position of its grade in those of the model."""
-        if samples.task == "regression":
-            return np.array([float(text) for text in samples.table[LABEL]])
-        return np.array([self.card.classes.index(name) for name in samples.table[LABEL]], dtype=np.float64)
 
 
 def task_predictor(

@@ -167,7 +167,11 @@ class Classifier(pl.LightningModule):
             )
         else:
             self.loss = create_task_loss(
-                self.task, self.classes, weights=self._class_weights, positive_weights=self._positive_weights
+                self.task,
+                self.classes,
+                weights=self._class_weights,
+                positive_weights=self._positive_weights,
+                asymmetric=self.settings.loss == "asymmetric",
             )
             adjustment = torch.zeros(())
         self.register_buffer("adjustment", adjustment, persistent=False)
@@ -193,7 +197,8 @@ class Classifier(pl.LightningModule):
         self._require_network()
         card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
         decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
-        return replace(card, task=self.task.task, target_scale=self.target_scale, decoder=decoder)
+        quantiles = getattr(self.task, "quantiles", None)
+        return replace(card, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""

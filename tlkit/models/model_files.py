@@ -50,6 +50,8 @@ class ModelFacts:
             numbers.
         target_scale: mean and standard deviation of the training numbers, in which the network gives numbers; None for
             other tasks.
+        quantiles: levels of the lower and the upper quantile that a network of numbers gives beside the median; None
+            where it gives one number, and for other tasks.
         rule: what was chosen on validation images, plain JSON values: `thresholds` of several labels, as
             `LabelThresholds` has them, or `intervals` of numbers and grades, as `IntervalRule` has them; else empty.
         decoder: of segmentation, what the decoder is built from and the numbers of the classes in masks, as
@@ -66,6 +68,7 @@ class ModelFacts:
     calibration: LogitScaling | None = None
     task: TrainedTask = "multiclass"
     target_scale: tuple[float, float] | None = None
+    quantiles: tuple[float, float] | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)
     decoder: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,6 +81,8 @@ class ModelFacts:
     @property
     def _format_version(self) -> int:
         """Lowest version of `MODEL_FORMAT` that covers these facts."""
+        if self.quantiles is not None:
+            return 6
         if self.task != "multiclass":
             return 6 if self.task == "segmentation" else 5
         if self.calibration is not None:
@@ -92,6 +97,8 @@ class ModelFacts:
         if self.task == "multiclass":
             for name in ("task", "target_scale", "rule"):
                 del values[name]
+        if self.quantiles is None:
+            del values["quantiles"]
         if self.calibration is not None:
             values["calibration"] = self.calibration.to_dict()
         elif self.task == "multiclass":
@@ -131,6 +138,12 @@ class ModelFacts:
             if not (math.isfinite(mean) and 0 < std < math.inf):
                 raise ValueError("target_scale has no usable values")
             scale = mean, std
+        quantiles = values["quantiles"]
+        if quantiles is not None:
+            low, high = map(float, quantiles)
+            if not (task == "regression" and 0 < low < high < 1):
+                raise ValueError("quantiles has no usable values")
+            quantiles = low, high
         calibration = values["calibration"]
         scaling = None if calibration is None else LogitScaling.from_dict(calibration)
         if scaling is not None and len(scaling.scale) not in (1, len(classes)):
@@ -146,6 +159,7 @@ class ModelFacts:
             weights=WeightsFacts.from_dict(values["weights"]),
             task=task,
             target_scale=scale,
+            quantiles=quantiles,
             rule=rule,
             decoder=dict(values["decoder"]),
         )

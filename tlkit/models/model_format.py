@@ -30,9 +30,9 @@ def _of_one_class(values: dict[str, Any]) -> dict[str, Any]:
     return {"task": "multiclass", "target_scale": None, "rule": {}, **values}
 
 
-def _without_decoder(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: a model may give each pixel a class; before, none did."""
-    return {"decoder": {}, **values}
+def _of_one_number(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: a model may give each pixel a class, or quantiles of a number; before, none did."""
+    return {"decoder": {}, "quantiles": None, **values}
 
 
 MODEL_FORMAT = Format(
@@ -45,7 +45,7 @@ MODEL_FORMAT = Format(
         2: _with_full_decode,
         3: _without_calibration,
         4: _of_one_class,
-        5: _without_decoder,
+        5: _of_one_number,
     },
 )
 """A model is written in the lowest version that holds its facts, so that an earlier tlkit can read it."""

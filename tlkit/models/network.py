@@ -167,7 +167,7 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
     facts, tensors = read_facts(folder), read_tensors(folder)
     if facts.task == "segmentation":
         return _load_mask_network(folder, facts, tensors), facts
-    task = task_head(facts.task, scale=facts.target_scale)
+    task = task_head(facts.task, scale=facts.target_scale, quantiles=facts.quantiles)
     if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
         if weight is None or weight.shape[0] != task.outputs(len(facts.classes)):

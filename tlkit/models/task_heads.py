@@ -98,7 +98,8 @@ class OrdinalHead:
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the probability of each grade (B, K), from the lowest on."""
-        above = torch.cumprod(torch.sigmoid(logits), dim=1)  # (B, K-1): P(y > k)
+        # the product of the conditional probabilities by its logarithm, which ONNX has, too; (B, K-1): P(y > k)
+        above = torch.exp(torch.cumsum(functional.logsigmoid(logits), dim=1))
         one, none = torch.ones_like(above[:, :1]), torch.zeros_like(above[:, :1])
         return torch.cat([one, above], dim=1) - torch.cat([above, none], dim=1)
 
@@ -127,21 +128,32 @@ class RegressionHead:
     Attributes:
         mean: mean of the training numbers.
         std: their standard deviation, above 0.
-        squared: whether the loss is the squared error; else Huber's.
+        squared: whether the loss is the squared error; else Huber's, unless there are quantiles.
+        quantiles: levels of the lower and the upper quantile that the network gives beside the median, in (0, 1), such
+            as (0.025, 0.975); None = one number.
     """
 
     mean: float = 0.0
     std: float = 1.0
     squared: bool = False
+    quantiles: tuple[float, float] | None = None
     task: TrainedTask = "regression"
 
     def outputs(self, classes: int) -> int:
-        """Return 1."""
-        return 1
+        """Return 1; with quantiles 3: the median, the lower and the upper one."""
+        return 1 if self.quantiles is None else 3
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the number (B, 1) in its unit."""
-        return self.mean + self.std * logits
+        """Return the number (B, 1) in its unit; with quantiles (B, 3), the smaller of the outer two before the larger.
+
+        Quantiles of a network may cross; sorted they are no farther from the true ones (Chernozhukov, Fernández-Val &
+        Galichon 2010, Econometrica 78:1093).
+        """
+        found = self.mean + self.std * logits
+        if self.quantiles is None:
+            return found
+        lower, upper = torch.minimum(found[:, 1], found[:, 2]), torch.maximum(found[:, 1], found[:, 2])
+        return torch.stack([found[:, 0], lower, upper], dim=1)
 
     def predicted(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the number (B,)."""
@@ -150,16 +162,26 @@ class RegressionHead:
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss (B,) of targets (B,) in their unit, computed in standard deviations.
 
-        Huber 1964, "Robust Estimation of a Location Parameter": e²/2 up to 1, |e| − 1/2 beyond.
+        Huber 1964, "Robust Estimation of a Location Parameter": e²/2 up to 1, |e| − 1/2 beyond. With quantiles the sum
+        over their levels τ of the pinball loss max(τ e, (τ − 1) e) of e = y − q (Koenker & Bassett 1978, Econometrica
+        46:33), whose smallest mean is at the quantile.
         """
         wanted = (targets - self.mean) / self.std
+        if self.quantiles is not None:
+            level = torch.tensor([0.5, *self.quantiles], dtype=logits.dtype, device=logits.device)
+            error = wanted[:, None] - logits
+            return torch.maximum(level * error, (level - 1) * error).sum(dim=1)
         if self.squared:
             return functional.mse_loss(logits[:, 0], wanted, reduction="none")
         return functional.huber_loss(logits[:, 0], wanted, reduction="none", delta=1.0)
 
 
 def task_head(
-    task: TrainedTask, *, scale: tuple[float, float] | None = None, train: TrainSection | None = None
+    task: TrainedTask,
+    *,
+    scale: tuple[float, float] | None = None,
+    train: TrainSection | None = None,
+    quantiles: tuple[float, float] | None = None,
 ) -> TaskHead:
     """Return the head of a task.
 
@@ -167,12 +189,18 @@ def task_head(
         task: its name.
         scale: mean and standard deviation of the training numbers, for regression.
         train: the section that names the loss of numbers or masks; None = its default.
+        quantiles: levels of the lower and the upper quantile of a network of numbers; None = those that the section
+            names, if its loss is that of quantiles.
     """
-    if task == "regression":
-        mean, std = scale or (0.0, 1.0)
-        return RegressionHead(mean, std, squared=train is not None and train.number_loss == "mse")
     if task == "segmentation":
         return SegmentationHead() if train is None else SegmentationHead(train.mask_loss)
+    if task == "regression":
+        mean, std = scale or (0.0, 1.0)
+        if quantiles is None and train is not None and train.number_loss == "quantile":
+            tail = (1.0 - train.quantile_coverage) / 2.0
+            quantiles = tail, 1.0 - tail
+        squared = train is not None and train.number_loss == "mse"
+        return RegressionHead(mean, std, squared=squared, quantiles=quantiles)
     heads: Mapping[TrainedTask, TaskHead] = {
         "multiclass": MulticlassHead(),
         "multilabel": MultilabelHead(),
@@ -189,6 +217,8 @@ class TaskLoss(nn.Module):
     cross-entropies, w their number times the weight of the grade: so a batch's loss is their weighted mean over all
     images and ranks, as in the authors' code of CORN. Of numbers w is 1. Of masks the loss is that of the batch as a
     whole, since a Dice coefficient is no mean over images; in a step of several batches each weighs by its images.
+
+    Of several labels `asymmetric_loss` may take the place of the binary cross-entropy.
 
     Attributes:
         head: the task.
@@ -207,9 +237,15 @@ class TaskLoss(nn.Module):
         classes: int,
         class_weight: torch.Tensor | None = None,
         positive_weight: torch.Tensor | None = None,
+        asymmetric: bool = False,
     ) -> None:
         super().__init__()
         self.head = head
+        self.asymmetric: nn.Module | None = None
+        if asymmetric:
+            from tlkit.models.asymmetric_loss import asymmetric_loss
+
+            self.asymmetric = asymmetric_loss(weight=class_weight, positive_weight=positive_weight)
         self.classes = classes
         self.register_buffer("class_weight", class_weight)
         self.register_buffer("positive_weight", positive_weight)
@@ -221,6 +257,9 @@ class TaskLoss(nn.Module):
             each = conditional_losses(logits, targets).sum(dim=1)
             own = 1.0 if self.class_weight is None else self.class_weight[targets]
             return (each * own).sum() / weights.sum()
+        if self.asymmetric is not None:
+            loss: torch.Tensor = self.asymmetric(logits, targets)
+            return loss
         if self.head.task == "multilabel":
             return functional.binary_cross_entropy_with_logits(
                 logits, targets, weight=self.class_weight, pos_weight=self.positive_weight
@@ -243,6 +282,7 @@ def create_task_loss(
     *,
     weights: Mapping[str, float] | None = None,
     positive_weights: Mapping[str, float] | None = None,
+    asymmetric: bool = False,
 ) -> TaskLoss:
     """Return the loss of a task for these labels or grades.
 
@@ -251,12 +291,14 @@ def create_task_loss(
         classes: labels or grades in target order.
         weights: of each of them; None = all 1.
         positive_weights: of the images with each label; None = all 1.
+        asymmetric: whether several labels have the asymmetric loss.
     """
     return TaskLoss(
         head,
         classes=len(classes),
         class_weight=_tensor(weights, classes),
         positive_weight=_tensor(positive_weights, classes),
+        asymmetric=asymmetric,
     )
 
 

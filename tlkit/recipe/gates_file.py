@@ -45,7 +45,13 @@ ClassName = Annotated[
     Expected("the name of a class, or null for all", text=True),
     Field(description="The class of the rate; null = every class."),
 ]
-Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+MOST_BOUND = 1e30
+Bound = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MOST_BOUND, le=MOST_BOUND)]
+Size = Annotated[
+    float,
+    Field(strict=True, allow_inf_nan=False, ge=0, le=MOST_BOUND),
+    Expected("a number from 0 to below 1, or of mean errors one of at least 0 in their unit"),
+]
 
 
 class Tolerance(Section):
@@ -54,8 +60,10 @@ class Tolerance(Section):
     by: Columns
     metric: RateName = "accuracy"
     class_name: ClassName = None
-    tolerance: v.BelowOne = Field(
-        description="Largest difference between a group and its complement, from 0 to below 1.", examples=[0.05]
+    tolerance: Size = Field(
+        description="Largest difference between a group and its complement: from 0 to below 1, or of mean errors in "
+        "their unit.",
+        examples=[0.05],
     )
 
 
@@ -65,11 +73,11 @@ class Limit(Section):
     by: Columns
     metric: RateName = "accuracy"
     class_name: ClassName = None
-    at_least: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
-        None, description="Floor that every group's rate must reach, 0–1.", examples=[0.8]
+    at_least: Annotated[Bound | None, Expected("a number from 0 to 1, or a mean error in its unit")] = Field(
+        None, description="Floor that every group's rate must reach, 0–1; of mean errors in their unit.", examples=[0.8]
     )
-    at_most: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
-        None, description="Ceiling that no group's rate may exceed, 0–1.", examples=[0.1]
+    at_most: Annotated[Bound | None, Expected("a number from 0 to 1, or a mean error in its unit")] = Field(
+        None, description="Ceiling that no group's rate may exceed, 0–1; of mean errors in their unit.", examples=[0.1]
     )
 
 
@@ -85,8 +93,13 @@ class NoWorseThan(Section):
     by: Annotated[v.Names, Expected("a list of group columns, such as [age, sex]")] = Field(
         (), description="Group columns; all images together are always compared."
     )
-    margin: v.BelowOne = Field(
-        0.0, description="Tolerated loss of accuracy, from 0 to below 1; with 0, only a gain passes."
+    metric: Annotated[v.OptionalText, Expected("the name of a figure of `tlkit compare`, or null", text=True)] = Field(
+        None,
+        description="Figure of labels, grades or numbers that is compared; null = accuracy, mAP or the mean absolute "
+        "error, by the task.",
+    )
+    margin: Size = Field(
+        0.0, description="Tolerated loss, from 0 to below 1, or of errors in their unit; with 0, only a gain passes."
     )
 
 
@@ -156,12 +169,16 @@ class GatesFile:
         return self.document.spot(path).where
 
 
-def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> GatesFile:
+def load_gates(
+    path: str | os.PathLike[str], *, metrics: Sequence[str], means: Sequence[str] = (), unit_margin: bool = False
+) -> GatesFile:
     """Return the gates of a file, checked as a whole.
 
     Args:
         path: the YAML file.
-        metrics: the rates that an audit knows.
+        metrics: the rates and means that an audit of the task knows.
+        means: those of them that are in the unit of numbers, whose bounds may lie above 1.
+        unit_margin: whether the margin of `no_worse_than` may, too.
 
     Raises:
         RecipeError: all problems of the file, each with its place and its remedy.
@@ -178,7 +195,7 @@ def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> Gates
         gates = Gates.model_validate(document.value)
     except ValidationError as error:
         report_errors(error, document, root=Gates)
-    for where, text in _contradictions(document.value, metrics):
+    for where, text in _contradictions(document.value, metrics, means, unit_margin=unit_margin):
         if where not in document.faulty:
             document.report(where, text)
     if gates is None or document.problems:
@@ -193,7 +210,9 @@ def gates_schema() -> dict[str, Any]:
     )
 
 
-def _contradictions(values: Any, metrics: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+def _contradictions(
+    values: Any, metrics: Sequence[str], means: Sequence[str], *, unit_margin: bool
+) -> Iterator[tuple[KeyPath, str]]:
     """Yield path and message of each contradiction and each unknown metric, also where other keys are wrong."""
     if not isinstance(values, dict):
         return
@@ -209,13 +228,30 @@ def _contradictions(values: Any, metrics: Sequence[str]) -> Iterator[tuple[KeyPa
             if isinstance(metric, str) and metric not in metrics:
                 hint = did_you_mean(metric, metrics) or f" Use one of: {', '.join(metrics)}."
                 yield (kind, index, "metric"), f"{here}.metric is {metric!r}, which is no rate of an audit.{hint}"
-            if metric == "accuracy" and gate.get("class_name") is not None:
+            if metric in ("accuracy", "coverage", *means) and gate.get("class_name") is not None:
                 yield (
                     (kind, index, "class_name"),
-                    f"{here} names a class, but accuracy covers all classes. Use metric: recall, or remove class_name.",
+                    f"{here} names a class, but {metric} covers all images. Use metric: recall, or remove class_name.",
                 )
             if kind == "limits":
                 yield from _limit_contradictions(gate, index)
+            if metric not in means:
+                yield from _shares(gate, (kind, index), here)
+    worse = values.get("no_worse_than")
+    if isinstance(worse, dict) and not unit_margin:
+        yield from _shares(worse, ("no_worse_than",), "no_worse_than")
+
+
+def _shares(gate: Mapping[str, Any], where: KeyPath, here: str) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the bounds of a rate that are no share."""
+    for key in ("tolerance", "margin", "at_least", "at_most"):
+        value = gate.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        limit = key in ("at_least", "at_most")
+        if not (0 <= value < 1 or (limit and value == 1)):
+            wanted = "a number from 0 to 1" if limit else "a number from 0 to below 1"
+            yield (*where, key), f"{here}.{key} is {value:g}. Use {wanted}."
 
 
 def _limit_contradictions(gate: Mapping[str, Any], index: int) -> Iterator[tuple[KeyPath, str]]:

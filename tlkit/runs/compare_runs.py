@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
-from tlkit.audit.options import AuditOptions
+from tlkit.audit.options import AuditOptions, AuditOverrides
+from tlkit.audit.task_comparison import TaskComparison, compare_task_models
+from tlkit.errors import PredictionsError, RunError, other_task
+from tlkit.evaluation.compared_models import AnyTable
 from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
-from tlkit.predictions import Predictions
+from tlkit.predictions import Joinable, MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
+from tlkit.predictions.common_task_images import TaskTable
 from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILES = (".csv", ".parquet")
+TABLES = (Predictions, MultilabelPredictions, NumberPredictions)
 
 
 def compare_with(
@@ -49,27 +55,105 @@ def compare_with(
     Raises:
         PredictionsError: the two have no image in common, or a column is missing.
     """
-    runs = [model for model in (first, second) if not isinstance(model, Predictions)]
-    run = runs[0] if runs else None
-    options = AuditOptions() if run is None else options_of_run(run)
-    options = options.with_overrides(by=by or None, cluster_by=cluster_by, weights=weights)
-    if run is not None:
-        split = run.judged_split(split)
-        warn_trained_on(split, run.directory.name)
-    one, two = (model if isinstance(model, Predictions) else model.predictions(split) for model in (first, second))
+    pair = _pair(first, second, split=split, options={"by": by or None, "cluster_by": cluster_by, "weights": weights})
+    one, two = pair.tables
+    if not (isinstance(one, Predictions) and isinstance(two, Predictions)):
+        task = next(table.task for table in pair.tables if not isinstance(table, Predictions))
+        raise PredictionsError(f"The models are of the task {task}. Compare them by `Run.task_compare`.")
     return compare_models(
         one,
         two,
-        options,
+        pair.options,
         names=names or _names(first, second),
-        leaked={path for run in runs for path in leaked_paths(run.leaks, run.judged_split(split))},
-        all_columns=not options.columns,
+        leaked=pair.leaked,
+        all_columns=not pair.options.columns,
     )
 
 
+def compare_task_with(
+    first: Run | TaskTable,
+    second: Run | TaskTable,
+    *,
+    metric: str | None = None,
+    by: By | Sequence[By] | None = None,
+    split: str | None = None,
+    names: tuple[str, str] | None = None,
+    cluster_by: str | None = None,
+    weights: str | None = None,
+) -> TaskComparison:
+    """Return the comparison of two models of several labels, grades or numbers; see `Run.task_compare`.
+
+    Args:
+        first: the first model: a run, or predictions.
+        second: the second model.
+        metric: the one figure to compare; None = all of the task.
+        by: group columns; default: the recipe's `audit.by`, else all that do not look like identifiers.
+        split: for a run: test by default, or val where there is no test split.
+        names: what to call the two; default: the directories of runs.
+        cluster_by: group column of the clusters; default: the recipe's.
+        weights: group column of the images' weights; default: the recipe's.
+
+    Raises:
+        PredictionsError: the two are not of one such task, have no image in common, or a column is missing.
+    """
+    pair = _pair(first, second, split=split, options={"by": by or None, "cluster_by": cluster_by, "weights": weights})
+    one, two = pair.tables
+    if isinstance(one, Predictions) or isinstance(two, Predictions):
+        raise PredictionsError("A model is of one class for each image. Compare models of one task.")
+    return compare_task_models(
+        one,
+        two,
+        replace(pair.options, criteria=(), positive=None),
+        metric=metric,
+        names=names or _names(first, second),
+        leaked=pair.leaked,
+        all_columns=not pair.options.columns,
+    )
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """Two tables, with the options of the first run among them and the paths that leaked."""
+
+    tables: tuple[AnyTable, AnyTable]
+    options: AuditOptions
+    leaked: frozenset[str]
+
+
+def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
+    runs = [model for model in (first, second) if not isinstance(model, TABLES)]
+    run = runs[0] if runs else None
+    chosen = (AuditOptions() if run is None else options_of_run(run)).with_overrides(**options)
+    if run is not None:
+        split = run.judged_split(split)
+        warn_trained_on(split, run.directory.name)
+    one, two = (model if isinstance(model, TABLES) else table_of(model, split) for model in (first, second))
+    leaked = {path for run in runs for path in leaked_paths(run.leaks, run.judged_split(split))}
+    return _Paired((one, two), chosen, frozenset(leaked))
+
+
+def table_of(run: Run, split: str | None, *, groups: Joinable | None = None) -> AnyTable:
+    """Return the predictions of a run of any task for a split, with more group columns joined."""
+    if run.task == "multiclass":
+        return run.predictions(split, groups=groups)
+    return task_table(run, split, groups=groups)
+
+
+def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskTable:
+    """Return the predictions of a run of several labels, grades or numbers for a split.
+
+    Raises:
+        RunError: it is of masks.
+    """
+    found = run.task_predictions(split, groups=groups)
+    if isinstance(found, MaskPredictions):
+        raise RunError(other_task(str(run.path), "segmentation"))
+    return found
+
+
 def compare_models_by(
-    models: Mapping[str, Run | Predictions],
-    metric: str = "accuracy",
+    models: Mapping[str, Run | AnyTable],
+    metric: str | None = None,
     *,
     split: str | None = None,
     cluster_by: str | None = None,
@@ -82,7 +166,7 @@ def compare_models_by(
 
     Args:
         models: runs or predictions, by the name that they are to have.
-        metric: name of the metric.
+        metric: name of the metric; default: accuracy, or the main figure of the task.
         split: for runs: test by default, or val where there is no test split.
         cluster_by: group column of the clusters.
         weights: group column of the images' weights.
@@ -90,18 +174,18 @@ def compare_models_by(
     Raises:
         PredictionsError: what is given does not fit, as in `compare_metric`.
     """
-    runs = {name: model for name, model in models.items() if not isinstance(model, Predictions)}
+    runs = {name: model for name, model in models.items() if not isinstance(model, TABLES)}
     options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
-    tables: dict[str, Predictions] = {}
+    tables: dict[str, AnyTable] = {}
     for name, model in models.items():
-        if isinstance(model, Predictions):
+        if isinstance(model, TABLES):
             tables[name] = model
             continue
         judged = model.judged_split(split)
         warn_trained_on(judged, model.directory.name)
         if leaked := leaked_paths(model.leaks, judged):
             logger.warning("%s: %d of the images are also in an earlier split; they count.", name, len(leaked))
-        tables[name] = model.predictions(split)
+        tables[name] = table_of(model, split)
     return compare_metric(
         tables,
         metric,
@@ -135,12 +219,12 @@ def seeds_of_recipes(runs: Mapping[str, Run]) -> dict[str, str]:
     }
 
 
-def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
-    if not isinstance(first, Predictions) and not isinstance(second, Predictions):
+def _names(first: Run | AnyTable, second: Run | AnyTable) -> tuple[str, str]:
+    if not isinstance(first, TABLES) and not isinstance(second, TABLES):
         named = display_names(first.path, second.path)
         return named[0], named[1]
     one, two = (
-        other if isinstance(one, Predictions) else one.directory.name
+        other if isinstance(one, TABLES) else one.directory.name
         for one, other in ((first, "the first"), (second, "the other"))
     )
     return one, two

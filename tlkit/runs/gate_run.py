@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.gate_verdicts import judge_gates
+from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.rates import METRICS
+from tlkit.audit.rates import MEANS, TASK_METRICS
+from tlkit.choices import Task, TrainedTask
 from tlkit.errors import PredictionsError, TlkitError
+from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.predictions import Joinable, Predictions, read_predictions
+from tlkit.predictions import Joinable, NumberPredictions, Predictions, read_predictions
+from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
+from tlkit.runs.compare_runs import TABLES, table_of
 from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
+from tlkit.runs.task_judgement import read_task_predictions
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
 
 
 def gate(
-    judged: Run | Predictions,
+    judged: Run | AnyTable,
     gates: str | os.PathLike[str] | GatesFile,
     *,
     split: str | None = None,
@@ -59,15 +67,57 @@ def gate(
         >>> report.verdict, report.exit_code
         ('NOT ENOUGH DATA', 3)
     """
-    file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
     chosen = split
-    if isinstance(judged, Predictions):
+    if isinstance(judged, TABLES):
         predictions = judged if groups is None else judged.with_groups(groups)
     else:
         chosen = judged.judged_split(split)
         warn_trained_on(chosen, judged.directory.name)
-        predictions, options = judged.predictions(chosen, groups=groups), options or options_of_run(judged)
-    return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
+        predictions, options = table_of(judged, chosen, groups=groups), options or options_of_run(judged)
+    task: Task = "multiclass" if isinstance(predictions, Predictions) else predictions.task
+    file = gates if isinstance(gates, GatesFile) else load_task_gates(gates, task)
+    if isinstance(predictions, Predictions):
+        return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
+    baseline = None
+    if (worse := file.gates.no_worse_than) is not None:
+        with _named(file.where("no_worse_than", "baseline")):
+            baseline = task_table_of(Path(worse.baseline), task, split=chosen, like=predictions)
+    return judge_task_gates(predictions, file, baseline=baseline, options=options)
+
+
+def load_task_gates(path: str | os.PathLike[str], task: Task) -> GatesFile:
+    """Return the gates of a file, checked for the rates and means of a task.
+
+    Raises:
+        RecipeError: the file of gates is wrong; all its problems at once.
+    """
+    numbers = task in ("ordinal", "regression")
+    return load_gates(path, metrics=TASK_METRICS[task], means=MEANS if numbers else (), unit_margin=numbers)
+
+
+def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable) -> TaskTable:
+    """Return the predictions of a baseline, a run or a file, of the same task as others.
+
+    Raises:
+        PredictionsError: the file is of another task, or cannot be read.
+    """
+    if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
+        grades = like.grades if isinstance(like, NumberPredictions) else ()
+        found = read_task_predictions(path, cast("TrainedTask", task), grades=grades or None)
+    else:
+        directory = RunDirectory.open(path)
+        file = directory.predictions(directory.judged_split(split))
+        found = read_task_predictions(file, cast("TrainedTask", task))
+    return cast("TaskTable", found)  # of the task of the other
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Put the place of a gate before the problems of what it names."""
+    try:
+        yield
+    except TlkitError as error:
+        raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
 
 
 def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> Predictions | None:
@@ -81,13 +131,11 @@ def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> P
             f"{where}  {path} holds rates without images, which cannot be paired. Name the run it belongs to, or its "
             "CSV or Parquet file of predictions."
         )
-    try:
+    with _named(where):
         if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
             return _read(path, columns)
         directory = RunDirectory.open(path)
         return read_predictions(directory.predictions(directory.judged_split(split)))
-    except TlkitError as error:
-        raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
 
 
 def _read(path: Path, columns: tuple[str, str]) -> Predictions:

@@ -21,19 +21,22 @@ from tlkit.audit.model_comparison import Comparison
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
+from tlkit.audit.slices.task_slices import TaskSliceReport
 from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.audit.task_comparison import TaskComparison
 from tlkit.choices import Criterion, TrainedTask
 from tlkit.errors import RunError, other_task
 from tlkit.evaluation import Evaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, evaluation_from_dict
 from tlkit.output_files import require_writable
 from tlkit.predictions import Joinable, Predictions, read_predictions
+from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.render.report.task_page import write_task_card, write_task_report
 from tlkit.runs import RunDirectory, store_judgements, stored_result
 from tlkit.runs.assess_split import evaluate_split, warn_trained_on
-from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.compare_runs import compare_task_with, compare_with
 from tlkit.runs.directory import REMEDY
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
@@ -417,7 +420,17 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
+        self._require_classes()
         return stored_result(self.directory, self.directory.slices, self.judged_split(split), SliceReport.from_dict)
+
+    def get_task_slices(self, split: str | None = None) -> TaskSliceReport | None:
+        """Return the stored slices of a run of several labels, grades or numbers; None if they were not searched.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
+        split = self.judged_split(split)
+        return stored_result(self.directory, self.directory.slices, split, TaskSliceReport.from_dict)
 
     def get_explanation(self, split: str | None = None) -> Explanation | None:
         """Return the stored explanation of a split; computed if there is none, None if the recipe has no `audit.by`.
@@ -450,6 +463,29 @@ class Run:
             PredictionsError: the two have no image in common, or a column is missing.
         """
         return compare_with(self, other, by=by, split=split, names=names)
+
+    def task_compare(
+        self,
+        other: Run | TaskTable,
+        *,
+        metric: str | None = None,
+        by: By | Sequence[By] | None = None,
+        split: str | None = None,
+        names: tuple[str, str] | None = None,
+    ) -> TaskComparison:
+        """Compare this run of several labels, grades or numbers with another model on the images that both predicted.
+
+        Args:
+            other: another run of the same task, or predictions of another model on the same images.
+            metric: the one figure to compare, such as "macro_f1" or "f1:cat"; default: all of the task.
+            by: group columns; default: the recipe's `audit.by`, else all that do not look like identifiers.
+            split: test by default, or val where there is no test split.
+            names: what to call the two; default: their directories.
+
+        Raises:
+            PredictionsError: the two are not of one such task, have no image in common, or a column is missing.
+        """
+        return compare_task_with(self, other, metric=metric, by=by, split=split, names=names)
 
     def gate(self, gates: str | os.PathLike[str], *, split: str | None = None) -> GateReport:
         """Return the verdicts of a file of gates on a split's predictions; see `tlkit.gate`.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.audit.model_comparison import Comparison
-from tlkit.errors import PredictionsError, RunError
+from tlkit.errors import PredictionsError, RunError, other_task
 from tlkit.render.report import SideBySide, write_side_by_side
 from tlkit.runs.compare_runs import compare_with
 from tlkit.runs.run_pages import contents_for_card
@@ -40,6 +40,8 @@ def report_side_by_side(
     resolved = [run.path.resolve() for run in runs]
     if twice := [run.path for run, at in zip(runs, resolved, strict=True) if resolved.count(at) > 1]:
         raise RunError(f"{twice[0]} is given twice. Give different runs.")
+    if other := [run for run in runs if run.task != "multiclass"]:
+        raise RunError(other_task(str(other[0].path), other[0].task))
     names = _names(resolved)
     path = path or Path(f"report_{'_'.join(name.replace('/', '-') for name in names)}.html")
     _require_own(path, overwrite=overwrite)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,13 @@ from tlkit.uncertainty.number_intervals import IntervalRule
 TaskPredictions = MultilabelPredictions | NumberPredictions | MaskPredictions
 
 
-def read_task_predictions(path: Path, task: TrainedTask) -> TaskPredictions:
-    """Return the predictions in a file of a run.
+def read_task_predictions(path: Path, task: TrainedTask, *, grades: Sequence[str] | None = None) -> TaskPredictions:
+    """Return the predictions in a file of a run, or in one of another tool.
+
+    Args:
+        path: the file.
+        task: multilabel, ordinal or regression.
+        grades: names of the grades of a file that does not say them, from the lowest on.
 
     Raises:
         PredictionsError: the file is damaged or of another task.
@@ -44,7 +49,7 @@ def read_task_predictions(path: Path, task: TrainedTask) -> TaskPredictions:
         return read_multilabel(path)
     if task == "segmentation":
         return read_masks(path)
-    return read_numbers(path, task="ordinal" if task == "ordinal" else "regression")
+    return read_numbers(path, task="ordinal" if task == "ordinal" else "regression", grades=grades)
 
 
 def evaluate_task_split(predictions: TaskPredictions, recipe: Recipe) -> TaskEvaluation:
@@ -104,7 +109,9 @@ def _interval_table(rule: IntervalRule) -> Table:
     rows = (("coverage", rule.coverage), ("margin", rule.margin), ("images of val", float(rule.images)))
     return Table(
         "intervals",
-        "Intervals calibrated on val (split conformal): the prediction ± a margin",
+        "Intervals calibrated on val (split conformal): the prediction ± a margin"
+        if rule.method == "absolute_residual"
+        else "Intervals calibrated on val (CQR): the network's own quantiles, moved out by a margin",
         (Column("name", ""), Column("value", "value", "significant")),
         tuple((name, value) for name, value in rows if value != float("inf")),
     )

@@ -41,6 +41,7 @@ def task_contents(run: Run, split: str | None = None) -> TaskContents:
         split=split,
         evaluation=run.task_evaluation(split),
         audit=run.get_task_audit(split),
+        slices=run.get_task_slices(split),
         rule=rule_tables(rule),
         history=history,
         kept_epochs=kept_epochs(directory, history, monitor=recipe.train.monitor),

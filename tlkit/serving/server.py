@@ -36,6 +36,7 @@ def find_served(path: Path) -> Path:
     if is_exported(path):
         return path
     folder = ExportFolder(RunDirectory.open(path).path / EXPORT_FOLDER)
+    folder.require_classes()
     found = {file.name: file for file in folder.files()}
     if NETWORK_ONNX not in found:
         raise ModelError(f"{folder.path} holds no {NETWORK_ONNX}. Export the run for serving: tlkit export {path}")

@@ -9,7 +9,7 @@ intervals hold, is simulated: `benchmarks/area_intervals.py`, decision 238.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,8 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread, spread_of, wilson_ends
 from tlkit.stats.intervals import normal_quantile
-from tlkit.stats.one_vs_rest import Area, AreaKind
+from tlkit.stats.measured import Measured
+from tlkit.stats.one_vs_rest import AREA_KINDS, Area, AreaKind, areas_among
 
 PRIOR_DF: dict[AreaKind, float] = {"auroc": 8.0, "average_precision": 2.0}
 """Degrees of freedom of the variance that a formula gives for an area."""
@@ -156,6 +157,50 @@ class AreaMean:
         doubt = float((v**2 / d).sum())
         df = float(v.sum()) ** 2 / doubt * min(apart / variance, 1.0) if doubt > 0 else math.inf
         return Spread(variance, min(whole.df, df) if whole.variance > NO_VARIANCE else df)
+
+
+def mean_area(
+    kind: int, columns: Iterable[tuple[Floats, Mask, Mask | None]], images: int, units: Units | None
+) -> Measured | None:
+    """Return the mean area of some classes or labels, with influences that have its moderated variance.
+
+    Of the degrees of freedom of the formulas half is counted: they say nothing of the correlation of two models.
+
+    Args:
+        kind: position in `AREA_KINDS`.
+        columns: of each class its score, whether an image is of it, and whether that is known; None = of all images.
+        images: their number.
+        units: weights, above 0, and clusters; None = independent images of equal weight.
+
+    Returns:
+        None where no class has images of it and others.
+    """
+    weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
+    mean, biases = AreaMean(AREA_KINDS[kind], images), []
+    for score, positive, held in columns:
+        areas = areas_among(score, positive, held, weight)
+        if areas is None:
+            continue
+        area = areas[kind]
+        if units is not None and units.why_unknown:
+            mean.values.append(area.value)
+            continue
+        positives, negatives = area_counts(area, units, positive, ~positive if held is None else held & ~positive)
+        mean.add(area, moderated(area, units, positives=positives, negatives=negatives))
+        biases.append(area.bias)
+    if not mean.values:
+        return None
+    if not mean.parts:
+        return Measured(mean.value, mean.mean_influence, df=0.0)
+    return Measured(
+        mean.value,
+        mean.mean_influence,
+        max(mean.spread(units).df - PRIOR_DF[mean.kind] / 2, 1.0),
+        more_df=PRIOR_DF[mean.kind] / 2,
+        corrected=mean.kind == "auroc",
+        unseen=mean.unseen,
+        bias=math.fsum(biases) / len(biases),
+    )
 
 
 def area_estimate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -127,6 +127,23 @@ def areas(score: Floats, positive: Mask, weight: Floats | None = None) -> tuple[
         Area("auroc", auroc, first, _welch(spread, (held_pos - 1, held_neg - 1)), *counts),
         Area("average_precision", found[1][0], second, float(held_pos - 1), *counts, bias),
     )
+
+
+def areas_among(score: Floats, positive: Mask, held: Mask | None, weight: Floats | None) -> tuple[Area, Area] | None:
+    """Return `areas` of the images that are held, None = all, with the influences of all images, shape (N,)."""
+    if held is None:
+        return areas(score, positive, weight)
+    own = None if weight is None else weight[held]
+    found = areas(score[held], positive[held], own) if held.any() else None
+    return None if found is None else (_among_all(found[0], held, weight), _among_all(found[1], held, weight))
+
+
+def _among_all(area: Area, held: Mask, weight: Floats | None) -> Area:
+    """Return an area of some images with influences of all: 0 for the others, larger by W/w for those it rests on."""
+    whole, own = (len(held), int(held.sum())) if weight is None else (weight.sum(), weight[held].sum())
+    influence = np.zeros(len(held))
+    influence[held] = area.influence * (whole / own)
+    return replace(area, influence=influence)
 
 
 def _auroc(pos: Floats, neg: Floats, upto_pos: Floats, upto_neg: Floats) -> tuple[float, Floats, Floats]:

@@ -130,6 +130,23 @@ def images_to_resolve(
     return None if size is None else max(1, size)
 
 
+def detectable_difference(variance: float, *, power: float = POWER, alpha: float = ALPHA) -> float:
+    """Return the smallest difference that a test detects: (z₁₋α/₂ + z_power) · standard error.
+
+    Chow, Shao & Wang (2008), Sample Size Calculations in Clinical Research, section 3.2.1.
+
+    Args:
+        variance: of the difference, at least 0.
+        power: power of the test, in (0, 1).
+        alpha: two-sided level of the test, in (0, 1).
+
+    Example:
+        >>> round(detectable_difference(0.0001), 4)
+        0.028
+    """
+    return float(ndtri(1 - alpha / 2) + ndtri(power)) * math.sqrt(variance)
+
+
 def normal_range(groups: int) -> float:
     """Return the expected range (largest minus smallest) of standard normal values: d₂ of control charts.
 

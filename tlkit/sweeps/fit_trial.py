@@ -14,6 +14,7 @@ from typing import Protocol
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.recipe import Recipe
+from tlkit.runs.compare_runs import task_table
 from tlkit.runs.directory import MARKER
 from tlkit.runs.run import Run, open_run
 from tlkit.stats.estimate import Estimate
@@ -110,6 +111,7 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
     """
     from tlkit.evaluation import evaluate
     from tlkit.evaluation.score_names import HEADLINE, facts_of
+    from tlkit.evaluation.task_figures import figure_of
     from tlkit.runs.run_options import options_of_run
 
     run = open_run(path)
@@ -117,6 +119,8 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
         raise DataError(
             "A sweep chooses by val, and the recipe has no val images. Set data.val to a share, such as 0.2."
         )
+    if run.task != "multiclass":
+        return _defined(figure_of(run.task_evaluation("val"), metric), metric)
     evaluation = run.evaluation("val")
     facts_of(metric, evaluation.classes)
     if metric not in HEADLINE:
@@ -129,7 +133,10 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
             cluster_by=options.pair_by or options.cluster_by,
             weights=options.weights,
         )
-    estimate = evaluation.score(metric)
+    return _defined(evaluation.score(metric), metric)
+
+
+def _defined(estimate: Estimate, metric: str) -> Estimate:
     if estimate.value is None or not math.isfinite(estimate.value):
         raise PredictionsError(f"{metric} on val is {estimate.format()}. Choose by another metric.")
     return estimate
@@ -137,8 +144,13 @@ def figure_of_val(path: Path, metric: str) -> Estimate:
 
 def val_digest(path: Path) -> str:
     """Return a digest of the paths and labels of a run's val images: equal for trials that can be compared."""
-    val = open_run(path).predictions("val").labelled
-    lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
+    run = open_run(path)
+    if run.task == "multiclass":
+        val = run.predictions("val").labelled
+        lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
+    else:
+        table = task_table(run, "val").labelled
+        lines = sorted(f"{one}\t{truth.tolist()}" for one, truth in zip(table.path, table.y_true, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

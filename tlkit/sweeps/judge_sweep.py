@@ -16,7 +16,7 @@ from tlkit.recipe.value_messages import in_yaml
 from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.plots import to_svg
 from tlkit.render.plots.sweep_plots import plot_importance, plot_trials
-from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.compare_runs import compare_with, table_of
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.stats.estimate import Estimate
@@ -48,7 +48,8 @@ def judge_sweep(
         if "test" in first.directory.predicted_splits and "test" in second.directory.predicted_splits:
             split = "test"
             judged = _compare_by_metric(first, second, file.settings.metric, split)
-            comparison = compare_with(first, second, split=split, names=(DEFAULT, second.directory.name))
+            if first.task == "multiclass":
+                comparison = compare_with(first, second, split=split, names=(DEFAULT, second.directory.name))
     return SweepResult(
         name=file.settings.name,
         metric=file.settings.metric,
@@ -68,7 +69,7 @@ def _compare_by_metric(first: Run, second: Run, metric: str, split: str) -> Metr
     """Return the paired comparison by the metric, with the clusters and weights of the recipe's audit."""
     options = options_of_run(first)
     return compare_metric(
-        {DEFAULT: first.predictions(split), second.directory.name: second.predictions(split)},
+        {DEFAULT: table_of(first, split), second.directory.name: table_of(second, split)},
         metric,
         cluster_by=options.pair_by or options.cluster_by,
         weights=options.weights,

@@ -71,7 +71,7 @@ class SweepStudy:
         except ImportError:
             raise MissingExtraError(package="optuna", extra="sweep", purpose="tlkit sweep") from None
         self._optuna, self._file, self._folder = optuna, file, folder
-        self._higher_is_better = higher_is_better
+        self.higher_is_better = higher_is_better
         self._grid = _grid(file) if file.settings.sampler == "grid" else None
         self.trials = file.settings.trials if self._grid is None else min(file.settings.trials, len(self._grid))
         path = str(folder.journal.absolute())

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
+from tlkit.choices import Task
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError, other_task
 from tlkit.evaluation.score_names import facts_of
 from tlkit.recipe import Recipe
 from tlkit.recipe.sweep_file import SweepFile, load_sweep
 from tlkit.runs.directory import RUNS
 from tlkit.runs.lock import HAS_LOCKS
+from tlkit.stats.task_measures import TASK_FIGURES, figure_facts
 from tlkit.sweeps.fit_trial import Fitted, FitTrial, OnEpoch, TrialFitter
 from tlkit.sweeps.judge_sweep import judge_sweep, write_result
 from tlkit.sweeps.study import SweepStudy, TakenTrial
@@ -66,11 +68,15 @@ def run_sweep(
     if trials is not None:
         settings = file.settings.model_copy(update={"trials": trials})
         file = SweepFile(file.source, settings, file.recipe, file.space)
-    higher_is_better = facts_of(file.settings.metric, _some_classes(file.settings.metric)).higher_is_better
+    task = _trial_recipe(file, {}, DEFAULT).task
+    if task == "segmentation":
+        raise RunError(other_task(f"The recipe of {path}", task))
+    if task != "multiclass" and "metric" not in file.settings.model_fields_set:
+        settings = file.settings.model_copy(update={"metric": next(iter(TASK_FIGURES[task]))})
+        file = SweepFile(file.source, settings, file.recipe, file.space)
+    higher_is_better = _higher_is_better(file, task)
     if workers > 1 and not HAS_LOCKS:
         raise RunError("This system has no file locks, so a sweep works in one process here. Leave out --workers.")
-    if (task := _trial_recipe(file, {}, DEFAULT).task) != "multiclass":
-        raise RunError(other_task(f"The recipe of {path}", task))
     folder = SweepFolder(Path(runs_dir) / file.settings.name)
     folder.open(file)
     study = SweepStudy(file, folder, higher_is_better=higher_is_better)
@@ -102,7 +108,7 @@ def _work_on(
     begun = monotonic()
     try:
         recipe = _trial_recipe(file, taken.values, folder.run_name(taken.row))
-        watch = _watch(taken, file, study, recipe) if file.settings.pruner != "none" else None
+        watch = _watch(taken, study, recipe) if file.settings.pruner != "none" else None
         fitted = fit(recipe, folder.path, metric=file.settings.metric, on_epoch=watch)
         if fitted.val != val:
             raise DataError("its val images are not those of the default recipe, so it cannot be compared.")
@@ -121,7 +127,7 @@ def _say(taken: TakenTrial, fitted: Fitted, file: SweepFile, study: SweepStudy) 
     """Log one line on a trial."""
     rows = study.rows()
     metric = file.settings.metric
-    higher = facts_of(metric, _some_classes(metric)).higher_is_better
+    higher = study.higher_is_better
     ended = sum(row.state != "unfinished" for row in rows)
     best = best_of(rows, higher_is_better=higher)
     settings = next(row for row in rows if row.number == taken.row).settings
@@ -144,10 +150,10 @@ def _trial_recipe(file: SweepFile, values: Mapping[str, object], name: str) -> R
     return file.recipe_with({**values, "name": name, "report.enabled": False})
 
 
-def _watch(taken: TakenTrial, file: SweepFile, study: SweepStudy, recipe: Recipe) -> OnEpoch:
+def _watch(taken: TakenTrial, study: SweepStudy, recipe: Recipe) -> OnEpoch:
     """Return what reports the monitored metric of each epoch, in the direction of the sweep, and says when to stop."""
-    monitor, metric = recipe.train.monitor, file.settings.metric
-    same = (not monitor.endswith("loss")) == facts_of(metric, _some_classes(metric)).higher_is_better
+    monitor = recipe.train.monitor
+    same = (not monitor.endswith("loss")) == study.higher_is_better
 
     def on_epoch(row: Mapping[str, float]) -> bool:
         value = row.get(monitor, math.nan)
@@ -175,6 +181,18 @@ def _work_in_processes(path: str | Path, *, trials: int | None, workers: int, ru
                 process.wait()
     if lost := [process.returncode for process in started if process.returncode]:
         logger.warning("%d of %d processes ended early (exit %s).", len(lost), workers, ", ".join(map(str, lost)))
+
+
+def _higher_is_better(file: SweepFile, task: Task) -> bool:
+    """Return whether a higher value of the metric is better.
+
+    Raises:
+        PredictionsError: there is no such metric of the task.
+    """
+    metric = file.settings.metric
+    if task == "multiclass":
+        return facts_of(metric, _some_classes(metric)).higher_is_better
+    return figure_facts(task, metric).higher_is_better
 
 
 def _some_classes(metric: str) -> tuple[str, ...]:

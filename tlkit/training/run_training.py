@@ -62,7 +62,7 @@ from tlkit.training.predict_splits import predict_split, split_samples
 from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
-from tlkit.training.sklearn_heads import fit_recipe_head
+from tlkit.training.sklearn_heads import fit_recipe_head, fit_task_head
 from tlkit.training.task_steps import judge_task, with_rule
 from tlkit.training.tracked_results import grouped, track_data, track_model, track_report, track_split
 from tlkit.training.tracked_task import track_task, track_task_report
@@ -341,8 +341,11 @@ def _train(
             head, activations = None, batches.predicted if isinstance(batches, PrefixBatches) else None
         else:
             assert features is not None, "the recipe's checks refuse such a head on pixels"
-            outcome, head, history = "finished", fit_recipe_head(prepared, features.plain), history_of(())
-            activations = None
+            outcome, head, history, activations = "finished", None, history_of(()), None
+            if prepared.recipe.task == "multiclass":
+                head = fit_recipe_head(prepared, features.plain)
+            else:
+                fit_task_head(prepared, features.plain)
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise

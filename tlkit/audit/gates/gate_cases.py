@@ -28,6 +28,6 @@ def with_verdicts(cases: Sequence[GateCase], alpha: float) -> list[GateRow]:
         if case.beyond and p_holm is not None and p_holm < alpha:
             gate_verdict = "FAIL"
         row = replace(case.row, p_holm=p_holm, verdict=gate_verdict)
-        told = gate_verdict == "NOT ENOUGH DATA" or (gate_verdict == "PASS" and row.reason == "same predictions")
+        told = gate_verdict == "NOT ENOUGH DATA" or (gate_verdict == "PASS" and row.reason.startswith("same "))
         rows.append(row if told else replace(row, reason="", needed=None))
     return rows

@@ -18,7 +18,9 @@ from tlkit.tables import Table, to_html, to_junit, to_markdown
 FORMAT_VERSION = 1
 EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
 
-GateReason = Literal["", "no labels", "no estimate", "small complement", "more images", "same predictions"]
+GateReason = Literal[
+    "", "no labels", "no estimate", "small complement", "more images", "same predictions", "same figure"
+]
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class GateRow:
         p_holm: p-value, corrected over the gates of this kind; None = no test.
         verdict: PASS, FAIL or NOT ENOUGH DATA.
         reason: why there is no verdict: "no labels" = no labelled image, "no estimate" = the note of `value` says why,
-            "small complement", "more images" = `needed` of them; or "same predictions", why it passes without an
-            interval; else "".
+            "small complement", "more images" = `needed` of them; or "same predictions" or "same figure", why it
+            passes without an interval; else "".
         needed: about how many images would show a loss of the margin; None except with "more images".
         direction: on which side of the complement the rate lies; only where a tolerance fails.
     """

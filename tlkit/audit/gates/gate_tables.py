@@ -86,12 +86,13 @@ def gate_note(row: GateRow) -> str:
         "small complement": "the complement is too small",
         "more images": f"about {row.needed or 0:,} images would show a loss of {row.bound:g}",
         "same predictions": "both predict the same class for every image",
+        "same figure": "no image changes the figure",
     }[row.reason]
 
 
 def _is_better(row: GateRow) -> bool:
-    """Return whether a tolerance fails because the group is better off: of false positives it has fewer."""
-    lower_is_better = row.rate.startswith("false positive rate")
+    """Return whether a tolerance fails because the group is better off: fewer false positives, smaller errors."""
+    lower_is_better = row.rate.startswith(("false positive rate", "mean absolute error"))
     return row.direction == ("below the rest" if lower_is_better else "above the rest")
 
 

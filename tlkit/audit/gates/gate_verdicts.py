@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from scipy.special import betainc
+import pandas as pd
+from scipy.special import betainc, stdtr, stdtrit
 
+from tlkit.arrays import Mask
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_cases import GateCase, with_verdicts
 from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
@@ -19,7 +22,7 @@ from tlkit.audit.groups.group_columns import GroupColumn, columns_of
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.paired_predictions import pair_predictions
-from tlkit.audit.rates import Metric, Rate, rates_of
+from tlkit.audit.rates import MEANS, Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_problems
 from tlkit.audit.verdicts import verdict
@@ -67,14 +70,18 @@ def judge_gates(
     file = _with_own_classes(file, predictions.classes)
     gates = file.gates
     options = gate_options(file, options or AuditOptions())
-    problems = list(_problems(predictions, file, options))
+    labelled = predictions.y_true >= 0
+    problems = list(gate_problems(predictions.groups, predictions.classes, labelled, file, options))
+    if (worse := gates.no_worse_than) is not None and worse.metric not in (None, "accuracy"):
+        where = file.where("no_worse_than", "metric")
+        problems.append(f"{where}  Models of classes are no worse by their accuracy. Leave out {worse.metric}.")
     if problems:
         raise PredictionsError(*problems)
     rows: list[GateRow] = []
-    images = int((predictions.y_true >= 0).sum())
-    pairs = [_tested_rates(predictions, gates, of, options) for of in (gates.tolerances, gates.limits)]
-    rows += _tolerances(rate_tables(predictions, pairs[0], options), file, options)
-    rows += _limits(rate_tables(predictions, pairs[1], options), file, options)
+    images = int(labelled.sum())
+    pairs = [tested_rates(predictions.classes, gates, of, options) for of in (gates.tolerances, gates.limits)]
+    rows += tolerance_rows(rate_tables(predictions, pairs[0], options), file, options)
+    rows += limit_rows(rate_tables(predictions, pairs[1], options), file, options)
     if gates.no_worse_than is not None:
         assert baseline is not None, "the caller reads the baseline of the file"
         paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
@@ -123,18 +130,27 @@ def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
     )
 
 
-def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) -> Iterator[str]:
-    """Yield a message, with its place in the file, for each column, class or option that is invalid."""
+def gate_problems(
+    groups: pd.DataFrame, classes: Sequence[str], labelled: Mask, file: GatesFile, options: AuditOptions
+) -> Iterator[str]:
+    """Yield a message, with its place in the file, for each column, class or option that is invalid.
+
+    Args:
+        groups: group columns of the images.
+        classes: names of the classes or labels; none for numbers.
+        labelled: which images have a known truth.
+        file: the gates.
+        options: those of `gate_options`.
+    """
     for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
         for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
             where = file.where(kind, index, "by")
-            found = validate_columns(predictions.groups, options.cut(gate.by), max_values=options.max_values)
+            found = validate_columns(groups, options.cut(gate.by), max_values=options.max_values)
             yield from (f"{where}  {problem}" for problem in found)
-            if gate.class_name is not None and gate.class_name not in predictions.classes:
+            if gate.class_name is not None and gate.class_name not in classes:
                 yield (
                     f"{file.where(kind, index, 'class_name')}  There is no class {gate.class_name!r}."
-                    f"{did_you_mean(gate.class_name, predictions.classes)} The classes are: "
-                    f"{first_few(predictions.classes, most=20)}."
+                    f"{did_you_mean(gate.class_name, classes)} The classes are: {first_few(classes, most=20)}."
                 )
     cuts: dict[str, str] = {}
     for column in file.gates.columns:
@@ -145,26 +161,25 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
                     "Use one of them."
                 )
     worse = file.gates.no_worse_than
-    if not (predictions.y_true >= 0).any():
-        yield f"{file.source}  {no_label(len(predictions), consequence='no gate can be judged')}"
-    labelled = predictions.y_true >= 0
-    wrong = options.problems(predictions.classes) + design_problems(predictions.groups, options, labelled=labelled)
+    if not labelled.any():
+        yield f"{file.source}  {no_label(len(labelled), consequence='no gate can be judged')}"
+    wrong = options.problems(classes) + design_problems(groups, options, labelled=labelled)
     yield from (f"{file.source}  {problem}" for problem in wrong)
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
-        found = validate_columns(predictions.groups, options.cut(worse.by), max_values=options.max_values)
+        found = validate_columns(groups, options.cut(worse.by), max_values=options.max_values)
         yield from (f"{where}  {problem}" for problem in found)
 
 
-def _tested_rates(
-    predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
+def tested_rates(
+    classes: Sequence[str], gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
 ) -> list[tuple[tuple[GroupColumn, ...], Rate]]:
     """Return the columns and rates of gates of one kind; a gate that names no class is about every class."""
     found = []
     for gate in of:
         columns = options.cut([column for column in gates.columns if column in gate.by])  # in one order
         metric = cast("Metric", gate.metric)
-        found += [(columns, rate) for rate in rates_of((metric,), predictions.classes, gate.class_name)]
+        found += [(columns, rate) for rate in rates_of((metric,), classes, gate.class_name)]
     return found
 
 
@@ -177,7 +192,8 @@ def _tables(tables: Sequence[GroupTable], gate: Tolerance | Limit) -> list[Group
     ]
 
 
-def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+def tolerance_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+    """Return the verdicts on the tolerances, from the tables of their rates, corrected together."""
     rows = []
     for index, gate in enumerate(file.gates.tolerances):
         tables = _tables(found, gate)
@@ -188,7 +204,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
             for row in judged:
                 gate_verdict = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
                 nothing = Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
-                value = redact(row.difference or nothing, options.max_half_width)
+                value = redact(row.difference or nothing, widest(table, options))
                 rows.append(
                     GateRow(
                         kind="tolerance",
@@ -215,7 +231,8 @@ def _is_group_without_images(table: GroupTable, row: GroupRow) -> bool:
     return row.group is not None and row.images == 0 and len(table.columns) == 1
 
 
-def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+def limit_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+    """Return the verdicts on the limits, from the tables of their rates, corrected together."""
     cases: list[GateCase] = []
     for index, gate in enumerate(file.gates.limits):
         where, tables = file.where("limits", index), _tables(found, gate)
@@ -244,7 +261,12 @@ def _limit_cases(
         rate, p, beyond, within = row.rate, None, False, False
         if rate.value is not None and rate.low is not None and rate.high is not None:
             size = rate.n if row.n_eff is None else row.n_eff
-            p = _binomial_p(rate.value * size, size, bound, floor=floor)
+            size = size if row.clusters is None or not is_mean(table) else row.clusters
+            p = (
+                limit_p(rate, size, bound, floor=floor, confidence=options.confidence, of_losses=of_losses(table))
+                if is_mean(table)
+                else _binomial_p(rate.value * size, size, bound, floor=floor)
+            )
             beyond = rate.high < bound if floor else rate.low > bound
             within = rate.low >= bound if floor else rate.high <= bound
         yield GateCase(
@@ -256,7 +278,7 @@ def _limit_cases(
                 rate=table.rate_name,
                 bound=bound,
                 n=rate.n,
-                value=redact(rate, options.max_half_width),
+                value=redact(rate, widest(table, options)),
                 reason=_undecided(row),
             ),
             p,
@@ -270,6 +292,48 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     if floor:
         return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
+
+
+def is_mean(table: GroupTable) -> bool:
+    """Return whether a table is about a mean of numbers, in their unit."""
+    return table.metric in MEANS
+
+
+def of_losses(table: GroupTable) -> bool:
+    """Return whether a table is about a mean of at least 0, whose interval is on the log scale."""
+    return table.metric == "mean_absolute_error"
+
+
+def widest(table: GroupTable, options: AuditOptions) -> float:
+    """Return half the width up to which an interval shows its value: any, of means in a unit of their own."""
+    return math.inf if is_mean(table) else options.max_half_width
+
+
+def limit_p(
+    mean: Estimate, size: float, bound: float, *, floor: bool, confidence: float, of_losses: bool
+) -> float | None:
+    """Return the one-sided p-value of a mean against a bound: the test whose interval is that of the mean.
+
+    Student's t with size − 1 degrees of freedom and the standard error that the interval has; of losses on the log
+    scale. None without an interval.
+
+    Args:
+        mean: with its interval.
+        size: images, or clusters.
+        bound: the limit.
+        floor: whether the mean should be at least the bound; else at most.
+        confidence: level of the interval.
+        of_losses: whether the interval is on the log scale.
+    """
+    value, high = mean.value, mean.high
+    if value is None or high is None or size < 2:
+        return None
+    if of_losses:
+        if not bound > 0:
+            return 1.0 if floor else 0.0
+        value, high, bound = math.log(value), math.log(high), math.log(bound)
+    error = (high - value) / float(stdtrit(size - 1, 0.5 + confidence / 2.0))
+    return float(stdtr(size - 1, (value - bound) / error * (1 if floor else -1)))
 
 
 def _undecided(row: GroupRow) -> GateReason:

@@ -92,7 +92,7 @@ def search_slices(
     known, table = predictions.labelled, columns.loc[labelled].reset_index(drop=True)
     searched = search_half(known.path.tolist(), units)
     data = _SearchData(known, units, searched, options)
-    found, tried = _search(
+    found, tried = search_conditions(
         table[searched], ~known.correct[searched], min_images=min_images, most=most, max_order=max_order
     )
     logger.info(
@@ -102,7 +102,7 @@ def search_slices(
         len(found),
         (~searched).sum(),
     )
-    sides = list(_sides(table, found))
+    sides = list(slice_sides(table, found))
     tested = [_test(data, *side) for side in sides]
     family = holm([p for *_, p in tested])
     tests = max(sum(p is not None for p in family), 1)
@@ -147,7 +147,7 @@ def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_or
     return problems
 
 
-def _sides(table: pd.DataFrame, found: Sequence[Sequence[Condition]]) -> Iterator[tuple[Mask, Mask]]:
+def slice_sides(table: pd.DataFrame, found: Sequence[Sequence[Condition]]) -> Iterator[tuple[Mask, Mask]]:
     """Yield the masks of each slice and its complement, without the images of earlier slices."""
     remaining = np.ones(len(table), dtype=bool)
     for conditions in found:
@@ -161,16 +161,24 @@ def slice_mask(table: pd.DataFrame, conditions: Sequence[Condition]) -> Mask:
     return np.asarray(np.all([condition.holds(table) for condition in conditions], axis=0))
 
 
-def _search(
-    table: pd.DataFrame, wrong: Mask, *, min_images: int, most: int, max_order: int
+def search_conditions(
+    table: pd.DataFrame, loss: Mask | Floats, *, min_images: int, most: int, max_order: int
 ) -> tuple[list[tuple[Condition, ...]], int]:
-    """Return the slices farthest below their complements, and the number of conditions and pairs tried."""
+    """Return the slices that are farthest worse than their complements, and the number of conditions and pairs tried.
+
+    Args:
+        table: columns of the searched images.
+        loss: of each image, shape (N,): whether it is wrong, or a number of which less is better.
+        min_images: fewest images of a slice and of its complement.
+        most: the most slices.
+        max_order: 1 = single conditions only, 2 = pairs as well.
+    """
     conditions, _ = candidate_conditions(table)
     holds = np.array([condition.holds(table) for condition in conditions], dtype=bool).reshape(-1, len(table))
     counts = holds.sum(axis=1)
     kept = (counts >= min_images) & (counts <= len(table) - min_images)
     conditions = [condition for condition, keep in zip(conditions, kept, strict=True) if keep]
-    if not conditions or wrong.all() or not wrong.any():
+    if not conditions or np.ptp(loss.astype(np.float64)) == 0:
         return [], len(conditions)
     inside = holds[kept].astype(np.float32)  # (L, N)
     column = np.unique([condition.column for condition in conditions], return_inverse=True)[1]
@@ -179,13 +187,11 @@ def _search(
     remaining = np.ones(len(table), dtype=bool)  # images of no slice yet
     found: list[tuple[Condition, ...]] = []
     while len(found) < most and remaining.sum() > 2 * min_images:
-        sizes, errors = inside * remaining, inside * (remaining & wrong)
-        single = _below(errors.sum(axis=1), sizes.sum(axis=1), remaining=remaining, wrong=wrong, min_images=min_images)
+        sizes, errors = inside * remaining, (inside * (remaining * loss)).astype(np.float32)
+        single = _below(errors.sum(axis=1), sizes.sum(axis=1), remaining=remaining, loss=loss, min_images=min_images)
         paired = np.full(pairs.shape, -np.inf)
         if pairs.any():
-            pair_z = _below(
-                errors @ inside.T, sizes @ inside.T, remaining=remaining, wrong=wrong, min_images=min_images
-            )
+            pair_z = _below(errors @ inside.T, sizes @ inside.T, remaining=remaining, loss=loss, min_images=min_images)
             gains = pair_z >= np.maximum(np.maximum(single[:, None], single[None, :]), 0.0) + WORTH_A_PAIR
             paired = np.where(pairs & gains, pair_z, -np.inf)
         if max(single.max(), paired.max()) < WORTH_TESTING:
@@ -200,16 +206,17 @@ def _search(
 
 
 def _below(
-    bad: npt.NDArray[np.float32], n: npt.NDArray[np.float32], *, remaining: Mask, wrong: Mask, min_images: int
+    bad: npt.NDArray[np.float32], n: npt.NDArray[np.float32], *, remaining: Mask, loss: Mask | Floats, min_images: int
 ) -> Floats:
-    """Return by how many standard errors each slice lies below its complement; -inf where either side is too small."""
-    all_n, all_bad = float(remaining.sum()), float((remaining & wrong).sum())
+    """Return by how many standard errors each slice is worse than its complement; -inf where a side is too small."""
+    all_n, all_bad = float(remaining.sum()), float(loss[remaining].sum())
     share = all_bad / all_n
+    variance = share * (1 - share) if loss.dtype == np.bool_ else float(loss[remaining].var())
     k, size = bad.astype(np.float64), n.astype(np.float64)
     enough = (size >= min_images) & (all_n - size >= min_images)
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = k / size - (all_bad - k) / (all_n - size)
-        z = gap / np.sqrt(share * (1 - share) * (1 / size + 1 / (all_n - size)))
+        z = gap / np.sqrt(variance * (1 / size + 1 / (all_n - size)))
     return np.where(enough & np.isfinite(z), z, -np.inf)
 
 

@@ -8,6 +8,7 @@ from tlkit.tables import Cell, Column, Mark, Table, format_p
 
 if TYPE_CHECKING:
     from tlkit.audit.slices.slice_report import FoundSlice, SliceReport
+    from tlkit.audit.slices.task_slices import TaskSliceReport
 
 SIGNS = {"confirmed": "✗ confirmed", "not confirmed": "? not confirmed", "candidate": "? candidate"}
 MOST_COLUMNS = 5
@@ -39,7 +40,7 @@ def slices_table(report: SliceReport) -> Table:
             Column("detectable_gap", "smallest gap it could show", "number", digits=2),
         ),
         rows=tuple(map(_slice, report.slices)),
-        notes=tuple(_slice_notes(report)),
+        notes=tuple(slice_notes(report)),
         marks=marks,
     )
 
@@ -103,7 +104,8 @@ def _slice(one: FoundSlice) -> tuple[Cell, ...]:
     )
 
 
-def _slice_notes(report: SliceReport) -> list[str]:
+def slice_notes(report: SliceReport | TaskSliceReport) -> list[str]:
+    """Return how the slices were found, and what is not confirmed."""
     settings = report.settings
     found = [_search(report)]
     if report.units < report.images:
@@ -122,11 +124,12 @@ def _slice_notes(report: SliceReport) -> list[str]:
     elif not report.slices:
         found.append("No slice does worse than its complement.")
     elif not report.confirmed:
-        found.append("None of them is confirmed; this does not prove that all slices have the same accuracy.")
+        figure = getattr(report, "figure", "accuracy")
+        found.append(f"None of them is confirmed; this does not prove that all slices have the same {figure}.")
     return found
 
 
-def _search(report: SliceReport) -> str:
+def _search(report: SliceReport | TaskSliceReport) -> str:
     """Return what was searched and on how many images, and on which images the findings were tested."""
     count = "1 slice" if len(report.slices) == 1 else f"{len(report.slices)} slices"
     return (

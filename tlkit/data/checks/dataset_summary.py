@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tlkit.data.checks.summary_tables import data_summary_tables
+from tlkit.choices import TrainedTask
+from tlkit.data.checks.summary_tables import data_summary_tables, number_quantiles
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import as_jpeg, open_small
 from tlkit.data.decode.formats import OPENERS, detect_format
@@ -37,7 +38,7 @@ class DataSummary:
     Attributes:
         root: the source of the images, as given.
         images: number of images.
-        counts: images by class and split; each class has all three splits.
+        counts: images by class, label or grade and split; each has all three splits. Empty for numbers.
         groups: images by group column, value and split; a missing value is "(missing)".
         sizes: smallest, median and largest of width, height and megapixels, in that order.
         modes: images by Pillow's mode of the pixels in the file ("RGB", "L", …), most frequent first.
@@ -45,6 +46,8 @@ class DataSummary:
         unreadable: paths whose header cannot be read.
         entries: numbers of the source's files, members or rows: found, read, companions (of shards), excluded, skipped.
         problems: why the images cannot be used for training as they are; empty where they can.
+        task: what a label says of an image.
+        numbers: of each split its images, and the smallest number, quantiles and the largest; empty for other tasks.
     """
 
     root: str
@@ -57,6 +60,8 @@ class DataSummary:
     unreadable: tuple[str, ...]
     entries: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    task: TrainedTask = "multiclass"
+    numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of counts by class and group, of sizes, and of formats and modes."""
@@ -64,7 +69,10 @@ class DataSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        values = asdict(self)
+        if self.task != "regression":
+            del values["numbers"]
+        return {"format_version": FORMAT_VERSION, **values}
 
     def __repr__(self) -> str:
         return f"DataSummary({self.root}: {self.images} images of {len(self.counts)} classes)"
@@ -110,7 +118,7 @@ def summarize_data(
         DataSummary(
             root=source_name(root) if manifest is None else str(manifest),
             images=len(samples),
-            counts=_by_split(samples.table, LABEL, samples.classes),
+            counts=_label_counts(samples),
             groups={name: _by_split(samples.table, name) for name in samples.group_columns},
             sizes={name: (float(v.min()), float(np.median(v)), float(v.max())) for name, v in shapes.items()},
             modes=dict(Counter(header[2] for header in known).most_common()),
@@ -118,14 +126,21 @@ def summarize_data(
             unreadable=tuple(path for path, header in zip(paths, headers, strict=True) if header is None),
             entries=survey.entries.counts,
             problems=survey.problems,
+            task=samples.task,
+            numbers=number_quantiles(samples) if samples.task == "regression" else {},
         ),
         samples,
     )
 
 
-def _by_split(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+def _label_counts(samples: Samples) -> dict[str, dict[str, int]]:
+    counts = samples.counts()
+    return {str(name): {split: int(counts.loc[name, split]) for split in SPLITS} for name in counts.index}
+
+
+def _by_split(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
     crossed = pd.crosstab(table[column].fillna("(missing)"), table[SPLIT])
-    crossed = crossed.reindex(index=list(names) if names else None, columns=list(SPLITS), fill_value=0)
+    crossed = crossed.reindex(columns=list(SPLITS), fill_value=0)
     return {str(name): {split: int(row[split]) for split in SPLITS} for name, row in crossed.iterrows()}
 
 
@@ -156,8 +171,11 @@ def _read_start(path: Path) -> bytes:
 def contact_sheets(samples: Samples) -> dict[str, str]:
     """Return one JPEG per class, base64, with up to 20 of its images, drawn at random, 64 pixels each."""
     sheets = {}
-    for name in samples.classes:
-        paths = samples.table.loc[samples.table[LABEL] == name, PATH].to_numpy()
+    for label, name in enumerate(samples.classes):
+        own = samples.table[LABEL] == name
+        if samples.task == "multilabel":
+            own = samples.label_matrix[:, label] == 1
+        paths = samples.table.loc[own, PATH].to_numpy()
         chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[: COLUMNS * ROWS])
         rows = -(-len(chosen) // COLUMNS)
         sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))

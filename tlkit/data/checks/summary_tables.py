@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.samples import SPLITS
+import numpy as np
+
+from tlkit.choices import TrainedTask
+from tlkit.samples import SPLIT, SPLITS, Samples
 from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
@@ -15,15 +18,20 @@ if TYPE_CHECKING:
     from tlkit.data.checks.dataset_summary import DataSummary
 
 SplitCounts = Mapping[str, Mapping[str, int]]
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
     """Return the tables of images per class and split, per value of each group column, of sizes, formats and modes."""
     splits = [split for split in SPLITS if any(row[split] for row in summary.counts.values())]
+    if summary.task == "regression":
+        first = number_table(summary.numbers)
+    else:
+        first = count_table(COUNTED[summary.task], summary.counts, splits)
     files, has = counted(len(summary.unreadable), "file"), "has" if len(summary.unreadable) == 1 else "have"
     headers = f"{files} {has} no readable header; tlkit data doctor names them."
     return (
-        replace(count_table("class", summary.counts, splits), notes=_notes(summary)),
+        replace(first, notes=_notes(summary)),
         *(count_table(name, counts, splits) for name, counts in summary.groups.items()),
         Table(
             name="sizes",
@@ -57,6 +65,43 @@ def class_count_table(counts: pd.DataFrame, *, what: str = "class") -> Table:
     rows = zip(map(str, counts.index), counts.to_numpy(dtype=int).tolist(), strict=True)
     splits = [str(split) for split in counts.columns]
     return count_table(what, {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
+
+
+COUNTED: Mapping[TrainedTask, str] = {"multiclass": "class", "multilabel": "label", "ordinal": "grade"}
+"""What the images of each task are counted by; numbers have quantiles instead."""
+
+
+def sample_tables(samples: Samples) -> tuple[Table, ...]:
+    """Return the images per class, label or grade and split, or the quantiles of the numbers of each split."""
+    if samples.task != "regression":
+        return (class_count_table(samples.counts(), what=COUNTED[samples.task]),)
+    return (number_table(number_quantiles(samples)),)
+
+
+def number_quantiles(samples: Samples) -> dict[str, tuple[float, ...]]:
+    """Return the number of images of each split, and the quantiles of their numbers at `QUANTILES`."""
+    values, splits = samples.target_values, samples.table[SPLIT].to_numpy(dtype=str)
+    held = {split: values[splits == split] for split in SPLITS}
+    return {
+        split: (float(len(own)), *(float(one) for one in np.quantile(own, QUANTILES)))
+        for split, own in held.items()
+        if len(own)
+    }
+
+
+def number_table(numbers: Mapping[str, Sequence[float]]) -> Table:
+    """Return the table of `number_quantiles`."""
+    names = ("smallest", "5 %", "25 %", "median", "75 %", "95 %", "largest")
+    return Table(
+        name="numbers",
+        title="Numbers by split",
+        columns=(
+            Column("split", "split"),
+            Column("images", "images", "count"),
+            *(Column(name, name, "significant", digits=4) for name in names),
+        ),
+        rows=tuple((split, int(count), *values) for split, (count, *values) in numbers.items()),
+    )
 
 
 def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:

@@ -113,7 +113,7 @@ def fit_ridge(
     share = weights / weights.sum()
     x_mean, t_mean = share @ x, share @ target
     root = np.sqrt(weights)[:, None]
-    axes, squares = _principal_axes(root * (x - x_mean))
+    axes, squares = principal_axes(root * (x - x_mean))
     along = axes.T @ (x - x_mean).T @ (weights[:, None] * (target - t_mean))  # (R, P)
     for setting in grid:
         coef = (axes @ (along / (squares + setting["alpha"])[:, None])).T
@@ -132,7 +132,7 @@ def fit_lda(
     classes = int(y.max()) + 1
     counts = np.bincount(y, minlength=classes)
     means = np.stack([x[y == code].mean(axis=0) for code in range(classes)])
-    axes, squares = _principal_axes(x - means[y])
+    axes, squares = principal_axes(x - means[y])
     variances = squares / len(x)
     common = variances.sum() / x.shape[1]
     if common < NO_VARIANCE:  # one image per class, or copies of it: no direction varies
@@ -161,7 +161,7 @@ def _signed_targets(y: Ints, classes: int) -> Floats:
     return np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
 
 
-def _principal_axes(centered: Floats) -> tuple[Floats, Floats]:
+def principal_axes(centered: Floats) -> tuple[Floats, Floats]:
     """Return the principal axes (D, R) and the sums of squares along them (R,), by the smaller Gram matrix."""
     n, width = centered.shape
     if width <= n:

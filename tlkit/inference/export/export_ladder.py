@@ -17,12 +17,13 @@ from torch import nn
 from torch.export import Dim
 
 from tlkit.errors import ModelError, reason_of
-from tlkit.exported.facts import LOGITS, NETWORK_INPUT, PROBABILITIES, Rung
+from tlkit.exported.facts import LOGITS, NETWORK_INPUT, NUMBER, PROBABILITIES, Rung
 from tlkit.features.engines.graph_engines import stdout_discarded
 from tlkit.features.heads import Head
 from tlkit.inference.export.head_graph import FEATURES, with_head
 from tlkit.models.fused_attention import unfused_attention
 from tlkit.models.network import Network
+from tlkit.models.task_heads import MulticlassHead, RegressionHead, TaskHead
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +42,36 @@ RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 
 class WithProbabilities(nn.Module):
-    """A network with two outputs: logits and probabilities, float32, both of shape (N, C)."""
+    """A network with two outputs, float32: logits (N, K), and what its task makes of them (N, C), probabilities mostly.
+
+    Attributes:
+        task: what the logits say.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.task: TaskHead = network.task if isinstance(network, Network) else MulticlassHead()
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and probabilities of normalized images (N, 3, H, W)."""
+        """Return logits and probabilities, or numbers (N, 1), of normalized images (N, 3, H, W)."""
         logits = self.network(image).float()
-        return logits, torch.softmax(logits, dim=1)
+        return logits, self.task.scores(logits)
+
+    @property
+    def output(self) -> str:
+        """Name of the second output."""
+        return NUMBER if self.task.task == "regression" else PROBABILITIES
+
+    @property
+    def unit(self) -> float:
+        """What a difference of the second output is measured in: the deviation of the training numbers, or 1."""
+        return score_unit(self.task)
+
+
+def score_unit(task: TaskHead) -> float:
+    """Return what a difference of scores is measured in: the deviation of the training numbers; 1 for probabilities."""
+    return task.std if isinstance(task, RegressionHead) else 1.0
 
 
 class Features(nn.Module):
@@ -109,7 +130,7 @@ def export_network(
             module = WithProbabilities(network).eval()
         try:
             if head is None:
-                proto = _export(module, noise[:EXAMPLE_IMAGES], rung, outputs=(LOGITS, PROBABILITIES))
+                proto = _export(module, noise[:EXAMPLE_IMAGES], rung, outputs=(LOGITS, module.output))
             else:
                 backbone = _export(Features(network).eval(), noise[:EXAMPLE_IMAGES], rung, outputs=(FEATURES,))
                 proto = with_head(backbone, head)
@@ -170,7 +191,7 @@ def _without_traces(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _problem(proto: onnx.ModelProto, module: nn.Module, noise: torch.Tensor) -> str:
+def _problem(proto: onnx.ModelProto, module: WithProbabilities, noise: torch.Tensor) -> str:
     """Return why a graph cannot be used; "" = it can.
 
     Raises:
@@ -193,10 +214,10 @@ def _problem(proto: onnx.ModelProto, module: nn.Module, noise: torch.Tensor) -> 
         at += count
         with torch.no_grad():
             expected = module(images)[1].numpy()
-        found = session.run([PROBABILITIES], {NETWORK_INPUT: images.numpy()})[0]
+        found = session.run([module.output], {NETWORK_INPUT: images.numpy()})[0]
         if found.shape != expected.shape:
             return f"it gives {found.shape} for {count} images, not {expected.shape}"
-        error = float(np.abs(found - expected).max())
+        error = float(np.abs(found - expected).max()) / module.unit
         if not error <= TOLERANCE:  # NaN fails too
             return f"its probabilities differ by {error:.1e} from torch's at batch {count}"
     return ""

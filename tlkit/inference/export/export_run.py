@@ -37,7 +37,7 @@ from tlkit.inference.export.make_int8 import make_int8, require_training_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
 from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
-from tlkit.inference.stored_model import load_stored
+from tlkit.inference.stored_model import load_any_task
 from tlkit.models.model_files import ModelFacts, read_facts
 from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
@@ -142,6 +142,11 @@ def export_run(
     if task_of_model(directory.model) == "segmentation":
         raise ModelError(other_task(str(directory.path), "segmentation"))
     facts = _require_exportable(directory, int8=int8, format=format)
+    if facts.task != "multiclass" and abstain_at_risk is not None:
+        raise ModelError(
+            f"--abstain-at-risk is about one class for each image, and {directory.path} is of the task {facts.task}. "
+            "Leave it out."
+        )
     head = None if facts.head_file is None else load_head(directory.model)
     if int8:
         require_training_images(directory)
@@ -224,6 +229,11 @@ def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format) 
         MissingExtraError: skl2onnx is needed and not installed.
     """
     facts = read_facts(directory.model)
+    if int8 and facts.task != "multiclass":
+        raise ModelError(
+            f"--int8 is judged by the accuracy of classes, and {directory.path} is of the task {facts.task}. Export "
+            "without it; the float32 files take the task."
+        )
     if facts.head_file is not None:
         kind = str(facts.head.get("kind"))
         if int8 or format != "onnx":
@@ -238,7 +248,7 @@ def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format) 
 
 
 def _network(folder: Path) -> nn.Module:
-    return load_stored(folder)[0].eval()
+    return load_any_task(folder)[0].eval()
 
 
 def _plan(
@@ -261,6 +271,9 @@ def _plan(
         decoder=DECODER,
         packages=_versions(PACKAGES if model.head_file is None else (*PACKAGES, "scikit-learn", "skl2onnx")),
         source=_digests(directory.model),
+        task=model.task,
+        rule=model.rule,
+        quantiles=model.quantiles,
     )
     if format == "openvino":
         converted = convert_to_openvino(graph.proto)

@@ -12,6 +12,7 @@ from tlkit.exported.facts import LOGITS, PROBABILITIES
 from tlkit.features.heads import Head
 from tlkit.features.heads.head import ScaledEstimator
 from tlkit.inference.export.graph_builder import GraphBuilder
+from tlkit.inference.export.graph_models import as_model
 
 FEATURES = "features"
 """Output of a backbone's graph: float32 (N, D)."""
@@ -67,12 +68,12 @@ def with_head(backbone: onnx.ModelProto, head: Head) -> onnx.ModelProto:
             "as strategy.head=logistic."
         ) from error
     taken, scored = estimator.graph.input[0].name, estimator.graph.output[1].name
-    before = _model(_standardize(part, width=head.width, output=f"standardized_{taken}"), estimator)
+    before = as_model(_standardize(part, width=head.width, output=f"standardized_{taken}"), estimator)
     merged = compose.merge_models(
         _declared(backbone, estimator), before, io_map=[(FEATURES, f"standardize_{FEATURES}")]
     )
     merged = compose.merge_models(merged, estimator, io_map=[(f"standardized_{taken}", taken)])
-    after = _model(_probabilities(head, part), estimator)
+    after = as_model(_probabilities(head, part), estimator)
     return compose.merge_models(merged, after, io_map=[(scored, "head_scores")], outputs=[LOGITS, PROBABILITIES])
 
 
@@ -130,10 +131,6 @@ def _probabilities(head: Head, part: ScaledEstimator) -> onnx.GraphProto:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", count]) for name in (LOGITS, PROBABILITIES)
     ]
     return g.graph("head", inputs=(given,), outputs=outputs)
-
-
-def _model(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:
-    return helper.make_model(graph, ir_version=like.ir_version, opset_imports=like.opset_import)
 
 
 def _declared(backbone: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,9 @@ from onnx import TensorProto, compose, helper
 from tlkit.exported.facts import LABEL, LOGITS, MODEL_INPUT, NETWORK_INPUT, PROBABILITIES, ExportedFacts
 from tlkit.exported.seal import DIGEST_KEY, EMPTY, sealed
 from tlkit.inference.export.graph_builder import GraphBuilder
+from tlkit.inference.export.graph_models import as_model
 from tlkit.inference.export.resize_graph import close_pixels, exact_pixels
+from tlkit.inference.export.task_graph import with_task_outputs
 
 PREFIX = "preprocess_"
 
@@ -37,9 +39,9 @@ def with_preprocessing(network: onnx.ModelProto, facts: ExportedFacts) -> onnx.M
     images = helper.make_tensor_value_info(MODEL_INPUT, TensorProto.UINT8, ["batch", "height", "width", 3])
     size = ["batch", 3, *preprocess.image_size]
     image = helper.make_tensor_value_info(PREFIX + NETWORK_INPUT, TensorProto.FLOAT, size)
-    before = _model(g.graph("preprocess", inputs=(images,), outputs=(image,)), network)
+    before = as_model(g.graph("preprocess", inputs=(images,), outputs=(image,)), network)
     merged = compose.merge_models(before, network, io_map=[(PREFIX + NETWORK_INPUT, NETWORK_INPUT)])
-    return _labelled(merged, facts.classes)
+    return _labelled(merged, facts.classes) if facts.task == "multiclass" else with_task_outputs(merged, facts)
 
 
 def _labelled(model: onnx.ModelProto, classes: tuple[str, ...]) -> onnx.ModelProto:
@@ -54,15 +56,10 @@ def _labelled(model: onnx.ModelProto, classes: tuple[str, ...]) -> onnx.ModelPro
     graph.initializer.append(names)
     return compose.merge_models(
         model,
-        _model(graph, model),
+        as_model(graph, model),
         io_map=[(PROBABILITIES, probabilities.name)],
         outputs=[LOGITS, PROBABILITIES, LABEL],
     )
-
-
-def _model(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph as a model with the version and the operator sets of another."""
-    return helper.make_model(graph, ir_version=like.ir_version, opset_imports=like.opset_import)
 
 
 def onnx_content(model: onnx.ModelProto, facts: ExportedFacts) -> bytes:

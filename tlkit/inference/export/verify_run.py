@@ -6,8 +6,8 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
 from tlkit.data.loading.batch import normalize
-from tlkit.data.sources.given_images import EncodedImage, read_images
-from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
@@ -35,12 +30,12 @@ from tlkit.exported.verification import (
     Verdict,
     Verification,
 )
-from tlkit.inference.export.torture_images import torture_images
-from tlkit.inference.predictor import Predictor, load_model
-from tlkit.predictions import Predictions
+from tlkit.inference.export.export_ladder import score_unit
+from tlkit.inference.export.verified_images import Case, Pixels, cases_of_run, full_pixels, made_cases
+from tlkit.inference.stored_model import load_any_task
+from tlkit.models.network import Network
 from tlkit.preprocess import Preprocess
-from tlkit.runs import RunDirectory
-from tlkit.runs.run import Run
+from tlkit.runs import RunDirectory, find_model
 
 logger = logging.getLogger(__name__)
 
@@ -58,28 +53,6 @@ STORED = "stored predictions"
 ANEW = "model loaded anew"
 
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class _Case:
-    """An image to compare.
-
-    Attributes:
-        name: its path, or what it is.
-        row: its row in the stored predictions; None for an image made for the test.
-        content: the encoded image.
-        scaled: its pixels in the input size as the run's preprocessing gives them.
-        scaled_full: the same after a full decode.
-        is_reduced: whether the decoder scales it.
-    """
-
-    name: str
-    row: int | None
-    content: bytes
-    scaled: Pixels
-    scaled_full: Pixels
-    is_reduced: bool
 
 
 def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Verification:
@@ -111,18 +84,18 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     files = [open_exported(path) for path in folder.files()]
     _require_source(files, directory.model)
     split = directory.judged_split()
-    predictor = load_model(directory.path, device="cpu")
+    network, card = load_any_task(find_model(directory.path))
+    preprocess, unit = card.preprocess, score_unit(network.task)
     notes: list[str] = []
-    stored, real = _cases_of_run(directory, split, predictor, images, notes)
-    made = _made_cases(predictor, notes)
-    network, preprocess = predictor.network, predictor.card.preprocess
+    stored, real = cases_of_run(directory, split, preprocess, images, notes)
+    made = made_cases(preprocess, notes)
     anew, anew_full = (
-        _torch_probabilities(network, [getattr(case, name) for case in (*real, *made)], preprocess)
+        _torch_scores(network, [getattr(case, name) for case in (*real, *made)], preprocess)
         for name in ("scaled", "scaled_full")
     )
-    judge = _Judge(predictor.card.classes, real, made)
+    judge = _Judge(partial(_answers, network, card.classes), real, made, unit=unit)
     if stored is not None and real:
-        judge.add(STORED, ANEW, "the run", stored, anew[: len(real)])
+        judge.add(STORED, ANEW, "the run", np.asarray(stored / unit, dtype=np.float32), anew[: len(real)])
     for file in files:
         if file.facts.precision == "int8":
             notes.append(
@@ -136,7 +109,7 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
         split,
         tuple(judge.parities),
         tuple(sorted(judge.differences, key=lambda one: -one.difference)),
-        _decode_effect(real, anew, anew_full),
+        _decode_effect(real, anew, anew_full, judge.answers),
         tuple(notes),
     )
     write_text(folder.verification, json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -144,12 +117,20 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
 
 
 class _Judge:
-    """Compares probabilities of the same images, and collects the results."""
+    """Compares probabilities of the same images, or numbers in units of `unit`, and collects the results."""
 
-    def __init__(self, classes: Sequence[str], real: Sequence[_Case], made: Sequence[_Case]) -> None:
+    def __init__(
+        self,
+        answers: Callable[[Floats], npt.NDArray[np.str_]],
+        real: Sequence[Case],
+        made: Sequence[Case],
+        *,
+        unit: float,
+    ) -> None:
         self.parities: list[Parity] = []
         self.differences: list[ImageDifference] = []
-        self._classes, self._real, self._made = classes, real, made
+        self.answers = answers
+        self._unit, self._real, self._made = unit, real, made
 
     def add(
         self,
@@ -166,11 +147,11 @@ class _Judge:
         """Compare probabilities (N, C): those of the real images first, then those of the made ones, if any."""
         real = len(self._real)
         error = np.abs(found.astype(np.float64) - expected).max(axis=1) if len(found) else np.zeros(0)
-        labels, expected_labels = found.argmax(axis=1), expected.argmax(axis=1)
+        labels, expected_labels = self.answers(found), self.answers(expected)
         reasons = [*problems]
         cases = [*self._real, *self._made]
         for place in np.flatnonzero(~(error <= tolerance)).tolist():  # NaN is among them
-            names = self._classes[expected_labels[place]], self._classes[labels[place]]
+            names = str(expected_labels[place]), str(labels[place])
             self.differences.append(ImageDifference(subject, cases[place].name, float(error[place]), *names))
         wrong = int((~(error <= tolerance)).sum())
         if wrong:
@@ -215,9 +196,10 @@ class _Judge:
         reduced = file.facts.kind == "network" and file.facts.preprocess.decode == "reduced"
         cases = [*self._real, *self._made]
         scaled = [case.scaled if reduced else case.scaled_full for case in cases]
-        given = scaled if file.facts.kind == "network" else [_full_pixels(case) for case in cases]
+        given = scaled if file.facts.kind == "network" else [full_pixels(case) for case in cases]
         outputs = [file.run(pixels[None]) for pixels in given]
         logits, found = (np.concatenate(part) for part in zip(*outputs, strict=True))
+        found = np.asarray(found / self._unit, dtype=np.float32)
         is_int8 = file.facts.precision == "int8"
         tolerance = INT8_DIFFERENCE if is_int8 else CLOSE_TOLERANCE if file.facts.resize == "close" else TOLERANCE
         made = range(len(self._real), min(len(cases), len(self._real) + EXACT_IMAGES))
@@ -233,17 +215,17 @@ class _Judge:
             expected,
             tolerance=tolerance,
             distances=distances,
-            problems=_batch_problems(file, CLOSE_TOLERANCE if is_int8 else tolerance),
+            problems=_batch_problems(file, CLOSE_TOLERANCE if is_int8 else tolerance, self._unit),
         )
 
 
-def _batch_problems(file: ExportedModel, tolerance: float) -> list[str]:
+def _batch_problems(file: ExportedModel, tolerance: float, unit: float) -> list[str]:
     """Return whether images have other probabilities in a batch of seven than alone."""
     height, width = file.facts.preprocess.image_size
     size = (height, width) if file.facts.kind == "network" else (height + 13, 2 * width + 5)
     images = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (BATCH, *size, 3), dtype=np.uint8)
     alone = np.concatenate([file.probabilities(image[None]) for image in images])
-    error = float(np.abs(file.probabilities(images) - alone).max())
+    error = float(np.abs(file.probabilities(images) - alone).max()) / unit
     return [] if error <= tolerance else [f"a batch of {BATCH} differs by {error:.1e} from the same images alone."]
 
 
@@ -263,94 +245,27 @@ def _require_source(files: Sequence[ExportedModel], model: Path) -> None:
                 )
 
 
-def _cases_of_run(
-    directory: RunDirectory, split: str, predictor: Predictor, most: int, notes: list[str]
-) -> tuple[Floats | None, list[_Case]]:
-    """Return the stored probabilities of images of the run, or None where they cannot be compared, and the images."""
-    run = Run(directory)
-    stored, samples = run.predictions(split), run.samples
-    rows = np.arange(len(stored))
-    if most and len(rows) > most:
-        rows = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
-        notes.append(f"{len(rows)} of {len(stored)} images are compared, evenly spaced; --images 0 compares all.")
-    cases = []
-    for row in rows.tolist():
-        path = str(stored.path[row])
-        try:
-            cases.append(_case(path, row, read_bytes(samples.root / path), predictor.card.preprocess))
-        except (OSError, UnreadableImageError) as error:
-            logger.warning("%s cannot be read (%s); it is not compared.", path, error)
-    if len(cases) < len(rows):
-        notes.append(f"{len(rows) - len(cases)} of {len(rows)} images cannot be read; the log names them.")
-    problem = _not_comparable(directory, stored)
-    if problem:
-        notes.append(f"The stored predictions are not compared: {problem}")
-    elif stored.proba is not None:
-        kept = np.array([case.row for case in cases], dtype=np.int64)
-        return stored.proba[kept].astype(np.float32), cases
-    return None, cases
+def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.NDArray[np.str_]:
+    """Return in words what scores (N, C) say, shape (N,): the class or grade, labels, or the number in its unit."""
+    unit = score_unit(network.task)
+    predicted = network.task.predicted(torch.from_numpy(np.ascontiguousarray(scores * np.float32(unit)))).numpy()
+    if network.task.task == "multilabel":
+        names = [[name for name, is_there in zip(classes, row, strict=True) if is_there] for row in predicted]
+        return np.array([", ".join(one) or "none" for one in names], dtype=str)
+    if network.task.task == "regression":
+        return np.array([f"{number:.4g}" for number in predicted], dtype=str)
+    return np.asarray(np.array(classes, dtype=str)[predicted])
 
 
-def _not_comparable(directory: RunDirectory, stored: Predictions) -> str:
-    """Return why stored predictions need not be equal to those of the model in float32; "" = they must be."""
-    if stored.proba is None:
-        return "they hold no probabilities."
-    if stored.tta != "none":
-        return f"they are averages over views ({stored.tta})."
-    dtype = directory.read_environment().get("features", {}).get("dtype", "float32")
-    return "" if dtype == "float32" else f"they come from features in {dtype}."
-
-
-def _made_cases(predictor: Predictor, notes: list[str]) -> list[_Case]:
-    preprocess = predictor.card.preprocess
-    named = list(torture_images(preprocess.image_size))
-    encoded = read_images([image for _, image in named], background=preprocess.background)
-    cases, refused = [], []
-    for (name, _), image in zip(named, encoded, strict=True):
-        assert isinstance(image, EncodedImage), "the images are in memory"
-        if image.problem:
-            refused.append(name)
-        else:
-            cases.append(_case(name, None, image.content, preprocess))
-    if refused:
-        notes.append(f"Not read by tlkit, so not compared: {', '.join(refused)}.")
-    return cases
-
-
-def _case(name: str, row: int | None, content: bytes, preprocess: Preprocess) -> _Case:
-    """Return an image, scaled.
-
-    Raises:
-        UnreadableImageError: it cannot be decoded.
-    """
-    options = DecodeOptions(background=preprocess.background)
-    scales: list[int] = []
-
-    def note_scale(width: int, height: int) -> int:
-        scales.append(reduction(width, height, preprocess))
-        return scales[-1]
-
-    image, facts = open_rgb(content, options, reduction=note_scale)
-    scaled = np.asarray(fit(image, preprocess, facts.frame))
-    is_reduced = max(scales, default=1) > 1
-    full = np.asarray(fit(open_rgb(content, options)[0], preprocess)) if is_reduced else scaled
-    return _Case(name, row, content, scaled, full, is_reduced)
-
-
-def _full_pixels(case: _Case) -> Pixels:
-    return np.asarray(open_rgb(case.content)[0])
-
-
-def _torch_probabilities(network: nn.Module, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats:
-    """Return the probabilities (N, C) of torch in float32, of pixels (H, W, 3)."""
+def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats:
+    """Return the probabilities (N, C) of torch in float32, or numbers in deviations (N, 1), of pixels (H, W, 3)."""
     if not scaled:
         return np.zeros((0, 0), dtype=np.float32)
     with torch.inference_mode():
         parts = [
-            torch.softmax(network(_normalized(scaled[at : at + 32], preprocess)).float(), dim=1).numpy()
-            for at in range(0, len(scaled), 32)
+            network.scores(_normalized(scaled[at : at + 32], preprocess)).numpy() for at in range(0, len(scaled), 32)
         ]
-    return np.concatenate(parts)
+    return np.asarray(np.concatenate(parts) / score_unit(network.task), dtype=np.float32)
 
 
 def _normalized(scaled: Sequence[Pixels], preprocess: Preprocess) -> torch.Tensor:
@@ -384,10 +299,12 @@ def _distances(
     return distance, max(*own, floor)
 
 
-def _decode_effect(real: Sequence[_Case], anew: Floats, anew_full: Floats) -> DecodeEffect | None:
+def _decode_effect(
+    real: Sequence[Case], anew: Floats, anew_full: Floats, answers: Callable[[Floats], npt.NDArray[np.str_]]
+) -> DecodeEffect | None:
     rows = [place for place, case in enumerate(real) if case.is_reduced]
     if not rows:
         return None
     error = np.abs(anew[rows].astype(np.float64) - anew_full[rows]).max(axis=1)
-    other = int((anew[rows].argmax(axis=1) != anew_full[rows].argmax(axis=1)).sum())
+    other = int((answers(anew[rows]) != answers(anew_full[rows])).sum())
     return DecodeEffect(len(rows), float(error.max()), float(np.median(error)), other)

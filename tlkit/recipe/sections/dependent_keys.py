@@ -109,11 +109,17 @@ NEEDS = (
         "{seen}, but schedule: {chosen} has a warm-up of its own. Remove {key}, or use schedule: cosine.",
         default_is_off=True,
     ),
+    DependentKey(
+        "train.quantile_coverage",
+        "train.number_loss",
+        ("quantile",),
+        "{seen}, but number_loss: {chosen} has no quantiles. Remove {key}, or use number_loss: quantile.",
+    ),
     DependentKey("train.focal_gamma", "train.loss", ("focal",), _NO_SUCH_PARAMETER + "loss: focal."),
     DependentKey(
         "train.label_smoothing",
         "train.loss",
-        tuple(loss for loss in get_args(Loss) if loss != "focal"),
+        tuple(loss for loss in get_args(Loss) if loss not in ("focal", "asymmetric")),
         "{seen}, but loss: {chosen} takes one true class per image. Remove {key}, or use loss: cross_entropy.",
         default_is_off=True,
     ),
@@ -147,9 +153,10 @@ NEEDS = (
     ),
     *(
         DependentKey(key, "task", _MULTICLASS, _NOT_FOR_TASK)
-        for key in ("train.loss", "evaluate.top_k", "evaluate.calibrate", "tracking.log_images")
+        for key in ("evaluate.top_k", "evaluate.calibrate", "tracking.log_images")
     ),
     DependentKey("report.thumbnails", "task", ("multiclass", "segmentation"), _NOT_FOR_TASK),
+    DependentKey("train.loss", "task", ("multiclass", "multilabel"), _NOT_FOR_TASK),
     *(
         DependentKey(key, "task", among, _NOT_FOR_TASK, default_is_off=True)
         for key, among in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tlkit.choices import TASK_HEADS
 from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ def task_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield contradictions of the task with the source of the images, the head and the monitored figure."""
     task, data = recipe.task, recipe.data
     if task == "multiclass":
+        if recipe.train.loss == "asymmetric":
+            yield Contradiction(
+                ("train.loss", "task"),
+                "train.loss is asymmetric, which is for several labels, but task: multiclass has one class for each "
+                "image. Use loss: focal, or task: multilabel.",
+            )
         return
     if task in ("multilabel", "regression"):
         yield from _source_contradictions(recipe)
@@ -36,11 +43,17 @@ def task_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             "data.columns names a column of labels, but data.label_columns has one for each label. Keep one of them.",
         )
     head = getattr(recipe.strategy, "head", "linear")
-    if head != "linear":
+    if head not in ("linear", TASK_HEADS.get(task)):
+        fitted = f", or {TASK_HEADS[task]}, which is fitted to cached features" if task in TASK_HEADS else ""
         yield Contradiction(
             ("strategy.head", "task"),
-            f"strategy.head is {head}, which is for one class for each image, but the task is {task}. "
-            "Use head: linear.",
+            f"strategy.head is {head}, which does not fit task: {task}. Use head: linear{fitted}.",
+        )
+    if task == "multilabel" and recipe.train.loss in ("focal", "group_dro"):
+        yield Contradiction(
+            ("train.loss", "task"),
+            f"train.loss is {recipe.train.loss}, which is for one class for each image, but the task is {task}. Use "
+            "cross_entropy, which is then the binary one of each label, or asymmetric.",
         )
     stop = recipe.train.early_stopping
     if stop is not None and stop.monitor != "val_loss":

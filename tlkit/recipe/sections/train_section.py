@@ -14,8 +14,8 @@ from tlkit.recipe.value_types import Expected
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
-Loss = Literal["cross_entropy", "focal", "group_dro"]
-NumberLoss = Literal["huber", "mse"]
+Loss = Literal["cross_entropy", "focal", "group_dro", "asymmetric"]
+NumberLoss = Literal["huber", "mse", "quantile"]
 Sampling = Literal["shuffled", "balanced", "group_balanced"]
 Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Precision = Literal["auto", 32, "bf16", 16]
@@ -57,12 +57,17 @@ class TrainSection(Section):
     loss: Loss = Field(
         "cross_entropy",
         description="Training loss of task: multiclass; focal weights hard images, group_dro weights groups. Several "
-        "labels have the binary cross-entropy of each, grades that of conditional ranks (CORN).",
+        "labels have the binary cross-entropy of each, or asymmetric, where images that surely lack a label count "
+        "little; grades have that of conditional ranks (CORN).",
     )
     number_loss: NumberLoss = Field(
         "huber",
         description="Training loss of task: regression: huber = squared up to one standard deviation of the training "
-        "numbers, linear beyond it; mse = squared error, which outliers weigh on.",
+        "numbers, linear beyond it; mse = squared error, which outliers weigh on; quantile = the median, and a lower "
+        "and an upper quantile, whose distance differs between images and which val moves to their coverage (CQR).",
+    )
+    quantile_coverage: v.Inside = Field(
+        0.95, description="Share of the numbers between the two quantiles of number_loss: quantile, between 0 and 1."
     )
     mask_loss: MaskLoss = Field(
         "dice",

@@ -13,6 +13,7 @@ from tlkit.render.plots.groups_plot import plot_groups
 from tlkit.render.plots.heat_map_plot import plot_heat
 from tlkit.render.plots.history_plot import plot_history
 from tlkit.render.plots.image_map_plot import plot_image_map
+from tlkit.render.plots.labels_called_plot import plot_labels_called
 from tlkit.render.plots.learning_curve_plot import plot_curve
 from tlkit.render.plots.per_class_plot import plot_per_class
 from tlkit.render.plots.robustness_plot import plot_robustness
@@ -39,6 +40,7 @@ __all__ = [
     "plot_history",
     "plot_image_map",
     "plot_importance",
+    "plot_labels_called",
     "plot_per_class",
     "plot_rates",
     "plot_reliability",

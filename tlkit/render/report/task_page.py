@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.task_verdicts import task_verdicts
+from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_figures, task_sentences
 from tlkit.render.report.card_metadata import front_matter
 from tlkit.render.report.glossary import GLOSSARY
@@ -25,6 +26,7 @@ from tlkit.tables.formatting import SIGNS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tlkit.audit.slices.task_slices import TaskSliceReport
     from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.choices import TrainedTask
     from tlkit.stats.estimate import Estimate
@@ -71,6 +73,7 @@ class TaskContents:
         split: the assessed split.
         evaluation: its evaluation.
         audit: its audit; None without groups.
+        slices: undeclared groups with larger errors; None if they were not searched for.
         rule: tables of what val chose: thresholds, or the margin of intervals; empty without val.
         history: one row per epoch, as in metrics.csv.
         kept_epochs: epochs whose weights the model has.
@@ -95,6 +98,7 @@ class TaskContents:
     evaluation: TaskEvaluation
     audit: TaskAudit | None
     rule: tuple[Table, ...] = ()
+    slices: TaskSliceReport | None = None
     history: pd.DataFrame | None = None
     kept_epochs: Sequence[int] = ()
     group_columns: Sequence[str] = ()
@@ -115,6 +119,7 @@ def write_task_report(path: Path, run: TaskContents) -> Path:
         for section in (
             _audit_section(run),
             _figures_section(run),
+            _slices_section(run),
             _rule_section(run),
             masks_section(run.worst, run.mask_colours),
             history_section(run.history, run.kept_epochs),
@@ -262,12 +267,40 @@ def _audit_section(run: TaskContents) -> Section | None:
 
 def _figures_section(run: TaskContents) -> Section:
     first, *others = run.evaluation.tables()
-    folds = tuple(Fold(table.title or table.name, (table,)) for table in others)
+    folds: list[Figure | Fold] = [Fold(table.title or table.name, (table,)) for table in others]
+    folds += _called_figure(run.evaluation)
     claim = (
         f"All figures are of {run.evaluation.n:,} images of the {run.split} split; the brackets hold what another "
         "sample of such images could well have given."
     )
     return Section("result", "Figures", claim, (Grid(first), *folds))
+
+
+def _called_figure(evaluation: TaskEvaluation) -> list[Figure]:
+    """Return the matrix of labels that are predicted where another one is true; none of one label or of numbers."""
+    called = getattr(evaluation, "called", ())
+    if not isinstance(evaluation, MultilabelEvaluation) or not called:
+        return []
+    from tlkit.render.plots.labels_called_plot import plot_labels_called
+
+    return [
+        Figure.draw(
+            lambda: plot_labels_called(evaluation),
+            alt="How often each label is predicted on images that have another one and not it.",
+            caption="A row is a label that images have, a column one that they lack; darker = more often predicted.",
+        )
+    ]
+
+
+def _slices_section(run: TaskContents) -> Section | None:
+    found = run.slices
+    if found is None:
+        return None
+    claim = (
+        f"{len(found.confirmed)} undeclared groups have a larger {found.figure}, found on one half of the images and "
+        "tested on the other."
+    )
+    return Section("slices", "Slices", claim, tuple(map(Grid, found.tables())))
 
 
 def _rule_section(run: TaskContents) -> Section | None:

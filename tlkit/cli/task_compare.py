@@ -1,0 +1,109 @@
+"""Compares runs and files of predictions of several labels, grades or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables
+from tlkit.cli.task_file import TaskFile
+from tlkit.cli.task_run import open_task_run
+from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tlkit.choices import Task
+    from tlkit.predictions.common_task_images import TaskTable
+    from tlkit.runs.run import Run
+
+
+def open_task_models(
+    files: Sequence[TaskFile], *, split: str | None, refused: Mapping[str, object]
+) -> list[Run | TaskTable] | None:
+    """Return what is to be compared, if a path is of several labels, grades or numbers; else None.
+
+    Args:
+        files: each path, as the command line describes it.
+        split: split of runs.
+        refused: options that do not apply to such models, with the values that are given.
+
+    Raises:
+        PredictionsError: one path is of another task than the others, is of boxes, or such an option is given.
+    """
+    runs = {file.path: open_task_run(file.path) for file in files}
+    others = [file for file in files if runs[file.path] is None]
+    tasks: dict[Path, Task] = {file.path: found.task for file in files if (found := runs[file.path]) is not None}
+    tasks |= {file.path: file.task for file in others if file.is_other_task}
+    if not tasks:
+        return None
+    (path, task), *_ = tasks.items()
+    for file in files:
+        own = tasks.get(file.path, "multiclass")
+        if own != task:
+            what = "of one class for each image" if own == "multiclass" else f"of the task {own}"
+            raise PredictionsError(f"{path} is of the task {task}, and {file.path} {what}. Compare models of one task.")
+    if task == "detection":
+        raise PredictionsError(f"{path} holds boxes, which are not compared. Evaluate each file of them.")
+    stated: dict[str, object] = {"--task": files[0].stated} if len(others) < len(files) else {}
+    if not any(file.is_exported for file in files):
+        stated["--data"] = files[0].data
+    if given := [name for name, value in {**refused, **stated}.items() if value]:
+        raise PredictionsError(*(f"{name} does not apply to runs of the task {task}. Leave it out." for name in given))
+    tables = [file for file in others if not file.is_exported]
+    if tables and split is not None:
+        raise PredictionsError(f"--split {split} is for runs; {tables[0].path} is one table of predictions.")
+    if (groups := files[0].groups) is not None and len(others) < len(files):
+        raise PredictionsError(f"--groups {groups} is for files of predictions; a run's columns come from data.groups.")
+    first = next((run for run in runs.values() if run is not None), None)
+    return [runs[file.path] or _table(file, first) for file in files]
+
+
+def _table(file: TaskFile, run: Run | None) -> TaskTable:
+    """Return the predictions in a file, or those of an exported file of its labelled images or of those of a run."""
+    file.refuse({})
+    if file.is_exported and file.data is None and run is not None:
+        from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
+
+        model = load_exported_task(file.path)
+        assert isinstance(model, ExportedTaskPredictor), "its task has been read"
+        return model.predict_samples(run.samples.split(run.judged_split(file.split)))
+    return file.open_labels() if file.task == "multilabel" else file.open_numbers(file.path)
+
+
+def compare_task_pair(
+    models: Sequence[Run | TaskTable],
+    names: Sequence[str],
+    *,
+    metric: str | None,
+    by: Sequence[str] | None,
+    split: str | None,
+    cluster_by: str | None,
+    weights: str | None,
+    details: bool,
+    json: bool,
+) -> None:
+    """Print how two models differ."""
+    from tlkit.audit.task_comparison_tables import task_comparison_sentences
+    from tlkit.runs.compare_runs import compare_task_with
+
+    first, second = models
+    result = compare_task_with(
+        first,
+        second,
+        metric=metric,
+        by=by,
+        split=split,
+        names=(names[0], names[1]),
+        cluster_by=cluster_by,
+        weights=weights,
+    )
+    if json:
+        print_json(result.to_redacted())
+        return
+    print_paragraphs(task_comparison_sentences(result))
+    print_lines([""])
+    if details:
+        print_tables(result.tables())
+    else:
+        print_lines(["Every figure, label and group, with intervals and tests: --details"])

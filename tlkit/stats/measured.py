@@ -1,0 +1,53 @@
+"""`Measured`: a figure with the influence of every image on it; `ScoreFacts`: what a figure is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlkit.arrays import Floats
+
+
+@dataclass(frozen=True)
+class ScoreFacts:
+    """What a metric is.
+
+    Attributes:
+        title: its name in tables.
+        needs_proba: whether it is about the probabilities.
+        lowest: its smallest value.
+        highest: its largest value.
+        higher_is_better: whether a higher value is better; False = a loss.
+    """
+
+    title: str
+    needs_proba: bool = False
+    lowest: float = 0.0
+    highest: float = 1.0
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one model.
+
+    Attributes:
+        value: the metric; None where it is undefined.
+        influence: of each image, shape (N,): the error of the value is about the weighted mean of the influences.
+        df: upper limit of the degrees of freedom of its variance.
+        more_df: degrees of freedom to be added to those that the influences have by their kurtosis.
+        corrected: whether the influences hold a factor of their own for M − 1 instead of M.
+        unseen: standard error that no influence shows, because no image changes the value.
+        bias: by how much the value is too large on average.
+        why: why there is no value; "" = there is one.
+    """
+
+    value: float | None
+    influence: Floats
+    df: float = np.inf
+    more_df: float = 0.0
+    corrected: bool = False
+    unseen: float = 0.0
+    bias: float = 0.0
+    why: str = ""
