@@ -81,10 +81,10 @@ class ModelFacts:
     @property
     def _format_version(self) -> int:
         """Lowest version of `MODEL_FORMAT` that covers these facts."""
-        if self.quantiles is not None:
+        if self.quantiles is not None or self.task == "segmentation":
             return 6
         if self.task != "multiclass":
-            return 6 if self.task == "segmentation" else 5
+            return 5
         if self.calibration is not None:
             return 4
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
@@ -92,13 +92,11 @@ class ModelFacts:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         values = asdict(self)
-        if self.task != "segmentation":
-            del values["decoder"]
+        if self._format_version < 6:
+            del values["decoder"], values["quantiles"]
         if self.task == "multiclass":
             for name in ("task", "target_scale", "rule"):
                 del values[name]
-        if self.quantiles is None:
-            del values["quantiles"]
         if self.calibration is not None:
             values["calibration"] = self.calibration.to_dict()
         elif self.task == "multiclass":
