@@ -238,7 +238,7 @@ def test_a_run_of_quantiles_has_intervals_of_its_own_width_that_val_moves(images
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     more = ", number_loss: quantile, quantile_coverage: 0.8}\nevaluate: {confidence: 0.8"
-    run = fit(task_recipe(tmp_path, images, "regression", train=more, epochs="30"))
+    run = fit(task_recipe(tmp_path, images, "regression", train=more, epochs="6"))
     facts = run.directory.read_model_facts()
     assert (facts["rule"]["intervals"]["method"], facts["quantiles"]) == ("cqr", pytest.approx([0.1, 0.9]))
     stored = run.task_predictions()
