@@ -161,5 +161,7 @@ def other_task(what: str, task: str) -> str:
         >>> other_task("runs/ages", "regression")[:69]
         'runs/ages is of the task regression, and this takes one class for eac'
     """
+    if task == "segmentation":
+        return f"{what} is of the task {task}, which this does not take. For such a run there are {MASK_COMMANDS}."
     why = f"{what} is of the task {task}, and this takes one class for each image."
-    return f"{why} For such a run there are {MASK_COMMANDS if task == 'segmentation' else TASK_COMMANDS}."
+    return f"{why} For such a run there are {TASK_COMMANDS}."

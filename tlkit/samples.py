@@ -15,7 +15,7 @@ import pandas as pd
 from tlkit.choices import TrainedTask
 from tlkit.csv_files import unquoted_table, write_csv
 from tlkit.errors import DataError, first_few, other_task
-from tlkit.mask_files import MaskClasses
+from tlkit.mask_classes import MaskClasses
 from tlkit.spelling import SEPARATOR
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"

@@ -153,14 +153,21 @@ def command_reference() -> str:
 
 
 FURTHER = {
-    "tlkit.analysis": ("LabelAudit", "plot_feature_maps", "plot_filters", "plot_map", "plot_suspects"),
-    "tlkit.audit": ("Audit", "audit_masks"),
+    "tlkit.analysis": (
+        "LabelAudit",
+        "find_task_slices",
+        "plot_feature_maps",
+        "plot_filters",
+        "plot_map",
+        "plot_suspects",
+    ),
+    "tlkit.audit": ("Audit", "audit_masks", "compare_task_models"),
     "tlkit.data": ("DecodeOptions", "Source", "SplitPlan", "few_shot_lists", "from_torchvision", "import_images"),
     "tlkit.datasets": ("gallery", "make_dataset_of"),
     "tlkit.evaluation": ("Evaluation", "evaluate_masks"),
     "tlkit.features": ("Features",),
     "tlkit.inference": ("EmbedOptions", "MaskPredictor", "Predictor", "TaskPredictor", "verify_run"),
-    "tlkit.mask_files": ("MaskClasses",),
+    "tlkit.mask_classes": ("MaskClasses",),
     "tlkit.predictions": ("MaskPredictions", "read_mask_folders", "read_masks"),
     "tlkit.preprocess": ("Preprocess",),
     "tlkit.recipe": ("Recipe",),

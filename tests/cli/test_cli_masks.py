@@ -14,7 +14,8 @@ from messages import saying
 from run_fixtures import working_in
 
 from tlkit.evaluation import evaluate_masks
-from tlkit.mask_files import MaskClasses, mask_png, read_mask
+from tlkit.mask_classes import MaskClasses
+from tlkit.mask_files import mask_png, read_mask
 from tlkit.predictions import read_mask_folders
 from tlkit.training.fit import fit
 

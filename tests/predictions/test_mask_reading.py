@@ -8,7 +8,8 @@ from messages import saying
 from PIL import Image
 
 from tlkit.errors import PredictionsError
-from tlkit.mask_files import MaskClasses, UnusableMaskError, mask_png, read_mask
+from tlkit.mask_classes import MaskClasses, UnusableMaskError
+from tlkit.mask_files import mask_png, read_mask
 from tlkit.png_files import png
 from tlkit.predictions import MaskPredictions, read_mask_folders, read_masks
 

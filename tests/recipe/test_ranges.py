@@ -16,7 +16,7 @@ from tlkit.recipe.gates_file import Gates
 from tlkit.recipe.loading import load_recipe
 from tlkit.recipe.schema import Recipe
 
-SIGNED = {"AuditColumn.bins"}  # keys that take numbers below 0
+SIGNED = {"AuditColumn.bins", "Limit.at_least", "Limit.at_most"}  # keys that take numbers below 0
 MANY = "1" + 400 * "0"
 
 

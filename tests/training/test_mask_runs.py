@@ -19,7 +19,8 @@ import tlkit
 from tlkit.audit import audit_masks
 from tlkit.errors import DataError, RecipeError, RunError
 from tlkit.evaluation import evaluate_masks
-from tlkit.mask_files import MaskClasses, read_mask
+from tlkit.mask_classes import MaskClasses
+from tlkit.mask_files import read_mask
 from tlkit.predictions import MaskPredictions, read_mask_folders, read_masks
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.outcomes import Outcomes
-from tlkit.audit.rates import MEANS, AnyMetric, Rate
+from tlkit.audit.rates import NUMBER_MEANS, AnyMetric, Rate
 from tlkit.audit.task_audit import audit_outcomes, require_columns
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.errors import PredictionsError
@@ -46,7 +46,7 @@ def audit_numbers(
         raise PredictionsError(*problems)
     found = predictions.labelled
     tolerance = MEAN_TOLERANCE * float(found.y_true.std()) if mean_tolerance is None else mean_tolerance
-    metrics: list[AnyMetric] = [*MEANS, *(["coverage"] if found.lower is not None else [])]  # type: ignore[list-item]
+    metrics: list[AnyMetric] = [*NUMBER_MEANS, *(["coverage"] if found.lower is not None else [])]  # type: ignore[list-item]
     outcomes = [outcomes_of_numbers(found, metric, tolerance) for metric in metrics]
     return audit_outcomes(
         found.task, found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)

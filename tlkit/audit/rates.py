@@ -18,7 +18,8 @@ AnyMetric = Metric | Literal["coverage"] | MeanMetric
 """The metrics of every task; those of classifiers are `Metric`."""
 MEANS: tuple[MeanMetric, ...] = get_args(MeanMetric)
 LABEL_RATES: tuple[Metric, ...] = ("recall", "precision", "false_positive_rate", "selection_rate")
-NUMBER_RATES: tuple[AnyMetric, ...] = (*MEANS, "coverage")
+NUMBER_MEANS: tuple[MeanMetric, ...] = ("mean_absolute_error", "mean_error")
+NUMBER_RATES: tuple[AnyMetric, ...] = (*NUMBER_MEANS, "coverage")
 TASK_METRICS: Mapping[Task, tuple[AnyMetric, ...]] = {
     "multiclass": METRICS,
     "multilabel": LABEL_RATES,

@@ -121,7 +121,7 @@ def predict(
         require_predictions_file(out)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.runs.answer_rules import AnswerRules
 
     for_runs = {"--tta": tta != "none", **rules_given, "--engine": engine != "auto"}
@@ -197,7 +197,7 @@ def _source(
 def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     """Predict images with an exported file."""
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.exported.predictor import load_exported
     from tlkit.predictions.unreadable import Unreadable
 

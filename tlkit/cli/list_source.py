@@ -36,6 +36,8 @@ def list_source(
     Raises:
         DataError: a text is no mapping, or there is no list for these options.
     """
+    if task == "segmentation":
+        raise DataError("This command reads no masks. `tlkit recipe plan` and `tlkit fit` check them.")
     from tlkit.data.sources.list_options import ListOptions
     from tlkit.data.sources.read_samples import is_list
     from tlkit.spelling import SEPARATOR

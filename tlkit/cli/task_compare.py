@@ -45,6 +45,8 @@ def open_task_models(
             raise PredictionsError(f"{path} is of the task {task}, and {file.path} {what}. Compare models of one task.")
     if task == "detection":
         raise PredictionsError(f"{path} holds boxes, which are not compared. Evaluate each file of them.")
+    if task == "segmentation":
+        raise PredictionsError(f"{path} is of the task segmentation; masks are not compared. Evaluate each of them.")
     stated: dict[str, object] = {"--task": files[0].stated} if len(others) < len(files) else {}
     if not any(file.is_exported for file in files):
         stated["--data"] = files[0].data

@@ -208,7 +208,7 @@ class TaskFile:
 
     def open_masks(self) -> MaskPredictions:
         """Return the masks of the folder beside those of the truth, or a table by tlkit, with group columns joined."""
-        from tlkit.mask_files import MaskClasses
+        from tlkit.mask_classes import MaskClasses
         from tlkit.predictions import read_mask_folders, read_masks
 
         if self.path.suffix.lower() == ".parquet":

@@ -130,7 +130,7 @@ def predicts_other_task(
     """
     from tlkit.cli.model_source import ExportedFile, StoredModel
     from tlkit.data.sources.entries import Entry
-    from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.exported.task_of_file import task_of_exported
     from tlkit.models.model_format import task_of_model
     from tlkit.predictions import Unreadable

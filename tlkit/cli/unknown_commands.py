@@ -113,7 +113,7 @@ def drift(
     json: AsJson = False,
 ) -> None:
     """Test whether new images differ from those of a run, and show the most foreign ones; always exit code 0."""
-    from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.runs.run import open_run
 
     require_svg(plot)
@@ -153,7 +153,7 @@ def label_next(
 ) -> None:
     """Choose the unlabelled images that are worth a label, and say what as many labels would bring."""
     from tlkit.csv_files import write_csv
-    from tlkit.data.sources.image_stream import find_listed_images
+    from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.runs.run import open_run
 
     require_svg(sheet, option="--sheet")

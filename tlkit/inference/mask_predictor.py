@@ -26,7 +26,8 @@ from tlkit.data.sources.given_images import GivenImages, ImageSource, read_image
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
-from tlkit.mask_files import MaskClasses, Positions, mask_png, read_mask
+from tlkit.mask_classes import MaskClasses
+from tlkit.mask_files import Positions, mask_png, read_mask
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network

@@ -13,7 +13,7 @@ from torch import nn
 
 from tlkit.choices import Decoder, MaskLoss
 from tlkit.errors import MissingExtraError, ModelError, reason_of
-from tlkit.mask_files import MaskClasses
+from tlkit.mask_classes import MaskClasses
 from tlkit.models.backbone import Backbone, timm_groups
 from tlkit.models.timm_facts import build_within
 from tlkit.models.timm_modules import size_options

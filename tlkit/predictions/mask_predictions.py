@@ -16,7 +16,7 @@ import pandas as pd
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, first_few
-from tlkit.mask_files import VOID
+from tlkit.mask_classes import VOID
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.prediction_files import write_parquet_table

@@ -11,7 +11,8 @@ import pandas as pd
 
 from tlkit.arrays import Ints
 from tlkit.errors import PredictionsError, first_few
-from tlkit.mask_files import MaskClasses, Positions, UnusableMaskError, read_mask
+from tlkit.mask_classes import MaskClasses, UnusableMaskError
+from tlkit.mask_files import Positions, read_mask
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.mask_predictions import PIXELS, MaskPredictions, PixelCounts
 from tlkit.predictions.reading import open_table, paths_of, task_of

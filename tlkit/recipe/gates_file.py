@@ -45,7 +45,7 @@ ClassName = Annotated[
     Expected("the name of a class, or null for all", text=True),
     Field(description="The class of the rate; null = every class."),
 ]
-MOST_BOUND = 1e30
+MOST_BOUND = 1e15
 Bound = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MOST_BOUND, le=MOST_BOUND)]
 Size = Annotated[
     float,

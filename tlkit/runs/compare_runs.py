@@ -120,7 +120,18 @@ class _Paired:
     leaked: frozenset[str]
 
 
+def refuse_masks(*models: object) -> None:
+    """Check that no table is of masks.
+
+    Raises:
+        PredictionsError: one is.
+    """
+    if any(isinstance(model, MaskPredictions) for model in models):
+        raise PredictionsError(other_task("A table of masks", "segmentation"))
+
+
 def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
+    refuse_masks(first, second)
     runs = [model for model in (first, second) if not isinstance(model, TABLES)]
     run = runs[0] if runs else None
     chosen = (AuditOptions() if run is None else options_of_run(run)).with_overrides(**options)
@@ -174,6 +185,7 @@ def compare_models_by(
     Raises:
         PredictionsError: what is given does not fit, as in `compare_metric`.
     """
+    refuse_masks(*models.values())
     runs = {name: model for name, model in models.items() if not isinstance(model, TABLES)}
     options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
     tables: dict[str, AnyTable] = {}

@@ -12,7 +12,7 @@ from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.rates import MEANS, TASK_METRICS
+from tlkit.audit.rates import NUMBER_MEANS, TASK_METRICS
 from tlkit.choices import Task, TrainedTask
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
@@ -22,7 +22,7 @@ from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
-from tlkit.runs.compare_runs import TABLES, table_of
+from tlkit.runs.compare_runs import TABLES, refuse_masks, table_of
 from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
@@ -68,6 +68,7 @@ def gate(
         ('NOT ENOUGH DATA', 3)
     """
     chosen = split
+    refuse_masks(judged)
     if isinstance(judged, TABLES):
         predictions = judged if groups is None else judged.with_groups(groups)
     else:
@@ -91,8 +92,10 @@ def load_task_gates(path: str | os.PathLike[str], task: Task) -> GatesFile:
     Raises:
         RecipeError: the file of gates is wrong; all its problems at once.
     """
+    if task not in TASK_METRICS:
+        raise PredictionsError(f"There are no gates for the task {task}. Leave the gates out.")
     numbers = task in ("ordinal", "regression")
-    return load_gates(path, metrics=TASK_METRICS[task], means=MEANS if numbers else (), unit_margin=numbers)
+    return load_gates(path, metrics=TASK_METRICS[task], means=NUMBER_MEANS if numbers else (), unit_margin=numbers)
 
 
 def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable) -> TaskTable:

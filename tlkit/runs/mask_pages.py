@@ -12,7 +12,8 @@ from PIL import Image
 
 from tlkit.data.checks.thumbnails import as_jpeg
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.mask_files import MaskClasses, Positions, UnusableMaskError, palette_colour, read_mask
+from tlkit.mask_classes import MaskClasses, UnusableMaskError
+from tlkit.mask_files import Positions, palette_colour, read_mask
 from tlkit.predictions import MaskPredictions
 from tlkit.render.report.sections.masks_section import MaskImage
 from tlkit.samples import LABEL, PATH
@@ -64,7 +65,9 @@ def worst_masks(run: Run, split: str, *, most: int) -> tuple[MaskImage, ...]:
 
 def mask_colours(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return the colour of each class but the first, as a small JPEG, base64."""
-    chips = ((name, Image.new("RGB", (32, 16), palette_colour(place))) for place, name in enumerate(classes))
+    numbers = [(place - 1) % 255 + 1 if place else 0 for place in range(len(classes))]
+    colours = [palette_colour(number) for number in numbers]
+    chips = ((name, Image.new("RGB", (32, 16), colour)) for name, colour in zip(classes, colours, strict=True))
     return tuple((name, as_jpeg(chip)) for name, chip in chips)[1:]
 
 
@@ -85,7 +88,8 @@ def _views(image: Path, truth: Path, predicted: Path, classes: MaskClasses) -> t
 
 def _overlay(picture: Image.Image, positions: Positions) -> Image.Image:
     """Return a picture under the colours of its classes; the first class, mostly the background, has none."""
-    small = Image.fromarray(np.maximum(positions, 0).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+    shown = np.where(positions > 0, (positions - 1) % 255 + 1, 0).astype(np.uint8)
+    small = Image.fromarray(shown).resize(picture.size, Image.Resampling.NEAREST)
     place = np.asarray(small)
     colours = np.array([palette_colour(number) for number in range(256)], dtype=np.float64)
     pixels = np.asarray(picture, dtype=np.float64)

@@ -97,7 +97,7 @@ def figure_facts(task: Task, name: str, *, labels: Sequence[str] | None = None) 
     Raises:
         PredictionsError: there is no such figure or label.
     """
-    known, of_one = TASK_FIGURES[task], ""
+    known, of_one = TASK_FIGURES.get(task, {}), ""
     if task == "multilabel":
         of_one = f"; {', '.join(f'{kind}:LABEL' for kind in OF_ONE_LABEL)} for one label"
         kind, colon, label = name.partition(":")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlkit.audit.group_tables import CROSS
 from tlkit.choices import HeadWord
-from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.data.checks.summary_tables import COUNTED, class_count_table
 from tlkit.data.dataset_source import label_words
 from tlkit.data.loading.cached_rows import cache_words
 from tlkit.features.heads import FACTS, QUICK_KINDS
@@ -39,8 +39,7 @@ def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
 
 def _count_tables(samples: Samples) -> tuple[Table, ...]:
     """Return the images per class, label or grade and split; none of numbers."""
-    what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
-    return () if samples.task == "regression" else (class_count_table(samples.counts(), what=what),)
+    return () if samples.task == "regression" else (class_count_table(samples.counts(), what=COUNTED[samples.task]),)
 
 
 def plan_sentence(prepared: Prepared) -> str:

@@ -9,7 +9,7 @@ from torchvision_oracle import image_folder_classes
 
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.image_files import find_images
-from tlkit.data.sources.image_stream import find_listed_images
+from tlkit.data.sources.listed_images import find_listed_images
 from tlkit.data.sources.read_samples import read_samples, read_with_columns, survey_images
 from tlkit.errors import DataError
 

@@ -11,7 +11,8 @@ from messages import saying
 from tlkit.data import Source, SplitPlan
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError
-from tlkit.mask_files import MaskClasses, mask_png, read_mask
+from tlkit.mask_classes import MaskClasses
+from tlkit.mask_files import mask_png, read_mask
 from tlkit.samples import Samples
 
 MASKS = MaskClasses.of(CLASSES)

@@ -66,8 +66,8 @@ def image_sizes(paths: Sequence[str], rows: Sequence[tuple[int, int, bool]]) -> 
     """Return the table of (height, width, is a JPEG) by path.
 
     Example:
-        >>> image_sizes(["a.jpg"], [(375, 500, True)]).loc["a.jpg"].tolist()
-        [375, 500, True]
+        >>> image_sizes(["a.jpg"], [(375, 500, True)]).to_dict("records")
+        [{'height': 375, 'width': 500, 'is_jpeg': True}]
     """
     heights, widths, are_jpegs = zip(*rows, strict=True) if rows else ((), (), ())
     columns = {

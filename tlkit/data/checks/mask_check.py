@@ -15,7 +15,8 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError, first_few
-from tlkit.mask_files import UnusableMaskError, read_mask
+from tlkit.mask_classes import UnusableMaskError
+from tlkit.mask_files import read_mask
 from tlkit.samples import LABEL, MASK_DIGEST, PATH, PIXELS, Samples
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tlkit.data.checks.dataset_summary import DataSummary
 
 SplitCounts = Mapping[str, Mapping[str, int]]
+SEVERAL = ("label", "class of pixels")
+"""What one image may have several of."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -67,7 +69,12 @@ def class_count_table(counts: pd.DataFrame, *, what: str = "class") -> Table:
     return count_table(what, {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
 
 
-COUNTED: Mapping[TrainedTask, str] = {"multiclass": "class", "multilabel": "label", "ordinal": "grade"}
+COUNTED: Mapping[TrainedTask, str] = {
+    "multiclass": "class",
+    "multilabel": "label",
+    "ordinal": "grade",
+    "segmentation": "class of pixels",
+}
 """What the images of each task are counted by; numbers have quantiles instead."""
 
 
@@ -107,7 +114,7 @@ def number_table(numbers: Mapping[str, Sequence[float]]) -> Table:
 def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
     """Return the table of images by name and split, with the sums of rows and columns.
 
-    Of labels there is no sum over them, since an image may have several.
+    Of labels, and of classes of pixels, there is no sum over them, since an image may have several.
 
     Args:
         what: kind of the names, such as "class".
@@ -118,9 +125,9 @@ def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
         (name, *(row[split] for split in splits), sum(row.values())) for name, row in counts.items()
     ]
     totals = [sum(row[split] for row in counts.values()) for split in splits]
-    last: list[tuple[Cell, ...]] = [] if what == "label" else [("all", *totals, sum(totals))]
+    last: list[tuple[Cell, ...]] = [] if what in SEVERAL else [("all", *totals, sum(totals))]
     return Table(
-        name=f"{what}_counts",
+        name=f"{what.replace(' ', '_')}_counts",
         title=f"Images per {what} and split",
         columns=(
             Column("name", what),

@@ -75,7 +75,7 @@ def cache_words(plans: Mapping[str, CachePlan]) -> str:
 
     Example:
         >>> cache_words({"train": CachePlan(np.array([True, False]), 1_000_000, 3_000_000)})
-        '1 MB for 1 of 2 train images (all of them would take 3 MB)'
+        '1.0 MB for 1 of 2 train images (all of them would take 3.0 MB)'
     """
     parts = []
     for split, plan in plans.items():

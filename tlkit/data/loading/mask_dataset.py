@@ -13,7 +13,8 @@ from tlkit.data.loading.batch import Failure, LoadedImage
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.mask_files import UnusableMaskError, read_mask
+from tlkit.mask_classes import UnusableMaskError
+from tlkit.mask_files import read_mask
 from tlkit.samples import LABEL, Samples
 
 

@@ -19,6 +19,7 @@ from tlkit.input_files import refuse_pipe
 File = TypeVar("File", bound=os.PathLike[str])
 UNREAD = ("unread-format", "cannot-open")
 NO_IMAGE = "No image is named. Give files or folders."
+LIST_SUFFIXES = (".csv", ".parquet", ".txt")
 
 
 def find_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = None) -> list[Path]:
@@ -103,3 +104,8 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
         raise DataError(f"{path} holds no image. The formats are {', '.join(sorted(readable_endings()))}.{more}")
     named = tuple(entry._replace(name=str(path / entry.name)) for entry in skipped)
     return found, Entries(read=len(found), companions=companions, skipped=named)
+
+
+def is_image_list(path: Path) -> bool:
+    """Return whether a path names a list of images: a file that ends in .csv, .parquet or .txt."""
+    return path.suffix.lower() in LIST_SUFFIXES and path.is_file()

@@ -11,14 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlkit.data.sources.entries import Entries, Entry
-from tlkit.data.sources.image_files import NO_IMAGE, UNREAD, files_at, find_images
+from tlkit.data.sources.image_files import NO_IMAGE, UNREAD, files_at, is_image_list
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.data.sources.walk import walk_images
-from tlkit.errors import DataError, first_few
+from tlkit.errors import DataError
 from tlkit.parquet_tables import require_parquet_bounds
 from tlkit.samples import PATH
 
-LIST_SUFFIXES = (".csv", ".parquet", ".txt")
 ROWS = 4096
 
 
@@ -47,7 +46,7 @@ def stream_images(sources: Sequence[str | Path], *, quiet: bool = False) -> Iter
     left_out: list[Entry] = []
     for source in map(Path, sources):
         count, skipped = 0, []  # type: tuple[int, list[Entry]]
-        for name in _names(source, skipped):
+        for name in names_in(source, skipped):
             count += 1
             yield StreamedImage(name)
         if not count:
@@ -57,41 +56,6 @@ def stream_images(sources: Sequence[str | Path], *, quiet: bool = False) -> Iter
         left_out += [entry for entry in skipped if entry.kind in UNREAD]
     for entry in left_out:
         yield StreamedImage(entry.name, entry.reason or entry.kind)
-
-
-def find_listed_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = None) -> list[Path]:
-    """Return image files as `find_images` does, also those of lists; listed files that do not exist are logged.
-
-    Args:
-        paths: folders, tar files, images, and lists as `stream_images` takes them.
-        left_out: is extended by what `find_images` appends, and by the listed files that do not exist.
-
-    Raises:
-        DataError: a list is damaged, or has no column `path`; or as for `find_images`.
-    """
-    found: list[Path] = []
-    missing: list[Entry] = []
-    for path in map(Path, paths):
-        if not is_image_list(path):
-            found.append(path)
-            continue
-        for name in _names(path, []):
-            if file_exists(name):
-                found.append(Path(name))
-            else:
-                missing.append(Entry("missing-file", name, "the file does not exist"))
-    Entries(read=len(found), skipped=tuple(missing)).log()
-    if paths and not found:
-        raise DataError(f"No image of {first_few([str(path) for path in paths])} exists.")
-    files = find_images(found, left_out=left_out)
-    if left_out is not None:
-        left_out += missing
-    return files
-
-
-def is_image_list(path: Path) -> bool:
-    """Return whether a path names a list of images: a file that ends in .csv, .parquet or .txt."""
-    return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
 
 
 def require_sources(sources: Sequence[str | Path]) -> None:
@@ -110,7 +74,7 @@ def require_sources(sources: Sequence[str | Path]) -> None:
         raise DataError(*problems)
 
 
-def _names(source: Path, skipped: list[Entry]) -> Iterator[str]:
+def names_in(source: Path, skipped: list[Entry]) -> Iterator[str]:
     """Yield the paths of a source's images; what is skipped is appended, by its whole path."""
     if source.is_dir():
         inside: list[Entry] = []

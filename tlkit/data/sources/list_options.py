@@ -10,7 +10,7 @@ import pandas as pd
 from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.mask_files import MaskClasses
+from tlkit.mask_classes import MaskClasses
 from tlkit.samples import LABEL, Samples, grades_in_order
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 

@@ -104,6 +104,13 @@ def survey_list(
             labels,
             hint="Paths of masks are relative to the same folder as those of the images.",
         )
+        stems = paths.str.replace(r"\.[^./]*$", "", regex=True)
+        problems.rows(
+            "two images differ in their ending alone, so their predicted masks would be one file",
+            paths.index[stems.duplicated(keep=False) & ~paths.duplicated(keep=False)],
+            paths,
+            hint="Rename one of them.",
+        )
     table = table.assign(**values, **{PATH: paths, LABEL: labels, SPLIT: _splits(table, problems)})
     _check_paths(table, files, problems, root=root)
     blank = (table[LABEL].str.strip() == "") & (options.task != "multilabel")

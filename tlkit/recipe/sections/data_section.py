@@ -16,7 +16,7 @@ from tlkit.choices import (
     ImageCacheUse,
     OnLeak,
 )
-from tlkit.mask_files import MOST_VALUE, MaskClasses
+from tlkit.mask_classes import MOST_VALUE, MaskClasses
 from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section

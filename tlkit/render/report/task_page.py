@@ -234,8 +234,9 @@ def _judged(run: TaskContents) -> str:
     if run.trained_on:
         return f"{judged} The model was trained on these images: this says nothing about new ones."
     if run.chosen_on_split:
+        chosen = "the epoch" if run.task == "segmentation" else "the epoch, the thresholds or the intervals"
         judged += (
-            " That split also chose the epoch, the thresholds or the intervals, so its figures are somewhat too good; a"
+            f" That split also chose {chosen}, so its figures are somewhat too good; a"
             " test split (data.test) avoids that."
         )
     return judged

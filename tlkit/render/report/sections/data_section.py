@@ -51,7 +51,7 @@ def counts_table(counts: pd.DataFrame, *, what: str = "class") -> Table:
         return table
     classes, total = table.rows[: len(counts)], table.rows[len(counts) :]
     smallest = counts.sum(axis=1).to_numpy().argsort(kind="stable")[:MOST_CLASSES]
-    many = {"class": "classes"}.get(what, f"{what}s")
+    many = {"class": "classes", "class of pixels": "classes of pixels"}.get(what, f"{what}s")
     note = f"The {MOST_CLASSES} {many} with the fewest images, of {len(counts)}. All are in split.csv."
     rows = (*(classes[at] for at in sorted(smallest.tolist())), *total)
     return replace(table, rows=rows, notes=(note,), marks={MOST_CLASSES: "total"} if total else {})
