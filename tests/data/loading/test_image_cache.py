@@ -379,3 +379,18 @@ def test_a_data_module_caches_train_and_val_and_says_so(photos, decodes, lines):
 def test_the_decoded_form_of_a_transform_is_what_its_reduction_depends_on():
     """Two transforms of one form read the same pixels of a large JPEG."""
     assert Transform(SMALL, zoom=ZOOMS["light"]).cached_form == build_transform(SMALL, augment="light").cached_form
+
+
+def test_a_folder_that_cannot_be_looked_into_switches_the_cache_off(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tlkit.data.loading.image_cache.shutil.disk_usage", refuse)
+    assert ImageCache(tmp_path).limit(10**9) == 0
+
+
+def test_images_of_a_batch_that_is_not_random_hold_no_file_open(kinds):
+    dataset = cached_dataset(kinds, build_transform(SMALL, augment=None))
+    for _ in range(2):
+        items = [dataset[(epoch, row)] for epoch in (0, 1) for row in range(len(kinds))]
+    assert all(item.image.flags.owndata and item.image.flags.writeable for item in items)

@@ -48,7 +48,7 @@ def plan_cache(samples: Samples, sizes: pd.DataFrame, transform: Transform, *, l
         transform: the transform of the split.
         limit_bytes: the most bytes that they may take.
     """
-    found = sizes.reindex(samples.table[PATH])
+    found = sizes[~sizes.index.duplicated()].reindex(samples.table[PATH])
     height, width = (found[name].to_numpy(dtype=float, na_value=np.nan) for name in ("height", "width"))
     is_jpeg = found["is_jpeg"].to_numpy(dtype=bool, na_value=False)
     known = np.isfinite(height) & (samples.table[DIGEST] != "").to_numpy()

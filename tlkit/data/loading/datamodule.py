@@ -130,6 +130,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._progress = progress
         self._image_cache, self._cache_limit_bytes = image_cache, int(image_cache_limit_gb * 1e9)
         self._cache_plans: dict[str, CachePlan] | None = None
+        self._cache_room = 0  # bytes that the cache may take on this disk
         self._cached: dict[str, CachedRows] = {}
         self.memory_format: Literal["contiguous", "channels_last"] = "contiguous"
         self._dataset: LoadedDataset | None = None
@@ -289,7 +290,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if self._cache_plans is None and (without or sizes is None):
             self._cache_plans = {}
         elif self._cache_plans is None and sizes is not None:
-            left, found = ImageCache().limit(self._cache_limit_bytes), {}
+            self._cache_room = left = ImageCache().limit(self._cache_limit_bytes)
+            found: dict[str, CachePlan] = {}
             for split in [name for name in ("val", "train") if name in self._present()]:  # val first: it is small
                 samples, transform = self.samples.split(split), self._transforms[split]
                 found[split] = plan_cache(samples, sizes, transform, limit_bytes=left)
@@ -312,7 +314,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             needed = sum(plan.size_bytes for plan in plans.values())
             keys = {key for rows in self._cached.values() for key in rows.keys}
             if self._rank == 0:
-                cache.prune(max(0, self._cache_limit_bytes - needed), keep=keys)
+                cache.prune(max(0, self._cache_room - needed), keep=keys)
             logger.info("Decoded images are kept for later epochs: %s (data.image_cache).", cache_words(plans))
         return self._cached.get(split)
 

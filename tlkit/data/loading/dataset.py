@@ -177,8 +177,8 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         return CachedPixels(pixels, Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0])))
 
     def _transformed(self, pixels: npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str) -> npt.NDArray[np.uint8]:
-        """Return the result of cached pixels, which they are already where nothing is random."""
-        return self._augmented(pixels, frame, epoch, path) if self.transform.is_random else pixels
+        """Return the result of cached pixels, where nothing is random a copy of them: a map holds a file open."""
+        return self._augmented(pixels, frame, epoch, path) if self.transform.is_random else np.array(pixels)
 
     def _augmented(
         self, image: Image.Image | npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str

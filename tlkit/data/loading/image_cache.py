@@ -158,9 +158,13 @@ class ImageCache:
 
     def limit(self, limit_bytes: int) -> int:
         """Return how many bytes the cache may take: at most half of what is free on its disk, and what it holds."""
-        place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
-        held = sum(status.st_size for _, status in self.files())
-        return min(limit_bytes, held + int(SHARE_OF_FREE_DISK * shutil.disk_usage(place).free))
+        try:
+            place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
+            held = sum(status.st_size for _, status in self.files())
+            return min(limit_bytes, held + int(SHARE_OF_FREE_DISK * shutil.disk_usage(place).free))
+        except (OSError, StopIteration) as error:  # a folder that this user may not look into, or no disk
+            logger.warning("The image cache %s cannot be used (%s): every epoch decodes.", self.folder, error)
+            return 0
 
 
 def cache_key(digest: str, how: str) -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tlkit.data.augment.transforms import sample_id_of
+from tlkit.data.decode.decoding import ImageFacts, open_rgb
 from tlkit.data.decode.resizing import PADDING
 from tlkit.data.loading.batch import Failure, LoadedImage
 from tlkit.data.loading.dataset import ImageDataset
@@ -30,6 +32,10 @@ class MaskDataset(ImageDataset):
         assert images.masks is not None, "segmentation states the classes of its masks"
         self._classes, self._masks = images.masks, PathTable(images.table[LABEL])
 
+    def _open(self, content: bytes, path: str) -> tuple[Image.Image, ImageFacts]:
+        """Return the image at full scale, whatever the preprocessing says: the mask lies on its pixels."""
+        return open_rgb(content, self._decode_options, name=path)
+
     def _item(self, path: str, target: Any, *, epoch: int, index: int) -> LoadedImage | Failure:
         image, _ = self._opened(epoch, index, path)
         name = self._masks[index]
@@ -37,6 +43,8 @@ class MaskDataset(ImageDataset):
             positions = self._classes.positions(read_mask(read_bytes(Path(self._root, name))))
         except (OSError, UnusableMaskError) as error:
             return Failure(path, f"its mask {name} cannot be used: {error}", "unfit")
+        if positions.shape != (image.height, image.width):
+            return Failure(path, f"its mask {name} has another size than the image", "unfit")
         mask = np.where(positions < 0, PADDING, positions).astype(np.uint8)
         pixels, moved = self.transform.with_mask(
             image, mask, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
