@@ -70,3 +70,12 @@ def test_a_model_without_it_is_refused_before_images_are_read(tiny_recipe, monke
 def test_contradictions_are_refused(tiny_recipe, given, named):
     with pytest.raises(RecipeError, match=saying("train.grad_checkpointing", *named).pattern):
         load_recipe(tiny_recipe(), {**SHORT, **ON, **given})
+
+
+def test_it_is_off_after_a_fit_that_failed(tiny_recipe):
+    classifier = prepare(load_recipe(tiny_recipe(), {**SHORT, "model.name": "test_resnet"})).classifier.train()
+    images = torch.zeros(4, 3, 64, 64)
+    before, watch = kept_bytes(classifier, images), GradCheckpointing()
+    watch.on_fit_start(None, classifier)
+    watch.on_exception(None, classifier, RuntimeError("a step failed"))
+    assert kept_bytes(classifier, images) == before

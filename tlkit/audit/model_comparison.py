@@ -14,8 +14,8 @@ from tlkit.arrays import Mask
 from tlkit.audit.comparison_tables import comparison_tables
 from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.group_tables import ALL, CLASS
-from tlkit.audit.groups.group_columns import By, GroupColumn
-from tlkit.audit.groups.intersections import validate_columns
+from tlkit.audit.groups.group_columns import By
+from tlkit.audit.groups.intersections import usable_columns, validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of, pair_predictions
 from tlkit.audit.redaction import refuse_redacted
@@ -251,7 +251,9 @@ def compare_models(
     """
     paired = pair_predictions(first, second, names=names)
     if all_columns:
-        options = replace(options, columns=_usable_columns(paired.groups, options))
+        options = replace(
+            options, columns=usable_columns(paired.groups, used=options.design_columns, max_values=options.max_values)
+        )
     problems = options.problems(second.classes)
     if options.columns:
         problems += validate_columns(paired.groups, options.columns, max_values=options.max_values)
@@ -292,12 +294,6 @@ def compare_models(
         leaked=int(seen.sum()),
         without_leaks=clean,
     )
-
-
-def _usable_columns(groups: pd.DataFrame, options: AuditOptions) -> tuple[GroupColumn, ...]:
-    """Return the columns that are not used by the sampling design and do not look like identifiers."""
-    specs = [GroupColumn(str(column)) for column in groups.columns if column not in options.design_columns]
-    return tuple(spec for spec in specs if not validate_columns(groups, spec, max_values=options.max_values))
 
 
 def _row(

@@ -13,8 +13,7 @@ from scipy.special import stdtr
 
 from tlkit.arrays import Mask
 from tlkit.audit.group_tables import ALL, MISSING
-from tlkit.audit.groups.group_columns import GroupColumn
-from tlkit.audit.groups.intersections import membership_of, validate_columns
+from tlkit.audit.groups.intersections import membership_of, usable_columns, validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.sampling_design import design_of, design_problems
@@ -27,7 +26,8 @@ from tlkit.predictions.common_task_images import TaskTable, common_task_images
 from tlkit.stats.cluster_sampling import Units, student_estimate
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.influence import NO_VARIANCE, Spread, spread_of
+from tlkit.stats.influence import NO_VARIANCE, Spread
+from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
 from tlkit.stats.task_measures import figures_of, measure_task, task_facts
 from tlkit.tables import Table, to_html
@@ -202,9 +202,8 @@ def compare_task_models(
     common = common_task_images({names[0]: first, names[1]: second})
     one, two = common.predictions.values()
     if all_columns:
-        usable = [GroupColumn(str(name)) for name in one.groups.columns if name not in options.design_columns]
-        kept = [spec for spec in usable if not validate_columns(one.groups, spec, max_values=options.max_values)]
-        options = replace(options, columns=tuple(kept))
+        usable = usable_columns(one.groups, used=options.design_columns, max_values=options.max_values)
+        options = replace(options, columns=usable)
     problems = options.problems(()) + design_problems(one.groups, options)
     if options.columns:
         problems += validate_columns(one.groups, options.columns, max_values=options.max_values)
@@ -283,12 +282,7 @@ class _Pair:
         if one.value is not None and two.value is not None and not why:
             facts = task_facts(self.first, figure)
             unit = 1.0 if np.isfinite(facts.highest) else max(abs(one.value), abs(two.value)) or 1.0
-            influence, value = (two.influence - one.influence) / unit, (two.value - one.value) / unit
-            spread = spread_of(
-                influence, units, most_df=min(one.df, two.df), more_df=one.more_df, corrected=one.corrected
-            )
-            if spread.variance > NO_VARIANCE:
-                spread = replace(spread, variance=spread.variance + (one.unseen**2 + two.unseen**2) / unit**2)
+            value, spread = (two.value - one.value) / unit, paired_spread(one.over(unit), two.over(unit), units)
             width = (facts.highest - facts.lowest) / unit
             difference = _in_unit(_interval(value, spread, width, n=n, confidence=options.confidence), unit)
             p = _test(value, spread)

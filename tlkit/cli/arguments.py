@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import Annotations, Task, TrainedTask
+from tlkit.choices import Annotations, ListedTask, Task
 from tlkit.cli.completion import complete_override, complete_run
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -65,7 +65,7 @@ ListAnnotations = Annotated[
     Annotations, typer.Option(help="majority or soft = a list's rows are labels of several annotators.")
 ]
 ListTask = Annotated[
-    TrainedTask,
+    ListedTask,
     typer.Option("--task", help="What a list says of an image: multiclass, multilabel, ordinal, regression."),
 ]
 ListLabelColumns = Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tlkit.choices import Annotations, TrainedTask
+from tlkit.choices import Annotations, ListedTask
 from tlkit.errors import DataError
 
 
@@ -16,7 +16,7 @@ def list_source(
     folder: Path | None,
     columns: Sequence[str] | None,
     annotations: Annotations,
-    task: TrainedTask = "multiclass",
+    task: ListedTask = "multiclass",
     label_columns: Sequence[str] | None = None,
     separator: str | None = None,
     grades: str | None = None,
@@ -36,8 +36,6 @@ def list_source(
     Raises:
         DataError: a text is no mapping, or there is no list for these options.
     """
-    if task == "segmentation":
-        raise DataError("This command reads no masks. `tlkit recipe plan` and `tlkit fit` check them.")
     from tlkit.data.sources.list_options import ListOptions
     from tlkit.data.sources.read_samples import is_list
     from tlkit.spelling import SEPARATOR

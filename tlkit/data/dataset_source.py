@@ -154,7 +154,7 @@ class Source:
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)
         if samples.task == "segmentation":
-            samples = check_masks(samples)
+            samples = check_masks(samples, None if checked is None else checked.sizes)
         if self.split is None:
             samples = hold_out(samples, self.plan)
         before, samples = samples, without_undecided(apply_decisions(samples, self._labels))

@@ -10,7 +10,8 @@ import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.spelling import match_names, match_paths
+from tlkit.predictions.common_rows import common_rows
+from tlkit.spelling import match_names
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,11 @@ def common_images(models: Mapping[str, Predictions]) -> CommonImages:
     Raises:
         PredictionsError: no image is common to all, they know different classes, or disagree about a true class.
     """
-    (first_name, first), *others = models.items()
-    rows = {first_name: {path: row for row, path in enumerate(first.path.tolist())}}
-    for name, table in others:
-        named = match_paths(table.path.tolist(), first.path.tolist())
-        rows[name] = {named.get(path, path): row for row, path in enumerate(table.path.tolist())}
-    paths = [path for path in first.path.tolist() if all(path in known for known in rows.values())]
-    if not paths:
-        raise PredictionsError(
-            f"{first_few(list(models))} have no image in common. Predict the same images with every model."
-        )
-    everything = len(set().union(*rows.values()))
+    first_name, first = next(iter(models.items()))
+    common = common_rows({name: table.path for name, table in models.items()})
+    paths = common.paths
     taken = {
-        name: _with_classes(table.take(np.array([rows[name][path] for path in paths])), first, (name, first_name))
-        for name, table in models.items()
+        name: _with_classes(table.take(common.rows[name]), first, (name, first_name)) for name, table in models.items()
     }
     truth = np.full(len(paths), -1, dtype=np.int64)
     for name, table in taken.items():
@@ -70,7 +62,7 @@ def common_images(models: Mapping[str, Predictions]) -> CommonImages:
     path = np.array(paths, dtype=str)
     return CommonImages(
         {name: replace(table, path=path, y_true=truth, groups=groups).take(labelled) for name, table in taken.items()},
-        left_out=everything - len(paths),
+        left_out=common.left_out,
         unlabelled=int((~labelled).sum()),
     )
 

@@ -22,7 +22,7 @@ from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.influence import NO_VARIANCE, bounded_estimate, spread_of
-from tlkit.stats.measured import Measured, ScoreFacts
+from tlkit.stats.measured import Measured, ScoreFacts, paired_spread
 from tlkit.stats.paired import Pairs, paired_difference, pairs_needed
 from tlkit.stats.power import images_to_resolve
 from tlkit.tables import Table, to_html
@@ -338,15 +338,7 @@ def _change(
         )
     first, second = one.mean(), two.mean()
     assert first.value is not None and second.value is not None, "the metric is defined"
-    spread = spread_of(
-        second.influence - first.influence,
-        units,
-        most_df=min(first.df, second.df),
-        more_df=first.more_df,
-        corrected=first.corrected,
-    )
-    if spread.variance > NO_VARIANCE:
-        spread = replace(spread, variance=spread.variance + first.unseen**2 + second.unseen**2)
+    spread = paired_spread(first, second, units)
     seeds = [(side.seed_variance, len(side.values) - 1) for side in (one, two) if len(side.values) > 1]
     parts = [(spread.variance, spread.df), *seeds]
     variance = sum(v for v, _ in parts)

@@ -33,6 +33,7 @@ from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MaskPredictions, Unreadable
+from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
 from tlkit.samples import LABEL, PATH, Samples
 
@@ -183,7 +184,7 @@ class MaskPredictor:
                 assert samples.masks is not None, "checked above"
                 yield samples.masks.positions(read_mask(read_bytes(samples.root / mask))), positions
 
-        cells = list(_counted(pairs(), len(self.classes)))
+        cells = [confusion_of(true, predicted, len(self.classes)) for true, predicted in pairs()]
         found = samples.take(kept)
         return MaskPredictions.of_cells(
             classes=self.card.classes, path=found.paths, cells=cells, groups=found.groups, verbatim=True
@@ -239,13 +240,6 @@ class MaskPredictor:
         if not seen:
             what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")
-
-
-def _counted(pairs: Iterator[tuple[Positions, Positions]], classes: int) -> Iterator[npt.NDArray[np.int64]]:
-    from tlkit.predictions.mask_predictions import confusion_of
-
-    for true, predicted in pairs:
-        yield confusion_of(true, predicted, classes)
 
 
 def in_own_size(logits: torch.Tensor, preprocess: Preprocess, *, height: int, width: int) -> Positions:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import PredictionsError, first_few
+from tlkit.predictions.common_rows import common_rows
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import NumberPredictions
-from tlkit.spelling import match_names, match_paths
+from tlkit.spelling import match_names
 
 TaskTable = MultilabelPredictions | NumberPredictions
 
@@ -56,18 +57,10 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
             f"{first_name} is of the task {first.task}, and {different[0]} of {models[different[0]].task}. Compare "
             "models of one task."
         )
-    rows = {first_name: {path: row for row, path in enumerate(first.path.tolist())}}
-    for name, table in others:
-        named = match_paths(table.path.tolist(), first.path.tolist())
-        rows[name] = {named.get(path, path): row for row, path in enumerate(table.path.tolist())}
-    paths = [path for path in first.path.tolist() if all(path in known for known in rows.values())]
-    if not paths:
-        raise PredictionsError(
-            f"{first_few(list(models))} have no image in common. Predict the same images with every model."
-        )
+    common = common_rows({name: table.path for name, table in models.items()})
+    paths = common.paths
     taken = {
-        name: _with_names(table.take(np.array([rows[name][path] for path in paths])), first, (name, first_name))
-        for name, table in models.items()
+        name: _with_names(table.take(common.rows[name]), first, (name, first_name)) for name, table in models.items()
     }
     truth, known = _one_truth(taken, paths)
     if not known.any():
@@ -76,7 +69,7 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
     images = ImageColumns(np.array(paths, dtype=str), groups.loc[:, ~groups.columns.duplicated()])
     return CommonTaskImages(
         {name: _with_truth(table, images, truth).take(known) for name, table in taken.items()},
-        left_out=len(set().union(*rows.values())) - len(paths),
+        left_out=common.left_out,
         unlabelled=int((~known).sum()),
     )
 

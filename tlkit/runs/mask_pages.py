@@ -65,9 +65,7 @@ def worst_masks(run: Run, split: str, *, most: int) -> tuple[MaskImage, ...]:
 
 def mask_colours(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return the colour of each class but the first, as a small JPEG, base64."""
-    numbers = [(place - 1) % 255 + 1 if place else 0 for place in range(len(classes))]
-    colours = [palette_colour(number) for number in numbers]
-    chips = ((name, Image.new("RGB", (32, 16), colour)) for name, colour in zip(classes, colours, strict=True))
+    chips = ((name, Image.new("RGB", (32, 16), palette_colour(place))) for place, name in enumerate(classes))
     return tuple((name, as_jpeg(chip)) for name, chip in chips)[1:]
 
 
@@ -88,8 +86,7 @@ def _views(image: Path, truth: Path, predicted: Path, classes: MaskClasses) -> t
 
 def _overlay(picture: Image.Image, positions: Positions) -> Image.Image:
     """Return a picture under the colours of its classes; the first class, mostly the background, has none."""
-    shown = np.where(positions > 0, (positions - 1) % 255 + 1, 0).astype(np.uint8)
-    small = Image.fromarray(shown).resize(picture.size, Image.Resampling.NEAREST)
+    small = Image.fromarray(np.maximum(positions, 0).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
     place = np.asarray(small)
     colours = np.array([palette_colour(number) for number in range(256)], dtype=np.float64)
     pixels = np.asarray(picture, dtype=np.float64)

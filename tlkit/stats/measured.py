@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tlkit.arrays import Floats
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.influence import NO_VARIANCE, Spread, spread_of
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,33 @@ class Measured:
     unseen: float = 0.0
     bias: float = 0.0
     why: str = ""
+
+    def over(self, unit: float) -> Measured:
+        """Return the metric in another unit, above 0."""
+        value = None if self.value is None else self.value / unit
+        return replace(
+            self, value=value, influence=self.influence / unit, unseen=self.unseen / unit, bias=self.bias / unit
+        )
+
+
+def paired_spread(first: Measured, second: Measured, units: Units | None) -> Spread:
+    """Return the variance of the difference of two models' values of one metric on the same images.
+
+    It is that of the difference of their influences, image by image or cluster by cluster; what no influence shows is
+    added.
+
+    Args:
+        first: of one model; its value is known.
+        second: of the other one.
+        units: weights and clusters; None = independent images of equal weight.
+    """
+    spread = spread_of(
+        second.influence - first.influence,
+        units,
+        most_df=min(first.df, second.df),
+        more_df=first.more_df,
+        corrected=first.corrected,
+    )
+    if spread.variance > NO_VARIANCE:
+        spread = replace(spread, variance=spread.variance + first.unseen**2 + second.unseen**2)
+    return spread

@@ -62,6 +62,11 @@ class GradCheckpointing(pl.Callback):
             buffer.copy_(before)
         self._statistics = []
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Turn it off: Lightning tears callbacks down only where a fit ends well."""
+        self._statistics = []
+        self.teardown(trainer, pl_module, "fit")
+
     def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Turn it off; evaluation and export keep no activations anyway."""
         _set(_backbone(pl_module), False)

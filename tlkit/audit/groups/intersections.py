@@ -178,6 +178,18 @@ def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values:
     return problems
 
 
+def usable_columns(groups: pd.DataFrame, *, used: Collection[str], max_values: int) -> tuple[GroupColumn, ...]:
+    """Return the columns that can be audited by: not used by the sampling design, and no identifiers.
+
+    Args:
+        groups: group columns, shape (N, G).
+        used: columns of the sampling design.
+        max_values: the most different values that a column may have.
+    """
+    specs = [GroupColumn(str(column)) for column in groups.columns if column not in used]
+    return tuple(spec for spec in specs if not validate_columns(groups, spec, max_values=max_values))
+
+
 def auditable_columns(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
     """Return the default columns to audit by, and those left out because they look like identifiers.
 

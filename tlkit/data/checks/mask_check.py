@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,11 +40,12 @@ REMEDIES = {
 }
 
 
-def check_masks(samples: Samples) -> Samples:
+def check_masks(samples: Samples, sizes: pd.DataFrame | None = None) -> Samples:
     """Return the samples with the digest of each mask and its pixels of each class.
 
     Args:
         samples: readable images with the paths of their masks.
+        sizes: `height` and `width` of each image by path, as `check_images` found them; None = they are read here.
 
     Raises:
         DataError: masks cannot be read, have another size than their image, or hold numbers of no class; each kind with
@@ -51,7 +53,7 @@ def check_masks(samples: Samples) -> Samples:
     """
     assert samples.masks is not None, "segmentation states the classes of its masks"
     masks = dict(zip(samples.table[PATH], samples.table[LABEL], strict=True))
-    found = map_files(lambda path, _: _check(samples, path, masks[path]), list(masks))
+    found = map_files(lambda path, _: _check(samples, path, masks[path], sizes), list(masks))
     problems = []
     for kind, remedy in REMEDIES.items():
         wrong = [f"{masks[path]} ({one.reason})" for path, one in zip(masks, found, strict=True) if one.kind == kind]
@@ -68,7 +70,7 @@ def check_masks(samples: Samples) -> Samples:
     return checked
 
 
-def _check(samples: Samples, path: str, mask: str) -> _CheckedMask:
+def _check(samples: Samples, path: str, mask: str, sizes: pd.DataFrame | None) -> _CheckedMask:
     assert samples.masks is not None
     try:
         content = read_bytes(samples.root / mask)
@@ -76,12 +78,11 @@ def _check(samples: Samples, path: str, mask: str) -> _CheckedMask:
     except (OSError, UnusableMaskError) as error:
         return _CheckedMask(kind="cannot be used", reason=getattr(error, "reason", str(error)))
     try:
-        _, facts = open_rgb(samples.root / path, DecodeOptions(), reduction=lambda *_: 8)
+        height, width = _size(samples.root / path) if sizes is None else sizes.loc[path, ["height", "width"]]
     except UnreadableImageError as error:
         return _CheckedMask(kind="cannot be used", reason=f"its image {error.reason}")
-    if numbers.shape != tuple(facts.size):
-        (tall, wide), (image_tall, image_wide) = numbers.shape, facts.size
-        reason = f"{wide}x{tall}, the image {image_wide}x{image_tall}"
+    if numbers.shape != (height, width):
+        reason = f"{numbers.shape[1]}x{numbers.shape[0]}, the image {width}x{height}"
         return _CheckedMask(kind="have another size than their image", reason=reason)
     try:
         positions = samples.masks.positions(numbers)
@@ -89,6 +90,12 @@ def _check(samples: Samples, path: str, mask: str) -> _CheckedMask:
         return _CheckedMask(kind="hold numbers of no class", reason=error.reason.removeprefix("it holds "))
     counts = np.bincount(positions[positions >= 0], minlength=len(samples.masks))
     return _CheckedMask(hashlib.sha256(content).hexdigest(), tuple(counts.tolist()))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return the height and width of an upright image; an UnreadableImageError where it cannot be decoded."""
+    height, width = open_rgb(path, DecodeOptions(), reduction=lambda *_: 8)[1].size
+    return height, width
 
 
 def _log(samples: Samples) -> None:

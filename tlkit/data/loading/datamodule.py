@@ -285,19 +285,17 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def cache_plans(self) -> dict[str, CachePlan]:
         """Return which images of train and val the image cache takes, by split; empty where it takes none."""
-        sizes = self.dataset.sizes
-        without = self._image_cache == "never" or self.samples.task == "segmentation"  # masks are not cached
-        if self._cache_plans is None and (without or sizes is None):
-            self._cache_plans = {}
-        elif self._cache_plans is None and sizes is not None:
-            self._cache_room = left = ImageCache().limit(self._cache_limit_bytes)
-            found: dict[str, CachePlan] = {}
-            for split in [name for name in ("val", "train") if name in self._present()]:  # val first: it is small
-                samples, transform = self.samples.split(split), self._transforms[split]
-                found[split] = plan_cache(samples, sizes, transform, limit_bytes=left)
-                left -= found[split].size_bytes
+        if self._cache_plans is None:
+            sizes, found = self.dataset.sizes, {}
+            masks = self.samples.task == "segmentation"  # they are not cached
+            if sizes is not None and not masks and self._image_cache != "never":
+                self._cache_room = left = ImageCache().limit(self._cache_limit_bytes)
+                for split in [name for name in ("val", "train") if left and name in self._present()]:  # val is small
+                    samples, transform = self.samples.split(split), self._transforms[split]
+                    found[split] = plan_cache(samples, sizes, transform, limit_bytes=left)
+                    left -= found[split].size_bytes
             self._cache_plans = dict(reversed(found.items()))
-        return self._cache_plans or {}
+        return self._cache_plans
 
     @property
     def _transforms(self) -> dict[str, Transform]:

@@ -200,12 +200,15 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
             content = read_bytes(Path(self._root, path))
         except OSError as error:
             raise UnreadableImageError(path, error.strerror or str(error), is_gone=True) from error
-        digest = self._digests[index]
+        self._note_change(index, content, self._digests[index], path)
+        return content
+
+    def _note_change(self, index: int, content: bytes, digest: str, path: str) -> None:
+        """Name a file in the log whose content is not that of its digest, "" = unknown; an image is named once."""
         if digest and not self._changed[index] and hashlib.sha256(content).hexdigest() != digest:
             self._changed[index] = True
             level = logging.DEBUG if self._quiet else logging.WARNING
             logger.log(level, "%s has changed since it was checked; its current content is used.", path)
-        return content
 
     def use_threads(self, threads: int) -> None:
         """Decode batches in several threads, unless the transform is random or the images are streamed.

@@ -17,7 +17,7 @@ from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.mask_classes import UnusableMaskError
 from tlkit.mask_files import read_mask
-from tlkit.samples import LABEL, Samples
+from tlkit.samples import LABEL, MASK_DIGEST, Samples
 
 
 class MaskDataset(ImageDataset):
@@ -31,6 +31,8 @@ class MaskDataset(ImageDataset):
         super().__init__(images, **options)
         assert images.masks is not None, "segmentation states the classes of its masks"
         self._classes, self._masks = images.masks, PathTable(images.table[LABEL])
+        checked = MASK_DIGEST in images.table.columns
+        self._mask_digests = PathTable(images.table[MASK_DIGEST] if checked else [""] * len(images))
 
     def _open(self, content: bytes, path: str) -> tuple[Image.Image, ImageFacts]:
         """Return the image at full scale, whatever the preprocessing says: the mask lies on its pixels."""
@@ -40,7 +42,9 @@ class MaskDataset(ImageDataset):
         image, _ = self._opened(epoch, index, path)
         name = self._masks[index]
         try:
-            positions = self._classes.positions(read_mask(read_bytes(Path(self._root, name))))
+            content = read_bytes(Path(self._root, name))
+            self._note_change(index, content, self._mask_digests[index], name)
+            positions = self._classes.positions(read_mask(content))
         except (OSError, UnusableMaskError) as error:
             return Failure(path, f"its mask {name} cannot be used: {error}", "unfit")
         if positions.shape != (image.height, image.width):
