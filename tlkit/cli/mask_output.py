@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def _targets(files: Sequence[Path], given: Sequence[Path], out: Path) -> list[Pa
     if out.suffix.lower() in (".csv", ".parquet", ".jsonl", ".png") or out.is_file():
         raise PredictionsError(f"--out is {out}. Masks are PNG files: name a folder, such as --out masks.")
     targets = [out / _below(file, given).with_suffix(".png") for file in files]
-    twice = sorted({str(one) for one in targets if targets.count(one) > 1}) if len(set(targets)) < len(files) else []
+    twice = sorted(str(one) for one, count in Counter(targets).items() if count > 1)
     if twice:
         raise PredictionsError(
             f"{len(twice)} masks would belong to several images: {first_few(twice)}. Predict their folders one by one."

@@ -7,11 +7,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision_oracle import timm_evaluation
 
-from tlkit.data.augment.random_framing import random_fit
-from tlkit.data.decode.resizing import Zoom, fit
+from tlkit.data.augment.random_framing import framed
+from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing
 from tlkit.preprocess import Preprocess
 
 sides = st.integers(1, 300)
+
+
+def random_fit(pixels, preprocess, zoom, generator):
+    """What training shows of a picture that was decoded at full scale."""
+    frame = Frame.of(pixels)
+    return framed(pixels, preprocess, random_framing(frame.width, frame.height, preprocess, zoom, generator), frame)
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -66,17 +72,17 @@ def test_every_image_fits_every_size(width, height, resize, target):
     image = Image.new("RGB", (width, height), (9, 9, 9))
     assert fit(image, preprocess).size == (target[1], target[0])
     generator = np.random.default_rng(0)
-    framed = random_fit(np.asarray(image), preprocess, Zoom(0.2, 4 / 3), generator)
-    assert framed.shape == (*target, 3)
+    drawn = random_fit(np.asarray(image), preprocess, Zoom(0.2, 4 / 3), generator)
+    assert drawn.shape == (*target, 3)
 
 
 @given(resize=st.sampled_from(["crop", "squash"]), shape=st.tuples(sides, sides), seed=st.integers(0, 99))
 def test_random_framing_adds_no_pixels(resize, shape, seed):
     image = np.asarray(Image.new("RGB", shape, (9, 90, 200)))
-    framed = random_fit(
+    drawn = random_fit(
         image, Preprocess(image_size=(8, 8), resize=resize), Zoom(0.2, 4 / 3), np.random.default_rng(seed)
     )
-    assert (framed == [9, 90, 200]).all()
+    assert (drawn == [9, 90, 200]).all()
 
 
 def test_random_framing_keeps_the_stated_share_of_the_area():

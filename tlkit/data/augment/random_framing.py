@@ -12,27 +12,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from tlkit.data.decode.resizing import FILTERS, PADDING, Frame, Framing, Zoom, random_framing
+from tlkit.data.decode.resizing import FILTERS, PADDING, Frame, Framing
 from tlkit.preprocess import Preprocess
 
 Pixels = npt.NDArray[np.uint8]
-
-
-def random_fit(
-    pixels: Pixels, preprocess: Preprocess, zoom: Zoom, generator: np.random.Generator, frame: Frame | None = None
-) -> Pixels:
-    """Return pixels (H, W, 3) in the backbone's size with random framing (see `random_framing`).
-
-    Args:
-        pixels: uint8 RGB, any size; not changed.
-        preprocess: size, geometry, filter and background.
-        zoom: limits of the framing.
-        generator: source of randomness.
-        frame: where the picture lies in an image that was decoded at a reduced scale; None = it fills the image.
-    """
-    frame = frame or Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0]))
-    framing = random_framing(frame.width, frame.height, preprocess, zoom, generator)
-    return framed(pixels, preprocess, framing, frame)
 
 
 def framed(pixels: Pixels, preprocess: Preprocess, framing: Framing, frame: Frame) -> Pixels:

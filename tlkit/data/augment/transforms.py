@@ -168,7 +168,7 @@ class Transform:
             frame = None  # of the image before: every pixel of it was decoded (see `reduction`)
         if self._zoom is not None and generator is not None:
             pixels = np.asarray(image)
-            frame = frame or Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0]))
+            frame = frame or Frame.of(pixels)
             framing = random_framing(frame.width, frame.height, self._final, self._zoom, generator)
             pixels = framed(pixels, self._final, framing, frame)
             mask = None if mask is None else framed_mask(mask, self._final, framing)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from tlkit.preprocess import Preprocess
@@ -45,9 +46,10 @@ class Frame(NamedTuple):
     box: tuple[float, float, float, float]
 
     @classmethod
-    def of(cls, image: Image.Image) -> Frame:
-        """Return the frame of an image that was decoded at full scale."""
-        return cls(image.width, image.height, (0, 0, image.width, image.height))
+    def of(cls, image: Image.Image | npt.NDArray[np.uint8]) -> Frame:
+        """Return the frame of an image, or of pixels (H, W, 3), that were decoded at full scale."""
+        height, width = image.shape[:2] if isinstance(image, np.ndarray) else (image.height, image.width)
+        return cls(width, height, (0, 0, width, height))
 
     def part(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         """Return a `box` (left, top, right, bottom) in the picture's pixels as a box in decoded pixels."""

@@ -174,7 +174,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         if self.transform.is_random:
             return CachedPixels(np.asarray(image), facts.frame)
         pixels = self._augmented(image, facts.frame, epoch, path)
-        return CachedPixels(pixels, Frame(pixels.shape[1], pixels.shape[0], (0, 0, pixels.shape[1], pixels.shape[0])))
+        return CachedPixels(pixels, Frame.of(pixels))
 
     def _transformed(self, pixels: npt.NDArray[np.uint8], frame: Frame, epoch: int, path: str) -> npt.NDArray[np.uint8]:
         """Return the result of cached pixels, where nothing is random a copy of them: a map holds a file open."""
