@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,14 +73,14 @@ class TaskFile:
     split: str | None = None
     by: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def is_exported(self) -> bool:
         """Whether it is an exported file, which predicts the images of `data`."""
         from tlkit.exported import is_exported
 
         return is_exported(self.path)
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """The task: as stated, else what the file says, else multiclass."""
         from tlkit.exported.task_of_file import task_of_exported
