@@ -13,8 +13,8 @@ from tables_of_predictions import predictions_of
 
 import tlkit
 from tlkit.analysis.advice import LeftOut, rank_backbones
-from tlkit.analysis.find_task_slices import find_task_slices
 from tlkit.analysis.label_audit import LabelAudit, Suspect
+from tlkit.analysis.slices_of_tasks import find_task_slices
 from tlkit.analysis.task_label_audit import LabelErrors, LabelSetAudit
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.model_comparison import compare_predictions

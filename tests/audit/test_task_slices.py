@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tlkit.analysis.find_task_slices import find_task_slices
+from tlkit.analysis.slices_of_tasks import find_task_slices
 from tlkit.audit.slices.split_half import search_half
 from tlkit.audit.slices.task_slices import TaskSliceReport, image_losses
 from tlkit.predictions import MultilabelPredictions, NumberPredictions

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from tlkit.analysis.find_task_slices import find_task_slices
     from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.run_plots import plot_feature_maps, plot_filters, plot_map, plot_suspects
+    from tlkit.analysis.slices_of_tasks import find_task_slices
     from tlkit.analysis.task_label_audit import audit_label_sets
 
 __all__ = [
@@ -26,7 +26,7 @@ __getattr__ = lazy_names(
     "tlkit.analysis",
     {
         "audit_label_sets": "tlkit.analysis.task_label_audit",
-        "find_task_slices": "tlkit.analysis.find_task_slices",
+        "find_task_slices": "tlkit.analysis.slices_of_tasks",
         "LabelAudit": "tlkit.analysis.label_audit",
         "plot_feature_maps": "tlkit.analysis.run_plots",
         "plot_filters": "tlkit.analysis.run_plots",

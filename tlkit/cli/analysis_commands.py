@@ -120,7 +120,7 @@ def slices(
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
     if (run := open_task_run(run_or_file)) is not None:
         refuse_options(run, {"--groups": groups, "--verbatim": verbatim})
-        from tlkit.analysis.find_task_slices import find_task_slices
+        from tlkit.analysis.slices_of_tasks import find_task_slices
 
         with check_progress("measuring images") as progress:
             found = find_task_slices(
