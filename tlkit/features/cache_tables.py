@@ -1,4 +1,4 @@
-"""The table of a feature cache: backbone, engine, images and size of each entry."""
+"""The tables of the caches: backbone, engine, images and size of each entry, and the decoded images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Cell, Column, Table, format_bytes
 
 if TYPE_CHECKING:
+    from tlkit.data.loading.image_cache import ImageCache
     from tlkit.features.cache import CacheEntryInfo, FeatureCache
 
 
@@ -28,6 +29,22 @@ def cache_table(cache: FeatureCache) -> Table:
             Column("used", "last used", "time"),
         ),
         rows=tuple(map(_row, entries)),
+    )
+
+
+def image_cache_table(cache: ImageCache) -> Table:
+    """Return one row for the decoded images; the title gives their folder."""
+    info = cache.info()
+    last = datetime.fromtimestamp(info.used_at) if info.used_at else None
+    return Table(
+        name="image_cache",
+        title=f"{cache.folder}: decoded images (data.image_cache), at most data.image_cache_limit_gb",
+        columns=(
+            Column("images", "images", "count"),
+            Column("size", "size", "bytes"),
+            Column("used", "last used", "time"),
+        ),
+        rows=((info.images, info.size_bytes, last),),
     )
 
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +58,32 @@ class CachedPixels(NamedTuple):
     pixels: npt.NDArray[np.uint8]
     frame: Frame
     stamp: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class ImageCacheInfo:
+    """What the image cache holds.
+
+    Attributes:
+        folder: where it is.
+        images: number of decoded images.
+        size_bytes: of their files.
+        used_at: when one was written or read last, in seconds since 1970, to the hour; 0 = never.
+    """
+
+    folder: Path
+    images: int
+    size_bytes: int
+    used_at: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as JSON can hold them."""
+        return {
+            "folder": str(self.folder),
+            "images": self.images,
+            "size_bytes": self.size_bytes,
+            "used_at": self.used_at,
+        }
 
 
 class ImageCache:
@@ -132,6 +159,12 @@ class ImageCache:
                     yield path, status
                 elif time.time() - status.st_mtime > ABANDONED_S:
                     path.unlink()
+
+    def info(self) -> ImageCacheInfo:
+        """Return how many images there are, their size, and when one was used last."""
+        held = [status for _, status in self.files()]
+        size, used = sum(status.st_size for status in held), max((status.st_mtime for status in held), default=0.0)
+        return ImageCacheInfo(self.folder, len(held), size, used)
 
     def prune(self, limit_bytes: int, *, keep: Collection[str] = ()) -> int:
         """Remove the least recently used files, until the others take at most `limit_bytes`.
