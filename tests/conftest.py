@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from image_folders import write_image_folder
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 # the same examples every time, so that a change that is green stays so; TLKIT_FUZZ=1 looks for new ones
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=40)
@@ -24,6 +25,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 collect_ignore_glob = ["*conftest.py"]  # no doctests there, and as modules their names would clash
 
+NOT_DRAWN = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><defs></defs></svg>'
 LOGGERS = (None, "tlkit", "pytorch_lightning", "lightning", "lightning.pytorch")
 
 
@@ -39,6 +41,17 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     """Leave out fsync: it matters when the power fails, which no test does. Other processes sync as ever."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def figures_are_built_but_not_drawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave out the drawing of SVG, most of the time of a small fit, but for tests with the mark `figures`."""
+    if request.node.get_closest_marker("figures"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasSVG, "print_svg", lambda self, file, **_: file.write(NOT_DRAWN))
         yield
 
 

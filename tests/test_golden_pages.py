@@ -28,6 +28,8 @@ from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import to_lines
 
+pytestmark = pytest.mark.figures
+
 PAGES = Path(__file__).parent / "golden" / "pages"
 
 

@@ -187,6 +187,7 @@ def test_copies_and_clusters_of_new_images_count_once(run, at_home, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.figures
 def test_label_next_leaves_copies_out_and_says_what_labels_would_bring(run, at_home, tmp_path):
     pool = tmp_path / "pool"
     shutil.copytree(at_home / "new", pool)
@@ -238,6 +239,7 @@ def test_the_commands_print_and_draw(run, at_home, tmp_path):
     assert says(repr(run), "finished") and isinstance(tlkit.find_errors(run), ErrorReport)
 
 
+@pytest.mark.figures
 def test_a_contact_sheet_takes_images_of_any_shape_and_none():
     wide, tall = np.zeros((10, 40, 3), dtype=np.uint8), np.full((40, 10, 3), 200, dtype=np.uint8)
     svg = to_svg(lambda: plot_contact_sheet({"a $x^2$": [(wide, "w\n1"), (tall, "t")] * 6, "b": []}, columns=5))

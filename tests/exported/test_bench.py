@@ -102,6 +102,7 @@ def test_a_budget_passes_or_fails_by_the_whole_interval(p95, verdict):
     assert _verdict(p95, 10) == verdict
 
 
+@pytest.mark.figures
 def test_a_benchmark_survives_json_and_draws_itself(benchmark_of_file):
     found = Benchmark.from_dict(json.loads(json.dumps(benchmark_of_file.to_dict())))
     assert found == benchmark_of_file

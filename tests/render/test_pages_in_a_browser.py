@@ -23,7 +23,11 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to show the pages")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.figures,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to show the pages"),
+]
 AXE = Path(axe.__file__).parent / "axe.min.js"
 SIZES = (1280, 375)  # CSS pixels
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]

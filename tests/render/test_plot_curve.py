@@ -9,6 +9,8 @@ from tlkit.analysis.learning_curve import CurvePoint, LearningCurve
 from tlkit.render.plots import plot_curve, to_svg
 from tlkit.stats.estimate import Estimate
 
+pytestmark = pytest.mark.figures
+
 
 def curve(points=6):
     law = np.array([0.95, 0.6, 0.5])

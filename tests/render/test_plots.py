@@ -18,6 +18,8 @@ from tlkit.errors import TlkitError
 from tlkit.evaluation import evaluate
 from tlkit.render.plots import canvas, plot_confusion, plot_groups, plot_heat, plot_history, plot_per_class, to_svg
 
+pytestmark = pytest.mark.figures
+
 HISTORY = pd.DataFrame(
     {
         "epoch": [0, 1, 2],

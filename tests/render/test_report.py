@@ -16,6 +16,8 @@ from tlkit.audit.explain import explain_gaps
 from tlkit.evaluation import evaluate
 from tlkit.render.report import ReportImages, RunContents, write_report
 
+pytestmark = pytest.mark.figures
+
 EVIL = "<script>alert(1)</script>"
 QUOTE = '"><img src=x onerror=alert(2)>'
 RECIPE = """name: pets

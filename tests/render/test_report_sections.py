@@ -34,6 +34,8 @@ from tlkit.stats.estimate import Estimate
 from tlkit.tables import Column, Table
 from tlkit.tables.shares import points, signed_points
 
+pytestmark = pytest.mark.figures
+
 
 def contents(predictions, *, by="g", **more):
     audit = audit_groups(predictions, by=by, draws=200)

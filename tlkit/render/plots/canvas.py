@@ -93,6 +93,7 @@ def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
         '<svg'
     """
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     tokens = _offscreen.set(True), _narrow.set(narrow)
     try:
@@ -102,15 +103,11 @@ def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
             assert figure is not None
             for axes in figure.axes if narrow else ():
                 axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 28))
+            for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+                patch.set_visible(False)
             buffer = io.StringIO()
-            figure.savefig(
-                buffer,
-                format="svg",
-                transparent=True,
-                bbox_inches="tight",
-                pad_inches=0.04,
-                metadata={"Date": None, "Creator": None},
-            )
+            # `savefig` would draw twice: once for the layout, which this canvas does on the way
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     finally:
         _offscreen.reset(tokens[0])
         _narrow.reset(tokens[1])

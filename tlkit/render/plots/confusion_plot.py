@@ -47,7 +47,7 @@ def _plot_matrix(evaluation: Evaluation, ax: Axes | None) -> Axes:
     matrix = evaluation.confusion
     size = len(evaluation.classes)
     side = min(2.8 + 0.34 * size, 8.6)  # inches
-    ax = axes_of_size(ax, width=side + 1.2, height=side)
+    ax = axes_of_size(ax, width=side + 1.2, height=0.9 * side)
     support = matrix.sum(axis=1, keepdims=True)
     share = matrix / np.maximum(support, 1)  # (C, C), rows sum to one; a class without images has an empty row
     drawn = np.where(matrix > 0, share, np.nan)
