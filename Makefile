@@ -51,7 +51,7 @@ lint: $(VENV)/.dev ## ruff: style and formatting
 	@$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev ## mypy --strict
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers 2
 
 contract: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
