@@ -36,22 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(3600))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Build figures, but leave out the drawing, most of a small fit, for a test and its fixtures without `figures`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("figures"):
+            patch.setattr(FigureCanvasSVG, "print_svg", lambda self, file, **_: file.write(NOT_DRAWN))
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
     """Leave out fsync: it matters when the power fails, which no test does. Other processes sync as ever."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def figures_are_built_but_not_drawn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leave out the drawing of SVG, most of the time of a small fit, but for tests with the mark `figures`."""
-    if request.node.get_closest_marker("figures"):
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasSVG, "print_svg", lambda self, file, **_: file.write(NOT_DRAWN))
         yield
 
 
