@@ -13,6 +13,7 @@ from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.model import open_exported
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.notebook_progress import with_notebook_bar
@@ -133,7 +134,9 @@ class ExportedTaskPredictor:
         return numbers if stored is None else IntervalRule.from_dict(stored).apply(numbers)
 
 
-def load_exported_task(path: str | Path, *, workers: int = 0) -> ExportedPredictor | ExportedTaskPredictor:
+def load_exported_task(
+    path: str | Path, *, workers: int = 0
+) -> ExportedPredictor | ExportedTaskPredictor | ExportedMaskPredictor:
     """Return an exported file of any task for prediction.
 
     Args:
@@ -144,4 +147,6 @@ def load_exported_task(path: str | Path, *, workers: int = 0) -> ExportedPredict
         ModelError: there is no such file, or it was changed.
     """
     images = ExportedPredictor(open_exported(path, threads=1), workers=workers)
+    if images.facts.task == "segmentation":
+        return ExportedMaskPredictor(images)
     return images if images.facts.task == "multiclass" else ExportedTaskPredictor(images)
