@@ -18,7 +18,7 @@ from tlkit.exported.model import open_exported
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.common_task_images import Labelled
 from tlkit.predictions.multilabel_predictions import THRESHOLD
 from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
@@ -75,7 +75,7 @@ class ExportedTaskPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> TaskTable:
+    ) -> Labelled:
         """Return predictions of images, as `TaskPredictor.predict` does; the arguments are `ExportedPredictor`'s.
 
         Raises:
@@ -84,7 +84,7 @@ class ExportedTaskPredictor:
         paths, scores = self.images.scores(images, progress=progress, on_unreadable=on_unreadable)
         return self.table_of(np.asarray(paths, dtype=str), scores)
 
-    def predict_samples(self, samples: Samples) -> TaskTable:
+    def predict_samples(self, samples: Samples) -> Labelled:
         """Return predictions of labelled samples; unreadable images are left out.
 
         Raises:
@@ -102,7 +102,7 @@ class ExportedTaskPredictor:
         some = samples.take(rows)
         return self.table_of(some.paths, scores, some)
 
-    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> TaskTable:
+    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> Labelled:
         """Return probabilities (N, C) or numbers (N, 1) as predictions, by the thresholds or with the intervals of val.
 
         Args:
