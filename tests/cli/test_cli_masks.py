@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from mask_images import mask_recipe, write_mask_images
+from mask_images import CLASSES, mask_recipe, write_mask_images
 from messages import saying
 from run_fixtures import working_in
 
@@ -98,6 +98,31 @@ def test_judging_masks_loads_no_torch():
         "from tlkit.audit import audit_masks; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_data_commands_take_folders_and_lists_and_say_what_is_missing(tmp_path, run):
+    root = write_mask_images(tmp_path / "images")
+    given = ("--task", "segmentation", "--classes", ",".join(CLASSES))
+    done = run("data", "summary", root, *given, "--masks", root / "masks", "--json")
+    assert json.loads(done.stdout)["pixels"]["disc"]["train"] > 0
+    done = run("data", "summary", root, *given, "--masks", root / "masks")
+    assert (done.returncode, saying("class of pixels", "disc", "(void)", "Shares of the pixels")) == (0, done.stdout)
+    rows = [(f"{split}/000.png", f"masks/{split}/000.png", split) for split in ("train", "val")]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(root / "list.csv", index=False)
+    assert json.loads(run("data", "summary", root / "list.csv", *given, "--json").stdout)["images"] == 2
+    (root / "masks" / "train" / "000.png").unlink()
+    done = run("data", "doctor", root, *given, "--masks", root / "masks")
+    assert (done.returncode, saying("without a mask", "train/000.png")) == (1, done.stdout)
+    for words, parts in (
+        ((root, "--task", "segmentation", "--masks", root / "masks"), ("--classes NAMES",)),
+        ((root, *given), ("--masks FOLDER",)),
+        ((root, "--masks", root), ("--masks", "--task segmentation")),
+        ((root / "list.csv", *given, "--masks", root), ("--masks", "list.csv")),
+        ((root, *given, "--masks", root / "masks", "--column", "path=image"), ("--column", "list")),
+        ((root, "--task", "segmentation", "--classes", "a=0,b", "--masks", root), ("--classes", "a=0,b")),
+    ):
+        done = run("data", "summary", *words)
+        assert (done.returncode, saying(*parts)) == (2, done.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -232,7 +232,7 @@ class TaskFile:
             )
         else:
             try:
-                classes = MaskClasses.of(_numbered(self.classes), void=self.void)
+                classes = MaskClasses.of(numbered_classes(self.classes), void=self.void)
             except ValueError as error:
                 raise PredictionsError(f"--classes, --void: {error}") from error
             found = read_mask_folders(self.path, self.truth, classes)
@@ -377,7 +377,7 @@ def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] |
     return rule.apply(numbers), rule.to_dict()
 
 
-def _numbered(text: str) -> dict[str, int]:
+def numbered_classes(text: str) -> dict[str, int]:
     """Return the classes in a text with their numbers: as it states them, else from 0.
 
     Raises:
