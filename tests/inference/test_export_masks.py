@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch.nn import functional
 from tlkit import load_model
 from tlkit.cli.app import main
 from tlkit.errors import ModelError
-from tlkit.exported import ExportedModel, open_exported
+from tlkit.exported import ExportedFacts, ExportedModel, open_exported
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.predictor import load_exported
 from tlkit.exported.verification import Verification
@@ -251,6 +252,10 @@ def test_command_line_predicts_and_refuses(made, tmp_path, monkeypatch, capsys):
         assert (mask != stored).mean() <= 1e-3
     done = run_here(monkeypatch, capsys, "predict", file, images / "000.png")
     assert (done.returncode, saying("background")) == (0, done.stdout)
+    done = run_here(monkeypatch, capsys, "compare", path, file, "--json")
+    main = json.loads(done.stdout)["rows"][0]
+    assert (done.returncode, main["figure"], main["n"]) == (0, "mean_iou", 16)
+    assert main["first"] == pytest.approx(main["second"], abs=1e-3)
     for given, words in (
         (("export", path, "--int8"), ("--int8", "accuracy of classes")),
         (("export", path, "--abstain-at-risk", "0.1"), ("--abstain-at-risk", "segmentation")),
@@ -260,6 +265,19 @@ def test_command_line_predicts_and_refuses(made, tmp_path, monkeypatch, capsys):
     ):
         done = run_here(monkeypatch, capsys, *given)
         assert (done.returncode, saying(*words)) == (2, done.stderr)
+
+
+def test_facts_hold_the_numbers_of_masks_and_void(made):
+    facts = open_exported(made[0] / "runs" / "masks" / "export" / "model.onnx").facts
+    stated = replace(facts, mask_values=(7, 0, 300), void=255)
+    again = ExportedFacts.from_dict(json.loads(stated.to_json()))
+    assert again == stated
+    assert (again.mask_classes.values, again.mask_classes.void) == ((7, 0, 300), 255)
+    assert again.mask_classes.numbers(np.array([[0, 2]])).tolist() == [[7, 300]]
+    for wrong in ({"mask_values": [1, 2]}, {"mask_values": [1, 2, 2]}, {"void": 7}):
+        with pytest.raises(ValueError, match=r"number|argument"):
+            ExportedFacts.from_dict(stated.to_dict() | wrong)
+    assert not {"mask_values", "void"} & set(replace(facts, task="multiclass").to_dict())
 
 
 @pytest.mark.series
