@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.disk import atomic_file
 from tlkit.errors import reason_of
-from tlkit.mask_classes import UnusableMaskError
+from tlkit.mask_classes import MaskClasses, UnusableMaskError
 from tlkit.png_files import png
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 Positions = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMask:
+    """The predicted classes of an image's pixels.
+
+    Attributes:
+        path: the image as it was given.
+        classes: the classes, with their numbers in files.
+        positions: the class of each pixel by its place in `classes.names`, shape (H, W).
+    """
+
+    path: str
+    classes: MaskClasses
+    positions: Positions
+
+    @property
+    def numbers(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """The numbers that stand for the classes in the masks of training, shape (H, W)."""
+        return self.classes.numbers(self.positions)
+
+    def save(self, file: Path | str) -> None:
+        """Write the numbers as a PNG file, atomically."""
+        target = Path(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as partial:
+            Path(partial).write_bytes(mask_png(self.numbers))
 
 
 def read_mask(content: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:

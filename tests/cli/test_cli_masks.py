@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from mask_images import mask_recipe, write_mask_images
+from mask_images import CLASSES, mask_recipe, write_mask_images
 from messages import saying
 from run_fixtures import working_in
 
@@ -51,6 +51,31 @@ def test_folders_are_evaluated_and_audited(folder, run):
     assert (done.returncode, saying("FAIL", "IoU of front", "night")) == (0, done.stdout)
 
 
+def test_folders_are_compared_image_by_image_and_gated(folder, run, tmp_path):
+    rng, better = np.random.default_rng(1), tmp_path / "better"
+    better.mkdir()
+    for file in sorted((folder / "called").glob("*.png")):
+        true, called = (read_mask((folder / name / file.name).read_bytes()) for name in ("true", "called"))
+        (better / file.name).write_bytes(mask_png(np.where(rng.random(true.shape) < 0.5, true, called)))
+    words = (*GIVEN, "--truth", folder / "true", "--groups", folder / "groups.csv")
+    done = run("compare", folder / "called", better, *words, "--by", "light", "--json")
+    values = json.loads(done.stdout)
+    classes = MaskClasses.of({"back": 0, "front": 255})
+    figures = [evaluate_masks(read_mask_folders(one, folder / "true", classes)) for one in (folder / "called", better)]
+    (main, *_), rows = values["rows"], {(row["by"], row["name"]): row for row in values["rows"]}
+    assert (main["first"], main["second"]) == tuple(pytest.approx(one.mean_iou.value) for one in figures)
+    assert (main["change"], rows["(class)", "front"]["change"], rows["light", "night"]["n"]) == ("better", "better", 20)
+    done = run("compare", folder / "called", better, *words, "--metric", "dice:front")
+    assert (done.returncode, saying("Dice of front", "better")) == (0, done.stdout)
+    done = run("compare", folder / "called", better, *GIVEN)
+    assert (done.returncode, saying("--truth FOLDER")) == (2, done.stderr)
+    (tmp_path / "gates.yaml").write_text(
+        "gates_version: 1\nlimits: [{by: light, metric: iou, class_name: front, at_least: 0.6}]\n"
+    )
+    done = run("audit", folder / "called", *words, "--by", "light", "--gate", tmp_path / "gates.yaml")
+    assert (done.returncode, saying("IoU of front", "night", "FAIL")) == (1, done.stdout)
+
+
 def test_options_that_do_not_apply_or_are_missing_are_named(folder, run):
     done = run("evaluate", folder / "called", "--task", "segmentation")
     assert (done.returncode, saying("--truth FOLDER --classes NAMES")) == (2, done.stderr)
@@ -73,6 +98,31 @@ def test_judging_masks_loads_no_torch():
         "from tlkit.audit import audit_masks; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_data_commands_take_folders_and_lists_and_say_what_is_missing(tmp_path, run):
+    root = write_mask_images(tmp_path / "images")
+    given = ("--task", "segmentation", "--classes", ",".join(CLASSES))
+    done = run("data", "summary", root, *given, "--masks", root / "masks", "--json")
+    assert json.loads(done.stdout)["pixels"]["disc"]["train"] > 0
+    done = run("data", "summary", root, *given, "--masks", root / "masks")
+    assert (done.returncode, saying("class of pixels", "disc", "(void)", "Shares of the pixels")) == (0, done.stdout)
+    rows = [(f"{split}/000.png", f"masks/{split}/000.png", split) for split in ("train", "val")]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(root / "list.csv", index=False)
+    assert json.loads(run("data", "summary", root / "list.csv", *given, "--json").stdout)["images"] == 2
+    (root / "masks" / "train" / "000.png").unlink()
+    done = run("data", "doctor", root, *given, "--masks", root / "masks")
+    assert (done.returncode, saying("without a mask", "train/000.png")) == (1, done.stdout)
+    for words, parts in (
+        ((root, "--task", "segmentation", "--masks", root / "masks"), ("--classes NAMES",)),
+        ((root, *given), ("--masks FOLDER",)),
+        ((root, "--masks", root), ("--masks", "--task segmentation")),
+        ((root / "list.csv", *given, "--masks", root), ("--masks", "list.csv")),
+        ((root, *given, "--masks", root / "masks", "--column", "path=image"), ("--column", "list")),
+        ((root, "--task", "segmentation", "--classes", "a=0,b", "--masks", root), ("--classes", "a=0,b")),
+    ):
+        done = run("data", "summary", *words)
+        assert (done.returncode, saying(*parts)) == (2, done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -118,18 +168,22 @@ def test_predict_writes_masks_of_the_size_of_their_images_and_names_the_unreadab
     assert (done.returncode, saying("name a folder")) == (2, done.stderr)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "compare RUN RUN",
-        "slices RUN",
-        "errors RUN",
-        "calibration RUN",
-        "explain RUN",
-        "export RUN",
-        "push RUN --to out",
-    ],
-)
+def test_runs_are_compared_gated_and_searched_for_slices(fitted, run, tmp_path):
+    path = fitted / "runs" / "masks"
+    done = run("compare", path, path, "--split", "val")
+    assert (done.returncode, saying("mIoU", "not distinguishable", "12 images")) == (0, done.stdout)
+    done = run("compare", path, path, "--truth", fitted)
+    assert (done.returncode, saying("--truth", "Leave it out")) == (2, done.stderr)
+    gates = tmp_path / "gates.yaml"
+    gates.write_text(f"gates_version: 1\nno_worse_than: {{baseline: {path}, margin: 0.01}}\n")
+    done = run("audit", path, "--gate", gates)
+    assert (done.returncode, saying("mIoU", "PASS")) == (0, done.stdout)
+    done = run("slices", path, "--min-images", "2")
+    assert (done.returncode, saying("loss of IoU")) == (0, done.stdout)
+    assert (path / "slices.json").exists()
+
+
+@pytest.mark.parametrize("command", ["errors RUN", "calibration RUN", "explain RUN", "push RUN --to out"])
 def test_other_commands_refuse_the_run_and_say_what_takes_it(fitted, run, command):
     done = run(*(fitted / "runs" / "masks" if word == "RUN" else word for word in command.split()))
     assert (done.returncode, saying("task segmentation")) == (2, done.stderr)

@@ -1,4 +1,4 @@
-"""`find_task_slices`: finds undeclared groups of images with larger errors of labels, grades or numbers."""
+"""`find_task_slices`: finds undeclared groups of images with larger errors of labels, grades, numbers or masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.image_properties import PROPERTIES
 from tlkit.errors import PredictionsError
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions import MultilabelPredictions, NumberPredictions
+from tlkit.predictions.common_task_images import TaskTable
 from tlkit.runs import store_judgements
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.compare_runs import task_table
@@ -30,7 +30,7 @@ from tlkit.runs.run_options import options_of_run
 
 @with_notebook_bar("measuring images")
 def find_task_slices(
-    source: Run | MultilabelPredictions | NumberPredictions,
+    source: Run | TaskTable,
     columns: Sequence[str] | None = None,
     *,
     split: str | None = None,
@@ -45,14 +45,15 @@ def find_task_slices(
 ) -> TaskSliceReport:
     """Return undeclared groups of images with larger errors, as `find_slices` does for classes.
 
-    What is compared is the share of wrong labels of an image, or its absolute error. The arguments are those of
-    `find_slices`; the result is stored in a run.
+    What is compared is the share of wrong labels of an image, its absolute error, or of masks 1 − its mean IoU. The
+    arguments are those of `find_slices`; the result is stored in a run.
 
     Raises:
         TlkitError: a column is unknown, the images are missing, or an argument is out of its range.
 
     Example:
         >>> import numpy as np, pandas as pd
+        >>> from tlkit.predictions import NumberPredictions
         >>> light = np.where(np.arange(600) % 2, "day", "night")
         >>> error = np.where(light == "night", 2.0, 1.0) * (np.arange(600) % 7 - 3)
         >>> predictions = NumberPredictions.build(

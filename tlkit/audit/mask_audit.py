@@ -49,16 +49,27 @@ def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudi
     if problems:
         raise PredictionsError(*problems)
     found = predictions.labelled
-    iou = found.image_iou
-    shown, values = np.isfinite(iou), np.nan_to_num(iou)
-    outcomes = []
+    rates = [Rate("iou", name) for name in (found.classes if options.positive is None else (options.positive,))]
     if options.positive is None:
-        means = values.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
-        outcomes.append(Outcomes(Rate("mean_iou"), means, np.asarray(shown.any(axis=1)), options.tolerance))
-    names = found.classes if options.positive is None else (options.positive,)
-    for name in names:
-        place = found.classes.index(name)
-        outcomes.append(Outcomes(Rate("iou", name), values[:, place], shown[:, place], options.tolerance))
+        rates.insert(0, Rate("mean_iou"))
+    outcomes = [outcomes_of_masks(found, rate, options.tolerance) for rate in rates]
     return audit_outcomes(
         "segmentation", found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)
     )
+
+
+def outcomes_of_masks(found: MaskPredictions, rate: Rate, tolerance: float) -> Outcomes:
+    """Return the IoU of a class in each image whose masks show it, or the mean IoU of each image over its classes.
+
+    Args:
+        found: images of whose true mask a pixel is known.
+        rate: `iou` of a class, or `mean_iou`.
+        tolerance: largest difference from the complement that is tolerated.
+    """
+    iou = found.image_iou
+    shown, values = np.isfinite(iou), np.nan_to_num(iou)
+    if rate.class_name is None:
+        means = values.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+        return Outcomes(rate, means, np.asarray(shown.any(axis=1)), tolerance)
+    place = found.classes.index(rate.class_name)
+    return Outcomes(rate, values[:, place], shown[:, place], tolerance)

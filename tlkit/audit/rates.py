@@ -17,6 +17,8 @@ MeanMetric = Literal["mean_absolute_error", "mean_error", "mean_iou", "iou"]
 AnyMetric = Metric | Literal["coverage"] | MeanMetric
 """The metrics of every task; those of classifiers are `Metric`."""
 MEANS: tuple[MeanMetric, ...] = get_args(MeanMetric)
+WHOLE: tuple[AnyMetric, ...] = ("accuracy", "mean_iou")
+"""Metrics of all classes together."""
 LABEL_RATES: tuple[Metric, ...] = ("recall", "precision", "false_positive_rate", "selection_rate")
 NUMBER_MEANS: tuple[MeanMetric, ...] = ("mean_absolute_error", "mean_error")
 NUMBER_RATES: tuple[AnyMetric, ...] = (*NUMBER_MEANS, "coverage")
@@ -25,6 +27,7 @@ TASK_METRICS: Mapping[Task, tuple[AnyMetric, ...]] = {
     "multilabel": LABEL_RATES,
     "ordinal": NUMBER_RATES,
     "regression": NUMBER_RATES,
+    "segmentation": ("mean_iou", "iou"),
 }
 """Rates and means that gates may name, by task."""
 
@@ -96,19 +99,19 @@ class Rate:
         return counted & (truly if self.metric == "precision" else called), counted
 
 
-def rates_of(metrics: Sequence[Metric], classes: Sequence[str], positive: str | None = None) -> tuple[Rate, ...]:
-    """Return the rates to compare: the accuracy once, every other metric for the positive class, or for each class.
+def rates_of(metrics: Sequence[AnyMetric], classes: Sequence[str], positive: str | None = None) -> tuple[Rate, ...]:
+    """Return the rates to compare: accuracy and mean IoU once, every other metric for the positive or for each class.
 
     Args:
         metrics: what to compare.
         classes: class names.
-        positive: the class that everything but the accuracy is about; None = each class against all others.
+        positive: the class that everything but these is about; None = each class against all others.
     """
     about = classes if positive is None else (positive,)
     return tuple(
         rate
         for metric in metrics
-        for rate in ((Rate(metric),) if metric == "accuracy" else (Rate(metric, name) for name in about))
+        for rate in ((Rate(metric),) if metric in WHOLE else (Rate(metric, name) for name in about))
     )
 
 

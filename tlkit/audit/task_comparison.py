@@ -1,4 +1,4 @@
-"""`TaskComparison`: the paired difference of two models of labels, grades or numbers, overall and by group."""
+"""`TaskComparison`: the paired difference of two models of labels, grades, numbers or masks, overall and by group."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread
 from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
-from tlkit.stats.task_measures import figures_of, measure_task, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, parts_of, task_facts
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-LABEL = "(label)"
+LABEL, CLASS = "(label)", "(class)"
+"""What rows of one label, or of one class of masks, are by."""
+WHOLE = (ALL, LABEL, CLASS)
+"""What rows of all images are by."""
 Direction = Literal["better", "worse", "not distinguishable"]
 UNDECIDED: Direction = "not distinguishable"
 
@@ -43,8 +46,8 @@ class TaskChange:
     """The change of one figure from the first to the second model on some of the images.
 
     Attributes:
-        by: "(all)", "(label)", or a group column.
-        name: the label or group; "all images" for all.
+        by: "(all)", "(label)", "(class)" of masks, or a group column.
+        name: the label, class or group; "all images" for all.
         figure: name of the figure, such as "macro_f1".
         n: images.
         first: the figure of the first model; None where it is undefined.
@@ -76,10 +79,10 @@ class TaskChange:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """The paired difference of two models of labels, grades or numbers. `compare_task_models` makes it.
+    """The paired difference of two models of labels, grades, numbers or masks. `compare_task_models` makes it.
 
     Attributes:
-        task: multilabel, ordinal or regression.
+        task: multilabel, ordinal, regression or segmentation.
         first: name of the first model.
         second: name of the second model.
         images: images of known truth that both predicted.
@@ -169,7 +172,7 @@ def compare_task_models(
     leaked: Collection[str] = (),
     all_columns: bool = False,
 ) -> TaskComparison:
-    """Compare two models of labels, grades or numbers on the images that both predicted.
+    """Compare two models of labels, grades, numbers or masks on the images that both predicted.
 
     Every figure of the task is compared over all images; the main one (mAP, or macro F1 without probabilities; the mean
     absolute error) also in every group, and the F1 of every label. Each comparison is paired, image by image: the
@@ -179,7 +182,7 @@ def compare_task_models(
 
     Args:
         first: predictions of one model.
-        second: predictions of another one, matched by path; labels by name.
+        second: predictions of another one, matched by path; labels and classes by name.
         options: group columns, sizes, levels and design; matched sets count as clusters.
         metric: the one figure to compare, also by group; see `task_facts`. None = all.
         names: what to call the two.
@@ -214,8 +217,9 @@ def compare_task_models(
     pair = _Pair(one, two, None if design is None else design.units(len(one)), options)
     everything = np.ones(len(one), dtype=np.bool_)
     rows = [pair.change(ALL, "all images", figure, everything) for figure in figures]
-    if isinstance(one, MultilabelPredictions) and metric is None:
-        rows += [pair.change(LABEL, label, f"f1:{label}", everything) for label in one.labels]
+    if metric is None:
+        by = LABEL if isinstance(one, MultilabelPredictions) else CLASS
+        rows += [pair.change(by, part.partition(":")[2], part, everything) for part in parts_of(one)]
     for spec in options.columns:
         membership = membership_of(one.groups, (spec,), max_values=options.max_values)
         parts = [(values[0], membership.inside(place)) for place, values in enumerate(membership.values)]
@@ -271,7 +275,7 @@ class _Pair:
             inside = inside.copy()
             inside[inside] = held
             units = units.take(held)
-        small = by not in (ALL, LABEL) and n < options.min_group_size
+        small = by not in WHOLE and n < options.min_group_size
         tables = (self.first.take(inside), self.second.take(inside))
         if not len(tables[0]):
             nothing = Estimate(None, None, None, n=n, note="no image has a weight")

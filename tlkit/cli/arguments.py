@@ -66,10 +66,16 @@ ListAnnotations = Annotated[
 ]
 ListTask = Annotated[
     ListedTask,
-    typer.Option("--task", help="What a list says of an image: multiclass, multilabel, ordinal, regression."),
+    typer.Option("--task", help="What is said of an image: multiclass, multilabel, ordinal, regression, segmentation."),
 ]
 ListLabelColumns = Annotated[
     list[str] | None, typer.Option("--label-column", help="With --task multilabel: a column of 1 and 0; repeat it.")
+]
+ListMasks = Annotated[
+    Path | None,
+    typer.Option(
+        "--masks", help="Segmentation: folder of the masks of a folder of images; a list names them in label."
+    ),
 ]
 ListSeparator = Annotated[
     str | None, typer.Option("--separator", help="With --task multilabel: what stands between labels.")

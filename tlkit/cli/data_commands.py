@@ -23,9 +23,12 @@ from tlkit.cli.arguments import (
     ListFolder,
     ListGrades,
     ListLabelColumns,
+    ListMasks,
     ListSeparator,
     ListTask,
+    MaskNames,
     RunPath,
+    VoidNumber,
 )
 from tlkit.cli.list_source import list_columns, list_source
 from tlkit.cli.output import (
@@ -125,6 +128,9 @@ def split(
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
     grades: ListGrades = None,
+    masks: ListMasks = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     by: Annotated[
         str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
     ] = None,
@@ -159,6 +165,9 @@ def split(
             label_columns=label_column,
             separator=separator,
             grades=grades,
+            masks=masks,
+            classes=classes,
+            void=void,
         )
         samples = make_split(out=out, plan=plan, metadata=metadata, progress=on_check, **source)
     print_tables(sample_tables(samples))
@@ -175,6 +184,9 @@ def summary(
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
     grades: ListGrades = None,
+    masks: ListMasks = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     metadata: Annotated[Path | None, typer.Option(help=f"CSV of group columns keyed by path; {FOUND_IN}.")] = None,
     by: Annotated[
         list[str] | None,
@@ -199,6 +211,9 @@ def summary(
         label_columns=label_column,
         separator=separator,
         grades=grades,
+        masks=masks,
+        classes=classes,
+        void=void,
     )
     result, samples = summarize_data(metadata=metadata, groups=by or (), **source)
     if html is not None:
@@ -317,6 +332,9 @@ def doctor(
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
     grades: ListGrades = None,
+    masks: ListMasks = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help=FIX_HELP)] = None,
@@ -367,6 +385,9 @@ def doctor(
             label_columns=label_column,
             separator=separator,
             grades=grades,
+            masks=masks,
+            classes=classes,
+            void=void,
         )
         diagnosis, samples = diagnose(faces=faces, find_more=find_more, progress=step("checking images"), **source)
     if fix is not None:

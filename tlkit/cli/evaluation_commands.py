@@ -343,7 +343,7 @@ def compare(
         str | None,
         typer.Option(
             help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy, or all "
-            "figures of labels, grades or numbers."
+            "figures of labels, grades, numbers or masks."
         ),
     ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
@@ -360,6 +360,9 @@ def compare(
     task: TaskOption = None,
     grades: Grades = None,
     separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     details: Details = False,
     json: AsJson = False,
 ) -> None:
@@ -379,10 +382,10 @@ def compare(
             coverage=None,
             grades=grades,
             separator=separator,
-            truth=None,
+            truth=truth,
             min_score=None,
-            classes=None,
-            void=None,
+            classes=classes,
+            void=void,
             groups=groups,
             y_true=y_true,
             y_pred=y_pred,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,8 @@ from tlkit.cli.output import print_lines, print_tables, write_table
 from tlkit.errors import PredictionsError, first_few
 
 if TYPE_CHECKING:
-    from tlkit.choices import PredictEngine, Views
     from tlkit.data.sources.entries import Entry
-    from tlkit.inference.mask_predictor import MaskPredictor
+    from tlkit.mask_files import PredictedMask
     from tlkit.predictions import Unreadable
 
 LIST = "masks.csv"
@@ -21,33 +20,34 @@ LIST = "masks.csv"
 
 
 def is_mask_model(path: Path) -> bool:
-    """Return whether a path is a run or a stored model of segmentation."""
+    """Return whether a path is a run, a stored model or an exported file of segmentation."""
+    from tlkit.exported.task_of_file import task_of_exported
     from tlkit.models.model_format import task_of_model
 
+    if task_of_exported(path) == "segmentation":
+        return True
     return path.is_dir() and any(task_of_model(folder) == "segmentation" for folder in (path / "model", path))
 
 
 def predict_masks(
-    model: MaskPredictor,
+    masks_of: Callable[..., Iterator[PredictedMask]],
+    classes: Sequence[str],
     files: Sequence[Path],
     given: Sequence[Path],
     out: Path | None,
     *,
     left_out: Sequence[Entry],
-    tta: Views,
-    engine: PredictEngine,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the mask of each image into a folder, with a list of them; or print the shares of the classes.
 
     Args:
-        model: of segmentation.
+        masks_of: yields the masks of images; `MaskPredictor.masks_of` or that of an exported file.
+        classes: names of the classes.
         files: the images.
         given: the paths that were named, below which the masks keep the paths of their images.
         out: the folder; None = print.
         left_out: images that cannot be opened.
-        tta: views of each image.
-        engine: what runs the network.
         progress: called with (images predicted, images in all).
 
     Raises:
@@ -58,9 +58,9 @@ def predict_masks(
     rows: list[tuple[str, str, str]] = []
     shown: list[tuple[str, str]] = []
     place = {str(file): row for row, file in enumerate(files)}
-    for one in model.masks_of(files, tta=tta, engine=engine, progress=progress, on_unreadable=unreadable.append):
+    for one in masks_of(files, progress=progress, on_unreadable=unreadable.append):
         if targets is None:
-            shown.append((one.path, _shares(one.positions, model.card.classes)))
+            shown.append((one.path, _shares(one.positions, classes)))
             continue
         target = targets[place[one.path]]
         one.save(target)

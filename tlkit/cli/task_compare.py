@@ -1,4 +1,4 @@
-"""Compares runs and files of predictions of several labels, grades or numbers."""
+"""Compares runs and predictions of several labels, grades, numbers or masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def open_task_models(
     files: Sequence[TaskFile], *, split: str | None, refused: Mapping[str, object]
 ) -> list[Run | TaskTable] | None:
-    """Return what is to be compared, if a path is of several labels, grades or numbers; else None.
+    """Return what is to be compared, if a path is of several labels, grades, numbers or masks; else None.
 
     Args:
         files: each path, as the command line describes it.
@@ -45,9 +45,9 @@ def open_task_models(
             raise PredictionsError(f"{path} is of the task {task}, and {file.path} {what}. Compare models of one task.")
     if task == "detection":
         raise PredictionsError(f"{path} holds boxes, which are not compared. Evaluate each file of them.")
-    if task == "segmentation":
-        raise PredictionsError(f"{path} is of the task segmentation; masks are not compared. Evaluate each of them.")
     stated: dict[str, object] = {"--task": files[0].stated} if len(others) < len(files) else {}
+    if len(others) < len(files):
+        stated |= {"--truth": files[0].truth, **files[0].of_masks}
     if not any(file.is_exported for file in files):
         stated["--data"] = files[0].data
     if given := [name for name, value in {**refused, **stated}.items() if value]:
@@ -65,11 +65,14 @@ def _table(file: TaskFile, run: Run | None) -> TaskTable:
     """Return the predictions in a file, or those of an exported file of its labelled images or of those of a run."""
     file.refuse({})
     if file.is_exported and file.data is None and run is not None:
-        from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
+        from tlkit.exported.predictor import ExportedPredictor
+        from tlkit.exported.task_answers import load_exported_task
 
         model = load_exported_task(file.path)
-        assert isinstance(model, ExportedTaskPredictor), "its task has been read"
+        assert not isinstance(model, ExportedPredictor), "its task has been read"
         return model.predict_samples(run.samples.split(run.judged_split(file.split)))
+    if file.task == "segmentation":
+        return file.open_masks()
     return file.open_labels() if file.task == "multilabel" else file.open_numbers(file.path)
 
 

@@ -92,10 +92,11 @@ class TaskFile:
     def for_tasks(self) -> dict[str, object]:
         """The options of other tasks than one class for each image, with the values that are given."""
         given = {"--val": self.val, "--coverage": self.coverage, "--grades": self.grades, "--separator": self.separator}
-        return {**given, "--truth": self.truth, "--min-score": self.min_score, **self._of_masks}
+        return {**given, "--truth": self.truth, "--min-score": self.min_score, **self.of_masks}
 
     @property
-    def _of_masks(self) -> dict[str, object]:
+    def of_masks(self) -> dict[str, object]:
+        """The options of masks, with the values that are given."""
         return {"--classes": self.classes, "--void": None if self.void is None else str(self.void)}
 
     @property
@@ -138,7 +139,7 @@ class TaskFile:
         if self.task != "detection":
             own["--min-score"] = self.min_score
         if self.task != "segmentation":
-            own |= self._of_masks
+            own |= self.of_masks
         if self.task in ("detection", "segmentation"):
             own["--val"] = self.val
         self._refuse({**options, **own}, f"does not apply to a file of the task {self.task}. Leave it out.")
@@ -212,9 +213,15 @@ class TaskFile:
         from tlkit.mask_classes import MaskClasses
         from tlkit.predictions import read_mask_folders, read_masks
 
+        if self.is_exported:
+            raise PredictionsError(
+                f"{self.path} predicts masks, which are judged in a folder: tlkit predict {self.path} IMAGES --out "
+                "FOLDER, then tlkit evaluate FOLDER --task segmentation --truth MASKS --classes NAMES."
+            )
+
         if self.path.suffix.lower() == ".parquet":
             self._refuse(
-                {"--truth": self.truth, **self._of_masks},
+                {"--truth": self.truth, **self.of_masks},
                 "is for folders of masks; a table by tlkit has both. Leave it out.",
             )
             found = read_masks(self.path)
@@ -225,7 +232,7 @@ class TaskFile:
             )
         else:
             try:
-                classes = MaskClasses.of(_numbered(self.classes), void=self.void)
+                classes = MaskClasses.of(numbered_classes(self.classes), void=self.void)
             except ValueError as error:
                 raise PredictionsError(f"--classes, --void: {error}") from error
             found = read_mask_folders(self.path, self.truth, classes)
@@ -309,7 +316,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
         return with_all_columns(AuditOptions().with_overrides(**given), predictions.groups)
 
     found: TaskAudit
-    table: MultilabelPredictions | NumberPredictions | None = None
+    table: TaskTable | None = None
     if file.task == "multilabel":
         from tlkit.audit.label_audit import audit_multilabel
         from tlkit.evaluation.label_thresholds import thresholds_for
@@ -326,7 +333,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
         from tlkit.audit.mask_audit import audit_masks
 
         masks = file.open_masks()
-        found = audit_masks(masks, options_of(stated, masks))
+        found, table = audit_masks(masks, options_of(stated, masks)), masks
     else:
         from tlkit.audit.number_audit import audit_numbers
 
@@ -370,7 +377,7 @@ def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] |
     return rule.apply(numbers), rule.to_dict()
 
 
-def _numbered(text: str) -> dict[str, int]:
+def numbered_classes(text: str) -> dict[str, int]:
     """Return the classes in a text with their numbers: as it states them, else from 0.
 
     Raises:

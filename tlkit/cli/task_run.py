@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -115,7 +116,7 @@ def predicts_other_task(
     engine: PredictEngine,
     refused: Sequence[str],
 ) -> bool:
-    """Predict images with a stored model of several labels, grades or numbers; return False for any other model.
+    """Predict images with a stored model of labels, grades, numbers or masks; return False for any other model.
 
     Args:
         source: the model.
@@ -153,9 +154,14 @@ def predicts_other_task(
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
         if isinstance(source, ExportedFile):
+            from tlkit.exported.mask_answers import ExportedMaskPredictor
             from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
 
             exported = load_exported_task(source.path, workers=source.workers)
+            if isinstance(exported, ExportedMaskPredictor):
+                names = exported.classes.names
+                predict_masks(exported.masks_of, names, files, paths, out, left_out=left_out, progress=progress)
+                return True
             assert isinstance(exported, ExportedTaskPredictor), "its task has been read"
             found = exported.predict(files, progress=progress, on_unreadable=unreadable.append)
         else:
@@ -164,7 +170,8 @@ def predicts_other_task(
 
             model = load_task_model(source.folder, device=source.device)
             if isinstance(model, MaskPredictor):
-                predict_masks(model, files, paths, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
+                masks_of, names = partial(model.masks_of, tta=tta, engine=engine), model.classes.names
+                predict_masks(masks_of, names, files, paths, out, left_out=left_out, progress=progress)
                 return True
             assert isinstance(model, TaskPredictor), "its task has been read"
             found = _predict(model, files, tta, engine, progress, unreadable.append)

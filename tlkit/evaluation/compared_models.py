@@ -13,13 +13,14 @@ from tlkit.arrays import Mask
 from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.common_images import common_images
+from tlkit.evaluation.evaluate_masks import evaluate_masks
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.measure import measure
 from tlkit.evaluation.multilabel import evaluate_multilabel
 from tlkit.evaluation.score_names import HEADLINE, facts_of, own_name
 from tlkit.evaluation.task_figures import TaskEvaluation, figure_of
-from tlkit.predictions import MultilabelPredictions, NumberPredictions, Predictions
+from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
 from tlkit.predictions.common_task_images import TaskTable, common_task_images
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
@@ -133,6 +134,8 @@ def _of_task(models: Mapping[str, TaskTable], metric: str | None) -> ComparedMod
         found: TaskEvaluation
         if isinstance(table, NumberPredictions):
             found = evaluate_numbers(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
+        elif isinstance(table, MaskPredictions):
+            found = evaluate_masks(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
         else:
             assert isinstance(table, MultilabelPredictions), "the tables are of one task"
             found = evaluate_multilabel(table, confidence=confidence, cluster_by=cluster_by, weights=weights)

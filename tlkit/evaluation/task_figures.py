@@ -60,6 +60,11 @@ def figure_of(evaluation: TaskEvaluation, name: str) -> Estimate:
         kind, colon, label = name.partition(":")
         of_one = evaluation.per_label[evaluation.labels.index(label)] if colon else None
         found = task_figures(evaluation).get(name) if of_one is None else getattr(of_one, kind)
+    elif isinstance(evaluation, MaskEvaluation):
+        figure_facts("segmentation", name, labels=evaluation.classes)
+        kind, colon, label = name.partition(":")
+        of_class = evaluation.per_class[evaluation.classes.index(label)] if colon else None
+        found = task_figures(evaluation).get(name) if of_class is None else getattr(of_class, kind)
     else:
         if isinstance(evaluation, NumberEvaluation):
             figure_facts(evaluation.task, name)

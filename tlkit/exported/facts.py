@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from tlkit.choices import TrainedTask
 from tlkit.errors import ModelError, refuse_newer
+from tlkit.mask_classes import MaskClasses
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.preprocess import MAX_PIXELS, Preprocess
 from tlkit.stored_values import build_stored, parse_json
@@ -31,6 +32,9 @@ NUMBER, LABELS, GRADE, INTERVAL = "number", "labels", "grade", "interval"
 """Outputs of other tasks: the number (N, 1), or the median and two quantiles (N, 3), in place of probabilities; in
 `model.onnx` which labels are predicted, bool (N, L), the name of the grade, (N,), or both ends of the number's
 interval, float32 (N, 2)."""
+MASK = "mask"
+"""Output of `model.onnx` for segmentation: the place in `classes` of each pixel's class, uint8 (N, H, W), in the size
+of the images. `logits` and `probabilities` are (N, C, h, w), in the size of the network's input."""
 REMEDY = "Export the run again: tlkit export RUN."
 
 
@@ -63,6 +67,8 @@ class ExportedFacts:
             numbers.
         rule: what val chose, plain JSON values: `thresholds` of labels or `intervals` of numbers and grades.
         quantiles: levels of the lower and the upper quantile in the output of numbers; None = one number.
+        mask_values: of segmentation the number of each class in the files of masks; () = their places.
+        void: number of the pixels that counted nowhere in training; None = there were none. It is never predicted.
     """
 
     kind: FileKind
@@ -85,11 +91,25 @@ class ExportedFacts:
     task: TrainedTask = "multiclass"
     rule: Mapping[str, Any] = field(default_factory=dict)
     quantiles: tuple[float, float] | None = None
+    mask_values: tuple[int, ...] = ()
+    void: int | None = None
 
     @property
     def scores_output(self) -> str:
         """Name of the output that says the most: numbers or probabilities."""
         return NUMBER if self.task == "regression" else PROBABILITIES
+
+    @property
+    def mask_classes(self) -> MaskClasses:
+        """The classes of pixels with their numbers in the files of masks.
+
+        Raises:
+            ValueError: names and numbers do not match, or the model is of another task.
+        """
+        if self.task != "segmentation":
+            raise ValueError(f"a model of the task {self.task} has no masks")
+        numbers = self.mask_values or range(len(self.classes))
+        return MaskClasses.of(dict(zip(self.classes, numbers, strict=True)), void=self.void)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -97,6 +117,8 @@ class ExportedFacts:
         if self.task == "multiclass":
             for name in ("task", "rule", "quantiles"):
                 del values[name]
+        if self.task != "segmentation":
+            del values["mask_values"], values["void"]
         return {"format_version": 1 if self.task == "multiclass" else FORMAT_VERSION, **values}
 
     @classmethod
@@ -118,6 +140,8 @@ class ExportedFacts:
             raise ValueError(f"task is unknown: {facts.task!r}")
         if (not facts.classes and facts.task != "regression") or len(set(facts.classes)) != len(facts.classes):
             raise ValueError("classes are not different names")
+        if facts.task == "segmentation":
+            facts.mask_classes  # noqa: B018  # raises where names and numbers do not match
         for limit in (facts.answer_above, facts.wanted_risk):
             if limit is not None and not (isinstance(limit, int | float) and -1 <= limit <= 1):
                 raise ValueError(f"answer_above or wanted_risk is no share: {limit!r}")

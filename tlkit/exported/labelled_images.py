@@ -8,10 +8,11 @@ from pathlib import Path
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import read_with_columns, split_of
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
+from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.predictor import ExportedPredictor, load_exported
 from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.common_task_images import Labelled
 from tlkit.samples import LABEL, Samples
 from tlkit.spelling import SEPARATOR, known_name, match_names
 
@@ -57,7 +58,7 @@ def predict_task_images(
     separator: str = SEPARATOR,
     grades: Sequence[str] = (),
     verbatim: bool = False,
-) -> TaskTable:
+) -> Labelled:
     """Return predictions of labelled images by an exported file of several labels, grades or numbers.
 
     Args:
@@ -71,11 +72,16 @@ def predict_task_images(
 
     Raises:
         DataError: the images cannot be read, or a label or grade is unknown to the model.
-        ModelError: the file cannot be opened, or is of one class for each image.
+        ModelError: the file cannot be opened, or is of one class for each image or of masks.
     """
     model = load_exported_task(file)
     if isinstance(model, ExportedPredictor):
         raise ModelError(f"{file} is of one class for each image. Leave --task out.")
+    if isinstance(model, ExportedMaskPredictor):
+        raise ModelError(
+            f"{file} predicts masks, which are judged in a folder: tlkit predict {file} IMAGES --out FOLDER, then "
+            "tlkit evaluate FOLDER --task segmentation --truth MASKS --classes NAMES."
+        )
     facts = model.facts
     options = ListOptions(
         task=facts.task,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
-from tlkit.exported.facts import LOGITS, NETWORK_INPUT, REMEDY, ExportedFacts, facts_of_text
+from tlkit.exported.facts import LOGITS, MASK, NETWORK_INPUT, PROBABILITIES, REMEDY, ExportedFacts, facts_of_text
 from tlkit.exported.network_input import normalize_pixels
 from tlkit.exported.seal import require_sealed
 from tlkit.exported.sessions import OnnxRuntimeSession, OpenVinoSession, Session
@@ -47,6 +47,8 @@ class ExportedModel:
     def probabilities(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Return probabilities, shape (N, C), in the order of the facts' `classes`; of numbers these, shape (N, 1).
 
+        Those of segmentation are (N, C, h, w), in the size of the network's input; so are its logits.
+
         Args:
             images: uint8 RGB, shape (N, H, W, 3). A file of the kind `model` takes any H and W; one of the kind
                 `network` the input size, as `tlkit.data.decode.resizing.fit` gives it.
@@ -58,9 +60,8 @@ class ExportedModel:
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Return logits and probabilities, each of shape (N, C); arguments and errors as for `probabilities`."""
+        self._require_pixels(images)
         size = self.facts.preprocess.image_size
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
-            raise ModelError(f"{self.path} takes uint8 RGB of shape (N, H, W, 3). Got {images.dtype} {images.shape}.")
         if self.facts.kind == "network":
             if images.shape[1:3] != size:
                 raise ModelError(
@@ -70,6 +71,33 @@ class ExportedModel:
             return self.run_normalized(normalize_pixels(images, self.facts.preprocess))
         logits, proba = self._session((LOGITS, self.facts.scores_output), np.ascontiguousarray(images))
         return logits, proba
+
+    def masks(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the position of each pixel's class, shape (N, H, W); for files of segmentation of the kind `model`.
+
+        Args:
+            images: uint8 RGB, shape (N, H, W, 3), of any H and W.
+
+        Raises:
+            ModelError: the images have another type or shape.
+        """
+        self._require_masks(images)
+        (found,) = self._session((MASK,), np.ascontiguousarray(images))
+        return found
+
+    def run_with_masks(self, images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
+        """Return logits and probabilities, (N, C, h, w) each, and masks (N, H, W); arguments as for `masks`."""
+        self._require_masks(images)
+        logits, proba, found = self._session((LOGITS, PROBABILITIES, MASK), np.ascontiguousarray(images))
+        return logits, proba, found
+
+    def _require_masks(self, images: npt.NDArray[np.uint8]) -> None:
+        assert (self.facts.kind, self.facts.task) == ("model", "segmentation"), "no other file has masks"
+        self._require_pixels(images)
+
+    def _require_pixels(self, images: npt.NDArray[np.uint8]) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
+            raise ModelError(f"{self.path} takes uint8 RGB of shape (N, H, W, 3). Got {images.dtype} {images.shape}.")
 
     def run_normalized(self, image: Floats) -> tuple[Floats, Floats]:
         """Return logits and probabilities of normalized images (N, 3, H, W); for files of the kind `network`."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ IMAGES_PER_WORKER = 16
 """Images that wait for each worker; so many results are held before progress is told."""
 
 Floats = npt.NDArray[np.float32]
+Answer = TypeVar("Answer")
 
 
 class ExportedPredictor:
@@ -54,13 +55,14 @@ class ExportedPredictor:
     Attributes:
         model: the file.
         workers: images that are predicted at the same time.
+        turn: held while the file runs, where only one thread may run it at a time.
     """
 
     def __init__(self, model: ExportedModel, *, workers: int = 0, max_pixels: int | None = None) -> None:
         facts = model.facts
         self.model = model
         self.workers = (workers or available_cores()) if model.is_concurrent else 1
-        self._turn: AbstractContextManager[object] = nullcontext() if model.is_concurrent else threading.Lock()
+        self.turn: AbstractContextManager[object] = nullcontext() if model.is_concurrent else threading.Lock()
         limit = facts.max_pixels if max_pixels is None else min(max_pixels, facts.max_pixels)
         self._options = DecodeOptions(max_pixels=limit, background=facts.preprocess.background)
 
@@ -141,17 +143,9 @@ class ExportedPredictor:
         """
         found: list[Floats] = []
         rows: list[int] = []
-        for row, outcome in enumerate(self._outcomes(files, progress)):
-            if isinstance(outcome, UnreadableImageError):
-                logger.warning("%s cannot be read (%s); it is skipped.", os.fspath(files[row]), outcome.reason)
-                if on_unreadable is not None:
-                    on_unreadable(Unreadable(row, os.fspath(files[row]), outcome.reason))
-            else:
-                found.append(outcome)
-                rows.append(row)
-        if not found:
-            what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
-            raise DataError(f"{what} be read; the log says why.")
+        for row, proba_of in self.readable(files, self._answer, progress=progress, on_unreadable=on_unreadable):
+            found.append(proba_of)
+            rows.append(row)
         proba = np.stack(found)
         wrong = np.flatnonzero(~np.isfinite(proba).all(axis=1)).tolist()
         if wrong:
@@ -161,6 +155,36 @@ class ExportedPredictor:
                 f"{named}. Export the run again, and look at tlkit verify."
             )
         return rows, proba
+
+    def readable(
+        self,
+        files: Sequence[Path | EncodedImage],
+        answer: Callable[[bytes, str], Answer],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
+        ahead: int = IMAGES_PER_WORKER,
+    ) -> Iterator[tuple[int, Answer]]:
+        """Yield the place of each readable image and the answer to it; arguments as for `outcomes` and `predict`.
+
+        Raises:
+            DataError: no image can be read.
+        """
+        readable = 0
+        for row, outcome in enumerate(self.outcomes(files, answer, progress, ahead=ahead)):
+            if isinstance(outcome, UnreadableImageError):
+                logger.warning("%s cannot be read (%s); it is skipped.", os.fspath(files[row]), outcome.reason)
+                if on_unreadable is not None:
+                    on_unreadable(Unreadable(row, os.fspath(files[row]), outcome.reason))
+            else:
+                readable += 1
+                yield row, outcome
+        if not readable:
+            what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+
+    def _answer(self, content: bytes, name: str) -> Floats:
+        return self.probabilities_of(content, name=name)
 
     def table_of(self, paths: Sequence[str], proba: Floats) -> Predictions:
         """Return probabilities (N, C) as predictions, with the column `answered` where the model may abstain."""
@@ -192,39 +216,59 @@ class ExportedPredictor:
         Raises:
             UnreadableImageError: it is damaged, too large or no image.
         """
+        pixels, _ = self.pixels_of(content, name=name)
+        with self.turn:
+            proba: Floats = self.model.probabilities(pixels[None])[0]
+        return proba
+
+    def pixels_of(self, content: bytes, *, name: str = "") -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+        """Return what the file takes of an image, uint8 (H, W, 3), and height and width of the image itself.
+
+        Arguments and errors as for `probabilities_of`.
+        """
         facts = self.facts
         if facts.kind == "network":
             scale = partial(reduction, preprocess=facts.preprocess)
             image, seen = open_rgb(content, self._options, reduction=scale, name=name)
-            pixels = np.asarray(fit(image, facts.preprocess, seen.frame))
-        else:
-            pixels = np.asarray(open_rgb(content, self._options, name=name)[0])
-        with self._turn:
-            proba: Floats = self.model.probabilities(pixels[None])[0]
-        return proba
+            return np.asarray(fit(image, facts.preprocess, seen.frame)), seen.size
+        pixels = np.asarray(open_rgb(content, self._options, name=name)[0])
+        return pixels, (pixels.shape[0], pixels.shape[1])
 
-    def _outcomes(
-        self, files: Sequence[Path | EncodedImage], progress: Callable[[int, int], None] | None
-    ) -> Iterator[Floats | UnreadableImageError]:
-        """Yield the probabilities of each image, or why it cannot be read, in order."""
-        share = self.workers * IMAGES_PER_WORKER
+    def outcomes(
+        self,
+        files: Sequence[Path | EncodedImage],
+        answer: Callable[[bytes, str], Answer],
+        progress: Callable[[int, int], None] | None,
+        *,
+        ahead: int = IMAGES_PER_WORKER,
+    ) -> Iterator[Answer | UnreadableImageError]:
+        """Yield the answer to each image, or why it cannot be read, in order.
+
+        Args:
+            files: the images.
+            answer: from the bytes of an image and its name, in a thread of its own.
+            progress: called with (images answered, images in all).
+            ahead: images that wait for each worker.
+        """
+        share = self.workers * ahead
         with ThreadPoolExecutor(self.workers, thread_name_prefix="predict") as pool:
             for start in range(0, len(files), share):
-                yield from pool.map(self._outcome, files[start : start + share])
+                yield from pool.map(partial(_outcome, answer), files[start : start + share])
                 if progress is not None:
                     progress(min(start + share, len(files)), len(files))
 
-    def _outcome(self, image: Path | EncodedImage) -> Floats | UnreadableImageError:
-        try:
-            if isinstance(image, EncodedImage):
-                if image.problem:
-                    return UnreadableImageError(image.name, image.problem)
-                return self.probabilities_of(image.content)
-            return self.probabilities_of(read_bytes(image), name=str(image))
-        except UnreadableImageError as error:
-            return error
-        except OSError as error:
-            return UnreadableImageError(os.fspath(image), error.strerror or str(error), is_gone=True)
+
+def _outcome(answer: Callable[[bytes, str], Answer], image: Path | EncodedImage) -> Answer | UnreadableImageError:
+    try:
+        if isinstance(image, EncodedImage):
+            if image.problem:
+                return UnreadableImageError(image.name, image.problem)
+            return answer(image.content, "")
+        return answer(read_bytes(image), str(image))
+    except UnreadableImageError as error:
+        return error
+    except OSError as error:
+        return UnreadableImageError(os.fspath(image), error.strerror or str(error), is_gone=True)
 
 
 def load_exported(path: str | Path, *, workers: int = 0, max_pixels: int | None = None) -> ExportedPredictor:

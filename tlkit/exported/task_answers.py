@@ -13,11 +13,12 @@ from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.exported.facts import ExportedFacts
+from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.model import open_exported
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.common_task_images import Labelled
 from tlkit.predictions.multilabel_predictions import THRESHOLD
 from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
@@ -74,7 +75,7 @@ class ExportedTaskPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> TaskTable:
+    ) -> Labelled:
         """Return predictions of images, as `TaskPredictor.predict` does; the arguments are `ExportedPredictor`'s.
 
         Raises:
@@ -83,7 +84,7 @@ class ExportedTaskPredictor:
         paths, scores = self.images.scores(images, progress=progress, on_unreadable=on_unreadable)
         return self.table_of(np.asarray(paths, dtype=str), scores)
 
-    def predict_samples(self, samples: Samples) -> TaskTable:
+    def predict_samples(self, samples: Samples) -> Labelled:
         """Return predictions of labelled samples; unreadable images are left out.
 
         Raises:
@@ -101,7 +102,7 @@ class ExportedTaskPredictor:
         some = samples.take(rows)
         return self.table_of(some.paths, scores, some)
 
-    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> TaskTable:
+    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> Labelled:
         """Return probabilities (N, C) or numbers (N, 1) as predictions, by the thresholds or with the intervals of val.
 
         Args:
@@ -133,7 +134,9 @@ class ExportedTaskPredictor:
         return numbers if stored is None else IntervalRule.from_dict(stored).apply(numbers)
 
 
-def load_exported_task(path: str | Path, *, workers: int = 0) -> ExportedPredictor | ExportedTaskPredictor:
+def load_exported_task(
+    path: str | Path, *, workers: int = 0
+) -> ExportedPredictor | ExportedTaskPredictor | ExportedMaskPredictor:
     """Return an exported file of any task for prediction.
 
     Args:
@@ -144,4 +147,6 @@ def load_exported_task(path: str | Path, *, workers: int = 0) -> ExportedPredict
         ModelError: there is no such file, or it was changed.
     """
     images = ExportedPredictor(open_exported(path, threads=1), workers=workers)
+    if images.facts.task == "segmentation":
+        return ExportedMaskPredictor(images)
     return images if images.facts.task == "multiclass" else ExportedTaskPredictor(images)

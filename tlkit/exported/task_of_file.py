@@ -7,7 +7,7 @@ from pathlib import Path
 from tlkit.choices import Task, TrainedTask
 from tlkit.exported.model import is_exported, open_exported
 
-OTHERS: tuple[TrainedTask, ...] = ("multilabel", "ordinal", "regression")
+OTHERS: tuple[TrainedTask, ...] = ("multilabel", "ordinal", "regression", "segmentation")
 
 
 def task_of_exported(path: str | Path) -> Task | None:

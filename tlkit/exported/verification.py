@@ -19,6 +19,8 @@ CLOSE_TOLERANCE = 1e-2
 """The same for a file that is named close, not equal: its pixels differ by a gray level here and there."""
 LEAST_MOVEMENT = 10 * TOLERANCE
 """Smallest range of a probability over the images: where outputs hardly move, equal outputs prove nothing."""
+STORED, ANEW = "stored predictions", "model loaded anew"
+"""What files are compared with."""
 MOST_DISTANCE = 2.0
 """How many times as far from float64 torch as float32 torch a file may be."""
 
@@ -53,7 +55,8 @@ class Parity:
         tolerance: largest difference of a probability that passes.
         images: images of the run.
         made: images made for the test: every mode and extreme sizes, in batches of 1 and 7.
-        same_label: images, of both kinds, with the same most probable class.
+        same_label: images, of both kinds, with the same most probable class; of masks those that have it in every
+            pixel.
         largest: largest difference of a probability on images of the run; None without images.
         largest_made: the same on images made for the test; None where there are none.
         movement: largest range of a probability of the subject over the images of the run, in [0, 1].
@@ -61,6 +64,8 @@ class Parity:
         torch_distance: the same of torch in float32.
         verdict: PASS, FAIL or NOT ENOUGH DATA.
         reasons: why the verdict is not PASS.
+        pixels: of masks the pixels of all images, each in the size of its image; None for another task.
+        same_pixels: those that have the same class.
     """
 
     subject: str
@@ -77,13 +82,16 @@ class Parity:
     torch_distance: float | None
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    pixels: int | None = None
+    same_pixels: int | None = None
 
     @property
     def summary(self) -> str:
         """The verdict with its figures in one line, for a file's metadata."""
         if self.largest is None:
             return self.verdict
-        return f"{self.verdict}: largest difference of a probability {self.largest:.1e} on {self.images} images"
+        found = f"{self.verdict}: largest difference of a probability {self.largest:.1e} on {self.images} images"
+        return found if self.pixels is None else f"{found}, {self.same_pixels:,} of {self.pixels:,} pixels alike"
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,11 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {"verdict": self.verdict, **to_plain(self)}
+        values = to_plain(self)
+        for parity in values["parities"]:
+            if parity["pixels"] is None:
+                del parity["pixels"], parity["same_pixels"]
+        return {"verdict": self.verdict, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Verification:

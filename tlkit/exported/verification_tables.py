@@ -15,7 +15,7 @@ MOST_NAMED = 20
 
 def verification_tables(verification: Verification) -> tuple[Table, ...]:
     """Return the comparisons, and where images differ a table that names them."""
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("subject", "compared", "word"),
         Column("reference", "with", "word"),
         Column("verdict", "verdict", "verdict"),
@@ -27,6 +27,9 @@ def verification_tables(verification: Verification) -> tuple[Table, ...]:
         Column("movement", "movement", "significant", digits=2),
         Column("relative", "rounding", "significant", digits=2),
     )
+    of_masks = any(parity.pixels is not None for parity in verification.parities)
+    if of_masks:
+        columns += (Column("pixels", "pixels", "count"), Column("other_pixels", "of another class", "count"))
     rows = tuple(
         (
             parity.subject,
@@ -39,6 +42,7 @@ def verification_tables(verification: Verification) -> tuple[Table, ...]:
             parity.largest_made,
             parity.movement,
             _relative(parity),
+            *((parity.pixels, _other_pixels(parity)) if of_masks else ()),
         )
         for parity in verification.parities
     )
@@ -56,6 +60,10 @@ def _relative(parity: Parity) -> float | None:
     if parity.distance is None or not parity.torch_distance:
         return None
     return parity.distance / parity.torch_distance
+
+
+def _other_pixels(parity: Parity) -> int | None:
+    return None if parity.pixels is None or parity.same_pixels is None else parity.pixels - parity.same_pixels
 
 
 def _reasons(verification: Verification) -> list[str]:

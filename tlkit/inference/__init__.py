@@ -9,9 +9,10 @@ from tlkit.lazy_names import lazy_names
 if TYPE_CHECKING:
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.verify_run import verify_run
-    from tlkit.inference.mask_predictor import MaskPredictor, PredictedMask
+    from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
+    from tlkit.mask_files import PredictedMask
 
 __all__ = ["EmbedOptions", "MaskPredictor", "PredictedMask", "Predictor", "TaskPredictor", "verify_run"]
 
@@ -20,7 +21,7 @@ __getattr__ = lazy_names(
     {
         "EmbedOptions": "tlkit.inference.embed_options",
         "MaskPredictor": "tlkit.inference.mask_predictor",
-        "PredictedMask": "tlkit.inference.mask_predictor",
+        "PredictedMask": "tlkit.mask_files",
         "Predictor": "tlkit.inference.predictor",
         "TaskPredictor": "tlkit.inference.task_predictor",
         "verify_run": "tlkit.inference.export.verify_run",

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -24,10 +22,8 @@ from tlkit.data.loading.mask_dataset import SizedDataset
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
-from tlkit.mask_classes import MaskClasses
-from tlkit.mask_files import Positions, mask_png, read_mask
+from tlkit.mask_files import Positions, PredictedMask, read_mask
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -38,33 +34,6 @@ from tlkit.preprocess import Preprocess
 from tlkit.samples import LABEL, PATH, Samples
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedMask:
-    """The predicted classes of an image's pixels.
-
-    Attributes:
-        path: the image as it was given.
-        classes: the classes, with their numbers in files.
-        positions: the class of each pixel by its place in `classes.names`, shape (H, W).
-    """
-
-    path: str
-    classes: MaskClasses
-    positions: Positions
-
-    @property
-    def numbers(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-        """The numbers that stand for the classes in the masks of training, shape (H, W)."""
-        return self.classes.numbers(self.positions)
-
-    def save(self, file: Path | str) -> None:
-        """Write the numbers as a PNG file, atomically."""
-        target = Path(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as partial:
-            Path(partial).write_bytes(mask_png(self.numbers))
 
 
 class MaskPredictor:
@@ -251,16 +220,26 @@ def in_own_size(logits: torch.Tensor, preprocess: Preprocess, *, height: int, wi
         height: of the image, in pixels.
         width: of the image.
     """
+    best: torch.Tensor | None = None
+    position = torch.zeros((height, width), dtype=torch.int32, device=logits.device)
+    for number, scaled in enumerate(classes_in_own_size(logits, preprocess, height=height, width=width)):
+        if best is None:
+            best = scaled
+            continue
+        position = torch.where(scaled > best, number, position)
+        best = torch.maximum(best, scaled)
+    return np.asarray(position.cpu().numpy())
+
+
+def classes_in_own_size(
+    logits: torch.Tensor, preprocess: Preprocess, *, height: int, width: int
+) -> Iterator[torch.Tensor]:
+    """Yield the logits of one class after another in the size of the image, (H, W); all may not fit into memory.
+
+    The arguments are those of `in_own_size`.
+    """
     if preprocess.resize == "letterbox":
         top, left, tall, wide = letterbox_place(height, width, preprocess.image_size)
         logits = logits[:, top : top + tall, left : left + wide]
-    best: torch.Tensor | None = None
-    position = torch.zeros((height, width), dtype=torch.int32, device=logits.device)
-    for number, one in enumerate(logits):  # class by class, since all at once may not fit into memory
-        scaled = functional.interpolate(one[None, None], size=(height, width), mode="bilinear", align_corners=False)
-        if best is None:
-            best = scaled[0, 0]
-            continue
-        position = torch.where(scaled[0, 0] > best, number, position)
-        best = torch.maximum(best, scaled[0, 0])
-    return np.asarray(position.cpu().numpy())
+    for one in logits:
+        yield functional.interpolate(one[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]

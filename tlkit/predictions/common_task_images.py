@@ -1,8 +1,8 @@
-"""Predictions of several models of one task on the images that all of them predicted: labels, grades or numbers."""
+"""Predictions of several models of labels, grades, numbers or masks on the images that all of them predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -13,11 +13,13 @@ from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.common_rows import common_rows
 from tlkit.predictions.image_columns import ImageColumns
+from tlkit.predictions.mask_predictions import MaskPredictions
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import NumberPredictions
 from tlkit.spelling import match_names
 
-TaskTable = MultilabelPredictions | NumberPredictions
+Labelled = MultilabelPredictions | NumberPredictions
+TaskTable = Labelled | MaskPredictions
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class CommonTaskImages:
 
 
 def known_images(table: TaskTable) -> Mask:
-    """Return the images of which the number, or whether they have any of the labels, is known, shape (N,)."""
+    """Return the images of which the number, any of the labels, or the class of any pixel is known, shape (N,)."""
     known = table.known
     return np.asarray(known.any(axis=1)) if known.ndim == 2 else known
 
@@ -62,26 +64,58 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
     taken = {
         name: _with_names(table.take(common.rows[name]), first, (name, first_name)) for name, table in models.items()
     }
-    truth, known = _one_truth(taken, paths)
-    if not known.any():
-        raise PredictionsError(f"Of the {len(paths)} images that all models share no label and no number is known.")
     groups = pd.concat([table.groups for table in taken.values()], axis=1)
     images = ImageColumns(np.array(paths, dtype=str), groups.loc[:, ~groups.columns.duplicated()])
+    with_truth: dict[str, TaskTable]
+    if isinstance(first, MaskPredictions):
+        masks = cast("dict[str, MaskPredictions]", taken)
+        known = _known_masks(masks, paths)
+        with_truth = {name: replace(table, images=images) for name, table in masks.items()}
+    else:
+        labelled = cast("dict[str, Labelled]", taken)
+        truth, known = _one_truth(labelled, paths)
+        with_truth = {name: _with_truth(table, images, truth) for name, table in labelled.items()}
+    if not known.any():
+        what = "pixel" if isinstance(first, MaskPredictions) else "label and no number"
+        raise PredictionsError(f"Of the {len(paths)} images that all models share no {what} is known.")
     return CommonTaskImages(
-        {name: _with_truth(table, images, truth).take(known) for name, table in taken.items()},
+        {name: table.take(known) for name, table in with_truth.items()},
         left_out=common.left_out,
         unlabelled=int((~known).sum()),
     )
 
 
-def _with_truth(table: TaskTable, images: ImageColumns, truth: Floats) -> TaskTable:
+def _known_masks(taken: Mapping[str, MaskPredictions], paths: list[str]) -> Mask:
+    """Return the images of whose true masks all models know a pixel, shape (N,).
+
+    Raises:
+        PredictionsError: two models count other pixels of a true class.
+    """
+    (_, first), *others = taken.items()
+    truly, known = first.sums[1], first.known
+    for name, table in others:
+        differ = (truly != table.sums[1]).any(axis=1) & known & table.known
+        if differ.any():
+            raise _disagree(name, np.flatnonzero(differ), paths, "true masks")
+        known = known & table.known
+    return known
+
+
+def _disagree(name: str, images: Ints, paths: list[str], what: str) -> PredictionsError:
+    return PredictionsError(
+        f"{name} and the models before it disagree about the truth of {len(images)} of {len(paths)} images: "
+        f"{first_few([paths[row] for row in images])}. Compare predictions with the same {what}."
+    )
+
+
+def _with_truth(table: Labelled, images: ImageColumns, truth: Floats) -> Labelled:
     if isinstance(table, MultilabelPredictions):
         whole: Ints = np.where(np.isnan(truth), -1, truth).astype(np.int64)
         return replace(table, images=images, y_true=whole)
     return replace(table, images=images, y_true=truth)
 
 
-def _one_truth(taken: Mapping[str, TaskTable], paths: list[str]) -> tuple[Floats, Mask]:
+def _one_truth(taken: Mapping[str, Labelled], paths: list[str]) -> tuple[Floats, Mask]:
     """Return what any model knows of each image, shape (N,) or (N, L), NaN = unknown; and which images are known of.
 
     Raises:
@@ -95,11 +129,7 @@ def _one_truth(taken: Mapping[str, TaskTable], paths: list[str]) -> tuple[Floats
             continue
         differ = np.isfinite(own) & np.isfinite(truth) & (own != truth)
         if differ.any():
-            images = np.flatnonzero(differ.any(axis=1) if differ.ndim == 2 else differ)
-            raise PredictionsError(
-                f"{name} and the models before it disagree about the truth of {len(images)} of {len(paths)} images: "
-                f"{first_few([paths[row] for row in images])}. Compare predictions with the same labels."
-            )
+            raise _disagree(name, np.flatnonzero(differ.any(axis=1) if differ.ndim == 2 else differ), paths, "labels")
         truth = np.where(np.isnan(truth), own, truth)
     assert truth is not None, "there are two models or more"
     known = np.isfinite(truth)
@@ -121,16 +151,11 @@ def _with_names(table: TaskTable, first: TaskTable, names: tuple[str, str]) -> T
                 f"{first_few(wanted, most=8)}. State one order for both: --grades NAME,NAME."
             )
         return replace(table, grades=wanted)
+    if isinstance(table, MaskPredictions):
+        classes = cast("MaskPredictions", first).classes
+        return table.with_classes(classes, _order(table.classes, classes, names, "classes"))
     labels = cast("MultilabelPredictions", first).labels
-    match = match_names(table.labels, labels)
-    own = [match.get(name, name) for name in table.labels]
-    if set(own) != set(labels):
-        lacks, more = sorted(set(labels) - set(own)), sorted(set(own) - set(labels))
-        what = [f"lacks {first_few(lacks)}"] * bool(lacks) + [f"also has {first_few(more)}"] * bool(more)
-        raise PredictionsError(
-            f"{names[0]} {' and '.join(what)}, unlike {names[1]}. Figures are compared over the same labels."
-        )
-    order = [own.index(name) for name in labels]
+    order = _order(table.labels, labels, names, "labels")
     return replace(
         table,
         labels=labels,
@@ -139,3 +164,20 @@ def _with_names(table: TaskTable, first: TaskTable, names: tuple[str, str]) -> T
         proba=None if table.proba is None else table.proba[:, order],
         thresholds=None if table.thresholds is None else tuple(table.thresholds[place] for place in order),
     )
+
+
+def _order(own: Sequence[str], wanted: Sequence[str], names: tuple[str, str], what: str) -> list[int]:
+    """Return the place of each wanted label or class among the own ones, which may be spelled otherwise.
+
+    Raises:
+        PredictionsError: some are missing on either side.
+    """
+    match = match_names(own, wanted)
+    spelled = [match.get(name, name) for name in own]
+    if set(spelled) != set(wanted):
+        lacks, more = sorted(set(wanted) - set(spelled)), sorted(set(spelled) - set(wanted))
+        parts = [f"lacks {first_few(lacks)}"] * bool(lacks) + [f"also has {first_few(more)}"] * bool(more)
+        raise PredictionsError(
+            f"{names[0]} {' and '.join(parts)}, unlike {names[1]}. Figures are compared over the same {what}."
+        )
+    return [spelled.index(name) for name in wanted]

@@ -243,6 +243,21 @@ class MaskPredictions:
         kept = np.concatenate([_NONE, *held])
         return replace(self, images=self.images.take(places), counts=PixelCounts.of_rows(kept))
 
+    def with_classes(self, classes: Sequence[str], order: Sequence[int]) -> MaskPredictions:
+        """Return the same predictions with the classes in another order, or under other names.
+
+        Args:
+            classes: the names.
+            order: the place that each of them has now.
+        """
+        if list(order) == list(range(len(self.classes))):
+            return replace(self, classes=tuple(classes))
+        place = np.append(np.argsort(order), VOID)  # -1, the last, stays
+        counts = self.counts
+        rows = np.column_stack([counts.image, place[counts.true], place[counts.predicted], counts.pixels])
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+        return replace(self, classes=tuple(classes), counts=PixelCounts.of_rows(rows))
+
     def with_groups(self, table: Joinable, *, verbatim: bool = False) -> MaskPredictions:
         """Return the predictions with group columns joined by path; see `ImageColumns.with_groups`."""
         return replace(self, images=self.images.with_groups(table, verbatim=verbatim))

@@ -95,8 +95,8 @@ class NoWorseThan(Section):
     )
     metric: Annotated[v.OptionalText, Expected("the name of a figure of `tlkit compare`, or null", text=True)] = Field(
         None,
-        description="Figure of labels, grades or numbers that is compared; null = accuracy, mAP or the mean absolute "
-        "error, by the task.",
+        description="Figure of labels, grades, numbers or masks that is compared; null = accuracy, mAP, the mean "
+        "absolute error or mIoU, by the task.",
     )
     margin: Size = Field(
         0.0, description="Tolerated loss, from 0 to below 1, or of errors in their unit; with 0, only a gain passes."
@@ -228,10 +228,11 @@ def _contradictions(
             if isinstance(metric, str) and metric not in metrics:
                 hint = did_you_mean(metric, metrics) or f" Use one of: {', '.join(metrics)}."
                 yield (kind, index, "metric"), f"{here}.metric is {metric!r}, which is no rate of an audit.{hint}"
-            if metric in ("accuracy", "coverage", *means) and gate.get("class_name") is not None:
+            if metric in ("accuracy", "coverage", "mean_iou", *means) and gate.get("class_name") is not None:
                 yield (
                     (kind, index, "class_name"),
-                    f"{here} names a class, but {metric} covers all images. Use metric: recall, or remove class_name.",
+                    f"{here} names a class, but {metric} covers all images. Use metric: "
+                    f"{'iou' if metric == 'mean_iou' else 'recall'}, or remove class_name.",
                 )
             if kind == "limits":
                 yield from _limit_contradictions(gate, index)

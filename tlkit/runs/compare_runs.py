@@ -12,7 +12,7 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.audit.task_comparison import TaskComparison, compare_task_models
-from tlkit.errors import PredictionsError, RunError, other_task
+from tlkit.errors import PredictionsError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
 from tlkit.predictions import Joinable, MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILES = (".csv", ".parquet")
-TABLES = (Predictions, MultilabelPredictions, NumberPredictions)
+TABLES = (Predictions, MultilabelPredictions, NumberPredictions, MaskPredictions)
 
 
 def compare_with(
@@ -81,7 +81,7 @@ def compare_task_with(
     cluster_by: str | None = None,
     weights: str | None = None,
 ) -> TaskComparison:
-    """Return the comparison of two models of several labels, grades or numbers; see `Run.task_compare`.
+    """Return the comparison of two models of several labels, grades, numbers or masks; see `Run.task_compare`.
 
     Args:
         first: the first model: a run, or predictions.
@@ -120,18 +120,7 @@ class _Paired:
     leaked: frozenset[str]
 
 
-def refuse_masks(*models: object) -> None:
-    """Check that no table is of masks.
-
-    Raises:
-        PredictionsError: one is.
-    """
-    if any(isinstance(model, MaskPredictions) for model in models):
-        raise PredictionsError(other_task("A table of masks", "segmentation"))
-
-
 def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
-    refuse_masks(first, second)
     runs = [model for model in (first, second) if not isinstance(model, TABLES)]
     run = runs[0] if runs else None
     chosen = (AuditOptions() if run is None else options_of_run(run)).with_overrides(**options)
@@ -151,15 +140,8 @@ def table_of(run: Run, split: str | None, *, groups: Joinable | None = None) -> 
 
 
 def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskTable:
-    """Return the predictions of a run of several labels, grades or numbers for a split.
-
-    Raises:
-        RunError: it is of masks.
-    """
-    found = run.task_predictions(split, groups=groups)
-    if isinstance(found, MaskPredictions):
-        raise RunError(other_task(str(run.path), "segmentation"))
-    return found
+    """Return the predictions of a run of several labels, grades, numbers or masks for a split."""
+    return run.task_predictions(split, groups=groups)
 
 
 def compare_models_by(
@@ -185,7 +167,6 @@ def compare_models_by(
     Raises:
         PredictionsError: what is given does not fit, as in `compare_metric`.
     """
-    refuse_masks(*models.values())
     runs = {name: model for name, model in models.items() if not isinstance(model, TABLES)}
     options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
     tables: dict[str, AnyTable] = {}

@@ -22,7 +22,7 @@ from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
-from tlkit.runs.compare_runs import TABLES, refuse_masks, table_of
+from tlkit.runs.compare_runs import TABLES, table_of
 from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
@@ -68,7 +68,6 @@ def gate(
         ('NOT ENOUGH DATA', 3)
     """
     chosen = split
-    refuse_masks(judged)
     if isinstance(judged, TABLES):
         predictions = judged if groups is None else judged.with_groups(groups)
     else:
@@ -111,7 +110,7 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable)
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))
         found = read_task_predictions(file, cast("TrainedTask", task))
-    return cast("TaskTable", found)  # of the task of the other
+    return found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,6 +61,36 @@ class Measured:
         return replace(
             self, value=value, influence=self.influence / unit, unseen=self.unseen / unit, bias=self.bias / unit
         )
+
+
+def undefined(n: int, why: str) -> Measured:
+    """Return a metric of N images that has no value, and why."""
+    return Measured(None, np.zeros(n), why=why)
+
+
+def ratio_of(top: Floats, below: Floats, weight: Floats, *, nothing: str) -> Measured:
+    """Return Σ w a / Σ w b with the influences W (a − R b) / Σ w b (Woodruff 1971, J. Am. Stat. Assoc. 66:411).
+
+    Args:
+        top: a of each image, shape (N,).
+        below: b of each image, shape (N,).
+        weight: w of each image, shape (N,); W is their sum.
+        nothing: why there is no value where all b are 0.
+    """
+    total = float(weight @ below)
+    if total <= 0:
+        return undefined(len(top), nothing)
+    value = float(weight @ top) / total
+    return Measured(value, (top - value * below) * (float(weight.sum()) / total))
+
+
+def mean_of(parts: Sequence[Measured], n: int, *, nothing: str) -> Measured:
+    """Return the mean of the metrics that have a value; its influences are the means of theirs, shape (N,)."""
+    found = [one for one in parts if one.value is not None]
+    if not found:
+        return undefined(n, nothing)
+    mean = float(np.mean([one.value for one in found]))
+    return Measured(mean, np.mean([one.influence for one in found], axis=0), min(one.df for one in found))
 
 
 def paired_spread(first: Measured, second: Measured, units: Units | None) -> Spread:

@@ -1,4 +1,4 @@
-"""Figures of several labels, grades or numbers with the influence of every image on them, for comparisons of models."""
+"""Figures of labels, grades, numbers or masks with the influence of every image on them, for comparisons of models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.predictions import MultilabelPredictions, NumberPredictions
+from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.stats.area_intervals import mean_area
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import (
@@ -19,10 +19,11 @@ from tlkit.stats.confusion_scores import (
     scores_of_margins,
     why_undefined,
 )
-from tlkit.stats.measured import Measured, ScoreFacts
+from tlkit.stats.mask_measures import MASK_FIGURES, OF_ONE_CLASS, measure_masks
+from tlkit.stats.measured import Measured, ScoreFacts, mean_of, ratio_of, undefined
 from tlkit.stats.one_vs_rest import AREA_KINDS, areas
 
-TaskTable = MultilabelPredictions | NumberPredictions
+TaskTable = MultilabelPredictions | NumberPredictions | MaskPredictions
 MEAN_AP = "mean_average_precision"
 
 LABEL_FIGURES: Mapping[str, ScoreFacts] = {
@@ -61,8 +62,10 @@ TASK_FIGURES: Mapping[Task, Mapping[str, ScoreFacts]] = {
     "multilabel": LABEL_FIGURES,
     "ordinal": GRADE_FIGURES,
     "regression": NUMBER_FIGURES,
+    "segmentation": MASK_FIGURES,
 }
 """Figures that models are compared by, by task, the main one first."""
+_OF_ONE: Mapping[Task, Mapping[str, ScoreFacts]] = {"multilabel": OF_ONE_LABEL, "segmentation": OF_ONE_CLASS}
 
 
 def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
@@ -72,7 +75,16 @@ def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
     """
     if isinstance(table, MultilabelPredictions):
         return {name: one for name, one in LABEL_FIGURES.items() if table.proba is not None or not one.needs_proba}
+    if isinstance(table, MaskPredictions):
+        return dict(MASK_FIGURES)
     return dict(GRADE_FIGURES if table.grades else NUMBER_FIGURES)
+
+
+def parts_of(table: TaskTable) -> list[str]:
+    """Return the figures of each label or class that models are compared by: F1 of labels, IoU of classes of masks."""
+    if isinstance(table, MultilabelPredictions):
+        return [f"f1:{label}" for label in table.labels]
+    return [f"iou:{name}" for name in table.classes] if isinstance(table, MaskPredictions) else []
 
 
 def task_facts(table: TaskTable, name: str) -> ScoreFacts:
@@ -82,7 +94,7 @@ def task_facts(table: TaskTable, name: str) -> ScoreFacts:
         PredictionsError: there is no such figure or label.
     """
     labels = table.labels if isinstance(table, MultilabelPredictions) else ()
-    return figure_facts(table.task, name, labels=labels)
+    return figure_facts(table.task, name, labels=table.classes if isinstance(table, MaskPredictions) else labels)
 
 
 def figure_facts(task: Task, name: str, *, labels: Sequence[str] | None = None) -> ScoreFacts:
@@ -91,23 +103,23 @@ def figure_facts(task: Task, name: str, *, labels: Sequence[str] | None = None) 
     Args:
         task: multilabel, ordinal or regression.
         name: one of the task's figures, or of one label `f1:LABEL`, `recall:LABEL`, `precision:LABEL`,
-            `average_precision:LABEL` or `auroc:LABEL`.
-        labels: the labels that there are; None = not known yet.
+            `average_precision:LABEL` or `auroc:LABEL`, or of one class of masks `iou:CLASS` or `dice:CLASS`.
+        labels: the labels or classes that there are; None = not known yet.
 
     Raises:
         PredictionsError: there is no such figure or label.
     """
-    known, of_one = TASK_FIGURES.get(task, {}), ""
-    if task == "multilabel":
-        of_one = f"; {', '.join(f'{kind}:LABEL' for kind in OF_ONE_LABEL)} for one label"
+    known, of_one, word = TASK_FIGURES.get(task, {}), "", "class" if task == "segmentation" else "label"
+    if kinds := _OF_ONE.get(task):
+        of_one = f"; {', '.join(f'{kind}:{word.upper()}' for kind in kinds)} for one {word}"
         kind, colon, label = name.partition(":")
-        if colon and kind in OF_ONE_LABEL:
+        if colon and kind in kinds:
             if labels is not None and label not in labels:
                 raise PredictionsError(
-                    f"metric {name}: there is no label {label!r}.{did_you_mean(label, labels)} The labels are: "
+                    f"metric {name}: there is no {word} {label!r}.{did_you_mean(label, labels)} There are: "
                     f"{first_few(labels, most=20)}."
                 )
-            facts = OF_ONE_LABEL[kind]
+            facts = kinds[kind]
             return ScoreFacts(f"{facts.title} of {label}", facts.needs_proba)
     if name in known:
         return known[name]
@@ -126,18 +138,18 @@ def figure_title(name: str) -> str:
     """
     kind, colon, label = name.partition(":")
     if colon:
-        return f"{OF_ONE_LABEL[kind].title} of {label}"
-    return ({**LABEL_FIGURES, **GRADE_FIGURES}[name]).title
+        return f"{({**OF_ONE_LABEL, **OF_ONE_CLASS}[kind]).title} of {label}"
+    return ({**LABEL_FIGURES, **GRADE_FIGURES, **MASK_FIGURES}[name]).title
 
 
 def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Measured:
     """Return a figure of predictions with the influence of every image on it.
 
-    Values are those of `evaluate_multilabel` and `evaluate_numbers`; the influence of a ratio Σa/Σb is W(a − R b)/Σb,
-    that of a function of means its derivative (Woodruff 1971, J. Am. Stat. Assoc. 66:411).
+    Values are those of `evaluate_multilabel`, `evaluate_numbers` and `evaluate_masks`; the influence of a ratio Σa/Σb
+    is W(a − R b)/Σb, that of a function of means its derivative (Woodruff 1971, J. Am. Stat. Assoc. 66:411).
 
     Args:
-        table: images of which the truth is known, of several labels of which any is.
+        table: images of which the truth is known, of several labels, or pixels, of which any is.
         name: of a figure, as `task_facts` takes it.
         units: weights, above 0, and clusters; None = independent images of equal weight.
 
@@ -148,23 +160,13 @@ def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Mea
     w = np.ones(len(table)) if units is None else units.weight
     if isinstance(table, NumberPredictions):
         return _of_numbers(table, name, w)
+    if isinstance(table, MaskPredictions):
+        return measure_masks(table, name, w)
     kind, colon, label = name.partition(":")
     if colon:
         column = table.labels.index(label)
         return _areas(table, kind, [column], units) if kind in AREA_KINDS else _of_label(table, kind, column, w)
     return _areas(table, "average_precision", None, units) if name == MEAN_AP else _LABELS[name](table, w)
-
-
-def _undefined(n: int, why: str) -> Measured:
-    return Measured(None, np.zeros(n), why=why)
-
-
-def _ratio(top: Floats, below: Floats, weight: Floats, *, nothing: str) -> Measured:
-    total = float(weight @ below)
-    if total <= 0:
-        return _undefined(len(top), nothing)
-    value = float(weight @ top) / total
-    return Measured(value, (top - value * below) * (float(weight.sum()) / total))
 
 
 def _of_numbers(table: NumberPredictions, name: str, weight: Floats) -> Measured:
@@ -177,22 +179,22 @@ def _of_numbers(table: NumberPredictions, name: str, weight: Floats) -> Measured
         )
         value = float(scores_of_margins(margins)[0, place])
         if np.isnan(value):
-            return _undefined(len(table), why_undefined("cohen_kappa_quadratic", margins))
+            return undefined(len(table), why_undefined("cohen_kappa_quadratic", margins))
         return Measured(value, score_influences(true, called, margins)[:, place])
     if name == "r_squared":
         away = (table.y_true - np.average(table.y_true, weights=weight)) ** 2
         if np.ptp(table.y_true) == 0:
-            return _undefined(len(table), "all true numbers are equal")
-        ratio = _ratio(errors**2, away, weight, nothing="")
+            return undefined(len(table), "all true numbers are equal")
+        ratio = ratio_of(errors**2, away, weight, nothing="")
         assert ratio.value is not None, "the true numbers differ"
         return Measured(1.0 - ratio.value, -ratio.influence)
     if name == "root_mean_squared_error":
-        square = _ratio(errors**2, every, weight, nothing="")
+        square = ratio_of(errors**2, every, weight, nothing="")
         assert square.value is not None, "there are images"
         root = float(np.sqrt(square.value))
         return Measured(root, square.influence / (2.0 * root) if root > 0 else square.influence)
     of_each = {"mean_absolute_error": np.abs(errors), "accuracy": errors == 0, "within_one": np.abs(errors) <= 1}
-    return _ratio(of_each[name].astype(np.float64), every, weight, nothing="")
+    return ratio_of(of_each[name].astype(np.float64), every, weight, nothing="")
 
 
 def _areas(table: MultilabelPredictions, kind: str, columns: Sequence[int] | None, units: Units | None) -> Measured:
@@ -212,28 +214,24 @@ def _areas(table: MultilabelPredictions, kind: str, columns: Sequence[int] | Non
     if found is not None:
         return found
     if columns is None:
-        return _undefined(len(table), "no label has images with it and without it")
-    return _undefined(len(table), f"no images {'with' if not truly[:, some].any() else 'without'} this label")
+        return undefined(len(table), "no label has images with it and without it")
+    return undefined(len(table), f"no images {'with' if not truly[:, some].any() else 'without'} this label")
 
 
 def _of_label(table: MultilabelPredictions, kind: str, column: int, weight: Floats) -> Measured:
     known, truly = table.known[:, column], table.y_true[:, column] == 1
     called, n = table.y_pred[:, column] & known, len(table)
     if kind != "precision" and not truly.any():
-        return _undefined(n, "no images with this label")
+        return undefined(n, "no images with this label")
     hit, own, guess = ((one).astype(np.float64) for one in (truly & called, truly, called))
     parts = {"f1": (2 * hit, own + guess), "recall": (hit, own), "precision": (hit, guess)}
-    return _ratio(*parts[kind], weight, nothing="never predicted")
+    return ratio_of(*parts[kind], weight, nothing="never predicted")
 
 
 def _macro_f1(table: MultilabelPredictions, weight: Floats) -> Measured:
     """Return the mean F1 of the labels that images have."""
-    found = [_of_label(table, "f1", column, weight) for column in range(len(table.labels))]
-    found = [one for one in found if one.value is not None]
-    if not found:
-        return _undefined(len(table), "no label has images with it")
-    mean = float(np.mean([one.value for one in found]))
-    return Measured(mean, np.mean([one.influence for one in found], axis=0), min(one.df for one in found))
+    parts = [_of_label(table, "f1", column, weight) for column in range(len(table.labels))]
+    return mean_of(parts, len(table), nothing="no label has images with it")
 
 
 def _parts(table: MultilabelPredictions) -> tuple[Floats, Floats]:
@@ -247,7 +245,7 @@ def _samples_f1(table: MultilabelPredictions, weight: Floats) -> Measured:
     top, both = _parts(table)
     some = both > 0
     own = np.divide(top, both, out=np.zeros(len(table)), where=some)
-    return _ratio(own, some.astype(np.float64), weight, nothing="no image has or is given a label")
+    return ratio_of(own, some.astype(np.float64), weight, nothing="no image has or is given a label")
 
 
 def _wrong(table: MultilabelPredictions) -> Floats:
@@ -259,7 +257,7 @@ def _wrong(table: MultilabelPredictions) -> Floats:
 def _subset_accuracy(table: MultilabelPredictions, weight: Floats) -> Measured:
     complete = np.asarray(table.known.all(axis=1))
     right = complete & (_wrong(table) == 0)
-    return _ratio(
+    return ratio_of(
         right.astype(np.float64), complete.astype(np.float64), weight, nothing="no image of which all are known"
     )
 
@@ -272,7 +270,7 @@ def _micro_average_precision(table: MultilabelPredictions, weight: Floats) -> Me
     truly = table.y_true[known] == 1
     found = areas(table.proba[known], truly, None if np.ptp(weight) == 0 else weight[image])
     if found is None:
-        return _undefined(n, "no image has a label" if not truly.any() else "no negatives")
+        return undefined(n, "no image has a label" if not truly.any() else "no negatives")
     share = float(weight.sum() / weight[image].sum())
     influence: Floats = np.bincount(image, weights=found[1].influence, minlength=n).astype(np.float64) * share
     return Measured(found[1].value, influence, float(max(len(np.unique(image[truly])) - 1, 1)))
@@ -280,9 +278,9 @@ def _micro_average_precision(table: MultilabelPredictions, weight: Floats) -> Me
 
 _LABELS: Mapping[str, Callable[[MultilabelPredictions, Floats], Measured]] = {
     "macro_f1": _macro_f1,
-    "micro_f1": lambda table, w: _ratio(*_parts(table), w, nothing="no image has or is given a label"),
+    "micro_f1": lambda table, w: ratio_of(*_parts(table), w, nothing="no image has or is given a label"),
     "samples_f1": _samples_f1,
     "micro_average_precision": _micro_average_precision,
     "subset_accuracy": _subset_accuracy,
-    "hamming_loss": lambda table, w: _ratio(_wrong(table), table.known.sum(axis=1, dtype=np.float64), w, nothing=""),
+    "hamming_loss": lambda table, w: ratio_of(_wrong(table), table.known.sum(axis=1, dtype=np.float64), w, nothing=""),
 }

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.errors import DataError, PredictionsError, RunError
+from tlkit.predictions import MaskPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.compare_runs import task_table
 from tlkit.runs.directory import MARKER
@@ -150,6 +151,7 @@ def val_digest(path: Path) -> str:
         lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
     else:
         table = task_table(run, "val").labelled
+        assert not isinstance(table, MaskPredictions), "a sweep refuses masks"
         lines = sorted(f"{one}\t{truth.tolist()}" for one, truth in zip(table.path, table.y_true, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -22,7 +22,7 @@ from tlkit.audit.groups.group_columns import GroupColumn, columns_of
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.paired_predictions import pair_predictions
-from tlkit.audit.rates import MEANS, Metric, Rate, rates_of
+from tlkit.audit.rates import MEANS, AnyMetric, Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_problems
 from tlkit.audit.verdicts import verdict
@@ -178,7 +178,7 @@ def tested_rates(
     found = []
     for gate in of:
         columns = options.cut([column for column in gates.columns if column in gate.by])  # in one order
-        metric = cast("Metric", gate.metric)
+        metric = cast("AnyMetric", gate.metric)
         found += [(columns, rate) for rate in rates_of((metric,), classes, gate.class_name)]
     return found
 
@@ -328,11 +328,14 @@ def limit_p(
     value, high = mean.value, mean.high
     if value is None or high is None or size < 2:
         return None
+    width = high - value
     if of_losses:
         if not bound > 0:
             return 1.0 if floor else 0.0
-        value, high, bound = math.log(value), math.log(high), math.log(bound)
-    error = (high - value) / float(stdtrit(size - 1, 0.5 + confidence / 2.0))
+        value, width, bound = math.log(value), math.log(high) - math.log(value), math.log(bound)
+    elif mean.low is not None:
+        width = max(width, value - mean.low)  # an interval of shares ends at 0 and 1
+    error = width / float(stdtrit(size - 1, 0.5 + confidence / 2.0))
     return float(stdtr(size - 1, (value - bound) / error * (1 if floor else -1)))
 
 

@@ -1,4 +1,4 @@
-"""`judge_task_gates`: the verdicts of a file of gates on predictions of several labels, grades or numbers."""
+"""`judge_task_gates`: the verdicts of a file of gates on predictions of several labels, grades, numbers or masks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from tlkit.audit.group_tables import ALL, GroupTable
 from tlkit.audit.groups.group_columns import GroupColumn, discretize
 from tlkit.audit.groups.intersections import cross_columns
 from tlkit.audit.label_audit import outcomes_of_label
+from tlkit.audit.mask_audit import outcomes_of_masks
 from tlkit.audit.memberships import count_groups
 from tlkit.audit.number_audit import outcomes_of_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.outcomes import Outcomes
 from tlkit.audit.rates import MEANS, AnyMetric, Rate
 from tlkit.audit.sampling_design import design_of
-from tlkit.audit.task_comparison import compare_task_models
+from tlkit.audit.task_comparison import WHOLE, compare_task_models
 from tlkit.audit.verdicts import assign_verdicts
 from tlkit.errors import PredictionsError
-from tlkit.predictions import MultilabelPredictions, NumberPredictions
+from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.predictions.common_task_images import TaskTable, known_images
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.task_measures import figure_title, task_facts
@@ -40,9 +41,10 @@ logger = logging.getLogger(__name__)
 def judge_task_gates(
     predictions: TaskTable, file: GatesFile, *, baseline: TaskTable | None = None, options: AuditOptions | None = None
 ) -> GateReport:
-    """Return the verdict on every gate of a file for a model of labels, grades or numbers; see `judge_gates`.
+    """Return the verdict on every gate of a file for a model of labels, grades, numbers or masks; see `judge_gates`.
 
-    Tolerances and limits are about rates of labels, or about mean errors in their unit and the coverage of intervals. A
+    Tolerances and limits are about rates of labels, about mean errors in their unit and the coverage of intervals, or
+    about the mean IoU of images and the IoU of a class in the images that show it, as in `audit_masks`. A
     limit of a mean fails where the whole interval lies on its wrong side and its one-sided t test, corrected over all
     limits, agrees. "No worse" is about one figure of `compare_task_models`, by default the main one.
 
@@ -58,7 +60,7 @@ def judge_task_gates(
     """
     gates = file.gates
     options = gate_options(file, options or AuditOptions())
-    labels = predictions.labels if isinstance(predictions, MultilabelPredictions) else ()
+    labels = _names(predictions)
     labelled = known_images(predictions)
     problems = list(gate_problems(predictions.groups, labels, labelled, file, options))
     problems += _number_problems(predictions, file, options)
@@ -76,16 +78,24 @@ def judge_task_gates(
     return report
 
 
+def _names(table: TaskTable) -> Sequence[str]:
+    """Return the labels, or the classes of masks; none of numbers and grades."""
+    if isinstance(table, MaskPredictions):
+        return table.classes
+    return table.labels if isinstance(table, MultilabelPredictions) else ()
+
+
 def _number_problems(predictions: TaskTable, file: GatesFile, options: AuditOptions) -> list[str]:
-    """Return what gates of numbers cannot be about, with the place in the file."""
-    if not isinstance(predictions, NumberPredictions):
+    """Return what gates of numbers and masks cannot be about, with the place in the file."""
+    if isinstance(predictions, MultilabelPredictions):
         return []
     found = []
     if options.pair_by is not None:
+        what = "IoU" if isinstance(predictions, MaskPredictions) else "mean errors"
         found.append(
-            f"{file.source}  pair_by compares rates within matched sets. For mean errors, name the sets in cluster_by."
+            f"{file.source}  pair_by compares rates within matched sets. For {what}, name the sets in cluster_by."
         )
-    if predictions.lower is None:
+    if isinstance(predictions, NumberPredictions) and predictions.lower is None:
         kinds = (("tolerances", file.gates.tolerances), ("limits", file.gates.limits))
         for kind, gates in kinds:
             for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
@@ -101,7 +111,7 @@ def _tables(
     """Return the tables of the gates of one kind, after Holm's correction over all of them."""
     design = design_of(known.groups, options, level=logging.DEBUG)
     every = np.ones(len(known), dtype=np.bool_)
-    labels = known.labels if isinstance(known, MultilabelPredictions) else ()
+    labels = _names(known)
     untested = []
     for columns, rate in dict.fromkeys(_pairs(labels, gates, of, options)):
         levels = [discretize(known.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
@@ -128,6 +138,8 @@ def _outcomes(known: TaskTable, rate: Rate) -> Outcomes:
     """Return the outcomes of a rate or mean; each gate has its own tolerance."""
     if isinstance(known, MultilabelPredictions):
         return outcomes_of_label(known, rate)
+    if isinstance(known, MaskPredictions):
+        return outcomes_of_masks(known, rate, 0.0)
     return outcomes_of_numbers(known, rate.metric, 0.0 if rate.metric in MEANS else None)
 
 
@@ -145,7 +157,7 @@ def _no_worse(baseline: TaskTable, predictions: TaskTable, file: GatesFile, opti
     )
     sign = 1 if task_facts(predictions, found.main.figure).higher_is_better else -1
     cases = []
-    for row in (found.main, *(row for row in found.rows[1:] if row.by not in (ALL, "(label)"))):
+    for row in (found.main, *(row for row in found.rows[1:] if row.by not in WHOLE)):
         value = row.difference
         large = value.low is not None and (row.by == ALL or row.n >= options.min_group_size)
         low, high = (sign * end if end is not None else 0.0 for end in (value.low, value.high))

@@ -1,4 +1,4 @@
-"""Slice discovery for labels, grades and numbers: groups of images with larger errors, tested on other images."""
+"""Slice discovery for labels, grades, numbers, masks: groups of images with larger errors, tested on others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tlkit.audit.slices.task_slice_tables import task_slice_tables
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.predictions import MultilabelPredictions
+from tlkit.predictions import MaskPredictions, MultilabelPredictions
 from tlkit.predictions.common_task_images import TaskTable, known_images
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -39,8 +39,8 @@ class TaskSliceReport:
     """Slices with larger errors found on one half of the images and tested on the other.
 
     Attributes:
-        task: multilabel, ordinal or regression.
-        figure: what is compared: the share of wrong labels of an image, or its absolute error.
+        task: multilabel, ordinal, regression or segmentation.
+        figure: what is compared: the share of wrong labels of an image, its absolute error, or its loss of IoU.
         images: images of known truth.
         searched: images of the half that was searched.
         tested: images of the half that was tested on.
@@ -101,8 +101,10 @@ def image_losses(known: TaskTable) -> tuple[str, Floats]:
     """Return what is compared between images, and its value for each, shape (N,); less is better.
 
     Of several labels it is the share of an image's known labels that are wrong, of grades and numbers the absolute
-    error.
+    error, of masks 1 − the mean IoU of the classes that the masks of an image show.
     """
+    if isinstance(known, MaskPredictions):
+        return "loss of IoU", 1.0 - np.nanmean(known.image_iou, axis=1)
     if isinstance(known, MultilabelPredictions):
         wrong = ((known.y_true == 1) != known.y_pred) & known.known
         return "share of wrong labels", wrong.sum(axis=1) / known.known.sum(axis=1)

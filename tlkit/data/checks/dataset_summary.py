@@ -14,7 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from tlkit.choices import TrainedTask
-from tlkit.data.checks.summary_tables import data_summary_tables, number_quantiles
+from tlkit.data.checks.mask_check import CheckedMask, examine_masks, mask_problems, with_pixels
+from tlkit.data.checks.summary_tables import VOIDS, data_summary_tables, number_quantiles
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import as_jpeg, open_small
 from tlkit.data.decode.formats import OPENERS, detect_format
@@ -48,6 +49,8 @@ class DataSummary:
         problems: why the images cannot be used for training as they are; empty where they can.
         task: what a label says of an image.
         numbers: of each split its images, and the smallest number, quantiles and the largest; empty for other tasks.
+        pixels: of masks the pixels by class and split, the last row those of no known class, "(void)"; empty for other
+            tasks.
     """
 
     root: str
@@ -62,6 +65,7 @@ class DataSummary:
     problems: tuple[str, ...] = ()
     task: TrainedTask = "multiclass"
     numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    pixels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of counts by class and group, of sizes, and of formats and modes."""
@@ -72,6 +76,8 @@ class DataSummary:
         values = asdict(self)
         if self.task != "regression":
             del values["numbers"]
+        if self.task != "segmentation":
+            del values["pixels"]
         return {"format_version": FORMAT_VERSION, **values}
 
     def __repr__(self) -> str:
@@ -89,7 +95,7 @@ def summarize_data(
     metadata: str | Path | None = None,
     groups: str | Sequence[str] = (),
 ) -> tuple[DataSummary, Samples]:
-    """Return the summary of a dataset and its images; headers are read, pixels are not.
+    """Return the summary of a dataset and its images; headers are read, pixels are not, but for those of masks.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
@@ -109,6 +115,11 @@ def summarize_data(
     if metadata is not None and not columns:
         columns = tuple(group_names(survey.samples, metadata, options=options))
     samples = with_metadata(survey.samples, columns=columns, metadata=metadata, options=options)
+    problems, pixels = survey.problems, {}
+    if samples.masks is not None:
+        masks = examine_masks(samples)
+        samples, problems = with_pixels(samples, masks), (*problems, *mask_problems(samples, masks))
+        pixels = _pixels(samples, masks)
     paths = samples.table[PATH].tolist()
     headers = map_files(lambda path, _: _header(samples.root / path), paths)
     known = [header for header in headers if header is not None]
@@ -125,9 +136,10 @@ def summarize_data(
             formats=dict(Counter(header[3] for header in known).most_common()),
             unreadable=tuple(path for path, header in zip(paths, headers, strict=True) if header is None),
             entries=survey.entries.counts,
-            problems=survey.problems,
+            problems=problems,
             task=samples.task,
             numbers=number_quantiles(samples) if samples.task == "regression" else {},
+            pixels=pixels,
         ),
         samples,
     )
@@ -136,6 +148,17 @@ def summarize_data(
 def _label_counts(samples: Samples) -> dict[str, dict[str, int]]:
     counts = samples.counts()
     return {str(name): {split: int(counts.loc[name, split]) for split in SPLITS} for name in counts.index}
+
+
+def _pixels(samples: Samples, masks: Sequence[CheckedMask]) -> dict[str, dict[str, int]]:
+    """Return the pixels of each class, and those of none, by split; masks that cannot be used have none."""
+    counted = np.column_stack([samples.pixel_counts, [one.void for one in masks]])
+    splits = samples.table[SPLIT].to_numpy(dtype=str)
+    sums = {split: counted[splits == split].sum(axis=0) for split in SPLITS}
+    return {
+        name: {split: int(sums[split][place]) for split in SPLITS}
+        for place, name in enumerate((*samples.classes, VOIDS))
+    }
 
 
 def _by_split(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
@@ -173,7 +196,7 @@ def contact_sheets(samples: Samples) -> dict[str, str]:
     sheets = {}
     for label, name in enumerate(samples.classes):
         own = samples.table[LABEL] == name
-        if samples.task == "multilabel":
+        if samples.has_several:
             own = samples.label_matrix[:, label] == 1
         paths = samples.table.loc[own, PATH].to_numpy()
         chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[: COLUMNS * ROWS])

@@ -17,6 +17,7 @@ from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
 from tlkit.data.checks.image_examination import ImageExamination, examine_file
+from tlkit.data.checks.mask_check import OF_IMAGE, REMEDIES, CheckedMask, examine_masks, with_pixels
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -24,13 +25,15 @@ from tlkit.data.sources.entries import Survey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.data.sources.walk import unnamed_image
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.samples import DIGEST, LABEL, MASK_DIGEST, PATH, SPLIT, SPLITS, Samples
 from tlkit.spelling import lookalikes
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
 FindingItem = tuple[str, tuple[str, ...]]
 """The text about one item of a finding, and its files."""
 FEW_IMAGES, IMBALANCE = 10, 10
+MASK_KINDS = dict(zip(REMEDIES, ("mask-unusable", "mask-size", "mask-values"), strict=True))
+"""Kinds of finding by what is wrong with a mask."""
 
 
 def diagnose(
@@ -79,6 +82,10 @@ def diagnose(
     )
     examined = map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
     samples = samples.with_table(samples.table.assign(**{DIGEST: [found.digest for found in examined]}))
+    masks: list[CheckedMask] = []
+    if samples.masks is not None:
+        masks = examine_masks(samples)
+        samples = with_pixels(samples, masks)
     prints = Fingerprints.of([f.digest for f in examined], [f.fingerprint for f in examined])
     duplicates = find_copies(samples, prints, decode_options)
     if find_more is not None:
@@ -91,6 +98,7 @@ def diagnose(
     for path, found in zip(samples.table[PATH], examined, strict=True):
         for kind, details in found.kinds.items():
             items[kind].append((f"{path} ({details})" if details else path, (path,)))
+    _add_masks(samples, masks, items)
     _add_duplicates(samples, duplicates, items)
     findings = tuple(
         make_finding(
@@ -106,7 +114,7 @@ def diagnose(
         classes=samples.classes,
         splits=samples.split_sizes(),
         findings=findings,
-        quarantine=_quarantine(samples, examined, duplicates, survey),
+        quarantine=_quarantine(samples, examined, masks, duplicates, survey),
         listed_in=survey.listed_in,
         entries=survey.entries.counts,
     )
@@ -138,9 +146,23 @@ def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -
             items["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ()))
 
 
+def _add_masks(samples: Samples, masks: Sequence[CheckedMask], items: dict[str, list[FindingItem]]) -> None:
+    """Add masks that cannot be used, or say nothing; those of unreadable images are not named twice."""
+    for path, mask, found in zip(samples.table[PATH], samples.table[LABEL], masks, strict=bool(masks)):
+        if found.kind and not found.reason.startswith(OF_IMAGE):
+            items[MASK_KINDS[found.kind]].append((f"{mask} ({found.reason})", (path,)))
+        elif not found.kind and not sum(found.pixels):
+            items["void-mask"].append((mask, (path,)))
+
+
+def _meanings(samples: Samples) -> list[str]:
+    """Return the label of each image, or the digest of its mask: what two copies of a picture should have alike."""
+    return samples.table[MASK_DIGEST if samples.masks is not None else LABEL].tolist()
+
+
 def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str, list[FindingItem]]) -> None:
     paths = samples.table[PATH].tolist()
-    splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
+    splits, labels = samples.table[SPLIT].tolist(), _meanings(samples)
     for kind, groups in (
         ("across-splits", duplicates.across(splits)),
         ("across-labels", duplicates.across(labels)),
@@ -153,7 +175,7 @@ def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str,
         files = (paths[pair.first], paths[pair.second])
         apart = [
             " and ".join(sorted({values[pair.first], values[pair.second]}))
-            for values in (splits, labels)
+            for values in ((splits,) if samples.masks is not None else (splits, labels))
             if values[pair.first] != values[pair.second]
         ]
         items["near-duplicates"].append((" ~ ".join(files) + (f" ({'; '.join(apart)})" if apart else ""), files))
@@ -168,7 +190,11 @@ def _within_a_split(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tup
 
 
 def _quarantine(
-    samples: Samples, examined: Sequence[ImageExamination], duplicates: DuplicateSet, survey: Survey
+    samples: Samples,
+    examined: Sequence[ImageExamination],
+    masks: Sequence[CheckedMask],
+    duplicates: DuplicateSet,
+    survey: Survey,
 ) -> tuple[tuple[str, str], ...]:
     """Return path and reasons of the images to quarantine, sorted by path."""
     paths = samples.table[PATH].tolist()
@@ -177,6 +203,9 @@ def _quarantine(
     for path, found in zip(paths, examined, strict=True):
         if found.reason:
             reasons[path].append(found.reason)
+    for path, mask in zip(paths, masks, strict=bool(masks)):
+        if mask.kind and not reasons[path]:
+            reasons[path].append(f"its mask: {mask.reason}")
     for entry in survey.entries.skipped:
         if entry.kind == "listed-again":
             reasons[entry.name].append(f"the list names it again, as {entry.reason}")
@@ -185,11 +214,11 @@ def _quarantine(
         for row in group:
             if splits[row] == "train":
                 reasons[paths[row]].append(f"shows the same picture as {held[0]}")
-    for group in duplicates.across(labels):
+    for group in duplicates.across(_meanings(samples)):
         named = " and ".join(sorted({labels[row] for row in group}))
         for row in group:
             reasons[paths[row]].append(f"the same picture is labelled {named}")
-    return tuple((path, "; ".join(reasons[path])) for path in sorted(reasons))
+    return tuple((path, "; ".join(reasons[path])) for path in sorted(reasons) if reasons[path])
 
 
 def thumbnails(diagnosis: Diagnosis) -> dict[str, str]:

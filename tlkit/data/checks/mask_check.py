@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,26 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _CheckedMask:
+class CheckedMask:
+    """What was found in a mask.
+
+    Attributes:
+        digest: sha256 of the file, hex; "" where it cannot be used.
+        pixels: of each class; none where it cannot be used.
+        void: pixels whose class is unknown.
+        kind: a key of `REMEDIES`; "" = it can be used.
+        reason: why not.
+    """
+
     digest: str = ""
     pixels: tuple[int, ...] = ()
+    void: int = 0
     kind: str = ""
     reason: str = ""
 
 
+OF_IMAGE = "its image"
+"""How the reason begins where not the mask is at fault."""
 REMEDIES = {
     "cannot be used": "Masks are PNG files of palette indices, or of gray levels of 8 or 16 bits.",
     "have another size than their image": "Write each in the size of its image, upright, with nearest-neighbour "
@@ -51,45 +65,63 @@ def check_masks(samples: Samples, sizes: pd.DataFrame | None = None) -> Samples:
         DataError: masks cannot be read, have another size than their image, or hold numbers of no class; each kind with
             its first files and their number.
     """
-    assert samples.masks is not None, "segmentation states the classes of its masks"
-    masks = dict(zip(samples.table[PATH], samples.table[LABEL], strict=True))
-    found = map_files(lambda path, _: _check(samples, path, masks[path], sizes), list(masks))
-    problems = []
-    for kind, remedy in REMEDIES.items():
-        wrong = [f"{masks[path]} ({one.reason})" for path, one in zip(masks, found, strict=True) if one.kind == kind]
-        if wrong:
-            problems.append(f"{len(wrong)} of {len(masks)} masks {kind}: {first_few(wrong)}. {remedy}")
-    if problems:
+    found = examine_masks(samples, sizes)
+    if problems := mask_problems(samples, found):
         raise DataError(*problems)
-    columns = {
-        MASK_DIGEST: pd.Series([one.digest for one in found], dtype="str"),
-        PIXELS: pd.Series([json.dumps(one.pixels) for one in found], dtype="str"),
-    }
-    checked = samples.with_table(samples.table.assign(**columns))
+    checked = with_pixels(samples, found)
     _log(checked)
     return checked
 
 
-def _check(samples: Samples, path: str, mask: str, sizes: pd.DataFrame | None) -> _CheckedMask:
+def examine_masks(samples: Samples, sizes: pd.DataFrame | None = None) -> list[CheckedMask]:
+    """Return what each mask holds, or why it cannot be used, in the order of the images; arguments as `check_masks`."""
+    assert samples.masks is not None, "segmentation states the classes of its masks"
+    masks = dict(zip(samples.table[PATH], samples.table[LABEL], strict=True))
+    return map_files(lambda path, _: _check(samples, path, masks[path], sizes), list(masks))
+
+
+def mask_problems(samples: Samples, found: Sequence[CheckedMask]) -> list[str]:
+    """Return a message for each kind of mask that cannot be used, with the first files and their number."""
+    problems = []
+    for kind, remedy in REMEDIES.items():
+        pairs = zip(samples.table[LABEL], found, strict=True)
+        wrong = [f"{mask} ({one.reason})" for mask, one in pairs if one.kind == kind]
+        if wrong:
+            problems.append(f"{len(wrong)} of {len(found)} masks {kind}: {first_few(wrong)}. {remedy}")
+    return problems
+
+
+def with_pixels(samples: Samples, found: Sequence[CheckedMask]) -> Samples:
+    """Return the samples with the digest and the pixels of each mask; 0 of a mask that cannot be used."""
+    nothing = (0,) * len(samples.classes)
+    columns = {
+        MASK_DIGEST: pd.Series([one.digest for one in found], dtype="str"),
+        PIXELS: pd.Series([json.dumps(one.pixels or nothing) for one in found], dtype="str"),
+    }
+    return samples.with_table(samples.table.assign(**columns))
+
+
+def _check(samples: Samples, path: str, mask: str, sizes: pd.DataFrame | None) -> CheckedMask:
     assert samples.masks is not None
     try:
         content = read_bytes(samples.root / mask)
         numbers = read_mask(content)
     except (OSError, UnusableMaskError) as error:
-        return _CheckedMask(kind="cannot be used", reason=getattr(error, "reason", str(error)))
+        return CheckedMask(kind="cannot be used", reason=getattr(error, "reason", str(error)))
     try:
         height, width = _size(samples.root / path) if sizes is None else sizes.loc[path, ["height", "width"]]
     except UnreadableImageError as error:
-        return _CheckedMask(kind="cannot be used", reason=f"its image {error.reason}")
+        return CheckedMask(kind="cannot be used", reason=f"{OF_IMAGE} {error.reason}")
     if numbers.shape != (height, width):
         reason = f"{numbers.shape[1]}x{numbers.shape[0]}, the image {width}x{height}"
-        return _CheckedMask(kind="have another size than their image", reason=reason)
+        return CheckedMask(kind="have another size than their image", reason=reason)
     try:
         positions = samples.masks.positions(numbers)
     except UnusableMaskError as error:
-        return _CheckedMask(kind="hold numbers of no class", reason=error.reason.removeprefix("it holds "))
+        return CheckedMask(kind="hold numbers of no class", reason=error.reason.removeprefix("it holds "))
     counts = np.bincount(positions[positions >= 0], minlength=len(samples.masks))
-    return _CheckedMask(hashlib.sha256(content).hexdigest(), tuple(counts.tolist()))
+    void = int(positions.size - counts.sum())
+    return CheckedMask(hashlib.sha256(content).hexdigest(), tuple(counts.tolist()), void)
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SplitCounts = Mapping[str, Mapping[str, int]]
 SEVERAL = ("label", "class of pixels")
 """What one image may have several of."""
+VOIDS = "(void)"
+"""The name of the pixels of no known class."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -34,6 +36,7 @@ def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
     headers = f"{files} {has} no readable header; tlkit data doctor names them."
     return (
         replace(first, notes=_notes(summary)),
+        *((pixel_table(summary.pixels, splits),) if summary.pixels else ()),
         *(count_table(name, counts, splits) for name, counts in summary.groups.items()),
         Table(
             name="sizes",
@@ -108,6 +111,37 @@ def number_table(numbers: Mapping[str, Sequence[float]]) -> Table:
             *(Column(name, name, "significant", digits=4) for name in names),
         ),
         rows=tuple((split, int(count), *values) for split, (count, *values) in numbers.items()),
+    )
+
+
+def pixel_table(pixels: SplitCounts, splits: Sequence[str]) -> Table:
+    """Return the table of the shares of the classes of all pixels, of each split and over all, and of those of none.
+
+    Args:
+        pixels: by class and split, the last row those of no known class.
+        splits: the splits to show, in order.
+    """
+    totals = {split: sum(row[split] for row in pixels.values()) for split in splits}
+    every = sum(totals.values())
+    rows = [
+        (
+            name,
+            *(row[split] / totals[split] if totals[split] else None for split in splits),
+            sum(row.values()) / every if every else None,
+            sum(row.values()),
+        )
+        for name, row in pixels.items()
+    ]
+    return Table(
+        name="pixel_shares",
+        title="Shares of the pixels by class and split",
+        columns=(
+            Column("name", "class of pixels"),
+            *(Column(split, split, "percent") for split in splits),
+            Column("all", "all", "percent"),
+            Column("pixels", "pixels", "count"),
+        ),
+        rows=tuple(rows),
     )
 
 

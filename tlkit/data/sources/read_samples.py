@@ -17,7 +17,7 @@ from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
-from tlkit.data.sources.mask_folders import scan_mask_folders
+from tlkit.data.sources.mask_folders import scan_mask_folders, survey_mask_folders
 from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
@@ -166,7 +166,9 @@ def survey_images(
     """
     roots, manifest, shards = _parts(root, manifest, ())
     _require_list_of_votes(manifest, options)
-    if shards:
+    if options.task == "segmentation" and manifest is None:
+        survey = survey_mask_folders(roots, options)
+    elif shards:
         survey = survey_shards(shards, columns=columns)
         survey = replace(survey, samples=_spelled_shards(survey.samples, columns, options))
     elif manifest is not None:

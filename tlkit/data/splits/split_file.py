@@ -10,6 +10,7 @@ from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import describe_leaks, find_leaks, log_near_duplicates
+from tlkit.data.checks.mask_check import check_masks
 from tlkit.data.checks.quarantine import require_new
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
@@ -47,7 +48,8 @@ def make_split(
         progress: called with (images read, images in all).
 
     Raises:
-        DataError: the file exists, or the splits of the data put a value of the plan's column into two splits.
+        DataError: the file exists, a mask cannot be used, or the splits of the data put a value of the plan's column
+            into two splits.
     """
     out, plan = Path(out), plan or SplitPlan()
     require_new(out, what="list of splits")
@@ -55,7 +57,8 @@ def make_split(
         logger.warning("No column of %s decides the split. Name one: --by COLUMN or --time COLUMN.", metadata)
     read = read_with_columns(root, columns=plan.columns, metadata=metadata, manifest=manifest, options=options)
     checked = check_images(read, progress=progress)
-    samples = hold_out(checked.samples, plan)
+    usable = checked.samples if read.masks is None else check_masks(checked.samples, checked.sizes)
+    samples = hold_out(usable, plan)
     _require_whole_groups(samples, plan)
     if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:
         present = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))

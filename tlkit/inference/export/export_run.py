@@ -15,7 +15,7 @@ from torch import nn
 
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
-from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean, other_task
+from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean
 from tlkit.exported.export_folder import (
     EXPORT_FOLDER,
     FAST_MODEL_ONNX,
@@ -38,8 +38,8 @@ from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
 from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
 from tlkit.inference.stored_model import load_any_task
+from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts, read_facts
-from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
 from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.answer_rules import AnswerRules
@@ -100,8 +100,8 @@ def export_run(
     """Write a run's model to its folder `export`, verify the files, and return what was written.
 
     `onnx` writes `network.onnx`, which takes the network's float input, and `model.onnx`, which takes uint8 RGB pixels
-    of any size and gives calibrated probabilities and the name of the class. `openvino` writes `network.xml` with
-    `network.bin`. Earlier files of these names are replaced.
+    of any size and gives calibrated probabilities and the name of the class, or of segmentation the class of each
+    pixel. `openvino` writes `network.xml` with `network.bin`. Earlier files of these names are replaced.
 
     Args:
         run: a run or its directory.
@@ -139,8 +139,6 @@ def export_run(
     if format == "openvino":
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
-    if task_of_model(directory.model) == "segmentation":
-        raise ModelError(other_task(str(directory.path), "segmentation"))
     facts = _require_exportable(directory, int8=int8, format=format)
     if facts.task != "multiclass" and abstain_at_risk is not None:
         raise ModelError(
@@ -260,20 +258,24 @@ def _plan(
     fast: bool,
     decode: Decode | None,
 ) -> list[_Planned]:
+    of_masks = model.task == "segmentation"
+    decoder = DecoderFacts.from_dict(model.decoder) if of_masks else DecoderFacts()
     facts = ExportedFacts(
         kind="network",
         classes=model.classes,
         preprocess=model.preprocess.replace(decode=decode or model.preprocess.decode),
         architecture=model.architecture,
-        head=str(model.head.get("kind", "linear")),
+        head=decoder.kind if of_masks else str(model.head.get("kind", "linear")),
         run=directory.name,
         rung=graph.rung,
         decoder=DECODER,
-        packages=_versions(PACKAGES if model.head_file is None else (*PACKAGES, "scikit-learn", "skl2onnx")),
+        packages=_versions(_packages(model)),
         source=_digests(directory.model),
         task=model.task,
         rule=model.rule,
         quantiles=model.quantiles,
+        mask_values=decoder.values,
+        void=decoder.void,
     )
     if format == "openvino":
         converted = convert_to_openvino(graph.proto)
@@ -314,6 +316,12 @@ def _remove_outdated(folder: ExportFolder, source: Mapping[str, str]) -> None:
         logger.info("Removed %s, which is damaged or was made from an earlier model of the run.", path)
         for part in (path, path.with_suffix(".bin")):
             part.unlink(missing_ok=True)
+
+
+def _packages(model: ModelFacts) -> tuple[str, ...]:
+    if model.task == "segmentation":
+        return (*PACKAGES, "segmentation-models-pytorch")
+    return PACKAGES if model.head_file is None else (*PACKAGES, "scikit-learn", "skl2onnx")
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:

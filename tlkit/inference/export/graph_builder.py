@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,34 @@ class GraphBuilder:
             output = helper.make_tensor_value_info(result, TensorProto.DOUBLE, None)
             branches[word] = branch.graph(word, inputs=(), outputs=(output,))
         return self("If", condition, **branches)
+
+    def repeat(
+        self, count: int, start: Mapping[str, int], step: Callable[[GraphBuilder, str, Sequence[str]], Sequence[str]]
+    ) -> list[str]:
+        """Return the values that steps leave, each of which begins with those of the step before.
+
+        Args:
+            count: number of steps.
+            start: the first values, with their types, such as `TensorProto.FLOAT`.
+            step: builds a step, with a builder, from the number of the step, int64 (), and the values.
+        """
+        body = GraphBuilder(self.name("body_"))
+        number, proceed = body.name("number"), body.name("proceed")
+        taken = [body.name("taken") for _ in start]
+        left, go_on = step(body, number, taken), body("Identity", proceed)
+
+        def infos(names: Sequence[str]) -> list[ValueInfoProto]:
+            kinds = zip(names, start.values(), strict=True)
+            return [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds]
+
+        given = [helper.make_tensor_value_info(number, TensorProto.INT64, [])]
+        given += [helper.make_tensor_value_info(proceed, TensorProto.BOOL, []), *infos(taken)]
+        made = [helper.make_tensor_value_info(go_on, TensorProto.BOOL, []), *infos(left)]
+        outputs = [self.name("repeated") for _ in start]
+        inputs = [self.constant(count, np.int64), "", *start]
+        graph = body.graph("body", inputs=given, outputs=made)
+        self._nodes.append(helper.make_node("Loop", inputs, outputs, name=f"{outputs[0]}_node", body=graph))
+        return outputs
 
     def graph(self, name: str, *, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
         """Return the graph of all nodes so far."""

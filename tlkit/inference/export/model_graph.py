@@ -10,6 +10,7 @@ from tlkit.exported.facts import LABEL, LOGITS, MODEL_INPUT, NETWORK_INPUT, PROB
 from tlkit.exported.seal import DIGEST_KEY, EMPTY, sealed
 from tlkit.inference.export.graph_builder import GraphBuilder
 from tlkit.inference.export.graph_models import as_model
+from tlkit.inference.export.mask_graph import add_frame, with_mask
 from tlkit.inference.export.resize_graph import close_pixels, exact_pixels
 from tlkit.inference.export.task_graph import with_task_outputs
 
@@ -17,7 +18,7 @@ PREFIX = "preprocess_"
 
 
 def with_preprocessing(network: onnx.ModelProto, facts: ExportedFacts) -> onnx.ModelProto:
-    """Return the model of a network: images uint8 RGB (N, H, W, 3) to logits, probabilities and label.
+    """Return the model of a network: images uint8 RGB (N, H, W, 3) to logits, probabilities and label, or mask.
 
     Args:
         network: takes normalized images (N, 3, *image_size).
@@ -39,8 +40,11 @@ def with_preprocessing(network: onnx.ModelProto, facts: ExportedFacts) -> onnx.M
     images = helper.make_tensor_value_info(MODEL_INPUT, TensorProto.UINT8, ["batch", "height", "width", 3])
     size = ["batch", 3, *preprocess.image_size]
     image = helper.make_tensor_value_info(PREFIX + NETWORK_INPUT, TensorProto.FLOAT, size)
-    before = as_model(g.graph("preprocess", inputs=(images,), outputs=(image,)), network)
+    outputs = (image, add_frame(g, preprocess)) if facts.task == "segmentation" else (image,)
+    before = as_model(g.graph("preprocess", inputs=(images,), outputs=outputs), network)
     merged = compose.merge_models(before, network, io_map=[(PREFIX + NETWORK_INPUT, NETWORK_INPUT)])
+    if facts.task == "segmentation":
+        return with_mask(merged, facts)
     return _labelled(merged, facts.classes) if facts.task == "multiclass" else with_task_outputs(merged, facts)
 
 

@@ -64,10 +64,14 @@ def _picture(
     width: int, height: int, generator: np.random.Generator
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return smooth waves with noise on them, uint8 (height, width, 3)."""
-    down, across = np.meshgrid(np.linspace(0, 3, height), np.linspace(0, 4, width), indexing="ij")
-    phase = generator.uniform(0, 6, size=3)
-    waves = 127 + 90 * np.sin(down[..., None] * 2 + across[..., None] * 3 + phase)
-    return np.clip(waves + generator.normal(0, 25, size=waves.shape), 0, 255).astype(np.uint8)
+    down = np.linspace(0, 6, height, dtype=np.float32)[:, None, None]
+    across = np.linspace(0, 12, width, dtype=np.float32)[:, None]
+    values = np.sin(down + across + generator.uniform(0, 6, size=3).astype(np.float32))
+    values *= 90
+    values += 127
+    values += 25 * generator.standard_normal(values.shape, dtype=np.float32)
+    np.clip(values, 0, 255, out=values)
+    return np.asarray(values, dtype=np.uint8)
 
 
 def _in_mode(mode: str, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from tlkit.data.sources.given_images import EncodedImage, read_images
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.inference.export.torture_images import torture_images
-from tlkit.predictions import NumberPredictions, Predictions
+from tlkit.predictions import MaskPredictions, NumberPredictions, Predictions
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.compare_runs import table_of
@@ -53,20 +55,8 @@ def cases_of_run(
 ) -> tuple[Floats | None, list[Case]]:
     """Return the stored probabilities of images of the run, or None where they cannot be compared, and the images."""
     run = Run(directory)
-    stored, samples = table_of(run, split), run.samples
-    rows = np.arange(len(stored))
-    if most and len(rows) > most:
-        rows = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
-        notes.append(f"{len(rows)} of {len(stored)} images are compared, evenly spaced; --images 0 compares all.")
-    cases = []
-    for row in rows.tolist():
-        path = str(stored.path[row])
-        try:
-            cases.append(_case(path, row, read_bytes(samples.root / path), preprocess))
-        except (OSError, UnreadableImageError) as error:
-            logger.warning("%s cannot be read (%s); it is not compared.", path, error)
-    if len(cases) < len(rows):
-        notes.append(f"{len(rows) - len(cases)} of {len(rows)} images cannot be read; the log names them.")
+    stored = table_of(run, split)
+    cases = cases_of_paths(run.samples.root, stored.path.tolist(), preprocess, most, notes)
     scores = _stored_scores(stored)
     tta = stored.tta if isinstance(stored, Predictions) else run.recipe.evaluate.tta
     problem = _not_comparable(directory, scores, tta)
@@ -78,11 +68,29 @@ def cases_of_run(
     return None, cases
 
 
+def cases_of_paths(root: Path, paths: Sequence[str], preprocess: Preprocess, most: int, notes: list[str]) -> list[Case]:
+    """Return images below a folder, at most `most` (0 = all), evenly spaced; unreadable ones are left out and noted."""
+    rows = np.arange(len(paths))
+    if most and len(rows) > most:
+        rows = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
+        notes.append(f"{len(rows)} of {len(paths)} images are compared, evenly spaced; --images 0 compares all.")
+    cases = []
+    for row in rows.tolist():
+        path = str(paths[row])
+        try:
+            cases.append(_case(path, row, read_bytes(root / path), preprocess))
+        except (OSError, UnreadableImageError) as error:
+            logger.warning("%s cannot be read (%s); it is not compared.", path, error)
+    if len(cases) < len(rows):
+        notes.append(f"{len(rows) - len(cases)} of {len(rows)} images cannot be read; the log names them.")
+    return cases
+
+
 def _stored_scores(stored: AnyTable) -> npt.NDArray[np.float64] | None:
     """Return the stored probabilities (N, C) or numbers (N, 1); None where a run stores neither, as of grades."""
     if isinstance(stored, NumberPredictions):
         return None if stored.grades else stored.y_pred[:, None]
-    return stored.proba
+    return None if isinstance(stored, MaskPredictions) else stored.proba
 
 
 def _not_comparable(directory: RunDirectory, scores: npt.NDArray[np.float64] | None, tta: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -15,14 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tlkit.data.loading.batch import normalize
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
 from tlkit.exported.verification import (
+    ANEW,
     CLOSE_TOLERANCE,
     LEAST_MOVEMENT,
     MOST_DISTANCE,
+    STORED,
     TOLERANCE,
     DecodeEffect,
     ImageDifference,
@@ -31,8 +31,11 @@ from tlkit.exported.verification import (
     Verification,
 )
 from tlkit.inference.export.export_ladder import score_unit
+from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels
 from tlkit.inference.export.verified_images import Case, Pixels, cases_of_run, full_pixels, made_cases
+from tlkit.inference.export.verify_masks import verify_masks
 from tlkit.inference.stored_model import load_any_task
+from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory, find_model
@@ -43,14 +46,8 @@ DEFAULT_IMAGES = 200
 """Images of the run that are compared at most, evenly spaced."""
 EXACT_IMAGES = 16
 """Images of the run, and as many made ones, that also go through torch in float64."""
-BATCH = 7
-"""Size of the larger batches; the smaller ones have one image."""
-ROUNDING = 4 * float(np.finfo(np.float32).eps)
-"""Distance from float64, as a share of the largest logit, below which nothing is wrong: rounding of the output."""
 INT8_DIFFERENCE = 1.0
 """Difference of a probability that int8 may have: any. Its accuracy is judged by `judge_int8`."""
-STORED = "stored predictions"
-ANEW = "model loaded anew"
 
 Floats = npt.NDArray[np.float32]
 
@@ -65,6 +62,9 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     - no probability differs by more than 1e-4 from torch's (1e-2 for a file that scales closely, not exactly),
     - its logits are at most twice as far from those of torch in float64 as float32 torch's are (root mean square),
     - its probabilities move by at least 1e-3 between images, so that a dead network does not pass.
+
+    Of segmentation, probabilities are those of the network's input, and every pixel of the mask, in the size of the
+    image, has the same class as in that of the loaded model, but for ties of its logits (see `verify_masks`).
 
     Args:
         run: a run or its directory.
@@ -85,6 +85,23 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     _require_source(files, directory.model)
     split = directory.judged_split()
     network, card = load_any_task(find_model(directory.path))
+    if network.task.task == "segmentation":
+        result = verify_masks(directory, split, network, card, files, images=images)
+    else:
+        result = _verify_scores(directory, split, network, card, files, images=images)
+    write_text(folder.verification, json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def _verify_scores(
+    directory: RunDirectory,
+    split: str,
+    network: Network,
+    card: ModelFacts,
+    files: Sequence[ExportedModel],
+    *,
+    images: int,
+) -> Verification:
     preprocess, unit = card.preprocess, score_unit(network.task)
     notes: list[str] = []
     stored, real = cases_of_run(directory, split, preprocess, images, notes)
@@ -105,7 +122,7 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
             )
         reference = anew if file.facts.kind == "network" and file.facts.preprocess.decode == "reduced" else anew_full
         judge.add_file(file, reference, network)
-    result = Verification(
+    return Verification(
         directory.name,
         split,
         tuple(judge.parities),
@@ -113,8 +130,6 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
         _decode_effect(real, anew, anew_full, judge.answers),
         tuple(notes),
     )
-    write_text(folder.verification, json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    return result
 
 
 class _Judge:
@@ -207,7 +222,7 @@ class _Judge:
         few = [*range(min(len(self._real), EXACT_IMAGES)), *made]
         distances = None
         if file.facts.resize != "close" and not is_int8:
-            distances = _distances(network, [scaled[row] for row in few], logits[few], file.facts.preprocess)
+            distances = distances_from_exact(network, [scaled[row] for row in few], logits[few], file.facts.preprocess)
         self.add(
             file.path.name,
             ANEW if reduced else f"{ANEW}, full decode",
@@ -216,18 +231,8 @@ class _Judge:
             expected,
             tolerance=tolerance,
             distances=distances,
-            problems=_batch_problems(file, CLOSE_TOLERANCE if is_int8 else tolerance, self._unit),
+            problems=batch_problems(file, CLOSE_TOLERANCE if is_int8 else tolerance, self._unit),
         )
-
-
-def _batch_problems(file: ExportedModel, tolerance: float, unit: float) -> list[str]:
-    """Return whether images have other probabilities in a batch of seven than alone."""
-    height, width = file.facts.preprocess.image_size
-    size = (height, width) if file.facts.kind == "network" else (height + 13, 2 * width + 5)
-    images = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (BATCH, *size, 3), dtype=np.uint8)
-    alone = np.concatenate([file.probabilities(image[None]) for image in images])
-    error = float(np.abs(file.probabilities(images) - alone).max()) / unit
-    return [] if error <= tolerance else [f"a batch of {BATCH} differs by {error:.1e} from the same images alone."]
 
 
 def _require_source(files: Sequence[ExportedModel], model: Path) -> None:
@@ -264,40 +269,10 @@ def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Prepro
         return np.zeros((0, 0), dtype=np.float32)
     with torch.inference_mode():
         parts = [
-            network.scores(_normalized(scaled[at : at + 32], preprocess)).numpy() for at in range(0, len(scaled), 32)
+            network.scores(normalized_pixels(scaled[at : at + 32], preprocess)).numpy()
+            for at in range(0, len(scaled), 32)
         ]
     return np.asarray(np.concatenate(parts) / score_unit(network.task), dtype=np.float32)
-
-
-def _normalized(scaled: Sequence[Pixels], preprocess: Preprocess) -> torch.Tensor:
-    return normalize(torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2), preprocess).contiguous()
-
-
-def _distances(
-    network: nn.Module, scaled: Sequence[Pixels], logits: Floats, preprocess: Preprocess
-) -> tuple[float, float] | None:
-    """Return the root mean square distance of logits, and of torch's in float32, from torch's in float64.
-
-    Float32 torch is two computations, one for each memory format, whose sums run in different orders; the larger
-    distance counts. Where it is smaller than the rounding of the largest logit, that rounding stands for it.
-
-    Returns:
-        None where the network does not run in float64.
-    """
-    images = _normalized(scaled, preprocess)
-    try:
-        with torch.inference_mode():
-            exact = copy.deepcopy(network).double()(images.double()).numpy()
-            single = [
-                copy.deepcopy(network).to(memory_format=order)(images.to(memory_format=order)).float().numpy()  # type: ignore[call-overload]
-                for order in (torch.channels_last, torch.contiguous_format)
-            ]
-    except RuntimeError:  # a layer that makes float32 tensors of its own
-        logger.info("The network does not run in float64; the rule about rounding is not applied.")
-        return None
-    floor = ROUNDING * float(np.abs(exact).max())
-    distance, *own = (float(np.sqrt(np.mean((values - exact) ** 2))) for values in (logits, *single))
-    return distance, max(*own, floor)
 
 
 def _decode_effect(
