@@ -107,7 +107,7 @@ def to_svg(plot: Callable[[], Axes], *, narrow: bool = False) -> str:
                 patch.set_visible(False)
             buffer = io.StringIO()
             # `savefig` would draw twice: once for the layout, which this canvas does on the way
-            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     finally:
         _offscreen.reset(tokens[0])
         _narrow.reset(tokens[1])
