@@ -130,7 +130,9 @@ def stored(folder: Path) -> list[Kind]:
     rows = write_block(folder / "block", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
-    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": "", "ranked": []}}, "epoch": 0}, checkpoint)
+    state = {"state_dict": {"w": torch.zeros(1)}, "loops": {"fit_loop": {"x": 1}}, "lr_schedulers": [{"x": 1}]}
+    keeper = {"KeepCheckpoints": {"best": "", "ranked": []}}
+    torch.save({"tlkit": belongs, "callbacks": keeper, "epoch": 0, "optimizer_states": [{"x": 1}], **state}, checkpoint)
 
     def start(file: Path) -> None:
         digest = hashlib.sha256(checkpoint.getvalue()).hexdigest()
