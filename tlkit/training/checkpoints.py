@@ -346,8 +346,8 @@ def naming_checkpoint(path: Path | None, *, restored: Callable[[], bool] = lambd
             raise
         lines = str(error).strip().splitlines() or [""]
         raise RunError(
-            f"{path} does not fit this run ({type(error).__name__}: {lines[-1].strip()[:200]}). Delete it, and --resume "
-            "continues from the checkpoint before it; or start the run again with --overwrite."
+            f"{path} does not fit this run ({type(error).__name__}: {lines[-1].strip()[:200]}). Delete it, and "
+            "--resume continues from the checkpoint before it; or start again with --overwrite."
         ) from error
 
 
