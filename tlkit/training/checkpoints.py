@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, cast
 import torch
 
 from tlkit.disk import atomic_file, failed_path, write_text
-from tlkit.errors import RunError, TlkitError
+from tlkit.errors import RunError, TlkitError, reason_of
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.stored_values import DAMAGES
@@ -344,9 +344,8 @@ def naming_checkpoint(path: Path | None, *, restored: Callable[[], bool] = lambd
         other_cause = isinstance(error, TlkitError | torch.OutOfMemoryError) or restored()
         if path is None or other_cause:
             raise
-        lines = str(error).strip().splitlines() or [""]
         raise RunError(
-            f"{path} does not fit this run ({type(error).__name__}: {lines[-1].strip()[:200]}). Delete it, and "
+            f"{path} does not fit this run ({type(error).__name__}: {reason_of(error)[:200]}). Delete it, and "
             "--resume continues from the checkpoint before it; or start again with --overwrite."
         ) from error
 
