@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from messages import saying
 from PIL import Image
 
 from tlkit.data.checks.label_decisions import read_decisions
@@ -25,7 +26,8 @@ from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.sources.manifest import apply_split, read_manifest
 from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards
-from tlkit.errors import TlkitError
+from tlkit.errors import ModelError, TlkitError
+from tlkit.exported.export_folder import ExportFolder
 from tlkit.features.cache_blocks import read_block, write_block
 from tlkit.features.heads.fit_head import fit_head
 from tlkit.features.heads.head_store import load_head, save_head
@@ -130,7 +132,9 @@ def stored(folder: Path) -> list[Kind]:
     rows = write_block(folder / "block", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
-    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": "", "ranked": []}}, "epoch": 0}, checkpoint)
+    state = {"state_dict": {"w": torch.zeros(1)}, "loops": {"fit_loop": {"x": 1}}, "lr_schedulers": [{"x": 1}]}
+    keeper = {"KeepCheckpoints": {"best": "", "ranked": []}}
+    torch.save({"tlkit": belongs, "callbacks": keeper, "epoch": 0, "optimizer_states": [{"x": 1}], **state}, checkpoint)
 
     def start(file: Path) -> None:
         digest = hashlib.sha256(checkpoint.getvalue()).hexdigest()
@@ -241,6 +245,13 @@ def try_damaged(kind: Kind, file: Path) -> None:
     try_one()
     file.write_bytes(kind.sound)
     kind.read(file)  # the valid content is accepted
+
+
+@pytest.mark.parametrize("name", ["", "..", "../a", "a/b", "a\0b"])
+def test_a_list_of_exports_that_names_no_file_of_its_folder_is_damaged(name, tmp_path):
+    (tmp_path / "export.json").write_text(json.dumps({"format_version": 1, "sha256": {name: "0" * 64}}))
+    with pytest.raises(ModelError, match=saying("export.json", "sha256").pattern):
+        ExportFolder(tmp_path).files()
 
 
 @pytest.mark.parametrize("kinds", [tables, stored, words])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from messages import says
+from messages import saying, says
 from pytorch_lightning.callbacks import BatchSizeFinder, EarlyStopping, LearningRateFinder, ModelCheckpoint
 from sklearn.metrics import accuracy_score, log_loss
 from torch.utils.data import DataLoader
@@ -224,6 +224,30 @@ def test_stated_epochs_plan_the_schedule_and_the_trainer_stops(data, backbone, s
     seen = Schedule()
     script(seen, max_epochs=2).fit(tlkit.Classifier(backbone, train={"epochs": 4}), datamodule=data)
     assert seen.rates == pytest.approx(cosine(12)[:6])
+
+
+@pytest.mark.parametrize(
+    ("train", "strategy"),
+    [
+        ({"warmup_epochs": 6}, "full"),
+        ({"mixup": 0.2, "mixup_off_epochs": 6}, "full"),
+        (None, {"kind": "lp_ft", "probe_epochs": 6}),
+    ],
+)
+def test_what_needs_more_epochs_than_the_default_waits_for_those_of_the_trainer(
+    data, backbone, script, train, strategy
+):
+    classifier = tlkit.Classifier(backbone, classes=data.classes, train=train, strategy=strategy)
+    with pytest.raises(RecipeError, match=saying("trainer's", "epochs is 6", "train.epochs is 6").pattern):
+        script(max_epochs=6).fit(classifier, datamodule=data)
+    seen = Schedule()
+    again = tlkit.Classifier(backbone, classes=data.classes, train=train, strategy=strategy)
+    script(seen, max_epochs=8).fit(again, datamodule=data)
+    assert again.settings.epochs == 8
+    assert len(seen.rates) == 24
+    assert seen.rates[-1] > 0
+    with pytest.raises(RecipeError):  # who states the epochs is refused at once
+        tlkit.Classifier(backbone, train={**(train or {}), "epochs": 5}, strategy=strategy)
 
 
 def test_phases_follow_the_trainer(data, backbone, script):

@@ -15,7 +15,12 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
 from tlkit.errors import ModelError
+from tlkit.models.losses import loss_of, weight_in_loss
+from tlkit.models.mask_decoder import IGNORED
+from tlkit.models.mask_head import SegmentationHead
 from tlkit.models.mixup import mix_batch
+from tlkit.models.optimizer_step import StepWeight
+from tlkit.models.task_heads import create_task_loss
 from tlkit.models.training_step import batch_seed
 from tlkit.models.tuning_sweep import sweep_rates
 
@@ -147,6 +152,26 @@ def test_a_sweep_of_learning_rates_takes_the_steps_of_training():
     one = sweep_rates(make(given=weighted), batches_of([6]), steps=3)
     several = sweep_rates(make(given=weighted, accumulate_grad_batches=3), batches_of([1, 3, 2]), steps=3)
     assert several.losses == pytest.approx(one.losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("sizes", [[4, 2], [1] * 6, [1, 5]])
+def test_a_step_over_masks_weighs_every_pixel_as_one_batch_does(loss, sizes):
+    pytest.importorskip("segmentation_models_pytorch")
+    of = create_task_loss(SegmentationHead(loss), ["a", "b", "c"])
+    stream = torch.Generator().manual_seed(0)
+    logits, masks = torch.randn(6, 3, 8, 8, generator=stream), torch.randint(0, 3, (6, 8, 8), generator=stream)
+    for number, mask in enumerate(masks):
+        mask.view(-1)[: 64 - 12 * number] = IGNORED  # of the first image no pixel is known
+    bias = torch.zeros(3, 1, 1, requires_grad=True)
+    loss_of(of, logits + bias, masks).backward()
+    whole, step, optimizer = bias.grad.clone(), StepWeight(), torch.optim.SGD([bias], lr=1.0)
+    bias.grad = None
+    for number, (part, targets) in enumerate(zip(logits.split(sizes), masks.split(sizes), strict=True)):
+        factor = step.add(weight_in_loss(of, targets), starts=number == 0)
+        (loss_of(of, part + bias, targets) * factor / len(sizes)).backward()  # Lightning divides by the batches
+    step.scale_gradients(optimizer, batches=len(sizes))
+    torch.testing.assert_close(bias.grad, whole, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])

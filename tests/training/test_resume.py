@@ -273,6 +273,51 @@ def test_a_checkpoint_that_lacks_what_tlkit_writes_is_left_out(cut, caplog):
     assert says(caplog.text, LAST, "lacks")
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("state_dict",), None),
+        (("state_dict", "network.head.bias"), "x"),
+        (("loops",), {}),
+        (("loops", "fit_loop"), {}),
+        (("optimizer_states",), []),
+        (("lr_schedulers",), [{}]),
+        (("callbacks", "MetricsRecorder", "rows"), ["x"]),
+        (("callbacks", "MetricsRecorder", "rows"), [{"epoch": 1, "train_loss": "low"}]),
+    ],
+)
+def test_a_checkpoint_without_the_state_of_training_is_left_out(cut, keys, value):
+    """Lightning continues without what a checkpoint lacks: from the first epoch, or with a new optimizer."""
+    alter(cut.directory.checkpoints / LAST, keys, value)
+    origin = read_checkpoint(cut.directory.checkpoints / LAST)["tlkit"]["origin"]
+    assert find_start(cut.directory.checkpoints, origin=origin).path.name == "epoch-0002.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("state_dict", "network.head.bias"), torch.zeros(7)),
+        (("optimizer_states",), [{"a": 1}]),
+        (("epoch_loss",), [["x"]]),
+        (("pytorch-lightning_version",), 7),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_named_with_the_remedy(recipe, cut, keys, value):
+    alter(cut.directory.checkpoints / LAST, keys, value)
+    with pytest.raises(RunError, match=saying(LAST, "--resume", "--overwrite").pattern):
+        resume(recipe)
+
+
+def alter(file, keys, value):
+    """Change a value of a checkpoint, and its digest with it."""
+    checkpoint = inner = read_checkpoint(file)
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    torch.save(checkpoint, file)
+    digest_path(file).write_text(hashlib.sha256(file.read_bytes()).hexdigest())
+
+
 def test_a_checkpoint_whose_best_epoch_is_lost_is_not_used(cut, caplog):
     """`trainer.estimated_stepping_batches` loses the loader's position (Lightning #20550); `fit` does not use it."""
     folder = cut.directory.checkpoints

@@ -128,7 +128,7 @@ class ExportFolder:
         with damaged(path, error=ModelError, remedy=REMEDY):
             files = values["sha256"]
             if not isinstance(files, dict) or not all(
-                isinstance(digest, str) and Path(name).name == name for name, digest in files.items()
+                isinstance(digest, str) and _is_file_name(name) for name, digest in files.items()
             ):
                 raise ValueError("sha256 is no mapping of file names to digests")
             return files
@@ -139,3 +139,8 @@ class ExportFolder:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return None
+
+
+def _is_file_name(name: str) -> bool:
+    """Return whether a text names a file of a folder, and not the folder itself or one above it."""
+    return Path(name).name == name and name not in ("", "..") and "\0" not in name

@@ -31,10 +31,10 @@ from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
 from tlkit.models.task_heads import create_task_loss, task_head
 from tlkit.models.text_start import start_from_text
-from tlkit.models.trainer_numbers import TrainerNumbers
+from tlkit.models.trainer_numbers import TrainerNumbers, check_arguments
 from tlkit.models.training_step import batch_seed, cut_of, require_finite_gradient, require_finite_loss, seed_device
 from tlkit.preprocess import Preprocess
-from tlkit.recipe import Strategy, TrainSection, check_sections
+from tlkit.recipe import Strategy, TrainSection
 
 
 class Classifier(pl.LightningModule):
@@ -106,8 +106,7 @@ class Classifier(pl.LightningModule):
             RecipeError: `strategy` or `train` is wrong, or does not apply to the task; every problem is named.
         """
         super().__init__()
-        given = {"task": task, "strategy": strategy, "train": train}
-        recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
+        recipe = check_arguments({"task": task, "strategy": strategy, "train": train})
         self.seed = seed
         self._from_checkpoint = isinstance(backbone, Mapping)  # which holds the head, too
         self.source = arguments.backbone_of(backbone, weights=weights)

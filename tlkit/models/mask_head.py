@@ -37,6 +37,17 @@ class SegmentationHead:
         """Return the loss of each image alone (B,), of targets (B, H, W); 0 where every pixel is unknown."""
         return torch.stack([self.batch_loss(logits[[row]], targets[[row]]) for row in range(len(targets))])
 
+    def image_weights(self, targets: torch.Tensor) -> torch.Tensor:
+        """Return the weight of each image (B,) in the loss of a step of several batches, of targets (B, H, W).
+
+        The library's focal loss is a mean over the known pixels, so w is their share; its cross-entropy is one over all
+        pixels, with 0 where they are unknown, so w is 1. Of a Dice coefficient w is 1, too: it is no mean over batches,
+        and a step over several of them has the mean of their losses.
+        """
+        if self.loss == "focal":
+            return (targets != IGNORED).flatten(1).float().mean(dim=1)
+        return torch.ones(len(targets), device=targets.device)
+
     def batch_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch; 0 where every pixel is unknown."""
         if not bool((targets != IGNORED).any()):

@@ -36,17 +36,22 @@ class StepWeight:
         `starts` says that it is the first batch of a step; otherwise that is the first one since `scale_gradients`.
         """
         if starts or self._first is None:
-            self._first, self._total = weight, 0.0
+            self._first, self._total = _or_one(weight), 0.0
         self._total = self._total + weight
         return weight / self._first
 
     def scale_gradients(self, optimizer: torch.optim.Optimizer, *, batches: int) -> None:
         """Scale the sum of the step's gradients, each of which Lightning has divided by a number of batches."""
-        factor = 1.0 if self._first is None else float(self._first / self._total)
+        factor = 1.0 if self._first is None else float(self._first / _or_one(self._total))
         self._first = None
         for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
             if batches > 1 and parameter.grad is not None:
                 parameter.grad.mul_(batches * factor)
+
+
+def _or_one(weight: torch.Tensor | float) -> torch.Tensor | float:
+    """Return a weight as a divisor: 1 for 0, which is that of masks without a known pixel, whose loss is 0."""
+    return torch.where(weight > 0, weight, 1.0) if isinstance(weight, torch.Tensor) else weight or 1.0
 
 
 def ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:

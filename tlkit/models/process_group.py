@@ -42,7 +42,9 @@ def share_of_step(
         return 1.0, loss.detach(), basis
     basis = torch.as_tensor(basis, dtype=loss.dtype, device=loss.device)
     means, bases = all_gather(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
-    return basis * processes / bases.sum(), (means * bases).sum() / bases.sum(), bases.sum()
+    total = bases.sum()
+    divisor = torch.where(total > 0, total, 1.0)  # masks without a known pixel weigh nothing
+    return basis * processes / divisor, (means * bases).sum() / divisor, total
 
 
 def share_statistics(module: nn.Module, *, processes: int) -> None:

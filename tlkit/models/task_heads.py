@@ -216,7 +216,7 @@ class TaskLoss(nn.Module):
     of an image with the label has its own weight, and w is 1. Of grades l is the mean of the conditional
     cross-entropies, w their number times the weight of the grade: so a batch's loss is their weighted mean over all
     images and ranks, as in the authors' code of CORN. Of numbers w is 1. Of masks the loss is that of the batch as a
-    whole, since a Dice coefficient is no mean over images; in a step of several batches each weighs by its images.
+    whole, since a Dice coefficient is no mean over images; see `SegmentationHead.image_weights` for w.
 
     Of several labels `asymmetric_loss` may take the place of the binary cross-entropy.
 
@@ -270,6 +270,8 @@ class TaskLoss(nn.Module):
 
     def image_weights(self, targets: torch.Tensor) -> torch.Tensor:
         """Return the weight of each image in the loss of a step, shape (B,)."""
+        if isinstance(self.head, SegmentationHead):
+            return self.head.image_weights(targets)
         if self.head.task != "ordinal":
             return torch.ones(len(targets), device=targets.device)
         ranks = torch.clamp(targets + 1, max=self.classes - 1).to(torch.float32)  # conditions that hold for each image

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlkit.models.optim import set_learning_rate, steps_per_epoch
-from tlkit.recipe import Strategy, TrainSection, check_sections
+from tlkit.recipe import Recipe, Strategy, TrainSection, check_sections
 
 if TYPE_CHECKING:
     from tlkit.lightning import pl
@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """Lightning's name of each precision of a recipe."""
+
+FOLLOWED = "Classifier, with the trainer's number of epochs:"
+"""Who says what contradicts the number of epochs that was taken from the trainer."""
+MOST_EPOCHS = 10_000
+"""Most epochs of a part of training for which the trainer's epochs are awaited."""
 
 ONLY_FIT: dict[str, str] = {
     "class_weights": "Pass class_weights= to the Classifier: a weight for each class",
@@ -106,7 +111,7 @@ class TrainerNumbers:
         if self.length.epochs == self.settings.epochs:
             return False
         train = self.settings.model_copy(update={"epochs": self.length.epochs})
-        self.settings = check_sections({"strategy": strategy, "train": train}, source="Classifier").train
+        self.settings = check_sections({"strategy": strategy, "train": train}, source=FOLLOWED).train
         return True
 
     def warn(self, trainer: pl.Trainer, *, each: int | None, has_class_weights: bool) -> None:
@@ -116,6 +121,33 @@ class TrainerNumbers:
             problems += left_to_fit(self.stated, has_class_weights=has_class_weights)
         for problem in problems:
             logger.warning("%s", problem)
+
+
+def check_arguments(given: Mapping[str, Any]) -> Recipe:
+    """Return a recipe of a classifier's sections `strategy` and `train`, and its task, checked.
+
+    Epochs that are not stated are the trainer's, which is not known yet: what needs more than the default is accepted,
+    and `TrainerNumbers.follow` checks it again.
+
+    Raises:
+        RecipeError: a section is wrong, or does not apply to the task.
+    """
+    stated = {name: value for name, value in given.items() if value is not None}
+    train, strategy = given.get("train"), given.get("strategy")
+    if isinstance(train, TrainSection) or (isinstance(train, Mapping) and "epochs" in train):
+        return check_sections(stated, source="Classifier")
+    train = dict(train) if isinstance(train, Mapping) else {}
+    needs = [train.get("warmup_epochs"), train.get("mixup_off_epochs"), _probe_epochs(strategy)]
+    numbers = [need for need in needs if isinstance(need, int | float) and 0 < need <= MOST_EPOCHS]
+    if sum(numbers) < TrainSection.model_fields["epochs"].default:
+        return check_sections(stated, source="Classifier")
+    recipe = check_sections({**stated, "train": {**train, "epochs": math.ceil(sum(numbers)) + 1}}, source="Classifier")
+    recipe.train.model_fields_set.discard("epochs")
+    return recipe
+
+
+def _probe_epochs(strategy: object) -> object:
+    return strategy.get("probe_epochs") if isinstance(strategy, Mapping) else getattr(strategy, "probe_epochs", None)
 
 
 def training_length(trainer: pl.Trainer, *, default: int, each: int | None) -> TrainingLength:

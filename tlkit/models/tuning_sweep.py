@@ -246,9 +246,10 @@ def _losses_of_step(
     if isinstance(classifier.loss, GroupDROLoss):
         yield classifier.group_dro_loss(batches, epoch=epoch)
         return
-    weights = [weight_in_loss(classifier.loss, batch[1]) for batch, _ in batches]
+    weights = [float(weight_in_loss(classifier.loss, batch[1])) for batch, _ in batches]
+    total = sum(weights) or 1.0  # masks without a known pixel weigh nothing
     for (batch, number), weight in zip(batches, weights, strict=True):
-        yield classifier.batch_loss(batch, epoch=epoch, batch_idx=number) * (weight / sum(weights))
+        yield classifier.batch_loss(batch, epoch=epoch, batch_idx=number) * (weight / total)
 
 
 def _seconds(work: Callable[[], object], device: str) -> float:

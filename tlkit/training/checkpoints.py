@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Literal, cast
 import torch
 
 from tlkit.disk import atomic_file, failed_path, write_text
-from tlkit.errors import RunError
+from tlkit.errors import RunError, TlkitError, reason_of
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.stored_values import DAMAGES
@@ -135,6 +136,7 @@ class KeepCheckpoints(Checkpoint):
 
     Attributes:
         folder: where the checkpoints are.
+        started: whether training has started, after a checkpoint was restored.
         best: file name of the best epoch's checkpoint; "" before the first epoch ends.
         ranked: file names and figures of the `best_epochs` best epochs, best first; empty without a monitor.
     """
@@ -162,10 +164,12 @@ class KeepCheckpoints(Checkpoint):
         self._frozen, self._stop = frozen, stop
         self.ranked: list[tuple[str, float]] = []
         self._best_epochs = best_epochs
+        self.started = False
         self._needed: list[set[str]] = []  # files that the newest two checkpoints need, older first
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the checkpoint that the run is resumed from until there are two newer ones."""
+        self.started = True
         if trainer.ckpt_path:
             self._needed = [{Path(trainer.ckpt_path).name, *self._best}]
 
@@ -298,10 +302,52 @@ def _start_at(path: Path, checkpoint: Mapping[str, Any]) -> Start:
         position = (f"batch {int(batch)} of " if batch else "") + f"epoch {checkpoint['epoch'] + 1}"
         stopped = any(one.get("stopped_epoch", 0) > 0 for key, one in states.items() if key.startswith("EarlyStopping"))
         rows = states[MetricsRecorder.__qualname__]["rows"] if best is not None else ()
+        for row in rows:
+            _ = int(row["epoch"]), [float(figure) for figure in row.values()]
+        _require_training_state(checkpoint)
         ranked = tuple((str(name), float(figure)) for name, figure in keeper["ranked"])
         return Start(path, best, stopped, position, tuple(rows), ranked)
     except DAMAGES as error:
         raise _UnusableError(f"{path} lacks what tlkit writes ({type(error).__name__}: {error}).") from error
+
+
+def _require_training_state(checkpoint: Mapping[str, Any]) -> None:
+    """Check that a checkpoint holds weights, the position of the loops, and the state of optimizer and schedule.
+
+    Raises:
+        ValueError: it does not; Lightning continues without what a checkpoint lacks.
+    """
+    tensors = [*checkpoint["state_dict"].values()]
+    if not tensors or not all(isinstance(one, torch.Tensor) for one in tensors):
+        raise ValueError("state_dict holds something else than tensors")
+    if not checkpoint["loops"]["fit_loop"]:
+        raise ValueError("the position of the loops is missing")
+    for name in ("optimizer_states", "lr_schedulers"):
+        if not checkpoint[name] or not all(isinstance(one, dict) and one for one in checkpoint[name]):
+            raise ValueError(f"{name} is empty")
+
+
+@contextmanager
+def naming_checkpoint(path: Path | None, *, restored: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Name the checkpoint in an error of a block that restores it; None = the block restores none.
+
+    Args:
+        path: the checkpoint.
+        restored: whether the block has restored it, so that an error has another cause.
+
+    Raises:
+        RunError: it holds something else than the model, its optimizer or Lightning need.
+    """
+    try:
+        yield
+    except (*DAMAGES, RuntimeError) as error:
+        other_cause = isinstance(error, TlkitError | torch.OutOfMemoryError) or restored()
+        if path is None or other_cause:
+            raise
+        raise RunError(
+            f"{path} does not fit this run ({type(error).__name__}: {reason_of(error)[:200]}). Delete it, and "
+            "--resume continues from the checkpoint before it; or start again with --overwrite."
+        ) from error
 
 
 def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ from tlkit.training.checkpoints import (
     KeepCheckpoints,
     Start,
     find_start,
+    naming_checkpoint,
     read_checkpoint,
 )
 from tlkit.training.compute_format import applied_compute_format, choose_compute_format
@@ -153,7 +154,8 @@ def _run_trainer(
         trainer = _trainer(directory, prepared, callbacks, DurableCheckpointIO(frozen), progress=progress)
         try:
             checkpoint = str(task.checkpoint) if task.checkpoint else None
-            trainer.fit(trained, datamodule=batches, ckpt_path=checkpoint, weights_only=True)
+            with naming_checkpoint(task.checkpoint, restored=lambda: keeper.started):
+                trainer.fit(trained, datamodule=batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # Lightning raises it for the second Ctrl-C
             raise KeyboardInterrupt from error
         except StopRequested:
@@ -183,7 +185,8 @@ def load_best(prepared: Prepared, best: Path | None) -> None:
         logger.warning("No epoch has ended; the weights are those of the last batch.")
         return
     checkpoint = FrozenWeights.of(prepared).completed(read_checkpoint(best), best)
-    prepared.classifier.load_state_dict(checkpoint["state_dict"])
+    with naming_checkpoint(best):
+        prepared.classifier.load_state_dict(checkpoint["state_dict"])
     why = f", the best by {prepared.recipe.train.monitor} (train.monitor)" if _has_val(prepared) else ""
     logger.info("Kept the weights of epoch %d%s.", checkpoint["epoch"] + 1, why)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +66,16 @@ def leaves(root: Path) -> int:
     return count
 
 
+def write_rows(file: Path, names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Path:
+    """Write a table; an empty field is null in Parquet."""
+    table = pd.DataFrame(rows, columns=[*names], dtype="str")
+    if file.suffix == ".csv":
+        table.to_csv(file, index=False)
+    else:
+        table.mask(table == "").to_parquet(file)
+    return file
+
+
 @settings(max_examples=60)
 @given(tree=TREES)
 def test_a_folder_and_prediction_count_every_file(tree):
@@ -108,35 +120,40 @@ def test_a_shard_counts_every_member_and_prediction_finds_the_same(members, labe
         assert set(files) == {Path(name) / path for path in survey.samples.table["path"]} | refused
 
 
-@settings(max_examples=60)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(
             st.sampled_from(["1.png", "2.png", "gone.png", "../out.png", ""]),
-            st.sampled_from(["ant", "bee", " "]),
+            st.sampled_from(["ant", "bee", " ", ""]),
             st.sampled_from(["", "train", "nonsense"]),
             st.sampled_from(["", "", "", "blurred"]),
         ),
         max_size=10,
     )
 )
-def test_a_list_and_its_join_count_every_row(rows):
+def test_a_list_and_its_join_count_every_row(ending, rows):
     with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
         for file in ("1.png", "2.png"):
-            (Path(name) / file).write_bytes(b"")
-        lines = ["path,label,split,quarantine", *(",".join(row) for row in rows)]
-        (Path(name) / "list.csv").write_text("\n".join(lines) + "\n")
-        survey = survey_list(Path(name) / "list.csv")
+            (root / file).write_bytes(b"")
+        survey = survey_list(write_rows(root / f"list.{ending}", ("path", "label", "split", "quarantine"), rows))
         assert survey.entries.found == len(rows)
         assert survey.entries.read == len(survey.samples) == len(set(survey.samples.table["path"]))
         assert len(survey.entries.excluded) == sum(row[3] != "" for row in rows)
+        assert len(kinds(survey.entries).get("blank-row", [])) == sum(row == ("", "", "", "") for row in rows)
         if not len(survey.samples):
             return
-        listed = [f"{path},x" for path, *_ in rows] + ["1.png,x", "none.png,x"]
-        (Path(name) / "meta.csv").write_text("path,site\n" + "\n".join(listed) + "\n")
-        joined, entries = join_metadata(survey.samples, "meta.csv", groups=["site"])
+        sites = {"1.png": "x", "2.png": "y"}  # a path that is empty has several, which contradict nothing
+        listed = [(path, sites.get(path, label if path == "" else "x")) for path, label, *_ in rows]
+        listed += [("1.png", "x"), ("none.png", "x"), ("", "")]
+        write_rows(root / f"meta.{ending}", ("path", "site"), listed)
+        joined, entries = join_metadata(survey.samples, f"meta.{ending}", groups=["site"])
         assert entries.found == len(listed)
         assert entries.read == joined.groups["site"].notna().sum()
+        nameless = [entry for entry in entries.skipped if entry.kind in ("blank-row", "wrong-row")]
+        assert len(nameless) == sum(path == "" for path, _ in listed)
 
 
 def test_dots_within_names_lose_no_image(tmp_path, make_image, lines):

@@ -218,6 +218,10 @@ def test_a_parquet_list_is_read_for_its_own_columns_only(photos):
     table.to_parquet(photos / "list.parquet")
     survey = survey_list(photos / "list.parquet")
     assert len(survey.samples) == 4
-    assert [entry.name for entry in survey.entries.skipped] == ["row 6"]  # row 5 is blank
+    assert [(entry.kind, entry.name) for entry in survey.entries.skipped] == [
+        ("wrong-row", "row 6"),
+        ("blank-row", "row 5"),
+    ]
+    assert survey.entries.found == len(table)
     with pytest.raises(DataError, match="'box' cannot be used"):
         survey_list(photos / "list.parquet", columns=("box",))

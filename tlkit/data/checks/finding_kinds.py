@@ -90,6 +90,7 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "absent-class": ("warning", "classes that a split lacks", "They cannot be judged there."),
     "junk": ("info", "hidden or system files and folders", "Nothing: they are ignored."),
     "not-by-name": ("info", "files that are not images by their name", "Nothing: they are ignored."),
+    "blank-row": ("info", "rows of a list or of metadata that are blank", "Nothing."),
     "repeated": ("info", "rows or paths that repeat another", "Nothing: each image counts once."),
     "set-aside": ("info", "rows that a list sets aside", "Nothing: they are not read."),
     "no-image": ("info", "rows of metadata that belong to no image", "Check their paths if they should."),

@@ -58,6 +58,22 @@ def read_table(
         DataError: the file is missing or no such table, a column is missing or repeated, more than `MOST_COLUMNS` would
             be read, or rows have more or fewer fields than there are columns.
     """
+    return read_with_blank_rows(file, columns=columns, what=what, hint=hint, optional=optional, names=names)[0]
+
+
+def read_with_blank_rows(
+    file: Path,
+    *,
+    columns: Sequence[str],
+    what: str,
+    hint: str = "",
+    optional: Sequence[str] | None = OPTIONAL,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[pd.DataFrame, list[int]]:
+    """Return what `read_table` returns, and the lines of a CSV file or rows of a Parquet file that are blank.
+
+    A line of a CSV file without a separator is no row.
+    """
     require_file(file, what=what, hint=hint)
     read = _read_parquet if is_parquet(file) else _read_csv
     return read(file, columns, optional, names)
@@ -132,8 +148,9 @@ def _own_names(
 
 def _read_csv(
     file: Path, required: Sequence[str], optional: Sequence[str] | None, own: Mapping[str, str]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[int]]:
     lines: list[int] = []
+    blank: list[int] = []
     columns: dict[str, list[str]] = {}
     uneven: list[tuple[int, int]] = []
     start = 1
@@ -154,6 +171,8 @@ def _read_csv(
                         columns[name].append(fields[place])
                 elif any(fields):
                     uneven.append((start, len(fields)))
+                elif fields:
+                    blank.append(start)
                 start = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
@@ -168,12 +187,12 @@ def _read_csv(
             f"{file}:{line}  {field_count} fields under {len(names)} column names. Is a comma or a quote missing "
             f"or too many?{more}"
         )
-    return unquoted_table(pd.DataFrame(columns, index=lines, dtype="str"))
+    return unquoted_table(pd.DataFrame(columns, index=lines, dtype="str")), blank
 
 
 def _read_parquet(
     file: Path, required: Sequence[str], optional: Sequence[str] | None, own: Mapping[str, str]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[int]]:
     try:
         require_parquet_bounds(file)
         found = parquet_columns(file)
@@ -184,12 +203,13 @@ def _read_parquet(
         plain, refused = read_parquet(file, needed=lambda name: bool(names[name]))
         read = plain.to_pandas(ignore_metadata=True, integer_object_nulls=True)
         table = pd.DataFrame({names[name]: as_text(read[name]).fillna("").astype("str") for name in read.columns})
-        table = table.set_axis(range(1, len(table) + 1))[~_blank_rows(file, table)]
+        blank = _blank_rows(file, table)
+        table = table.set_axis(range(1, len(table) + 1))[~blank]
     except Exception as error:
         raise _damaged(file, error) from error
     if lacking := [name for name in refused if names[name] in required]:
         raise DataError(*(f"{file}: column {name!r} cannot be used: {refused[name]}." for name in lacking))
-    return table
+    return table, (np.flatnonzero(blank) + 1).tolist()
 
 
 def _blank_rows(file: Path, table: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.data.sources.annotations import AGREEMENT, majority_labels
-from tlkit.data.sources.delimited_files import OPTIONAL, SUFFIXES, read_table, require_file
+from tlkit.data.sources.delimited_files import OPTIONAL, SUFFIXES, read_with_blank_rows, require_file
 from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.files_by_key import FilesByKey
 from tlkit.data.sources.list_options import ListOptions
@@ -52,9 +52,9 @@ def read_manifest(
             problems at once, with their lines.
     """
     survey = survey_list(file, root=root, columns=columns, options=options)
-    repeated = [entry for entry in survey.entries.skipped if entry.kind == "repeated"]
-    if repeated:
-        logger.info("%s repeats rows, which count once (%d): %s.", file, len(repeated), first_few(repeated))
+    for kind, what in (("repeated", "repeats rows, which count once"), ("blank-row", "has blank rows")):
+        if found := [entry for entry in survey.entries.skipped if entry.kind == kind]:
+            logger.info("%s %s (%d): %s.", file, what, len(found), first_few(found))
     if survey.problems:
         raise DataError(*survey.problems)
     return survey.samples
@@ -86,7 +86,7 @@ def survey_list(
     votes = options.annotations != "one"
     required = [PATH, *options.columns, *(name for name in columns if not (votes and name == AGREEMENT))]
     required = list(dict.fromkeys(required))
-    table, excluded = _read(file, required, options, more=[AGREEMENT] if AGREEMENT in columns else [])
+    table, excluded, empty_rows = _read(file, required, options, more=[AGREEMENT] if AGREEMENT in columns else [])
     problems = _Problems(file)
     if not len(table):
         problems.add(f"{file} lists no images that can be used.")
@@ -127,7 +127,7 @@ def survey_list(
     unknown = pd.Series([""] * len(table), dtype="str")
     table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: unknown, **groups}).astype("str")
     samples = Samples(root, classes_of(table[LABEL], options, grades), table, options.task, options.masks)
-    entries = Entries(read=listed - len(skipped), excluded=excluded, skipped=tuple(skipped))
+    entries = Entries(read=listed - len(skipped), excluded=excluded, skipped=(*skipped, *empty_rows))
     return Survey(samples, entries, problems.found, listed_in="list")
 
 
@@ -205,7 +205,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
         DataError: a listed image is missing or has another label, or a split is unknown; the message names the images.
     """
     file = Path(file)
-    listed, _ = _read(file, (PATH, LABEL, SPLIT))
+    listed, *_ = _read(file, (PATH, LABEL, SPLIT))
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
     named = match_paths(listed[PATH], samples.table[PATH].tolist())
@@ -336,17 +336,20 @@ def require_list(file: Path) -> None:
 
 def _read(
     file: Path, columns: Sequence[str], options: ListOptions = ListOptions(), *, more: Sequence[str] = ()
-) -> tuple[pd.DataFrame, tuple[Entry, ...]]:
-    """Return a list of images, with the columns `more` that it has, without its quarantined rows, and these."""
+) -> tuple[pd.DataFrame, tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return a list of images, with the columns `more` that it has, its quarantined rows, and its blank ones."""
     require_list(file)
-    table = read_table(file, columns=columns, what="list of images", optional=(*OPTIONAL, *more), names=options.names)
+    table, empty = read_with_blank_rows(
+        file, columns=columns, what="list of images", optional=(*OPTIONAL, *more), names=options.names
+    )
+    blank = tuple(Entry("blank-row", f"row {row}") for row in empty)
     if QUARANTINE not in table.columns:
-        return table, ()
+        return table, (), blank
     out = table[QUARANTINE].str.strip() != ""
     named = tuple(Entry("set-aside", path, reason) for path, reason in table.loc[out, [PATH, QUARANTINE]].to_numpy())
     if named:
         logger.warning("%s quarantines %d of %d images: %s.", file, len(named), len(table), first_few(named))
-    return table[~out], named
+    return table[~out], named, blank
 
 
 def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:

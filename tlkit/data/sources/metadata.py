@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.sources.delimited_files import read_table, relative_path, require_file
+from tlkit.data.sources.delimited_files import read_table, read_with_blank_rows, relative_path, require_file
 from tlkit.data.sources.entries import Entries, Entry
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.errors import DataError, first_few
@@ -48,12 +48,15 @@ def join_metadata(
     """Return what `add_metadata` returns, and the count of the file's rows: read are those that belong to an image."""
     file = find_metadata(samples.root, Path(metadata))
     _check_names(file, groups)
-    table = read_table(file, columns=(PATH, *groups), what="metadata file", names=options.names)
+    table, blank = read_with_blank_rows(file, columns=(PATH, *groups), what="metadata file", names=options.names)
     values = {name: options.values(table[name], what=f"{name} of {file}") for name in groups}
     keys = samples.table[PATH].tolist()
     table = table.assign(key=_keys(table[PATH], keys, samples.root), **values)[["key", *groups]]
+    skipped = [Entry("blank-row", f"row {row}") for row in blank]
+    nameless = [Entry("wrong-row", f"row {row}", "its path is empty") for row in table.index[table["key"] == ""]]
+    table = table[table["key"] != ""]
     repeats = table.duplicated()
-    skipped = [Entry("repeated", f"row {row}", table.loc[row, "key"]) for row in table.index[repeats]]
+    repeated = [Entry("repeated", f"row {row}", table.loc[row, "key"]) for row in table.index[repeats]]
     table = table[~repeats]
     twice = table["key"][table["key"].duplicated()].unique()
     if len(twice):
@@ -82,9 +85,11 @@ def join_metadata(
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
     if unused := sorted(known - set(keys)):
         logger.warning("Rows of %s that belong to no image (%d): %s.", file, len(unused), first_few(unused))
-    if skipped:
-        logger.info("Rows of %s that repeat another (%d): %s.", file, len(skipped), first_few(skipped))
-    skipped += [Entry("no-image", key) for key in unused]
+    if nameless:
+        logger.warning("Rows of %s without a path (%d): %s.", file, len(nameless), first_few(nameless))
+    if repeated:
+        logger.info("Rows of %s that repeat another (%d): %s.", file, len(repeated), first_few(repeated))
+    skipped += [*nameless, *repeated, *(Entry("no-image", key) for key in unused)]
     return samples.with_table(carried), Entries(read=len(table) - len(unused), skipped=(*skipped,))
 
 
