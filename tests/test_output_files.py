@@ -8,11 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from command import tlkit
 from messages import saying, says
 
 from tlkit.errors import DataError
-from tlkit.output_files import require_folder, require_writable
+from tlkit.output_files import require_folder, require_folder_name, require_writable
 
 
 def problem(path, **options):
@@ -68,3 +70,35 @@ def test_a_pipe_is_never_opened_or_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     require_writable({"--out": tmp_path / "pipe"})  # to open it would wait for a reader
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.JSONL", "x.csv.gz", "x.tsv", "run.yaml", "x.tar"])
+def test_a_folder_is_not_given_the_name_of_a_file(name, tmp_path):
+    with pytest.raises(DataError) as error:
+        require_folder_name(tmp_path / name, name="--out", hint="A list ends in .csv.")
+    assert says(error.value, f"--out {tmp_path / name}", "Name a folder", "A list ends in .csv.")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / name).mkdir()
+    require_folder_name(tmp_path / name, name="--out")  # it is there, so it is meant
+
+
+@pytest.mark.parametrize("name", ["photos", "v1.2", "photos.v2", "2026.12.02", "data.parquet.d"])
+def test_other_names_of_folders_are_taken(name, tmp_path):
+    require_folder_name(tmp_path / name, name="--out")
+
+
+def test_commands_make_no_folder_with_the_name_of_a_file(image_folder, tmp_path):
+    root = image_folder(train=2, test=1)
+    table = pd.DataFrame({"image": [{"bytes": next(root.rglob("*.png")).read_bytes(), "path": "a.png"}], "label": [0]})
+    table.to_parquet(tmp_path / "d.parquet")
+    commands = (
+        ("data", "import", "parquet", "d.parquet", "--out", "x.parquet"),
+        ("data", "sample", "digits", "x.parquet"),
+        ("init", root, "--out", "x.parquet"),
+        ("evidence", root, "--out", "x.parquet"),
+        ("push", root, "--to", "x.parquet"),
+    )
+    for command in commands:
+        done = tlkit(*command, cwd=tmp_path)
+        assert done.returncode == 2 and "x.parquet" in done.stderr and "Traceback" not in done.stderr, command
+        assert not (tmp_path / "x.parquet").exists(), command

@@ -19,6 +19,12 @@ REMEDIES = {
     (errno.ELOOP,): "Its links lead in a circle. Name another place.",
     DISK_FULL_ERRNOS: "Free some space, or name another place.",
 }
+OF_FILES = (
+    *(".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".yaml", ".yml", ".xml"),
+    *(".html", ".md", ".pdf", ".svg", ".png", ".jpg", ".jpeg", ".npy", ".npz", ".arrow", ".feather", ".pkl", ".db"),
+    *(".gz", ".zip", ".tar", ".pt", ".pth", ".ckpt", ".onnx", ".safetensors"),
+)
+"""Endings of files, which no folder is named by."""
 
 
 def require_writable(
@@ -55,6 +61,27 @@ def require_folder(folder: str | Path, *, name: str, error: type[TlkitError] = D
     reason = _why_no_file_in(Path(folder))
     if reason:
         raise error(f"{name} {folder} cannot be written: {reason}")
+
+
+def require_folder_name(folder: str | Path, *, name: str, hint: str = "", error: type[TlkitError] = DataError) -> None:
+    """Check that the name of a folder to be made is not that of a file, such as x.parquet; an existing one may be.
+
+    Args:
+        folder: the folder.
+        name: the name that the user knows it by, such as "--out".
+        hint: what else can be named; a sentence.
+        error: what to raise.
+
+    Raises:
+        TlkitError: of the type `error`.
+    """
+    given = Path(folder)
+    endings = "".join(given.suffixes[-2:])
+    if not given.is_dir() and endings.lower().endswith(OF_FILES):
+        raise error(
+            f"{name} {folder} would be a folder with the name of a file. Name a folder, such as "
+            f"{given.name.removesuffix(endings)}. {hint}".rstrip()
+        )
 
 
 def _why_not(path: Path, *, in_place: bool) -> str:

@@ -108,6 +108,15 @@ class Samples:
         return self.targets
 
     @property
+    def target_scale(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the training numbers; None where the labels are no numbers, or none train."""
+        train = self.split("train") if self.task == "regression" else None
+        if train is None or not len(train):
+            return None
+        values = train.target_values.astype(np.float64)
+        return float(values.mean()), float(values.std())
+
+    @property
     def label_matrix(self) -> npt.NDArray[np.int64]:
         """Which image has which of several labels, or shows which class of pixels, 1 or 0, shape (N, L)."""
         if self.task == "segmentation":

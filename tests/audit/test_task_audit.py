@@ -175,6 +175,19 @@ def test_a_shift_and_a_spread_of_one_group_are_found():
     assert alike.verdict == "PASS"
 
 
+def test_a_group_is_better_off_where_its_mean_error_is_nearer_to_zero():
+    for shift in (2.0, -2.0):  # of group b
+        audit = audit_numbers(numbers_of(2, 1500, shift=shift), options(by="site"), mean_tolerance=0.5)
+        table = audit.group_table("site", metric="mean_error")
+        shifted, other = table.row(("b",)), table.row(("a",))
+        assert {shifted.verdict, other.verdict} == {"FAIL"}
+        assert abs(other.rate.value) < abs(shifted.rate.value)
+        assert not table.is_better(shifted) and table.is_better(other)
+        [shown] = [one for one in audit.tables() if one.name == table.name]
+        marks = {row[0]: shown.marks.get(place) for place, row in enumerate(shown.rows)}
+        assert (marks["a"], marks["b"]) == ("better", "worst")
+
+
 def test_means_say_how_many_images_would_decide():
     few = audit_numbers(numbers_of(5, 150), options(by="site"), mean_tolerance=0.5)
     row = few.group_table("site", metric="mean_error").row(("a",))

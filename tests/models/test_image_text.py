@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import tlkit.torchvision_cure  # noqa: F401  before open_clip
 
@@ -133,6 +134,28 @@ def test_a_long_prompt_is_warned_of_and_templates_are_open_clips(tmp_path, caplo
     assert says(caplog.text, "16 tokens", "very long name")
     assert len(named_templates("simple")) == 7 and len(named_templates("imagenet")) == 80
     assert set(named_templates("simple")) <= set(named_templates("imagenet"))
+
+
+def test_prompts_that_are_padded_as_by_siglip_are_warned_of_only_where_they_are_cut(tmp_path, caplog):
+    model = load_image_text_model(str(write_model(tmp_path / "m")))
+    own = model._tokenizer
+
+    def padded(texts):
+        """SigLIP's tokenizer pads with 1, and ends a prompt that is cut with 1, too."""
+        tokens = own(texts)
+        tokens[tokens == 0] = 1
+        tokens[:, -1] = 1
+        return tokens
+
+    siglip = replace(model, _tokenizer=padded)
+    siglip.embed_names(["ant", "bee"], ["a photo of a {}."])
+    assert not caplog.records
+    siglip.embed_names(["ant", "a very long name " * 5], ["a photo of a {}."])
+    assert says(caplog.text, "16 tokens", "very long name")
+    caplog.clear()
+    model.embed_names(["a long name of one letter each", "\u8c93" * 9], ["a {}."])  # fewer letters, more tokens
+    assert says(caplog.text, "\u8c93" * 9)
+    assert "a long name" not in caplog.text
 
 
 def test_without_open_clip_the_extra_is_named(monkeypatch):

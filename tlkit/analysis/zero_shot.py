@@ -33,7 +33,7 @@ from tlkit.models.image_text import ImageTextModel, load_image_text_model, named
 from tlkit.models.text_head import require_new, store_text_head
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.output_files import require_folder
+from tlkit.output_files import require_folder, require_folder_name
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.samples import Samples
 from tlkit.stats.corrections import holm
@@ -129,6 +129,7 @@ def zero_shot(
     texts = ClassTexts.of(classes)
     others, prompts = read_synonyms(synonyms, texts), read_templates(templates)
     if store is not None:
+        require_folder_name(store, name="store")
         require_folder(store, name="store")
         require_new(Path(store))
     judged = None

@@ -121,6 +121,7 @@ def failures_table(
     title: str,
     confidence: float,
     most: Callable[[GroupTable], float],
+    in_unit: bool = False,
 ) -> Table:
     """Return a table of rows that fail, with each value and its difference from the complement.
 
@@ -129,6 +130,7 @@ def failures_table(
         title: of the table.
         confidence: level of the intervals.
         most: half width of an interval from which on a table withholds its value.
+        in_unit: whether any of the rates is a mean in a unit.
     """
     level = f"{confidence:.0%}"
     return Table(
@@ -139,8 +141,8 @@ def failures_table(
             Column("group", "group"),
             Column("rate", "rate"),
             Column("n", "n", "count"),
-            Column("value", f"value [{level}]", "estimate"),
-            Column("difference", f"against the complement [{level}]", "estimate", signed=True),
+            Column("value", f"value [{level}]", "estimate", in_unit=in_unit),
+            Column("difference", f"against the complement [{level}]", "estimate", signed=True, in_unit=in_unit),
             Column("direction", "direction", "word"),
         ),
         rows=tuple(

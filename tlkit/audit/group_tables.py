@@ -204,7 +204,19 @@ class GroupTable:
         return None if self.gap is None else self.row(self.gap.best(self.rate))
 
     def is_better(self, row: GroupRow) -> bool:
-        """Return whether a row fails because its group is better off than the complement."""
+        """Return whether a row fails because its group is better off than the complement.
+
+        A mean error is best at 0: the group is better off where it is nearer to 0 than that of the complement.
+        """
+        if self.metric == "mean_error":
+            if (
+                row.direction is None
+                or row.rate.value is None
+                or row.difference is None
+                or row.difference.value is None
+            ):
+                return False
+            return abs(row.rate.value) < abs(row.rate.value - row.difference.value)
         return row.direction == ("below the rest" if self.rate.lower_is_better else "above the rest")
 
     def tied_with(self, row: GroupRow) -> tuple[GroupRow, ...]:

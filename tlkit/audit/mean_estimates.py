@@ -74,7 +74,7 @@ class MeanEstimates:
     @property
     def p(self) -> Callable[[int], float | None]:
         """The test of row i: a call returns its p-value against the complement, by Student's t on the clusters."""
-        return lambda i: cluster_test(self._gap(i), *self._variance(i))
+        return lambda i: cluster_test(self._gap(i), *self._variance(i), unit=self._unit)
 
     @property
     def gap(self) -> Callable[[Mask], GapTest | None]:
@@ -99,13 +99,14 @@ class MeanEstimates:
             confidence=confidence,
             lowest=0.0 if self.of_shares else -math.inf,
             highest=1.0 if self.of_shares else math.inf,
+            unit=self._unit,
         )
         return log_scale(found) if self.of_losses else found
 
     def difference(self, i: int, confidence: float) -> Estimate:
         """Return the mean of row i minus that of the complement, with Student's t interval."""
         n = int(self.images[i] + self.images[i + self.rows])
-        return student_estimate(self._gap(i), *self._variance(i), n=n, confidence=confidence)
+        return student_estimate(self._gap(i), *self._variance(i), n=n, confidence=confidence, unit=self._unit)
 
     def detectable(self, i: int, alpha: float) -> float | None:
         """Return the smallest gap that row i could have shown with 80 % power; see `detectable_difference`."""
@@ -131,6 +132,11 @@ class MeanEstimates:
             return None
         more = max(size - n, least - n)
         return (more, both) if more > 0 else None
+
+    @property
+    def _unit(self) -> float:
+        """The size of the means, by which the variance of one is judged to be 0."""
+        return float(np.abs(np.nan_to_num(self.moments.rate)).max(initial=0.0))
 
     def _gap(self, i: int) -> float:
         return float(self.moments.rate[i] - self.moments.rate[i + self.rows])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
 from tlkit.audit.audit_tables import failure_mark, failures_table
-from tlkit.audit.rates import MeanMetric
+from tlkit.audit.rates import NUMBER_MEANS, MeanMetric
 from tlkit.audit.redaction import hide_table, redact, redaction_notes
 from tlkit.errors import first_few
 from tlkit.plain_values import to_plain
@@ -70,7 +71,7 @@ def overview_table(audit: TaskAudit, *, omitted: int = 0) -> Table:
         columns=(
             Column("rate", "rate"),
             Column("n", f"{audit.counted}s", "count"),
-            Column("value", f"over all [{settings.confidence:.0%}]", "estimate"),
+            Column("value", f"over all [{settings.confidence:.0%}]", "estimate", in_unit=True),
             *(Column(word.lower().replace(" ", "_"), word, "count") for word in SIGNS),
         ),
         rows=tuple(rows),
@@ -80,12 +81,15 @@ def overview_table(audit: TaskAudit, *, omitted: int = 0) -> Table:
 
 def failed_table(audit: TaskAudit) -> Table:
     """Return the rows that fail, largest difference in tolerances first."""
-    failures = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0) / max(audit.tolerance_of(one[0]), 1e-9))
+    failures = sorted(
+        audit.failures, key=lambda one: -abs(one[2].value or 0.0) / max(audit.tolerance_of(one[0]), sys.float_info.min)
+    )
     return failures_table(
         failures,
         title="Beyond the tolerance",
         confidence=audit.settings.confidence,
         most=lambda table: _most(audit, table),
+        in_unit=any(table.metric in NUMBER_MEANS for table, *_ in failures),
     )
 
 
@@ -107,6 +111,7 @@ def group_table(audit: TaskAudit, table: GroupTable) -> Table:
         )
         for row in table.rows
     ]
+    in_unit = table.metric in NUMBER_MEANS
     found = Table(
         name=table.name,
         title=f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}",
@@ -114,11 +119,11 @@ def group_table(audit: TaskAudit, table: GroupTable) -> Table:
             Column("group", "group"),
             Column("n", "n", "count"),
             *([Column("clusters", f"clusters of {settings.cluster_by}", "count")] if in_clusters else []),
-            Column("rate", f"{table.rate_name} [{level}]", "estimate"),
-            Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
+            Column("rate", f"{table.rate_name} [{level}]", "estimate", in_unit=in_unit),
+            Column("difference", f"minus the complement [{level}]", "estimate", in_unit=in_unit, signed=True),
             Column("p_holm", "p (Holm)", "p_value"),
             Column("verdict", "verdict", "verdict"),
-            Column("detectable_gap", "smallest gap it could show", "number", digits=2),
+            Column("detectable_gap", "smallest gap it could show", "significant", digits=2),
             Column("images_needed", f"more {audit.counted}s for a gap of {audit.tolerance_of(table):.3g}", "count"),
         ),
         rows=tuple(rows),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.group_tables import ALL
 from tlkit.errors import first_few
-from tlkit.stats.estimate import signed_number
+from tlkit.stats.estimate import plain_number
 from tlkit.stats.task_measures import figure_title
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 
@@ -28,9 +28,9 @@ def task_comparison_tables(comparison: TaskComparison) -> tuple[Table, ...]:
             Column("name", "images of"),
             Column("figure", "figure"),
             Column("n", "n", "count"),
-            Column("first", comparison.first, "number"),
-            Column("second", comparison.second, "number"),
-            Column("difference", f"change [{level}]", "estimate", signed=True),
+            Column("first", comparison.first, "number", in_unit=True),
+            Column("second", comparison.second, "number", in_unit=True),
+            Column("difference", f"change [{level}]", "estimate", signed=True, in_unit=True),
             Column("p_holm", "p (Holm)", "p_value"),
             Column("change", "change", "word"),
         ),
@@ -57,7 +57,7 @@ def task_comparison_sentences(comparison: TaskComparison) -> tuple[str, ...]:
 def _named(row: TaskChange) -> str:
     what = figure_title(row.figure)
     where = "" if row.by == ALL or ":" in row.figure else f" of {row.by} {row.name}"
-    return f"{what}{where} {row.change} ({row.difference.format(signed=True)})"
+    return f"{what}{where} {row.change} ({_difference(row)})"
 
 
 def _row(row: TaskChange) -> tuple[Cell, ...]:
@@ -97,14 +97,22 @@ def _main(row: TaskChange, comparison: TaskComparison) -> str:
     if row.difference.value is None or row.first is None or row.second is None:
         return f"{one} and {two} cannot be compared: {row.difference.note}."
     title = figure_title(row.figure)
-    change = f"{title} {row.first:.3f} → {row.second:.3f}, {row.difference.format(signed=True)}"
+    change = f"{title} {_number(row.first)} → {_number(row.second)}, {_difference(row)}"
     if row.p is None:
         return f"{one} and {two} are not distinguishable at n = {row.n:,}: {change}. There is no test."
     if row.change != "not distinguishable":
         return f"{two} is {row.change} than {one}: {change} ({format_p(row.p)})."
-    could = "" if row.detectable is None else f" So many images could have shown {signed_number(row.detectable)[1:]}"
+    could = "" if row.detectable is None else f" So many images could have shown {_number(row.detectable)}"
     need = "" if row.needed is None else f"; a difference as small as this would need n = {two_figures(row.needed):,}"
     return f"{one} and {two} are not distinguishable at n = {row.n:,}: {change} ({format_p(row.p)}).{could}{need}."
+
+
+def _number(value: float) -> str:
+    return plain_number(value, size=abs(value))
+
+
+def _difference(row: TaskChange) -> str:
+    return row.difference.format(signed=True, in_unit=True)
 
 
 def _method(comparison: TaskComparison) -> str:

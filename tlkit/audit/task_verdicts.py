@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, get_args
 
 from tlkit.audit.criteria import worst_verdict
@@ -59,11 +60,11 @@ def failing_words(audit: TaskAudit, table: GroupTable, row: GroupRow) -> str:
     rate, difference = redact(row.rate, most), redact(row.difference, most)
     side = row.direction or "away from the rest"
     gap = "" if difference.value is None else f" by {abs(difference.value):.3g}"
-    value = "lies" if rate.value is None else f"is {rate.format()},"
+    value = "lies" if rate.value is None else f"is {rate.format(in_unit=True)},"
     return f"The {table.rate_name} for {row.name} {value} {side}{gap}."
 
 
 def _size(audit: TaskAudit, table: GroupTable, row: GroupRow) -> float:
     """Return the difference in tolerances."""
     value = row.difference.value if row.difference is not None else None
-    return abs(value or 0.0) / max(audit.tolerance_of(table), 1e-9)
+    return abs(value or 0.0) / max(audit.tolerance_of(table), sys.float_info.min)

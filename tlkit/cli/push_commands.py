@@ -11,7 +11,7 @@ import typer
 
 from tlkit.cli.arguments import RunPath, SplitOption
 from tlkit.cli.output import print_lines
-from tlkit.output_files import require_folder
+from tlkit.output_files import require_folder, require_folder_name
 
 
 def push(
@@ -32,6 +32,7 @@ def push(
     if repository is None and to is None:
         raise RunError("Name a repository to upload to (ORG/NAME), or a folder to write (--to FOLDER).")
     if to is not None:
+        require_folder_name(to, name="--to")
         require_folder(to, name="--to")
     opened = open_run(run)
     from tlkit.inference.hub_folder import check_repository_name, write_hub_folder

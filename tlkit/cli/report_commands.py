@@ -10,7 +10,7 @@ import typer
 from tlkit.choices import MIN_CELL_SIZE
 from tlkit.cli.arguments import MOST, AsJson, Details, RunPath, SplitOption
 from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables, wants_details
-from tlkit.output_files import require_writable
+from tlkit.output_files import require_folder_name, require_writable
 
 
 def report(
@@ -68,7 +68,9 @@ def evidence(
     from tlkit.evidence.evidence_tables import evidence_sentence
     from tlkit.runs.run import open_run
 
-    require_writable({"--out": None if out is None else out / "evidence.json"})
+    if out is not None:
+        require_folder_name(out, name="--out")
+        require_writable({"--out": out / "evidence.json"})
     opened = open_run(run)
     result = write_evidence(
         opened, out, split=split, min_cell_size=min_cell_size, bom_version=bom_version, overwrite=overwrite

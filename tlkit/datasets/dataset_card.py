@@ -18,7 +18,7 @@ from tlkit.csv_files import write_csv
 from tlkit.datasets.packages import Package
 from tlkit.disk import cache_folder, writing
 from tlkit.errors import DataError
-from tlkit.output_files import require_folder
+from tlkit.output_files import require_folder, require_folder_name
 from tlkit.samples import SPLITS
 from tlkit.stored_values import parse_json
 
@@ -143,6 +143,7 @@ def make_dataset(
     found = find_dataset(dest, name=name, request=request)
     if found is not None:
         return found
+    require_folder_name(dest, name="The sample")
     require_folder(dest.absolute().parent, name=f"{dest}: its folder")
     dest.parent.mkdir(parents=True, exist_ok=True)
     with writing(dest), tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:

@@ -49,7 +49,11 @@ def number_tables(result: NumberEvaluation) -> tuple[Table, ...]:
         Table(
             name="summary",
             title=f"{counted(result.n, 'image')}; intervals at {result.confidence:.0%}",
-            columns=(Column("metric", "metric"), Column("value", "value", "estimate"), Column("meaning", "what it is")),
+            columns=(
+                Column("metric", "metric"),
+                Column("value", "value", "estimate", in_unit=True),
+                Column("meaning", "what it is"),
+            ),
             rows=tuple(rows),
             notes=tuple(notes),
         ),

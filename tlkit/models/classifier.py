@@ -16,6 +16,7 @@ from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
+from tlkit.models.data_facts import decoder_of_data, require_same_task, samples_of, shares_of_annotators
 from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
 from tlkit.models.mask_decoder import DecoderFacts
@@ -29,12 +30,13 @@ from tlkit.models.strategies import apply_phase as applying
 from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
-from tlkit.models.task_heads import create_task_loss, task_head
+from tlkit.models.task_heads import TaskLoss, create_task_loss, task_head
 from tlkit.models.text_start import start_from_text
 from tlkit.models.trainer_numbers import TrainerNumbers, check_arguments
 from tlkit.models.training_step import batch_seed, cut_of, require_finite_gradient, require_finite_loss, seed_device
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection
+from tlkit.samples import Samples
 
 
 class Classifier(pl.LightningModule):
@@ -91,10 +93,11 @@ class Classifier(pl.LightningModule):
             class_weights: weight of each class in the training loss; default: all 1.
             class_counts: training images of each class, for `train.logit_adjustment`.
             task: what the model says of an image. `classes` are then labels, or grades from the lowest on.
-            target_scale: mean and standard deviation of the training numbers, for `task: regression`.
+            target_scale: mean and standard deviation of the training numbers, for `task: regression`; default: those
+                of the trainer's data module.
             positive_weights: weight of the images with each label in the training loss, for `task: multilabel`.
-            decoder: what stands above the backbone, for `task: segmentation`; default: the library's U-Net, with the
-                numbers of the classes in masks from 0.
+            decoder: what stands above the backbone, for `task: segmentation`; default: the library's U-Net. The
+                numbers of the classes in masks are those of the trainer's data module; without one from 0.
             num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer. A fit that
                 resumes within an epoch needs it, since asking the trainer drops the loader's position.
@@ -236,13 +239,19 @@ class Classifier(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take the classes of the data module, and the length of training from the trainer.
 
+        An `ImageFolderDataModule` also gives the mean and the standard deviation of the training numbers, the numbers
+        of the classes in masks, and the shares of several annotators.
+
         Several processes: require gradients of all parameters that any phase trains, which DDP reads once.
 
         Raises:
-            ModelError: there are no classes, or those of the data module are others.
+            ModelError: there are no classes, or those of the data module are others, or of another task.
             RecipeError: the trainer's epochs contradict the strategy or the schedule.
         """
         classes = arguments.classes_of(self.trainer)
+        samples = samples_of(self.trainer)
+        if samples is not None:
+            self._take(samples)
         if not self.classes and classes is not None and self.task.task != "regression":
             self._build(classes)
         self._require_network()
@@ -254,6 +263,28 @@ class Classifier(pl.LightningModule):
             self._plan()
         if self.trainer.world_size > 1:
             applying.require_gradients(self.network, self.phases)
+
+    def _take(self, samples: Samples) -> None:
+        """Take from the images of the data module what the classifier was not told."""
+        require_same_task(self.task.task, samples)
+        if samples.masks is not None:
+            self.decoder = decoder_of_data(self.decoder, samples.masks)
+            self.save_hyperparameters({"decoder": self.decoder.to_dict()})
+        if self.target_scale is None and samples.target_scale is not None and not self._from_checkpoint:
+            self._set_target_scale(samples.target_scale)
+        if self.soft is None:
+            self.soft = shares_of_annotators(samples.split("train"))
+
+    def _set_target_scale(self, scale: tuple[float, float]) -> None:
+        """Let the network give its numbers in standard deviations of these from their mean."""
+        self.target_scale = scale
+        self.task = task_head("regression", scale=scale, train=self.settings)
+        self.save_hyperparameters({"target_scale": list(scale)})
+        cast(TaskLoss, self.loss).head = self.network.task = self.task
+        if self.average is not None:
+            self.average.network.task = self.task
+        for means in self.means.values():
+            cast(EvaluationMeans, means).task = self.task
 
     def on_fit_start(self) -> None:
         """Set the training mode, which Lightning keeps as it is since 2.2 (PR #18951), and warn of disagreements."""
@@ -368,12 +399,15 @@ class Classifier(pl.LightningModule):
         checkpoint["epoch_loss"] = save_mean(self.epoch_loss, processes=self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the epoch's loss so far.
+        """Restore the epoch's loss so far, and the scale of a network of numbers.
 
         Raises:
             ModelError: the checkpoint is that of a run, which holds only the weights that training changes.
         """
         arguments.require_whole_checkpoint(checkpoint["state_dict"], self.state_dict(), frozen=self.frozen_tensors())
+        scale = checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {}).get("target_scale")
+        if scale is not None and self.task.task == "regression":  # in which the weights give their numbers
+            self._set_target_scale(tuple(scale))
         restore_mean(self.epoch_loss, checkpoint.get("epoch_loss"), rank=self.global_rank)
 
     def on_train_epoch_start(self) -> None:

@@ -98,11 +98,11 @@ class ImageTextModel:
             names: what stands in the prompts.
             templates: prompts with `{}` in the place of the name.
         """
-        longest = max((template.format(name) for name in names for template in templates), key=len)
-        tokens = self._tokenizer([longest])
-        if int(tokens[0, -1]) != 0:
+        if cut := self._cut_short(names, templates):
             logger.warning(
-                "A prompt may be longer than the %d tokens that the model reads: %s", len(tokens[0]), longest
+                "A prompt may be longer than the %d tokens that the model reads: %s",
+                self._tokenizer([""]).shape[1],
+                first_few(cut),
             )
         device = next(self._model.parameters()).device
         with torch.inference_mode():
@@ -116,6 +116,17 @@ class ImageTextModel:
             )
         embeddings: npt.NDArray[np.float32] = found.T.float().cpu().numpy()
         return embeddings
+
+    def _cut_short(self, names: Sequence[str], templates: Sequence[str]) -> list[str]:
+        """Return the longest prompt of each name of which another word would not be read.
+
+        The last token says nothing: CLIP pads with 0, SigLIP with 1, by which its tokenizer also ends a cut prompt.
+        """
+        longest = max(templates, key=len)
+        prompts = [longest.format(name) for name in names]
+        tokens, with_more = self._tokenizer(prompts), self._tokenizer([f"{prompt} a" for prompt in prompts])
+        full = (tokens == with_more).all(dim=1).tolist()
+        return [prompt for prompt, is_full in zip(prompts, full, strict=True) if is_full]
 
 
 def named_templates(word: str) -> tuple[str, ...]:

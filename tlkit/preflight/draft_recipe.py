@@ -79,6 +79,8 @@ def require_new(out: Path) -> None:
     """
     if out.exists() or out.is_symlink():
         raise DataError(f"{out} exists, and is left as it is. Name another file: --out OTHER.yaml.")
+    if out.suffix.lower() not in (".yaml", ".yml"):
+        raise DataError(f"--out is {out}. Use a name that ends in .yaml: the file is a recipe.")
     require_writable({"--out": out})
 
 

@@ -138,11 +138,3 @@ def positive_weights(given: str | Mapping[str, float], samples: Samples) -> Mapp
     with_it = labels.sum(axis=0)
     weights = [max(len(labels) - count, 1) / count for count in with_it.tolist()]
     return dict(zip(samples.classes, weights, strict=True))
-
-
-def target_scale(samples: Samples) -> tuple[float, float] | None:
-    """Return mean and standard deviation of the training numbers; None where the labels are no numbers."""
-    if samples.task != "regression":
-        return None
-    values = samples.split("train").target_values.astype("float64")
-    return float(values.mean()), float(values.std())

@@ -159,6 +159,7 @@ def student_estimate(
     confidence: float = CONFIDENCE,
     lowest: float = -np.inf,
     highest: float = np.inf,
+    unit: float = 1.0,
 ) -> Estimate:
     """Return a value with Student's t interval, clipped to the possible range, or the reason why there is none.
 
@@ -172,10 +173,11 @@ def student_estimate(
         confidence: two-sided level, in (0, 1).
         lowest: the smallest value possible.
         highest: the largest value possible.
+        unit: size of the numbers that the value is made of, 1 for rates; a variance below 1e-15 of its square is none.
     """
     if not (df > 0 and np.isfinite(variance)):
         return Estimate(value, None, None, n=n, note=TOO_FEW)
-    if variance <= 1e-15 * max(1.0, value * value):
+    if variance <= 1e-15 * max(unit * unit, value * value):
         return Estimate(value, None, None, n=n, note=NOTHING_VARIES)
     half = float(stdtrit(df, 0.5 + confidence / 2.0)) * float(np.sqrt(variance))
     return Estimate(value, max(lowest, value - half), min(highest, value + half), n=n)

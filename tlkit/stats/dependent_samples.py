@@ -158,18 +158,19 @@ def score_test(k1: float, n1: float, k2: float, n2: float) -> float | None:
     return float(2 * ndtr(-abs(z)))
 
 
-def cluster_test(difference: float, variance: float, df: float) -> float | None:
+def cluster_test(difference: float, variance: float, df: float, *, unit: float = 1.0) -> float | None:
     """Return the two-sided p-value of Student's t test that a difference is 0.
 
     Args:
         difference: of two rates.
         variance: of the difference, from `cluster_moments`.
         df: degrees of freedom, the fewer of the two rates'.
+        unit: size of the numbers that the difference is of, 1 for rates; see `student_estimate`.
 
     Returns:
         The p-value, or None where the variance is 0 or unknown.
     """
-    if not (df > 0 and variance > 1e-15):
+    if not (df > 0 and variance > 1e-15 * unit * unit):
         return None
     return float(2 * stdtr(df, -abs(difference) / math.sqrt(variance)))
 

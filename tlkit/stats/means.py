@@ -33,7 +33,10 @@ def mean_estimate(
     spread = float(given.std(ddof=1)) if n > 1 else 0.0
     if spread == 0.0:
         return Estimate(mean, None, None, n=n, note="not enough data for an interval: the images do not differ")
-    return student_estimate(mean, spread**2 / n, n - 1, n=n, confidence=confidence, lowest=lowest, highest=highest)
+    unit = float(np.abs(given).max())
+    return student_estimate(
+        mean, spread**2 / n, n - 1, n=n, confidence=confidence, lowest=lowest, highest=highest, unit=unit
+    )
 
 
 def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
@@ -99,8 +102,9 @@ def clustered_mean(
     place = np.zeros(n, dtype=np.int64)
     moments = cluster_moments(units.summed(place, 1, values), units.summed(place, 1))
     mean = float(moments.rate[0])
+    unit = float(np.abs(values).max(initial=0.0))
     plain = student_estimate(
-        mean, float(moments.covariance[0, 0]), float(moments.rate_df[0]), n=n, confidence=confidence
+        mean, float(moments.covariance[0, 0]), float(moments.rate_df[0]), n=n, confidence=confidence, unit=unit
     )
     if plain.low is None or plain.high is None:
         return plain

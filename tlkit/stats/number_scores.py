@@ -58,7 +58,8 @@ def signed_mean(values: Floats, units: Units | None, confidence: float) -> Estim
     if units is None:
         value = float(values.mean())
         spread = spread_of(values - value, None)
-        return student_estimate(value, spread.variance, spread.df, n=len(values), confidence=confidence)
+        unit = float(np.abs(values).max(initial=0.0))
+        return student_estimate(value, spread.variance, spread.df, n=len(values), confidence=confidence, unit=unit)
     found = clustered_mean(values, units, confidence, lowest=-math.inf)
     return _with_value(found, float(np.average(values, weights=units.weight)))
 

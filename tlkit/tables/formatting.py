@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from tlkit.stats.estimate import Estimate, signed_number
+from tlkit.stats.estimate import Estimate, plain_number, signed_number
 from tlkit.tables.table import Cell, Column
 
 MISSING = "–"
@@ -77,7 +77,8 @@ def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line f
         case "verdict":
             return SIGNS.get(cast("str", cell), cast("str", cell))
         case "estimate":
-            return cast("Estimate", cell).format(digits=column.digits, signed=column.signed)
+            found = cast("Estimate", cell)
+            return found.format(digits=column.digits, signed=column.signed, in_unit=column.in_unit)
         case "flag":
             return "yes" if cell else ""
         case "time":
@@ -96,7 +97,7 @@ def two_figures(count: int) -> int:
     return int(float(f"{count:.2g}"))
 
 
-def _number(value: float, column: Column) -> str:
+def _number(value: float, column: Column) -> str:  # noqa: PLR0911  # a line for each kind
     match column.kind:
         case "count":
             return f"{value:+,}" if column.signed else f"{value:,}"
@@ -110,4 +111,7 @@ def _number(value: float, column: Column) -> str:
         case "bytes":
             return format_bytes(value)
         case _:
-            return signed_number(value, digits=column.digits) if column.signed else f"{value:z,.{column.digits}f}"
+            if column.signed:
+                return signed_number(value, digits=column.digits)
+            small = column.in_unit and abs(value) < 0.1
+            return plain_number(value, size=abs(value)) if small else f"{value:z,.{column.digits}f}"

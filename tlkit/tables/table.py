@@ -61,6 +61,7 @@ class Column:
         unit: unit of the numbers, such as "ms", shown in the header. "" = none.
         digits: decimals or significant digits, for kinds that have them.
         signed: whether numbers and estimates are differences, shown with their sign.
+        in_unit: whether numbers and estimates are in a unit, of which small ones have as many significant digits.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Column:
     unit: str = ""
     digits: int = DIGITS
     signed: bool = False
+    in_unit: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -21,6 +20,7 @@ from tlkit.lightning import pl
 from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.classifier_arguments import network_of
+from tlkit.models.data_facts import shares_of_annotators
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.strategies.apply_phase import add_adapters_of_strategy
@@ -34,12 +34,10 @@ from tlkit.preflight.recipe_queries import (
     class_weights,
     head_kind,
     positive_weights,
-    target_scale,
 )
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import column_intersections
-from tlkit.samples import Samples
 from tlkit.training.grad_checkpointing import require_grad_checkpointing
 from tlkit.training.launch import World, find_world
 
@@ -173,7 +171,7 @@ def prepare(
         class_counts=class_counts(data.samples) if recipe.train.logit_adjustment else None,
         num_groups=None if groups is None else int(groups.max()) + 1,
         task=recipe.task,
-        target_scale=target_scale(data.samples),
+        target_scale=data.samples.target_scale,
         positive_weights=positive_weights(recipe.train.class_weights, data.samples),
         decoder=decoder_of(recipe) if recipe.task == "segmentation" else None,
         steps_per_epoch=steps,
@@ -181,7 +179,7 @@ def prepare(
     )
     if groups is not None:
         set_groups(classifier, groups)
-    use_soft_labels(classifier, data.samples.split("train"))
+    classifier.soft = shares_of_annotators(data.samples.split("train"))
     if world.size > 1 and has_statistics and not keeps_statistics:
         logger.info(
             "Batch normalization is not synchronized: each process takes its statistics from its own %d images.",
@@ -231,22 +229,6 @@ def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
     """Set the group of each training image in the loss of a classifier."""
     assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
     classifier.loss.set_groups(groups)
-
-
-def use_soft_labels(classifier: Classifier, train: Samples) -> None:
-    """Let a classifier train on the shares of the annotators, where the training images have them."""
-    shares = train.label_shares
-    if shares is None:
-        return
-    classifier.soft = torch.from_numpy(shares)
-    split = (shares.max(axis=1) < 1).sum()
-    logger.info(
-        "Soft labels: the annotators of %d of %d training images disagree; their shares are the targets (the "
-        "majority's label has %.3g on average). Evaluation takes the majority's label.",
-        split,
-        len(train),
-        float(shares.max(axis=1).mean()),
-    )
 
 
 def _world(recipe: Recipe) -> World:

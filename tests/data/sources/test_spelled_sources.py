@@ -225,3 +225,9 @@ def test_a_parquet_list_is_read_for_its_own_columns_only(photos):
     assert survey.entries.found == len(table)
     with pytest.raises(DataError, match="'box' cannot be used"):
         survey_list(photos / "list.parquet", columns=("box",))
+
+
+def test_one_column_is_not_two():
+    with pytest.raises(DataError) as error:
+        ListOptions(names={"path": "image", "label": "image"})
+    assert says(error.value, "path and label", "'image'", "a column of its own")

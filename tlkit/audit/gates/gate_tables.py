@@ -91,7 +91,12 @@ def gate_note(row: GateRow) -> str:
 
 
 def _is_better(row: GateRow) -> bool:
-    """Return whether a tolerance fails because the group is better off: fewer false positives, smaller errors."""
+    """Return whether a tolerance fails because the group is better off: fewer false positives, smaller errors.
+
+    Of a mean error, which is best at 0, the side of the complement does not say.
+    """
+    if row.rate.startswith("mean error"):
+        return False
     lower_is_better = row.rate.startswith(("false positive rate", "mean absolute error"))
     return row.direction == ("below the rest" if lower_is_better else "above the rest")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def task_slice_tables(report: TaskSliceReport) -> tuple[Table, ...]:
     """Return the slices found on the searched half, in the order in which they were found."""
     level = f"{report.settings.confidence:.0%}"
+    overall = report.overall.format(in_unit=True)
     marks: dict[int, Mark] = {place: "worst" for place, one in enumerate(report.slices) if one.standing == "confirmed"}
     table = Table(
         name="slices",
@@ -23,15 +24,15 @@ def task_slice_tables(report: TaskSliceReport) -> tuple[Table, ...]:
             Column("slice", "slice"),
             Column("standing", "standing", "word"),
             Column("n_searched", "n searched", "count"),
-            Column("searched", f"mean searched [{level}]", "estimate"),
+            Column("searched", f"mean searched [{level}]", "estimate", in_unit=True),
             Column("n_tested", "n tested", "count"),
-            Column("tested", f"mean {report.figure} [{level}]", "estimate"),
-            Column("difference", f"against the complement [{level}]", "estimate", signed=True),
+            Column("tested", f"mean {report.figure} [{level}]", "estimate", in_unit=True),
+            Column("difference", f"against the complement [{level}]", "estimate", signed=True, in_unit=True),
             Column("p_holm", "p (Holm)", "p_value"),
             Column("detectable_gap", "smallest gap it could show", "significant"),
         ),
         rows=tuple(map(_row, report.slices)),
-        notes=(f"Mean {report.figure} over all images: {report.overall.format()}.", *slice_notes(report)),
+        notes=(f"Mean {report.figure} over all images: {overall}.", *slice_notes(report)),
         marks=marks,
     )
     return (table,)

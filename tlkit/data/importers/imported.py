@@ -23,7 +23,7 @@ from tlkit.data.importers.imported_tables import imported_tables
 from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, as_utf8
 from tlkit.disk import writing
 from tlkit.errors import DataError, first_few
-from tlkit.output_files import require_folder, require_writable
+from tlkit.output_files import require_folder, require_folder_name, require_writable
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS
 from tlkit.spelling import SEPARATOR
 from tlkit.tables import Table, to_html
@@ -104,6 +104,7 @@ def require_new_output(out: Path) -> None:
     if is_list_name(out):
         require_writable({"--out": out})
     else:
+        require_folder_name(out, name="--out", hint="A list of images that stay where they are ends in .csv.")
         require_folder(out.absolute().parent, name=f"--out {out}: its folder")
 
 

@@ -213,7 +213,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> ImageLoader:
         """Return the training batches: shuffled and augmented."""
         samples = self.samples.split("train")
-        name = self._augment if isinstance(self._augment, str) else None
+        name = "none" if self._augment is None else self._augment if isinstance(self._augment, str) else None
         logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
         stream = self.stream_of_train
         dropped = self._dropped(len(samples))

@@ -53,6 +53,13 @@ class ListOptions:
             for name in self.names
             if name not in MAPPED
         ]
+        stated = list(self.names.values())
+        problems += [
+            f"The columns {' and '.join(own for own, name in self.names.items() if name == both)} both have the name "
+            f"{both!r} in a list. State a column of its own for each."
+            for both in dict.fromkeys(stated)
+            if stated.count(both) > 1
+        ]
         merged = [one for names in self.merge_classes.values() for one in names]
         if twice := sorted({one for one in merged if merged.count(one) > 1}):
             problems.append(f"merge_classes merges {first_few(twice)} into two classes. Keep one of them.")

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.csv_files import write_csv
 from tlkit.data.sources.read_samples import Root, read_with_columns
 from tlkit.errors import DataError, first_few
-from tlkit.output_files import require_folder
+from tlkit.output_files import require_folder, require_folder_name
 from tlkit.samples import LABEL, PATH, SPLIT, Samples
 
 SHOTS = (1, 4, 16)
@@ -53,6 +53,7 @@ def few_shot_lists(
     counts = sorted({count for count in shots if type(count) is int and count >= 1})
     if not counts or len(counts) < len(set(shots)):
         raise DataError(f"shots are {list(shots)}. Use whole numbers from 1, such as 1, 4 and 16.")
+    require_folder_name(folder, name="folder")
     require_folder(folder, name="folder")
     samples = read_with_columns(images, columns=columns)
     held = (samples.table[SPLIT] == "test").to_numpy()
