@@ -151,7 +151,7 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
 TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
 """Commands that take a run of several labels, grades or numbers."""
 MASK_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
-"""Commands that take a run of masks."""
+"""Commands that take a run of masks or boxes."""
 
 
 def other_task(what: str, task: str) -> str:
@@ -161,7 +161,7 @@ def other_task(what: str, task: str) -> str:
         >>> other_task("runs/ages", "regression")[:69]
         'runs/ages is of the task regression, and this takes one class for eac'
     """
-    if task == "segmentation":
+    if task in ("segmentation", "detection"):
         return f"{what} is of the task {task}, which this does not take. For such a run there are {MASK_COMMANDS}."
     why = f"{what} is of the task {task}, and this takes one class for each image."
     return f"{why} For such a run there are {TASK_COMMANDS}."

@@ -1,11 +1,12 @@
-"""Evaluates, audits and predicts with a run of several labels, grades, numbers or masks."""
+"""Evaluates, audits and predicts with a run of several labels, grades, numbers, masks or boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from tlkit.cli.box_output import predict_boxes
 from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
     check_progress,
@@ -21,7 +22,7 @@ from tlkit.errors import ModelError, PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.gates.gate_report import GateReport
-    from tlkit.choices import PredictEngine, TrainedTask, Views
+    from tlkit.choices import PredictEngine, Views
     from tlkit.cli.model_source import ExportedFile, ModelSource
     from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
     from tlkit.predictions import Unreadable
@@ -91,7 +92,7 @@ def audit_run(
     from tlkit.runs.gate_run import gate
 
     options = dict(stated)
-    mean_tolerance = None if run.task in ("multilabel", "segmentation") else options.pop("tolerance")
+    mean_tolerance = None if run.task in ("multilabel", "segmentation", "detection") else options.pop("tolerance")
     audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
     report = None if gates is None else gate(run, gates, split=split, groups=groups, options=audit.settings)
     if json:
@@ -120,7 +121,7 @@ def predicts_other_task(
     Args:
         source: the model.
         paths: images, or folders, tar shards or lists of them.
-        out: file to write, of masks a folder; None = print a table.
+        out: file to write, of masks a folder, of boxes JSON; None = print a table.
         tta: views of each image.
         engine: what runs the backbone.
         refused: options that are given and are about one class for each image.
@@ -138,7 +139,7 @@ def predicts_other_task(
     if isinstance(source, StoredModel):
         task, where = task_of_model(source.folder), source.folder
     elif isinstance(source, ExportedFile):
-        task, where = cast("TrainedTask", task_of_exported(source.path) or "multiclass"), source.path
+        task, where = task_of_exported(source.path) or "multiclass", source.path
     else:
         return False
     if task == "multiclass":
@@ -159,12 +160,16 @@ def predicts_other_task(
             assert isinstance(exported, ExportedTaskPredictor), "its task has been read"
             found = exported.predict(files, progress=progress, on_unreadable=unreadable.append)
         else:
+            from tlkit.inference.box_predictor import BoxPredictor
             from tlkit.inference.mask_predictor import MaskPredictor
             from tlkit.inference.task_predictor import TaskPredictor, load_task_model
 
             model = load_task_model(source.folder, device=source.device)
             if isinstance(model, MaskPredictor):
                 predict_masks(model, files, paths, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
+                return True
+            if isinstance(model, BoxPredictor):
+                predict_boxes(model, files, out, left_out=left_out, tta=tta, engine=engine, progress=progress)
                 return True
             assert isinstance(model, TaskPredictor), "its task has been read"
             found = _predict(model, files, tta, engine, progress, unreadable.append)

@@ -7,19 +7,31 @@ from typing import TYPE_CHECKING
 from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from tlkit.inference.box_predictor import BoxPredictor, PredictedBoxes
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.mask_predictor import MaskPredictor, PredictedMask
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
 
-__all__ = ["EmbedOptions", "MaskPredictor", "PredictedMask", "Predictor", "TaskPredictor", "verify_run"]
+__all__ = [
+    "BoxPredictor",
+    "EmbedOptions",
+    "MaskPredictor",
+    "PredictedBoxes",
+    "PredictedMask",
+    "Predictor",
+    "TaskPredictor",
+    "verify_run",
+]
 
 __getattr__ = lazy_names(
     "tlkit.inference",
     {
+        "BoxPredictor": "tlkit.inference.box_predictor",
         "EmbedOptions": "tlkit.inference.embed_options",
         "MaskPredictor": "tlkit.inference.mask_predictor",
+        "PredictedBoxes": "tlkit.inference.box_predictor",
         "PredictedMask": "tlkit.inference.mask_predictor",
         "Predictor": "tlkit.inference.predictor",
         "TaskPredictor": "tlkit.inference.task_predictor",

@@ -11,6 +11,7 @@ from tlkit.exported import is_exported
 if TYPE_CHECKING:
     from tlkit.exported.predictor import ExportedPredictor
     from tlkit.exported.task_answers import ExportedTaskPredictor
+    from tlkit.inference.box_predictor import BoxPredictor
     from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 def load_model(
     model: str | Path | object, *, device: str = "auto"
-) -> Predictor | ExportedPredictor | TaskPredictor | ExportedTaskPredictor | MaskPredictor:
+) -> Predictor | ExportedPredictor | TaskPredictor | ExportedTaskPredictor | MaskPredictor | BoxPredictor:
     """Return a model for prediction; nothing in its files can run code.
 
     A model of several labels, grades or numbers predicts a table of these: `TaskPredictor`, or `ExportedTaskPredictor`
-    of an exported file; one of segmentation masks: `MaskPredictor`.
+    of an exported file; one of segmentation masks: `MaskPredictor`; of detection boxes: `BoxPredictor`.
 
     Args:
         model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that

@@ -15,7 +15,14 @@ from tlkit.audit.task_comparison import TaskComparison, compare_task_models
 from tlkit.errors import PredictionsError, RunError, other_task
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
-from tlkit.predictions import Joinable, MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
+from tlkit.predictions import (
+    DetectionPredictions,
+    Joinable,
+    MaskPredictions,
+    MultilabelPredictions,
+    NumberPredictions,
+    Predictions,
+)
 from tlkit.predictions.common_task_images import TaskTable
 from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
@@ -121,13 +128,15 @@ class _Paired:
 
 
 def refuse_masks(*models: object) -> None:
-    """Check that no table is of masks.
+    """Check that no table is of masks or boxes.
 
     Raises:
         PredictionsError: one is.
     """
-    if any(isinstance(model, MaskPredictions) for model in models):
-        raise PredictionsError(other_task("A table of masks", "segmentation"))
+    for model in models:
+        if isinstance(model, MaskPredictions | DetectionPredictions):
+            what = "masks" if isinstance(model, MaskPredictions) else "boxes"
+            raise PredictionsError(other_task(f"A table of {what}", model.task))
 
 
 def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
@@ -154,11 +163,11 @@ def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -
     """Return the predictions of a run of several labels, grades or numbers for a split.
 
     Raises:
-        RunError: it is of masks.
+        RunError: it is of masks or boxes.
     """
     found = run.task_predictions(split, groups=groups)
-    if isinstance(found, MaskPredictions):
-        raise RunError(other_task(str(run.path), "segmentation"))
+    if isinstance(found, MaskPredictions | DetectionPredictions):
+        raise RunError(other_task(str(run.path), found.task))
     return found
 
 

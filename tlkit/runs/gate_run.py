@@ -13,7 +13,7 @@ from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import NUMBER_MEANS, TASK_METRICS
-from tlkit.choices import Task, TrainedTask
+from tlkit.choices import Task
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
@@ -106,11 +106,11 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable)
     """
     if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
         grades = like.grades if isinstance(like, NumberPredictions) else ()
-        found = read_task_predictions(path, cast("TrainedTask", task), grades=grades or None)
+        found = read_task_predictions(path, task, grades=grades or None)
     else:
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))
-        found = read_task_predictions(file, cast("TrainedTask", task))
+        found = read_task_predictions(file, task)
     return cast("TaskTable", found)  # of the task of the other
 
 

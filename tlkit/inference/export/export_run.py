@@ -139,8 +139,8 @@ def export_run(
     if format == "openvino":
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
-    if task_of_model(directory.model) == "segmentation":
-        raise ModelError(other_task(str(directory.path), "segmentation"))
+    if (task := task_of_model(directory.model)) in ("segmentation", "detection"):
+        raise ModelError(other_task(str(directory.path), task))
     facts = _require_exportable(directory, int8=int8, format=format)
     if facts.task != "multiclass" and abstain_at_risk is not None:
         raise ModelError(
