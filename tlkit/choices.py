@@ -11,6 +11,7 @@ DatasetName = Literal[
     "digits",
     "emoji-keywords",
     "emoji-masks",
+    "emoji-scenes",
     "fashion-mnist",
     "flags",
     "glyphs",
@@ -47,9 +48,11 @@ Task = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentatio
 ListedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation"]
 TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
-TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation"]
+TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation", "detection"]
 Views = Literal["none", "flip", "ten_crop"]
 
+OBJECT_SIZE = "object_size"
+"""A column that the audit of detection has of itself: small, medium or large."""
 LABEL_SEPARATOR = ";"
 """Between several values in one cell."""
 CONFIDENCE = 0.95

@@ -152,6 +152,8 @@ TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify
 """Commands that take a run of several labels, grades or numbers."""
 MASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, report, card, show and runs"
 """Commands that take a run of masks."""
+BOX_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
+"""Commands that take a run of boxes."""
 
 
 def other_task(what: str, task: str) -> str:
@@ -161,7 +163,8 @@ def other_task(what: str, task: str) -> str:
         >>> other_task("runs/ages", "regression")[:69]
         'runs/ages is of the task regression, and this takes one class for eac'
     """
-    if task == "segmentation":
-        return f"{what} is of the task {task}, which this does not take. For such a run there are {MASK_COMMANDS}."
+    if task in ("segmentation", "detection"):
+        taken = MASK_COMMANDS if task == "segmentation" else BOX_COMMANDS
+        return f"{what} is of the task {task}, which this does not take. For such a run there are {taken}."
     why = f"{what} is of the task {task}, and this takes one class for each image."
     return f"{why} For such a run there are {TASK_COMMANDS}."

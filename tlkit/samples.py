@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.box_labels import boxes_in
 from tlkit.choices import TrainedTask
 from tlkit.csv_files import unquoted_table, write_csv
 from tlkit.errors import DataError, first_few, other_task
@@ -37,8 +38,8 @@ class Samples:
 
     Labels are class names; integer targets are derived from `classes`, so a class that a split lacks does not change
     the targets of the others. Of other tasks a label is the text of several names, "cat;dog" in the order of `classes`
-    and "" for none of them (multilabel), of a number (regression), the name of a grade (ordinal), or the path of a mask
-    relative to `root` (segmentation).
+    and "" for none of them (multilabel), of a number (regression), the name of a grade (ordinal), the path of a mask
+    relative to `root` (segmentation), or boxes as `tlkit.box_labels` writes them (detection).
 
     Attributes:
         root: folder that the paths are relative to.
@@ -88,8 +89,9 @@ class Samples:
         Raises:
             DataError: the images have several labels or numbers, so that none is their class.
         """
-        if self.task in ("multilabel", "regression", "segmentation"):
-            what = {"multilabel": "several labels", "regression": "numbers"}.get(self.task, "masks")
+        if self.task in ("multilabel", "regression", "segmentation", "detection"):
+            names = {"multilabel": "several labels", "regression": "numbers", "detection": "boxes"}
+            what = names.get(self.task, "masks")
             raise DataError(other_task(f"The data with {what}", self.task))
         return np.asarray(pd.Categorical(self.table[LABEL], categories=list(self.classes)).codes, dtype=np.int64)
 
@@ -97,8 +99,11 @@ class Samples:
     def target_values(self) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
         """What a network is trained on: `targets`; of several labels 1 and 0, shape (N, L); numbers, shape (N,).
 
-        Masks are read with their images; here they are -1, shape (N,).
+        Masks are read with their images; here they are -1, shape (N,). Boxes that are no crowds are rows of class,
+        left, top, right, bottom in pixels, shape (N, M, 5), with M the most of an image; others are -1.
         """
+        if self.task == "detection":
+            return self._box_targets
         if self.task == "segmentation":
             return np.full(len(self), -1, dtype=np.int64)
         if self.task == "multilabel":
@@ -121,6 +126,9 @@ class Samples:
         """Which image has which of several labels, or shows which class of pixels, 1 or 0, shape (N, L)."""
         if self.task == "segmentation":
             return (self.pixel_counts > 0).astype(np.int64)
+        if self.task == "detection":
+            shown = self._box_targets[:, :, 0, None] == np.arange(len(self.classes))  # (N, M, C)
+            return np.asarray(shown.any(axis=1), dtype=np.int64)
         assert self.task == "multilabel", "only there an image has several labels"
         place = {name: column for column, name in enumerate(self.classes)}
         matrix = np.zeros((len(self), len(self.classes)), dtype=np.int64)
@@ -129,9 +137,22 @@ class Samples:
         return matrix
 
     @property
+    def _box_targets(self) -> npt.NDArray[np.float32]:
+        place = {name: column for column, name in enumerate(self.classes)}
+        rows = [
+            [(place[one.name], one.left, one.top, one.left + one.width, one.top + one.height) for one in boxes]
+            for boxes in ([one for one in boxes_in(text) if not one.crowd] for text in self.table[LABEL])
+        ]
+        found = np.full((len(rows), max(map(len, rows), default=0), 5), -1, dtype=np.float32)
+        for row, boxes in enumerate(rows):
+            if boxes:
+                found[row, : len(boxes)] = boxes
+        return found
+
+    @property
     def has_several(self) -> bool:
-        """Whether an image has any number of labels, or of classes of pixels, as `label_matrix` says."""
-        return self.task in ("multilabel", "segmentation")
+        """Whether an image has any number of labels, or classes of pixels or boxes, as `label_matrix` says."""
+        return self.task in ("multilabel", "segmentation", "detection")
 
     @property
     def pixel_counts(self) -> npt.NDArray[np.int64]:
@@ -253,7 +274,12 @@ class Samples:
                 table[name] = table[name].replace("", pd.NA)
         if task == "regression" and (wrong := sorted(text for text in set(table[LABEL]) if not is_number(text))):
             raise DataError(f"{path} is damaged: the label {wrong[0]!r} is no number. Restore it or fit again.")
-        found = names_in(table[LABEL], task)
+        try:
+            found = names_in(table[LABEL], task)
+        except (ValueError, TypeError, RecursionError) as error:  # of boxes
+            raise DataError(
+                f"{path} is damaged: a label is no list of boxes ({error}). Restore it or fit again."
+            ) from error
         names = tuple(classes) if classes is not None else tuple(sorted(found))
         if task == "ordinal" and not classes:
             names = grades_in_order(found, where=str(path))
@@ -281,6 +307,8 @@ def names_in(labels: Iterable[str], task: TrainedTask) -> set[str]:
     if task in ("regression", "segmentation"):
         return set()
     distinct = set(labels)
+    if task == "detection":
+        return {one.name for text in distinct for one in boxes_in(text)}
     return {name for text in distinct for name in label_names(text)} if task == "multilabel" else distinct
 
 

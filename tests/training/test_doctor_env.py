@@ -12,6 +12,7 @@ from messages import says
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
+from tlkit.models.box_head import operator_problem
 from tlkit.training import doctor_env as module
 from tlkit.training.doctor_env import doctor_env
 from tlkit.training.environment_report import EnvironmentCheck, EnvironmentReport
@@ -49,6 +50,7 @@ def test_the_first_line_is_named_exactly_where_timm_does_not_import_without_it(r
     done = subprocess.run([sys.executable, "-c", "import timm"], capture_output=True, check=False, timeout=120)
     operators = next(check for check in report.checks if check.name == "torchvision operators")
     assert (done.returncode != 0) == ("import tlkit.torchvision_cure" in operators.remedy)
+    assert bool(operator_problem()) == ("For detection: Install wheels of torch and torchvision" in operators.remedy)
 
 
 def test_text_and_json_say_the_same_and_so_does_the_verbose_version(report, monkeypatch):

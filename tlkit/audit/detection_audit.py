@@ -14,10 +14,11 @@ from tlkit.audit.outcomes import Outcomes
 from tlkit.audit.rates import Rate
 from tlkit.audit.task_audit import audit_outcomes, require_columns
 from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.choices import OBJECT_SIZE
 from tlkit.errors import PredictionsError
 from tlkit.predictions.detection_predictions import DetectionPredictions
 
-OBJECT_SIZE, IMAGE = "object_size", "image"
+IMAGE = "image"
 SIZES = ("small", "medium", "large")
 SMALL, LARGE = 32.0**2, 96.0**2
 """Areas in pixels at which COCO calls an object medium, and large."""

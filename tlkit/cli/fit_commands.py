@@ -20,6 +20,7 @@ from tlkit.cli.arguments import (
     WeightsOption,
 )
 from tlkit.cli.batch_output import is_batch, predict_parts
+from tlkit.cli.box_output import is_box_model
 from tlkit.cli.mask_output import is_mask_model
 from tlkit.cli.model_source import ExportedFile, ModelSource, require_stored, source_of
 from tlkit.cli.output import (
@@ -117,7 +118,7 @@ def predict(
     rules_given = {"--unknown": unknown, "--abstain-at-risk": abstain_at_risk is not None, "--sets": sets is not None}
     other = [name for name, given in rules_given.items() if given]
     batch = is_batch(shard=shard, ray=ray, part_size=part_size, out=out, other=other)
-    if not batch and not is_mask_model(run):
+    if not batch and not is_mask_model(run) and not is_box_model(run):
         require_predictions_file(out)
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.sources.entries import Entry

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tlkit.choices import CONFIDENCE, Task
+from tlkit.choices import CONFIDENCE, OBJECT_SIZE, Task
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.errors import DataError, PredictionsError
 
@@ -354,7 +354,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
 
 def _audit_boxes(file: TaskFile, stated: Mapping[str, Any]) -> TaskAudit:
     """Return the audit of the objects found; by their size, where no column is named."""
-    from tlkit.audit.detection_audit import OBJECT_SIZE, audit_detection
+    from tlkit.audit.detection_audit import audit_detection
     from tlkit.audit.options import AuditOptions
     from tlkit.evaluation.box_matching import match_boxes
     from tlkit.evaluation.detection import MIN_SCORE, found_objects

@@ -1,12 +1,14 @@
-"""Evaluates, audits and predicts with a run of several labels, grades, numbers or masks."""
+"""Evaluates, audits and predicts with a run of several labels, grades, numbers, masks or boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from tlkit.cli.box_output import predict_boxes
 from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
     check_progress,
@@ -22,9 +24,11 @@ from tlkit.errors import ModelError, PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.gates.gate_report import GateReport
-    from tlkit.choices import PredictEngine, TrainedTask, Views
-    from tlkit.cli.model_source import ExportedFile, ModelSource
-    from tlkit.inference.task_predictor import TaskPredictions, TaskPredictor
+    from tlkit.choices import PredictEngine, Views
+    from tlkit.cli.model_source import ExportedFile, ModelSource, StoredModel
+    from tlkit.data.sources.entries import Entry
+    from tlkit.inference.task_predictor import TaskPredictions
+    from tlkit.mask_files import PredictedMask
     from tlkit.predictions import Unreadable
     from tlkit.recipe.gates_file import GatesFile
     from tlkit.runs.run import Run
@@ -92,7 +96,7 @@ def audit_run(
     from tlkit.runs.gate_run import gate
 
     options = dict(stated)
-    mean_tolerance = None if run.task in ("multilabel", "segmentation") else options.pop("tolerance")
+    mean_tolerance = None if run.task in ("multilabel", "segmentation", "detection") else options.pop("tolerance")
     audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
     report = None if gates is None else gate(run, gates, split=split, groups=groups, options=audit.settings)
     if json:
@@ -121,7 +125,7 @@ def predicts_other_task(
     Args:
         source: the model.
         paths: images, or folders, tar shards or lists of them.
-        out: file to write, of masks a folder; None = print a table.
+        out: file to write, of masks a folder, of boxes JSON; None = print a table.
         tta: views of each image.
         engine: what runs the backbone.
         refused: options that are given and are about one class for each image.
@@ -130,7 +134,6 @@ def predicts_other_task(
         ModelError: such options are given.
     """
     from tlkit.cli.model_source import ExportedFile, StoredModel
-    from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.listed_images import find_listed_images
     from tlkit.exported.task_of_file import task_of_exported
     from tlkit.models.model_format import task_of_model
@@ -139,7 +142,7 @@ def predicts_other_task(
     if isinstance(source, StoredModel):
         task, where = task_of_model(source.folder), source.folder
     elif isinstance(source, ExportedFile):
-        task, where = cast("TrainedTask", task_of_exported(source.path) or "multiclass"), source.path
+        task, where = task_of_exported(source.path) or "multiclass", source.path
     else:
         return False
     if task == "multiclass":
@@ -153,28 +156,13 @@ def predicts_other_task(
     keep_freed_memory()
     unreadable: list[Unreadable] = []
     with check_progress("predicting images") as progress:
+        images = _Images(files, paths, out, left_out, progress, unreadable.append)
         if isinstance(source, ExportedFile):
-            from tlkit.exported.mask_answers import ExportedMaskPredictor
-            from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
-
-            exported = load_exported_task(source.path, workers=source.workers)
-            if isinstance(exported, ExportedMaskPredictor):
-                names = exported.classes.names
-                predict_masks(exported.masks_of, names, files, paths, out, left_out=left_out, progress=progress)
-                return True
-            assert isinstance(exported, ExportedTaskPredictor), "its task has been read"
-            found = exported.predict(files, progress=progress, on_unreadable=unreadable.append)
+            found = _predict_exported(source, images)
         else:
-            from tlkit.inference.mask_predictor import MaskPredictor
-            from tlkit.inference.task_predictor import TaskPredictor, load_task_model
-
-            model = load_task_model(source.folder, device=source.device)
-            if isinstance(model, MaskPredictor):
-                masks_of, names = partial(model.masks_of, tta=tta, engine=engine), model.classes.names
-                predict_masks(masks_of, names, files, paths, out, left_out=left_out, progress=progress)
-                return True
-            assert isinstance(model, TaskPredictor), "its task has been read"
-            found = _predict(model, files, tta, engine, progress, unreadable.append)
+            found = _predict_stored(source, images, tta=tta, engine=engine)
+    if found is None:
+        return True
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     if out is None:
         _print(found, unreadable)
@@ -188,15 +176,56 @@ def predicts_other_task(
     return True
 
 
-def _predict(
-    model: TaskPredictor,
-    files: Sequence[Path],
-    tta: Views,
-    engine: PredictEngine,
-    progress: Callable[[int, int], None] | None,
-    on_unreadable: Callable[[Unreadable], None],
-) -> TaskPredictions:
-    return model.predict(files, tta=tta, engine=engine, progress=progress, on_unreadable=on_unreadable)
+@dataclass(frozen=True)
+class _Images:
+    """Images to predict: their files, the paths that were given, where results go, and who hears of them."""
+
+    files: Sequence[Path]
+    paths: Sequence[Path]
+    out: Path | None
+    left_out: list[Entry]
+    progress: Callable[[int, int], None] | None
+    on_unreadable: Callable[[Unreadable], None]
+
+
+def _predict_exported(source: ExportedFile, images: _Images) -> TaskPredictions | None:
+    """Return predictions of an exported file; None where they are masks, which are written."""
+    from tlkit.exported.mask_answers import ExportedMaskPredictor
+    from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
+
+    model = load_exported_task(source.path, workers=source.workers)
+    if isinstance(model, ExportedMaskPredictor):
+        _predict_masks(model.masks_of, model.classes.names, images)
+        return None
+    assert isinstance(model, ExportedTaskPredictor), "its task has been read"
+    return model.predict(images.files, progress=images.progress, on_unreadable=images.on_unreadable)
+
+
+def _predict_stored(
+    source: StoredModel, images: _Images, *, tta: Views, engine: PredictEngine
+) -> TaskPredictions | None:
+    """Return predictions of a stored model; None where they are masks or boxes, which are written."""
+    from tlkit.inference.box_predictor import BoxPredictor
+    from tlkit.inference.mask_predictor import MaskPredictor
+    from tlkit.inference.task_predictor import TaskPredictor, load_task_model
+
+    model = load_task_model(source.folder, device=source.device)
+    if isinstance(model, MaskPredictor):
+        _predict_masks(partial(model.masks_of, tta=tta, engine=engine), model.classes.names, images)
+        return None
+    if isinstance(model, BoxPredictor):
+        left_out, progress = images.left_out, images.progress
+        predict_boxes(model, images.files, images.out, left_out=left_out, tta=tta, engine=engine, progress=progress)
+        return None
+    assert isinstance(model, TaskPredictor), "its task has been read"
+    progress, on_unreadable = images.progress, images.on_unreadable
+    return model.predict(images.files, tta=tta, engine=engine, progress=progress, on_unreadable=on_unreadable)
+
+
+def _predict_masks(masks_of: Callable[..., Iterator[PredictedMask]], names: Sequence[str], images: _Images) -> None:
+    predict_masks(
+        masks_of, names, images.files, images.paths, images.out, left_out=images.left_out, progress=images.progress
+    )
 
 
 def _print(found: TaskPredictions, unreadable: Sequence[Unreadable]) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlkit.choices import OnLeak
 from tlkit.data.checks.alike_table import ALIKE, alike_table
+from tlkit.data.checks.box_check import check_boxes
 from tlkit.data.checks.bursts import find_bursts
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
@@ -155,6 +156,8 @@ class Source:
                 require_as_listed(listed, checked.samples, file=self.split)
         if samples.task == "segmentation":
             samples = check_masks(samples, None if checked is None else checked.sizes)
+        if samples.task == "detection" and checked is not None:
+            check_boxes(samples, checked.sizes)
         if self.split is None:
             samples = hold_out(samples, self.plan)
         before, samples = samples, without_undecided(apply_decisions(samples, self._labels))
@@ -164,7 +167,7 @@ class Source:
             moments = [moment for moment, is_kept in zip(checked.moments, kept, strict=True) if is_kept]
             bursts = find_bursts(samples, moments, checked.fingerprints.take(kept))
             alike = alike_table(samples, found, bursts=bursts)
-            if samples.task != "segmentation":
+            if samples.task not in ("segmentation", "detection"):
                 warn_of_label_conflicts(samples, found)
             leaks = find_leaks(samples, found, group_by=self.plan.group_by)
             log_near_duplicates(samples, found, leaks.table)
@@ -210,4 +213,5 @@ def label_words(samples: Samples) -> str:
         return f"with numbers from {values.min():g} to {values.max():g}" if len(values) else "with numbers"
     words = {"multilabel": f"with {count:,} labels", "ordinal": f"of {count:,} grades"}
     words["segmentation"] = f"with masks of {count:,} classes"
+    words["detection"] = f"with boxes of {count:,} classes"
     return words.get(samples.task, f"of {count:,} classes")

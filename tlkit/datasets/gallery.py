@@ -14,6 +14,7 @@ from tlkit.datasets.digit_scenes import DIGIT_SCENES
 from tlkit.datasets.digits import DIGITS
 from tlkit.datasets.emoji_keywords import EMOJI_KEYWORDS
 from tlkit.datasets.emoji_masks import EMOJI_MASKS
+from tlkit.datasets.emoji_scenes import EMOJI_SCENES
 from tlkit.datasets.fashion_mnist import FASHION_MNIST
 from tlkit.datasets.flags import FLAGS
 from tlkit.datasets.gallery_entry import GalleryEntry
@@ -34,6 +35,7 @@ ENTRIES = (
     DIGITS,
     EMOJI_KEYWORDS,
     EMOJI_MASKS,
+    EMOJI_SCENES,
     FASHION_MNIST,
     FLAGS,
     GLYPHS,

@@ -15,7 +15,7 @@ from tlkit.errors import DataError, MissingExtraError
 
 logger = logging.getLogger(__name__)
 
-GalleryTask = Literal["multiclass", "multilabel", "segmentation"]
+GalleryTask = Literal["multiclass", "multilabel", "segmentation", "detection"]
 Sources = Mapping[str, Path]
 
 

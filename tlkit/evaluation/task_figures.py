@@ -1,17 +1,18 @@
-"""The figures of several labels, grades, numbers or masks by name, and as plain sentences."""
+"""The figures of several labels, grades, numbers, masks or boxes by name, and as plain sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tlkit.evaluation.detection import DetectionEvaluation
 from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.number_result import NumberEvaluation
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.task_measures import figure_facts
 
-TaskEvaluation = MultilabelEvaluation | NumberEvaluation | MaskEvaluation
+TaskEvaluation = MultilabelEvaluation | NumberEvaluation | MaskEvaluation | DetectionEvaluation
 
 
 def evaluation_from_dict(values: Mapping[str, Any]) -> TaskEvaluation:
@@ -20,6 +21,8 @@ def evaluation_from_dict(values: Mapping[str, Any]) -> TaskEvaluation:
         return MultilabelEvaluation.from_dict({name: value for name, value in values.items() if name != "task"})
     if values.get("task") == "segmentation":
         return MaskEvaluation.from_dict(values)
+    if values.get("task") == "detection":
+        return DetectionEvaluation.from_dict({name: value for name, value in values.items() if name != "task"})
     return NumberEvaluation.from_dict(values)
 
 
@@ -37,6 +40,9 @@ def task_figures(evaluation: TaskEvaluation) -> dict[str, Estimate]:
         }
     elif isinstance(evaluation, MaskEvaluation):
         named = {name: getattr(evaluation, name) for name in ("mean_iou", "mean_dice", "image_iou", "pixel_accuracy")}
+    elif isinstance(evaluation, DetectionEvaluation):
+        boxes = ("average_precision", "average_precision_50", "average_precision_75", "recall")
+        named = {name: getattr(evaluation, name) for name in boxes}
     else:
         names = ("mean_absolute_error", "root_mean_squared_error", "mean_error", "r_squared")
         named = {name: getattr(evaluation, name) for name in names}
@@ -92,6 +98,10 @@ FIGURE_WORDS: Mapping[str, str] = {
     "mean_dice": "mean Dice",
     "image_iou": "IoU per image",
     "pixel_accuracy": "pixel accuracy",
+    "average_precision": "AP",
+    "average_precision_50": "AP50",
+    "average_precision_75": "AP75",
+    "recall": "recall",
 }
 """The words for each figure."""
 
@@ -108,6 +118,9 @@ def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]
         what, chosen = f"{len(evaluation.labels)} labels", ("mean_average_precision", "macro_f1", "micro_f1")
     elif isinstance(evaluation, MaskEvaluation):
         what, chosen = f"masks of {len(evaluation.classes)} classes", ("mean_iou", "mean_dice", "pixel_accuracy")
+    elif isinstance(evaluation, DetectionEvaluation):
+        what = f"{evaluation.boxes:,} objects of {len(evaluation.categories)} classes"
+        chosen = ("average_precision", "average_precision_50", "recall")
     elif evaluation.grades:
         what = f"{len(evaluation.grades)} grades"
         chosen = ("mean_absolute_error", "quadratic_kappa", "accuracy")
@@ -124,6 +137,13 @@ def task_sentences(evaluation: TaskEvaluation, *, split: str) -> tuple[str, ...]
         shown = [one for one in evaluation.per_class if one.iou.value is not None]
         lowest = min(shown, key=lambda one: one.iou.value or 0.0)
         sentences.append(f"The weakest class is {lowest.name}: IoU {lowest.iou.format()}, {lowest.images:,} images.")
+    elif isinstance(evaluation, DetectionEvaluation):
+        category = min(
+            (one for one in evaluation.per_category if one.average_precision.value is not None),
+            key=lambda one: one.average_precision.value or 0.0,
+        )
+        ap, boxes = category.average_precision.format(), category.boxes
+        sentences.append(f"The weakest class is {category.name}: AP {ap}, {boxes:,} objects.")
     elif "coverage" in found and evaluation.intervals is not None:
         width = evaluation.intervals.mean_width
         wide = f", {width.value:.3g} wide," if width.value is not None else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from tlkit.inference.box_predictor import BoxPredictor, PredictedBoxes
     from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.export.verify_run import verify_run
     from tlkit.inference.mask_predictor import MaskPredictor
@@ -14,13 +15,24 @@ if TYPE_CHECKING:
     from tlkit.inference.task_predictor import TaskPredictor
     from tlkit.mask_files import PredictedMask
 
-__all__ = ["EmbedOptions", "MaskPredictor", "PredictedMask", "Predictor", "TaskPredictor", "verify_run"]
+__all__ = [
+    "BoxPredictor",
+    "EmbedOptions",
+    "MaskPredictor",
+    "PredictedBoxes",
+    "PredictedMask",
+    "Predictor",
+    "TaskPredictor",
+    "verify_run",
+]
 
 __getattr__ = lazy_names(
     "tlkit.inference",
     {
+        "BoxPredictor": "tlkit.inference.box_predictor",
         "EmbedOptions": "tlkit.inference.embed_options",
         "MaskPredictor": "tlkit.inference.mask_predictor",
+        "PredictedBoxes": "tlkit.inference.box_predictor",
         "PredictedMask": "tlkit.mask_files",
         "Predictor": "tlkit.inference.predictor",
         "TaskPredictor": "tlkit.inference.task_predictor",

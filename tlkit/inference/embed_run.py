@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tlkit.data.sources.given_images import GivenImages
+from tlkit.errors import ModelError, other_task
 from tlkit.features.features import Features
 from tlkit.inference.embed import embed
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.backbone import Backbone
+from tlkit.models.box_head import BoxHead
 from tlkit.models.mask_decoder import MaskDecoder
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
@@ -71,7 +73,8 @@ def embed_with_run(
 def _stored_backbone(folder: Path) -> Backbone:
     """Return the backbone of a stored model, with its weights as they are after training."""
     network, card = load_any_task(folder)
-    assert not isinstance(network.head, MaskDecoder), "a model of segmentation is refused above"
+    if isinstance(network.head, MaskDecoder | BoxHead):
+        raise ModelError(other_task(str(folder), card.task))
     return Backbone(
         name=card.architecture,
         module=network.backbone,

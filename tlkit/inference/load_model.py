@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tlkit.exported.mask_answers import ExportedMaskPredictor
     from tlkit.exported.predictor import ExportedPredictor
     from tlkit.exported.task_answers import ExportedTaskPredictor
+    from tlkit.inference.box_predictor import BoxPredictor
     from tlkit.inference.mask_predictor import MaskPredictor
     from tlkit.inference.predictor import Predictor
     from tlkit.inference.task_predictor import TaskPredictor
@@ -19,11 +20,20 @@ if TYPE_CHECKING:
 
 def load_model(
     model: str | Path | object, *, device: str = "auto"
-) -> Predictor | ExportedPredictor | TaskPredictor | ExportedTaskPredictor | MaskPredictor | ExportedMaskPredictor:
+) -> (
+    Predictor
+    | ExportedPredictor
+    | TaskPredictor
+    | ExportedTaskPredictor
+    | MaskPredictor
+    | ExportedMaskPredictor
+    | BoxPredictor
+):
     """Return a model for prediction; nothing in its files can run code.
 
     A model of several labels, grades or numbers predicts a table of these: `TaskPredictor`, or `ExportedTaskPredictor`
-    of an exported file; one of segmentation masks: `MaskPredictor`, or `ExportedMaskPredictor`.
+    of an exported file; one of segmentation masks: `MaskPredictor`, or `ExportedMaskPredictor`; of detection boxes:
+    `BoxPredictor`.
 
     Args:
         model: a run, its directory, or the folder with `model.safetensors` and `model.json` itself; or a file that

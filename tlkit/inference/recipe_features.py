@@ -45,7 +45,10 @@ def backbone_of(recipe: Recipe) -> Backbone:
         "background": section.background,
         "decode": section.decode,
     }
-    if recipe.task == "segmentation":  # masks lie on the decoded pixels, and every part of an image is judged
+    if recipe.task in (
+        "segmentation",
+        "detection",
+    ):  # masks lie on the decoded pixels, and every part of an image is judged
         given |= {"resize": section.resize or "letterbox", "crop_pct": 1.0, "decode": "full"}
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
     return replace(backbone, preprocess=preprocess)

@@ -18,6 +18,7 @@ from tlkit.errors import DataError
 from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
+from tlkit.inference.box_predictor import BoxPredictor
 from tlkit.inference.devices import choose_device
 from tlkit.inference.mask_predictor import MaskPredictor
 from tlkit.inference.predictor import Predictor, load_model
@@ -26,13 +27,19 @@ from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions, Unreadable
+from tlkit.predictions import (
+    DetectionPredictions,
+    MaskPredictions,
+    MultilabelPredictions,
+    NumberPredictions,
+    Unreadable,
+)
 from tlkit.runs import find_model
 from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
 
 TaskPredictions = MultilabelPredictions | NumberPredictions
-AnyTaskPredictions = TaskPredictions | MaskPredictions
+AnyTaskPredictions = TaskPredictions | MaskPredictions | DetectionPredictions
 
 
 class TaskPredictor:
@@ -171,7 +178,7 @@ class TaskPredictor:
 
 def task_predictor(
     network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None
-) -> TaskPredictor | MaskPredictor:
+) -> TaskPredictor | MaskPredictor | BoxPredictor:
     """Return what predicts with a network of another task than one class for each image.
 
     Args:
@@ -182,10 +189,14 @@ def task_predictor(
     """
     if card.task == "segmentation":
         return MaskPredictor(network, card, device=device, folder=folder)
+    if card.task == "detection":
+        return BoxPredictor(network, card, device=device)
     return TaskPredictor(network, card, device=device)
 
 
-def load_task_model(run: str | Path | object, *, device: str = "auto") -> Predictor | TaskPredictor | MaskPredictor:
+def load_task_model(
+    run: str | Path | object, *, device: str = "auto"
+) -> Predictor | TaskPredictor | MaskPredictor | BoxPredictor:
     """Return the model of a run for prediction, of whichever task; nothing in its files can run code.
 
     Args:

@@ -16,6 +16,7 @@ from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
+from tlkit.models.box_head import box_facts
 from tlkit.models.data_facts import decoder_of_data, require_same_task, samples_of, shares_of_annotators
 from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
@@ -46,8 +47,8 @@ class Classifier(pl.LightningModule):
     their table, which `train.loss: group_dro` needs. `train_loss`, `val_loss` and `val_accuracy` are logged once an
     epoch, `test_loss` and `test_accuracy` by `trainer.test`. The loss of val and test is the plain cross-entropy in
     nats, without label smoothing and class weights, so that runs can be compared. Of other tasks targets are (B, L) or
-    (B,) float32, or masks (B, H, W) int64; `val_loss` is the plain loss of the task, and grades and numbers have
-    `val_mae` for an accuracy, masks `val_iou`.
+    (B,) float32, or masks (B, H, W) int64, or boxes (B, M, 5) float32; `val_loss` is the plain loss of the task,
+    and grades and numbers have `val_mae` for an accuracy, masks `val_iou`, boxes none.
 
     In a script of your own, numbers that both the trainer and `train` state are warned about where they differ; see
     `tlkit.models.trainer_numbers` for which counts. `learning_rate` is what Lightning's LearningRateFinder sets.
@@ -97,7 +98,8 @@ class Classifier(pl.LightningModule):
                 of the trainer's data module.
             positive_weights: weight of the images with each label in the training loss, for `task: multilabel`.
             decoder: what stands above the backbone, for `task: segmentation`; default: the library's U-Net. The
-                numbers of the classes in masks are those of the trainer's data module; without one from 0.
+                numbers of the classes in masks are those of the trainer's data module; without one from 0. For `task:
+                detection` its channels are those of the pyramid.
             num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer. A fit that
                 resumes within an epoch needs it, since asking the trainer drops the loader's position.
@@ -127,7 +129,7 @@ class Classifier(pl.LightningModule):
             arguments.hyperparameters(recipe, self.source, class_weights=class_weights, class_counts=class_counts)
             | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
             | {"task": task, "target_scale": self.target_scale and list(self.target_scale)}
-            | {"decoder": self.decoder.to_dict() if task == "segmentation" else None}
+            | {"decoder": self.decoder.to_dict() if task in ("segmentation", "detection") else None}
             | {"positive_weights": positive_weights and {n: float(w) for n, w in positive_weights.items()}}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
@@ -145,7 +147,8 @@ class Classifier(pl.LightningModule):
     def _build(self, classes: Sequence[str]) -> None:
         """Build the network, the loss and the average, and freeze what the strategy freezes."""
         if self.task.task != "regression":
-            arguments.require_classes(classes, self._class_weights, self._class_counts)
+            least = 1 if self.task.task == "detection" else 2
+            arguments.require_classes(classes, self._class_weights, self._class_counts, least=least)
         self.classes = tuple(classes)
         self.save_hyperparameters({"classes": list(classes)})
         count = len(self.classes)
@@ -199,6 +202,8 @@ class Classifier(pl.LightningModule):
         self._require_network()
         card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
         decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
+        if self.task.task == "detection":
+            decoder = box_facts(self.decoder.channels)
         quantiles = getattr(self.task, "quantiles", None)
         return replace(card, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
 
@@ -352,6 +357,8 @@ class Classifier(pl.LightningModule):
         """Return the training loss of a batch, in nats, which is mixed by seed, epoch and batch number."""
         if isinstance(self.loss, GroupDROLoss):
             return self.group_dro_loss([(batch, batch_idx)], epoch=epoch)
+        if self.task.task == "detection":
+            return self.network.box_loss(batch[0], batch[1])
         seed = batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank)
         mixed = mix_batch_of_epoch(batch[0], targets_of(batch, self.soft), self.settings, epoch=epoch, seed=seed)
         logits = self(mixed.images, cut_of(batch)).float() + self.adjustment
@@ -423,14 +430,21 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
-        return self._evaluate(batch, "val")
+        return self._evaluate(batch, "val", batch_idx)
 
     def test_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
-        return self._evaluate(batch, "test")
+        return self._evaluate(batch, "test", batch_idx)
 
-    def _evaluate(self, batch: Sequence[torch.Tensor], stage: str) -> dict[str, torch.Tensor]:
+    def _evaluate(self, batch: Sequence[torch.Tensor], stage: str, number: int) -> dict[str, torch.Tensor]:
         means = cast(EvaluationMeans, self.means[stage])
+        if self.task.task == "detection":
+            with torch.random.fork_rng():  # the loss draws anchors: the same ones in every epoch
+                seed_device(batch_seed(self.seed, epoch=0, batch=number, rank=self.global_rank), self.device)
+                loss = self.eval_network.box_loss(batch[0], batch[1])
+            means.loss.update(loss.float().expand(len(batch[1])))
+            self.log(f"{stage}_loss", means.loss, prog_bar=True)
+            return {}
         y_pred = means.update(self.eval_network(batch[0], cut_of(batch)).float(), batch[1])
         for name, mean in means.metrics():
             self.log(f"{stage}_{name}", mean, prog_bar=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.box_head import box_parts_of
 from tlkit.models.mask_decoder import DecoderFacts, mask_parts_of
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -30,16 +31,17 @@ NO_CLASSES = (
 
 
 def require_classes(
-    classes: Sequence[str], weights: Mapping[str, float] | None, counts: Mapping[str, int] | None
+    classes: Sequence[str], weights: Mapping[str, float] | None, counts: Mapping[str, int] | None, *, least: int = 2
 ) -> None:
-    """Check the class names, and that weights and counts are of these classes.
+    """Check the class names, of which there must be `least`, and that weights and counts are of these classes.
 
     Raises:
         ModelError: they are not.
     """
     names = [classes] if isinstance(classes, str) else list(classes)
-    if len(names) < 2 or len(set(names)) != len(names):
-        raise ModelError(f"A classifier needs two or more different class names. Got {names} instead.")
+    if len(names) < least or len(set(names)) != len(names):
+        many = "two or more" if least == 2 else "one or more"
+        raise ModelError(f"A classifier needs {many} different class names. Got {names} instead.")
     if weights is not None and set(weights) != set(names):
         raise ModelError(f"class_weights must name each class once. Got {sorted(weights)} for classes {sorted(names)}.")
     if weights is not None and not all(0 < weight < math.inf for weight in weights.values()):
@@ -153,19 +155,22 @@ def network_of(
     task: TaskHead = MulticlassHead(),  # noqa: B008  # frozen
     decoder: DecoderFacts = DecoderFacts(),  # noqa: B008  # frozen
 ) -> Network:
-    """Return the network of a task on a backbone: with a linear head, or with a decoder for segmentation.
+    """Return the network of a task on a backbone: with a linear head, or with a decoder for segmentation or detection.
 
     Args:
         backbone: the backbone; a decoder's encoder has copies of its weights.
         classes: number of classes, labels or grades.
         drop_rate: dropout before a linear head.
         task: what the network says.
-        decoder: of segmentation.
+        decoder: of segmentation; of detection its channels alone.
 
     Raises:
         ModelError: the backbone gives no feature maps that the decoder takes.
         MissingExtraError: segmentation_models_pytorch is not installed.
     """
+    if task.task == "detection":
+        encoder, boxes = box_parts_of(backbone, channels=decoder.channels, classes=classes)
+        return Network(encoder, num_features=0, num_classes=classes, task=task, head=boxes)
     if task.task != "segmentation":
         width = backbone.num_features
         return Network(backbone.module, num_features=width, num_classes=classes, drop_rate=drop_rate, task=task)

@@ -54,7 +54,8 @@ class ModelFacts:
             where it gives one number, and for other tasks.
         rule: what was chosen on validation images, plain JSON values: `thresholds` of several labels, as
             `LabelThresholds` has them, or `intervals` of numbers and grades, as `IntervalRule` has them; else empty.
-        decoder: of segmentation, what the decoder is built from and the numbers of the classes in masks, as
+        decoder: of detection, kind and width of the detector; of segmentation, what the decoder is built from and the
+            numbers of the classes in masks, as
             `DecoderFacts` has them; else empty.
     """
 
@@ -81,7 +82,7 @@ class ModelFacts:
     @property
     def _format_version(self) -> int:
         """Lowest version of `MODEL_FORMAT` that covers these facts."""
-        if self.quantiles is not None or self.task == "segmentation":
+        if self.quantiles is not None or self.task in ("segmentation", "detection"):
             return 6
         if self.task != "multiclass":
             return 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
+from tlkit.models.box_head import BoxHead, box_parts, channels_of
 from tlkit.models.cuts import Parts
 from tlkit.models.mask_decoder import DecoderFacts, MaskDecoder, mask_parts
 from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_facts, read_tensors
@@ -88,19 +90,20 @@ class Network(nn.Module):
     """A backbone with a head: normalized images (B, 3, H, W), or their features (B, D), to logits (B, C).
 
     Another task than one class for each image has logits (B, K) of its own (see `TaskHead`). For segmentation the
-    backbone is a `MaskEncoder`, the head a `MaskDecoder`, and logits are (B, C, H, W).
+    backbone is a `MaskEncoder`, the head a `MaskDecoder`, and logits are (B, C, H, W); for detection the head is a
+    `BoxHead`, and in place of logits there are boxes (B, 100, 6).
 
     The head is not timm's, so its dropout and initialization are the same for every architecture. timm's EfficientNet
     draws a new head from U(±1/√C): a standard deviation of 0.41 for two classes.
 
     Attributes:
         backbone: (B, 3, H, W) to (B, D) pooled features.
-        head: (B, D) to (B, C); a linear layer, or a `ScoredHead` or a `MaskDecoder` in its place.
+        head: (B, D) to (B, C); a linear layer, or a `ScoredHead`, `MaskDecoder` or `BoxHead` in its place.
         task: what the logits say.
         calibration: rescales the logits of a stored model; None = not at all, as in training.
     """
 
-    head: nn.Linear | ScoredHead | MaskDecoder
+    head: nn.Linear | ScoredHead | MaskDecoder | BoxHead
     calibration: CalibratedLogits | None
 
     def __init__(
@@ -111,7 +114,7 @@ class Network(nn.Module):
         num_classes: int,
         drop_rate: float = 0.0,
         task: TaskHead = MulticlassHead(),  # noqa: B008  # frozen
-        head: MaskDecoder | None = None,
+        head: MaskDecoder | BoxHead | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -123,7 +126,7 @@ class Network(nn.Module):
 
     def init_head(self, seed: int) -> None:
         """Initialize the head: weights from N(0, 0.01²) by a generator of this seed, zero biases; or a decoder."""
-        if isinstance(self.head, MaskDecoder):
+        if isinstance(self.head, MaskDecoder | BoxHead):
             self.head.init(seed)
             return
         generator = torch.Generator().manual_seed(seed)
@@ -150,8 +153,15 @@ class Network(nn.Module):
             features = self._suffixes.of(self.backbone, after)(images)
         else:
             features = images if images.ndim == 2 else self.backbone(images)
+        if isinstance(self.head, BoxHead):
+            return cast(torch.Tensor, self.head(features, images.shape[-2:]))
         logits: torch.Tensor = self.head(self.dropout(features))
         return logits if self.calibration is None else self.calibration(logits)
+
+    def box_loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of a batch of images (B, 3, H, W) with true boxes (B, M, 5), of a detector; see `BoxHead`."""
+        assert isinstance(self.head, BoxHead), "only a detector is trained on boxes"
+        return self.head.loss(self.backbone(images), (images.shape[2], images.shape[3]), targets)
 
 
 def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Network, ModelFacts]:
@@ -167,6 +177,8 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
     facts, tensors = read_facts(folder), read_tensors(folder)
     if facts.task == "segmentation":
         return _load_mask_network(folder, facts, tensors), facts
+    if facts.task == "detection":
+        return _load_box_network(folder, facts, tensors), facts
     task = task_head(facts.task, scale=facts.target_scale, quantiles=facts.quantiles)
     if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
@@ -207,6 +219,28 @@ def _load_mask_network(folder: Path, facts: ModelFacts, tensors: Mapping[str, to
         facts.architecture, decoder, classes=len(facts.classes), image_size=size, options=facts.options, most=stored
     )
     network = Network(encoder, num_features=0, num_classes=len(facts.classes), task=task_head(facts.task), head=head)
+    return _with_tensors(network, tensors, folder, facts)
+
+
+def _load_box_network(folder: Path, facts: ModelFacts, tensors: Mapping[str, torch.Tensor]) -> Network:
+    """Return a stored detector, in evaluation mode."""
+    stored, size = sum(tensor.numel() for tensor in tensors.values()), facts.preprocess.image_size
+    with damaged(folder / FACTS_FILE, error=ModelError, remedy=REMEDY):
+        channels = channels_of(facts.decoder)
+    encoder, head = box_parts(
+        facts.architecture,
+        channels=channels,
+        classes=len(facts.classes),
+        image_size=size,
+        options=facts.options,
+        most=stored,
+    )
+    network = Network(encoder, num_features=0, num_classes=len(facts.classes), task=task_head(facts.task), head=head)
+    return _with_tensors(network, tensors, folder, facts)
+
+
+def _with_tensors(network: Network, tensors: Mapping[str, torch.Tensor], folder: Path, facts: ModelFacts) -> Network:
+    """Return a network with stored tensors, in evaluation mode."""
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tlkit.choices import TrainedTask
+from tlkit.models.box_head import DetectionTask
 from tlkit.models.mask_head import SegmentationHead
 from tlkit.recipe import TrainSection
 
@@ -194,6 +195,8 @@ def task_head(
     """
     if task == "segmentation":
         return SegmentationHead() if train is None else SegmentationHead(train.mask_loss)
+    if task == "detection":
+        return DetectionTask()
     if task == "regression":
         mean, std = scale or (0.0, 1.0)
         if quantiles is None and train is not None and train.number_loss == "quantile":

@@ -223,6 +223,20 @@ def size_options(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
     return {"img_size": image_size} if _has_fixed_size(name) else {}
 
 
+def feature_maps(name: str, *, finest: int, options: Mapping[str, Any]) -> tuple[nn.Module, list[int], list[int]]:
+    """Return timm's feature extractor with random weights, the channels of its maps and their strides in pixels.
+
+    Args:
+        name: timm's name of the network, without a tag.
+        finest: smallest stride of a map that is kept.
+        options: timm's further arguments.
+    """
+    whole: Any = timm.create_model(name, features_only=True, pretrained=False, **options)
+    used = tuple(place for place, stride in enumerate(whole.feature_info.reduction()) if stride >= finest)
+    maps: Any = timm.create_model(name, features_only=True, pretrained=False, out_indices=used, **options)
+    return maps, list(maps.feature_info.channels()), list(maps.feature_info.reduction())
+
+
 def _has_fixed_size(name: str) -> bool:
     return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
 
@@ -393,9 +407,9 @@ def _from_run(
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
     facts = read_facts(stored)
-    if facts.task == "segmentation":
+    if facts.task in ("segmentation", "detection"):
         raise ModelError(
-            f"model.weights: {folder} is a run of segmentation, whose encoder is only a part of {facts.architecture}. "
+            f"model.weights: {folder} is a run of {facts.task}, whose encoder is only a part of {facts.architecture}. "
             f"Use the weights that it began with ({facts.weights.source}), or a run of another task."
         )
     if facts.architecture != architecture:

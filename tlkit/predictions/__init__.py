@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from tlkit.predictions.detection_predictions import DetectionPredictions, read_boxes, read_detection
     from tlkit.predictions.joined_tables import Joinable
     from tlkit.predictions.mask_predictions import MaskPredictions
     from tlkit.predictions.mask_reading import read_mask_folders, read_masks
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from tlkit.predictions.unreadable import Unreadable
 
 __all__ = [
+    "DetectionPredictions",
     "Joinable",
     "MaskPredictions",
     "MultilabelPredictions",
     "NumberPredictions",
     "Predictions",
     "Unreadable",
+    "read_boxes",
+    "read_detection",
     "read_mask_folders",
     "read_masks",
     "read_multilabel",
@@ -35,12 +39,15 @@ __all__ = [
 __getattr__ = lazy_names(
     "tlkit.predictions",
     {
+        "DetectionPredictions": "tlkit.predictions.detection_predictions",
         "Joinable": "tlkit.predictions.joined_tables",
         "MaskPredictions": "tlkit.predictions.mask_predictions",
         "MultilabelPredictions": "tlkit.predictions.multilabel_predictions",
         "NumberPredictions": "tlkit.predictions.number_predictions",
         "Predictions": "tlkit.predictions.predictions",
         "Unreadable": "tlkit.predictions.unreadable",
+        "read_boxes": "tlkit.predictions.detection_predictions",
+        "read_detection": "tlkit.predictions.detection_predictions",
         "read_mask_folders": "tlkit.predictions.mask_reading",
         "read_masks": "tlkit.predictions.mask_reading",
         "read_multilabel": "tlkit.predictions.task_reading",

@@ -1,4 +1,4 @@
-"""`DetectionPredictions`: true and predicted boxes of images, read from COCO's JSON files."""
+"""`DetectionPredictions`: true and predicted boxes of images, from COCO's JSON files or a run's table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Floats, Ints, Mask
+from tlkit.box_labels import BoxLabel, boxes_in, boxes_text
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, first_few
 from tlkit.input_files import refuse_pipe
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
-from tlkit.predictions.validation import Strings, repeated
+from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.predictions.reading import open_table, paths_of, task_of
+from tlkit.predictions.validation import PATH, Strings, repeated
+
+TRUE, FOUND = "true_boxes", "predicted_boxes"
+"""Columns of a table of boxes: those of `tlkit.box_labels`, and [category, left, top, width, height, score]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +83,149 @@ class DetectionPredictions:
         """Group columns, shape (N, G)."""
         return self.images.groups
 
+    @classmethod
+    def build(
+        cls,
+        *,
+        categories: Sequence[str],
+        path: Sequence[str] | Strings,
+        truth: Sequence[Sequence[BoxLabel]],
+        found: Sequence[Sequence[tuple[int, Sequence[float], float]]],
+        groups: pd.DataFrame | None = None,
+        source: str = "predictions",
+        verbatim: bool = False,
+    ) -> DetectionPredictions:
+        """Return the predictions of N images.
+
+        Args:
+            categories: different names.
+            path: N different paths.
+            truth: the true boxes of each image.
+            found: the predicted boxes of each image: position of the category; left, top, width, height; score.
+            groups: group columns, N rows in the order of `path`.
+            source: name of the data, for messages.
+            verbatim: keep group values as they are written.
+
+        Raises:
+            PredictionsError: names or paths repeat, or a box is of no category.
+
+        Example:
+            >>> true, guess = [BoxLabel("cat", 1, 2, 30, 40)], [(0, [1.5, 2, 30, 40], 0.9)]
+            >>> DetectionPredictions.build(categories=["cat"], path=["a.png"], truth=[true], found=[guess])
+            DetectionPredictions(1 images, 1 categories, 1 true and 1 predicted boxes)
+        """
+        names = tuple(categories)
+        images, problems = ImageColumns.checked(path, groups, names=names, source=source, verbatim=verbatim)
+        place = {name: position for position, name in enumerate(names)}
+        strange = sorted({one.name for held in truth for one in held} - place.keys())
+        strange += sorted({str(one[0]) for held in found for one in held if not 0 <= one[0] < len(names)})
+        if strange:
+            problems.append(f"boxes are of no category: {first_few(strange)}.")
+        if problems:
+            raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
+        return cls(
+            names,
+            images,
+            _table_of(
+                [
+                    (row, place[one.name], [*one[1:5]], one.width * one.height, one.crowd)
+                    for row, held in enumerate(truth)
+                    for one in held
+                ]
+            ),
+            _table_of([(row, one[0], [*one[1]], one[2], False) for row, held in enumerate(found) for one in held]),
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per image: path, true and predicted boxes as JSON, group columns."""
+        path, groups = self.images.table()
+        truth: list[list[BoxLabel]] = [[] for _ in range(len(self))]
+        found: list[list[list[float]]] = [[] for _ in range(len(self))]
+        for image, category, box, crowd in zip(*_columns(self.truth), self.truth.crowd.tolist(), strict=True):
+            left, top, width, height = box
+            truth[image].append(BoxLabel(self.categories[category], left, top, width, height, crowd))
+        for image, category, box, score in zip(*_columns(self.found), self.found.value.tolist(), strict=True):
+            found[image].append([category, *box, score])
+        texts = {TRUE: map(boxes_text, truth), FOUND: map(json.dumps, found)}
+        columns = pd.DataFrame({name: pd.array(list(held), dtype="string") for name, held in texts.items()})
+        return pd.concat([path, columns, groups], axis=1)
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write the predictions as Parquet, atomically; `read_boxes` returns equal ones."""
+        noted = {"task": self.task, "classes": list(self.categories), "groups": list(self.groups.columns)}
+        write_parquet_table(Path(path), self.table(), noted=noted)
+
+    def coco(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the true boxes as COCO's instances, and the predicted ones as its results; ids count from 1."""
+        truth = {
+            "images": [{"id": row + 1, "file_name": str(path)} for row, path in enumerate(self.path)],
+            "categories": [{"id": place + 1, "name": name} for place, name in enumerate(self.categories)],
+            "annotations": [
+                {
+                    "id": number + 1,
+                    "image_id": image + 1,
+                    "category_id": category + 1,
+                    "bbox": box,
+                    "area": area,
+                    "iscrowd": int(crowd),
+                }
+                for number, (image, category, box, area, crowd) in enumerate(
+                    zip(*_columns(self.truth), self.truth.value.tolist(), self.truth.crowd.tolist(), strict=True)
+                )
+            ],
+        }
+        found = [
+            {"image_id": image + 1, "category_id": category + 1, "bbox": box, "score": score}
+            for image, category, box, score in zip(*_columns(self.found), self.found.value.tolist(), strict=True)
+        ]
+        return truth, found
+
     def with_groups(self, table: Joinable, *, verbatim: bool = False) -> DetectionPredictions:
         """Return the predictions with group columns joined by path; see `ImageColumns.with_groups`."""
         return replace(self, images=self.images.with_groups(table, verbatim=verbatim))
+
+
+def _columns(boxes: Boxes) -> tuple[list[int], list[int], list[list[float]]]:
+    return boxes.image.tolist(), boxes.category.tolist(), boxes.box.tolist()
+
+
+def read_boxes(path: Path | str) -> DetectionPredictions:
+    """Return the boxes in a Parquet file that `DetectionPredictions.to_parquet` wrote.
+
+    Raises:
+        PredictionsError: the file cannot be read, is of another task or damaged, or another tool wrote it.
+    """
+    file = Path(path)
+    table, noted = open_table(file)
+    if noted is None or task_of(noted) != "detection" or not {TRUE, FOUND} <= set(table.columns):
+        raise PredictionsError(
+            f"{file} is no table of boxes that tlkit wrote. Boxes of another tool are read from COCO's files: `tlkit "
+            "evaluate PREDICTED.json --task detection --truth TRUE.json`; in Python, read_detection."
+        )
+    try:
+        truth = [boxes_in(text) for text in table[TRUE]]
+        found = [[_found(one) for one in json.loads(text)] for text in table[FOUND]]
+        categories = [str(name) for name in noted["classes"]]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise PredictionsError(f"{file} is damaged: a cell holds no boxes ({error}). Write it again.") from error
+    groups = table[[name for name in table.columns if name not in (PATH, TRUE, FOUND)]]
+    return DetectionPredictions.build(
+        categories=categories,
+        path=paths_of(file, table),
+        truth=truth,
+        found=found,
+        groups=groups,
+        source=str(file),
+        verbatim=True,
+    )
+
+
+def _found(values: Sequence[Any]) -> tuple[int, list[float], float]:
+    category, *box, score = values
+    numbers = [float(one) for one in (*box, score)]
+    if len(box) != 4 or not np.isfinite(numbers).all() or min(numbers[2:4]) < 0:
+        raise ValueError(f"{str(values)[:80]} is no box")
+    return int(category), numbers[:4], numbers[4]
 
 
 def read_detection(predictions: Path | str, truth: Path | str) -> DetectionPredictions:
@@ -172,13 +318,14 @@ def _boxes(
             f"{file}: {len(wrong)} of {len(held)} boxes cannot be used: {first_few(wrong, most=3)}. Each needs a known "
             f"{need}, and bbox as left, top, width, height."
         )
-    return (
-        Boxes(
-            np.array([row[0] for row in rows], dtype=np.int64),
-            np.array([row[1] for row in rows], dtype=np.int64),
-            np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4),
-            np.array([row[3] for row in rows], dtype=np.float64),
-            np.array([row[4] and not scored for row in rows], dtype=np.bool_),
-        ),
-        problems,
+    return _table_of([(*row[:4], row[4] and not scored) for row in rows]), problems
+
+
+def _table_of(rows: Sequence[tuple[int, int, list[float], float, bool]]) -> Boxes:
+    return Boxes(
+        np.array([row[0] for row in rows], dtype=np.int64),
+        np.array([row[1] for row in rows], dtype=np.int64),
+        np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4),
+        np.array([row[3] for row in rows], dtype=np.float64),
+        np.array([row[4] for row in rows], dtype=np.bool_),
     )

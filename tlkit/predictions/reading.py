@@ -20,7 +20,7 @@ from tlkit.spelling import normal_form
 
 logger = logging.getLogger(__name__)
 
-READERS = {"multilabel": "read_multilabel", "segmentation": "read_masks"}
+READERS = {"multilabel": "read_multilabel", "segmentation": "read_masks", "detection": "read_boxes"}
 """What reads predictions of another task; `read_numbers` reads the rest."""
 
 

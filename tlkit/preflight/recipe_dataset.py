@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from tlkit.choices import DatasetName
+from tlkit.choices import OBJECT_SIZE, DatasetName
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.datasets.dataset_card import MASKS
 from tlkit.datasets.gallery import find_entry, named_dataset
-from tlkit.errors import MissingExtraError, RecipeError, first_few
+from tlkit.errors import DataError, MissingExtraError, RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights
 from tlkit.preflight.recipe_queries import class_counts, class_weights
 from tlkit.recipe import Recipe
@@ -40,16 +40,21 @@ def load_dataset(
             images are read.
         DataError: the images cannot be used.
         RecipeError: the recipe names classes or audits columns that the images do not have.
-        MissingExtraError: segmentation needs segmentation_models_pytorch, which is not installed.
+        MissingExtraError: segmentation needs segmentation_models_pytorch, or detection pycocotools, which is not
+            installed.
     """
     require_name(recipe.model.name)
     if recipe.task == "segmentation" and find_spec("segmentation_models_pytorch") is None:
         raise MissingExtraError(package="segmentation_models_pytorch", extra="seg", purpose="task: segmentation")
+    if recipe.task == "detection" and find_spec("pycocotools") is None:
+        raise MissingExtraError(package="pycocotools", extra="coco", purpose="task: detection")
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
     dataset = source_of(recipe).load(
         gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=before_decoding
     )
+    if recipe.task == "detection":
+        require_boxes_to_judge(dataset.samples)
     require_audit_columns(recipe, dataset.samples)
     class_weights(recipe.train.class_weights, dataset.samples)  # raises
     if recipe.train.logit_adjustment:
@@ -70,6 +75,7 @@ def source_of(recipe: Recipe) -> Source:
     section = recipe.data
     labels = section.label_corrections
     kept = (*section.groups, section.group_by) if section.group_by is not None else section.groups
+    label_column: dict[str, str] = {}
     root, manifest, metadata, mask_folder = section.root, section.manifest, section.metadata, section.masks or ""
     if section.name is not None:
         _require_task(recipe, section.name)
@@ -78,6 +84,7 @@ def source_of(recipe: Recipe) -> Source:
         if metadata is None and manifest is None:
             metadata = str(card.metadata)
         mask_folder = str(card.root / MASKS) if recipe.task == "segmentation" else ""
+        label_column = {"label": "boxes"} if recipe.task == "detection" else {}
     return Source(
         root=root,
         plan=SplitPlan(
@@ -100,7 +107,7 @@ def source_of(recipe: Recipe) -> Source:
         on_leak=section.on_leak,
         decode_options=DecodeOptions.of(section),
         options=ListOptions(
-            names={str(name): theirs for name, theirs in section.columns.items()},
+            names={str(name): theirs for name, theirs in section.columns.items()} or label_column,
             verbatim=section.verbatim,
             merge_classes=section.merge_classes,
             annotations=section.annotations,
@@ -110,6 +117,7 @@ def source_of(recipe: Recipe) -> Source:
             grades=section.grades,
             masks=section.pixel_classes if recipe.task == "segmentation" else None,
             mask_folder=mask_folder,
+            box_file=section.boxes or "",
         ),
     )
 
@@ -122,10 +130,33 @@ def _require_task(recipe: Recipe, name: DatasetName) -> None:
             f"data.name is {name}, whose images have no masks, but task is {task}. Use a dataset that `tlkit data "
             "gallery` lists for segmentation, or data.root and data.masks."
         )
-    if find_entry(name).task == "multilabel" and task == "multiclass" and "label" not in recipe.data.columns:
+    if task == "detection" and find_entry(name).task != "detection":
+        raise RecipeError(
+            f"data.name is {name}, whose images have no boxes, but task is {task}. Use a dataset that `tlkit data "
+            "gallery` lists for detection, or data.root and data.boxes."
+        )
+    if (
+        find_entry(name).task in ("multilabel", "detection")
+        and task == "multiclass"
+        and "label" not in recipe.data.columns
+    ):
         raise RecipeError(
             f"data.name is {name}, whose images have several labels each, but task is {task}. Set task: multilabel, or "
             "use a dataset that `tlkit data gallery` lists as multiclass."
+        )
+
+
+def require_boxes_to_judge(samples: Samples) -> None:
+    """Check that every split shows an object, so that there is something to judge.
+
+    Raises:
+        DataError: a split does not.
+    """
+    counts = samples.counts().sum()
+    if empty := [split for split, size in samples.split_sizes().items() if size and not counts[split]]:
+        raise DataError(
+            f"The images of {' and '.join(empty)} have no boxes, so nothing can be learnt or judged there. Move images "
+            "with objects into each split, or let tlkit split them."
         )
 
 
@@ -142,9 +173,10 @@ def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
     from tlkit.audit.groups.intersections import validate_columns
 
     splits = set(samples.table["split"])
+    columns = [one for one in section.plain if recipe.task != "detection" or one != OBJECT_SIZE]  # it is made later
     problems: list[str] = []
     for split in [name for name in ("val", "test") if name in splits] or ["train"]:
-        found = validate_columns(samples.split(split).groups, section.plain)
+        found = validate_columns(samples.split(split).groups, columns)
         problems += [f"audit.by, {split} split: {problem}" for problem in found]
     if section.positive is not None and section.positive not in samples.classes:
         problems.append(

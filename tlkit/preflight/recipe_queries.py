@@ -41,7 +41,10 @@ def can_use_cache(recipe: Recipe) -> bool:
     """
     fixed = not changes_pixels(recipe)
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
-    if recipe.task == "segmentation":  # a decoder takes feature maps of several layers, which are not cached
+    if recipe.task in (
+        "segmentation",
+        "detection",
+    ):  # a decoder takes feature maps of several layers, which are not cached
         return False
     if recipe.strategy.kind != "frozen" or recipe.features.cache == "never" or mixed:
         return False
@@ -55,7 +58,7 @@ def why_no_prefix(recipe: Recipe) -> str:
     """
     train, kind = recipe.train, recipe.strategy.kind
     reasons = {
-        "a decoder takes feature maps of several layers": recipe.task == "segmentation",
+        "a decoder takes feature maps of several layers": recipe.task in ("segmentation", "detection"),
         "the backbone is frozen as a whole": kind == "frozen",
         "the whole backbone trains": kind == "full",
         "features.cache is never": recipe.features.cache == "never",

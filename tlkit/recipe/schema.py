@@ -81,7 +81,7 @@ class Recipe(Section):
         "multiclass",
         description="What the model says of an image: multiclass = one of several classes; multilabel = any number of "
         "labels; ordinal = one of several grades in an order; regression = a number; segmentation = the class of each "
-        "pixel.",
+        "pixel; detection = boxes with their classes.",
     )
     seed: v.Seed = Field(0, description="Seed of all random numbers, from 0 to 4294967295.")
     data: Annotated[DataSection, Expected("a section with root, the path of a folder of images")]

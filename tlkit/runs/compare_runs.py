@@ -12,10 +12,17 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.audit.task_comparison import TaskComparison, compare_task_models
-from tlkit.errors import PredictionsError
+from tlkit.errors import PredictionsError, RunError, other_task
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
-from tlkit.predictions import Joinable, MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
+from tlkit.predictions import (
+    DetectionPredictions,
+    Joinable,
+    MaskPredictions,
+    MultilabelPredictions,
+    NumberPredictions,
+    Predictions,
+)
 from tlkit.predictions.common_task_images import TaskTable
 from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
@@ -120,7 +127,19 @@ class _Paired:
     leaked: frozenset[str]
 
 
+def refuse_boxes(*models: object) -> None:
+    """Check that no table is of boxes.
+
+    Raises:
+        PredictionsError: one is.
+    """
+    for model in models:
+        if isinstance(model, DetectionPredictions):
+            raise PredictionsError(other_task("A table of boxes", model.task))
+
+
 def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
+    refuse_boxes(first, second)
     runs = [model for model in (first, second) if not isinstance(model, TABLES)]
     run = runs[0] if runs else None
     chosen = (AuditOptions() if run is None else options_of_run(run)).with_overrides(**options)
@@ -140,8 +159,15 @@ def table_of(run: Run, split: str | None, *, groups: Joinable | None = None) -> 
 
 
 def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskTable:
-    """Return the predictions of a run of several labels, grades, numbers or masks for a split."""
-    return run.task_predictions(split, groups=groups)
+    """Return the predictions of a run of several labels, grades, numbers or masks for a split.
+
+    Raises:
+        RunError: it is of boxes.
+    """
+    found = run.task_predictions(split, groups=groups)
+    if isinstance(found, DetectionPredictions):
+        raise RunError(other_task(str(run.path), found.task))
+    return found
 
 
 def compare_models_by(
@@ -167,6 +193,7 @@ def compare_models_by(
     Raises:
         PredictionsError: what is given does not fit, as in `compare_metric`.
     """
+    refuse_boxes(*models.values())
     runs = {name: model for name, model in models.items() if not isinstance(model, TABLES)}
     options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
     tables: dict[str, AnyTable] = {}

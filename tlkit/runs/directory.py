@@ -273,6 +273,11 @@ class RunDirectory:
         """The folder of the predicted masks, each at the path of its image, PNG; only segmentation has one."""
         return self.path / "predictions" / "masks"
 
+    def boxes(self, split: str) -> tuple[Path, Path]:
+        """True and predicted boxes of a split as COCO's JSON files; only detection has them."""
+        folder = self.path / "predictions"
+        return folder / f"{split}_truth.json", folder / f"{split}_detections.json"
+
     @property
     def predicted_splits(self) -> tuple[str, ...]:
         """Splits that have predictions, test before val before train."""

@@ -13,7 +13,7 @@ from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import NUMBER_MEANS, TASK_METRICS
-from tlkit.choices import Task, TrainedTask
+from tlkit.choices import Task
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
@@ -22,7 +22,7 @@ from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
-from tlkit.runs.compare_runs import TABLES, table_of
+from tlkit.runs.compare_runs import TABLES, refuse_boxes, table_of
 from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
@@ -67,6 +67,7 @@ def gate(
         >>> report.verdict, report.exit_code
         ('NOT ENOUGH DATA', 3)
     """
+    refuse_boxes(judged)
     chosen = split
     if isinstance(judged, TABLES):
         predictions = judged if groups is None else judged.with_groups(groups)
@@ -105,12 +106,12 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable)
     """
     if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
         grades = like.grades if isinstance(like, NumberPredictions) else ()
-        found = read_task_predictions(path, cast("TrainedTask", task), grades=grades or None)
+        found = read_task_predictions(path, task, grades=grades or None)
     else:
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))
-        found = read_task_predictions(file, cast("TrainedTask", task))
-    return found
+        found = read_task_predictions(file, task)
+    return cast("TaskTable", found)  # of the task of the other
 
 
 @contextmanager

@@ -105,6 +105,9 @@ class Run:
             return Samples.from_csv(file, root=root, classes=grades, task=task)
         if task == "segmentation":
             return Samples.from_csv(file, root=root, task=task, masks=self.recipe.data.pixel_classes)
+        if task == "detection":
+            classes = self.directory.read_model_facts().get("classes") or None
+            return Samples.from_csv(file, root=root, classes=classes, task=task)
         return Samples.from_csv(file, root=root, task=task)
 
     @property

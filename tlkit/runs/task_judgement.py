@@ -1,4 +1,4 @@
-"""Evaluates and audits one split of a run of several labels, grades, numbers or masks. Needs no torch."""
+"""Evaluates and audits one split of a run of several labels, grades, numbers masks or boxes. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tlkit.audit.detection_audit import audit_detection
 from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.mask_audit import audit_masks
 from tlkit.audit.number_audit import audit_numbers
@@ -13,15 +14,19 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.choices import TrainedTask
 from tlkit.errors import RunError
+from tlkit.evaluation.box_matching import match_boxes
+from tlkit.evaluation.detection import MIN_SCORE, evaluate_detection, found_objects
 from tlkit.evaluation.evaluate_masks import evaluate_masks
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.label_thresholds import LabelThresholds
 from tlkit.evaluation.multilabel import evaluate_multilabel
 from tlkit.evaluation.task_figures import TaskEvaluation
 from tlkit.predictions import (
+    DetectionPredictions,
     MaskPredictions,
     MultilabelPredictions,
     NumberPredictions,
+    read_boxes,
     read_masks,
     read_multilabel,
     read_numbers,
@@ -31,7 +36,7 @@ from tlkit.runs.run_options import options_of_recipe
 from tlkit.tables import Column, Table
 from tlkit.uncertainty.number_intervals import IntervalRule
 
-TaskPredictions = MultilabelPredictions | NumberPredictions | MaskPredictions
+TaskPredictions = MultilabelPredictions | NumberPredictions | MaskPredictions | DetectionPredictions
 
 
 def read_task_predictions(path: Path, task: TrainedTask, *, grades: Sequence[str] | None = None) -> TaskPredictions:
@@ -49,6 +54,8 @@ def read_task_predictions(path: Path, task: TrainedTask, *, grades: Sequence[str
         return read_multilabel(path)
     if task == "segmentation":
         return read_masks(path)
+    if task == "detection":
+        return read_boxes(path)
     return read_numbers(path, task="ordinal" if task == "ordinal" else "regression", grades=grades)
 
 
@@ -61,6 +68,8 @@ def evaluate_task_split(predictions: TaskPredictions, recipe: Recipe) -> TaskEva
         return evaluate_multilabel(predictions, confidence=confidence, cluster_by=cluster_by)
     if isinstance(predictions, MaskPredictions):
         return evaluate_masks(predictions, confidence=confidence, cluster_by=cluster_by)
+    if isinstance(predictions, DetectionPredictions):
+        return evaluate_detection(predictions, confidence=confidence, cluster_by=cluster_by, seed=recipe.seed)
     return evaluate_numbers(predictions, confidence=confidence, cluster_by=cluster_by, seed=recipe.seed)
 
 
@@ -84,6 +93,9 @@ def audit_task_split(
         return audit_multilabel(predictions, options)
     if isinstance(predictions, MaskPredictions):
         return audit_masks(predictions, options)
+    if isinstance(predictions, DetectionPredictions):
+        found = found_objects(predictions, match_boxes(predictions), min_score=MIN_SCORE)
+        return audit_detection(predictions, found, options)
     return audit_numbers(predictions, options, mean_tolerance=mean_tolerance)
 
 

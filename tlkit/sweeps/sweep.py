@@ -69,7 +69,7 @@ def run_sweep(
         settings = file.settings.model_copy(update={"trials": trials})
         file = SweepFile(file.source, settings, file.recipe, file.space)
     task = _trial_recipe(file, {}, DEFAULT).task
-    if task == "segmentation":
+    if task in ("segmentation", "detection"):
         raise RunError(other_task(f"The recipe of {path}", task))
     if task != "multiclass" and "metric" not in file.settings.model_fields_set:
         settings = file.settings.model_copy(update={"metric": next(iter(TASK_FIGURES[task]))})

@@ -77,7 +77,7 @@ def cached_features(
 
 def why_pixels(recipe: Recipe) -> str | None:
     """Return why a frozen backbone runs in every epoch, and what would avoid it; None where nothing is to be said."""
-    if recipe.task == "segmentation":
+    if recipe.task in ("segmentation", "detection"):
         return None
     if can_use_cache(recipe) or recipe.strategy.kind != "frozen" or recipe.features.cache != "auto":
         return None

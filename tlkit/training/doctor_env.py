@@ -92,14 +92,23 @@ def _device() -> EnvironmentCheck:
 def _torchvision() -> EnvironmentCheck:
     from tlkit.torchvision_cure import SCHEMAS
 
+    from tlkit.models.box_head import REMEDY, operator_problem
+
     box_area = import_module("torchvision.ops").box_area
     import torch
 
+    problem = operator_problem()
     area = box_area(torch.tensor([[0.0, 0.0, 2.0, 3.0]])).item()
-    if SCHEMAS is None:
+    if SCHEMAS is None and not problem:
         return EnvironmentCheck("torchvision operators", area == 6, "load", "", needed=True)
-    found = "built for CUDA beside a CPU build of torch: only the schemas load, which is enough for tlkit"
-    remedy = f"Before timm, torchvision or Lightning, write: {FIRST_LINE}"
+    found = "do not load: enough for every task but the training of detectors (task: detection)"
+    remedy = f"For detection: {REMEDY}"
+    if SCHEMAS is not None:
+        found = (
+            "built for CUDA beside a CPU build of torch: only the schemas load, which is enough for every task but "
+            "detection (task: detection)"
+        )
+        remedy = f"Before timm, torchvision or Lightning, write: {FIRST_LINE}. {remedy}"
     return EnvironmentCheck("torchvision operators", area == 6, found, remedy, needed=True)
 
 

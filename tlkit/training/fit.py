@@ -115,6 +115,10 @@ def _fit_at(
 
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
+    if recipe.task == "detection":  # the images would be read in vain
+        from tlkit.training.prepare import require_task_operators  # imports torch
+
+        require_task_operators(recipe)
     _say_what_begins(path, recipe)
     # after the first line, since these load pandas and Pillow, which take a second
     from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
@@ -152,7 +156,7 @@ def _say_what_begins(path: Path, recipe: Recipe) -> None:
     """Log what is trained on what, before anything slow is loaded."""
     images = recipe.data.source_name
     trains = (
-        f"only its new {'decoder' if recipe.task == 'segmentation' else 'classifier'} trains"
+        f"only its new {'decoder' if recipe.task in ('segmentation', 'detection') else 'classifier'} trains"
         if recipe.strategy.kind == "frozen"
         else f"strategy {recipe.strategy.kind}"
     )

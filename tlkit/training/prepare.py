@@ -18,6 +18,7 @@ from tlkit.inference.devices import LightningPrecision, choose_device, choose_pr
 from tlkit.inference.recipe_features import backbone_of
 from tlkit.lightning import pl
 from tlkit.models.backbone import Backbone
+from tlkit.models.box_head import require_operators
 from tlkit.models.classifier import Classifier
 from tlkit.models.classifier_arguments import network_of
 from tlkit.models.data_facts import shares_of_annotators
@@ -87,12 +88,23 @@ class OpenedModel:
     precision: LightningPrecision
 
 
+def require_task_operators(recipe: Recipe) -> None:
+    """Check that what the task of a recipe calls can be called here.
+
+    Raises:
+        ModelError: it is detection, and torchvision's compiled operators do not load.
+    """
+    if recipe.task == "detection":
+        require_operators("task: detection")
+
+
 def open_model(recipe: Recipe) -> OpenedModel:
     """Return the backbone of a recipe and the device that it trains on.
 
     Raises:
         TlkitError: the weights or the device are not available, or the strategy does not fit the backbone.
     """
+    require_task_operators(recipe)
     device = choose_device(recipe.train.device)
     precision = choose_precision(str(recipe.train.precision), device=device)
     if recipe.train.parallel == "fsdp" and precision == "16-mixed":
@@ -106,7 +118,7 @@ def open_model(recipe: Recipe) -> OpenedModel:
         require_grad_checkpointing(backbone.module, name=backbone.name)
     adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy
     own = replace(backbone, module=copy.deepcopy(backbone.module)) if adapted else backbone
-    task = task_head("segmentation" if recipe.task == "segmentation" else "multiclass", train=recipe.train)
+    task = task_head(recipe.task if recipe.task in ("segmentation", "detection") else "multiclass", train=recipe.train)
     network = network_of(own, 2, task=task, decoder=decoder_of(recipe))
     add_adapters_of_strategy(network, recipe.strategy, seed=recipe.seed)
     plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
@@ -114,7 +126,9 @@ def open_model(recipe: Recipe) -> OpenedModel:
 
 
 def decoder_of(recipe: Recipe) -> DecoderFacts:
-    """Return the decoder of a recipe for segmentation; the default for another task."""
+    """Return the decoder of a recipe for segmentation, or its width for detection; the default for another task."""
+    if recipe.task == "detection":
+        return DecoderFacts(channels=recipe.model.decoder_channels)
     if recipe.task != "segmentation":
         return DecoderFacts()
     classes = recipe.data.pixel_classes
@@ -173,7 +187,7 @@ def prepare(
         task=recipe.task,
         target_scale=data.samples.target_scale,
         positive_weights=positive_weights(recipe.train.class_weights, data.samples),
-        decoder=decoder_of(recipe) if recipe.task == "segmentation" else None,
+        decoder=decoder_of(recipe) if recipe.task in ("segmentation", "detection") else None,
         steps_per_epoch=steps,
         seed=recipe.seed,
     )

@@ -7,6 +7,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -36,7 +37,7 @@ from tlkit.inference.task_predictor import AnyTaskPredictions, task_predictor
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
-from tlkit.predictions import Predictions
+from tlkit.predictions import DetectionPredictions, Predictions
 from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
@@ -197,7 +198,7 @@ def _finish_task(
     tracker: Tracker,
     shown: FitDisplay,
 ) -> None:
-    """Run the steps after training for several labels, grades, numbers or masks: predict, judge, report and track."""
+    """Run the steps after training of another task than one class: predict, judge, report and track."""
     recipe, network, card = prepared.recipe, trained.network, trained.card
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
     given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}
@@ -396,6 +397,9 @@ def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Pred
     for split, predicted in predictions.items():
         directory.predictions(split).parent.mkdir(exist_ok=True)
         predicted.to_parquet(directory.predictions(split))
+        if isinstance(predicted, DetectionPredictions):
+            for file, values in zip(directory.boxes(split), predicted.coco(), strict=True):
+                directory.write_text(file, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation | Audit | Explanation | None]) -> None:

@@ -1,4 +1,4 @@
-"""The steps of a fit of several labels, grades, numbers or masks that follow its training: predict and judge."""
+"""The steps of a fit of several labels, grades, numbers, masks or boxes that follow its training: predict and judge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import TaskEvaluation, task_sentences
 from tlkit.inference.task_predictor import AnyTaskPredictions
 from tlkit.models.model_files import ModelFacts
-from tlkit.predictions import MaskPredictions, MultilabelPredictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
 from tlkit.uncertainty.number_intervals import calibrate_intervals
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> ModelFacts:
-    """Return the card with what val chooses: a threshold for each label, or the margin of intervals; of masks nothing.
+    """Return the card with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
 
     Args:
         card: the facts of the model.
         val: its predictions for the val split, without a rule.
         recipe: of the fit.
     """
-    if isinstance(val, MaskPredictions):
+    if isinstance(val, MaskPredictions | DetectionPredictions):
         return card
     units = recipe.audit.pair_by or recipe.audit.cluster_by
     if isinstance(val, MultilabelPredictions):

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.evaluation.detection import DetectionEvaluation
 from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, task_figures
@@ -46,7 +47,7 @@ def track_task(
     for name, one in task_figures(evaluation).items():
         values |= {f"{split}/{name}": one.value, f"{split}/{name}_low": one.low, f"{split}/{name}_high": one.high}
     tracker.log_summary(values)
-    if isinstance(evaluation, MultilabelEvaluation | MaskEvaluation):
+    if isinstance(evaluation, MultilabelEvaluation | MaskEvaluation | DetectionEvaluation):
         name = "per_label" if isinstance(evaluation, MultilabelEvaluation) else "per_class"
         tracker.log_table(plain_table(evaluation.tables()[1]), name=f"{split}/{name}")
     tracker.log_table(_without_groups(predictions).head(MOST_ROWS), name=f"{split}/predictions")

@@ -7,6 +7,7 @@ framing by `random_framing`, and the other augmentation is Albumentations', whic
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tlkit.data.augment.moved_boxes import Boxes, fitted_boxes, framed_boxes, with_boxes
 from tlkit.data.augment.random_framing import framed, framed_mask
 from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing, reduction
 from tlkit.errors import DataError, did_you_mean, reason_of
@@ -146,8 +148,41 @@ class Transform:
         Raises:
             DataError: a transform cannot be applied to an image of this size, or to masks.
         """
-        pixels, moved = self._steps(image, mask, frame=None, seed=seed, epoch=epoch, sample_id=sample_id)
+        pixels, moved, _ = self._steps(image, mask, frame=None, seed=seed, epoch=epoch, sample_id=sample_id)
         assert moved is not None, "a mask was given"
+        return pixels, moved
+
+    def for_boxes(self) -> Transform:
+        """Return the same transform for images with boxes."""
+        found = copy.copy(self)
+        found._before, found._after = (one and with_boxes(one) for one in (self._before, self._after))
+        return found
+
+    def with_boxes(
+        self,
+        image: Image.Image | npt.NDArray[np.uint8],
+        boxes: Boxes,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        sample_id: int = 0,
+    ) -> tuple[npt.NDArray[np.uint8], Boxes]:
+        """Return the image, and its boxes moved alike; those that leave it are dropped. Of what `for_boxes` returned.
+
+        Args:
+            image: as for a call, decoded at full scale.
+            boxes: float32 (M, 5): class, left, top, right, bottom in pixels.
+            seed: as for a call.
+            epoch: as for a call.
+            sample_id: as for a call.
+
+        Raises:
+            DataError: a transform cannot be applied to an image of this size, or to boxes.
+        """
+        pixels, _, moved = self._steps(
+            image, None, boxes=boxes, frame=None, seed=seed, epoch=epoch, sample_id=sample_id
+        )
+        assert moved is not None, "boxes were given"
         return pixels, moved
 
     def _steps(
@@ -159,36 +194,45 @@ class Transform:
         seed: int,
         epoch: int,
         sample_id: int,
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        boxes: Boxes | None = None,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, Boxes | None]:
         generator = np.random.Generator(np.random.PCG64([seed, epoch, sample_id])) if self.is_random else None
         python = random.Random(int(generator.integers(2**63))) if generator is not None else None  # noqa: S311
         if self._before is not None:
             self._before.set_random_state(generator, python)
-            image, mask = _apply(self._before, np.array(image), mask)  # a copy: some transforms write into their input
+            # a copy: some transforms write into their input
+            image, mask, boxes = _apply(self._before, np.array(image), mask, boxes)
             frame = None  # of the image before: every pixel of it was decoded (see `reduction`)
         if self._zoom is not None and generator is not None:
             pixels = np.asarray(image)
             frame = frame or Frame.of(pixels)
             framing = random_framing(frame.width, frame.height, self._final, self._zoom, generator)
+            if boxes is not None:
+                boxes = framed_boxes(boxes, framing, height=pixels.shape[0], width=pixels.shape[1])
             pixels = framed(pixels, self._final, framing, frame)
             mask = None if mask is None else framed_mask(mask, self._final, framing)
         else:
             picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
             pixels = np.array(fit(picture, self._final, frame))
+            if boxes is not None:
+                boxes = fitted_boxes(boxes, self._final, height=picture.height, width=picture.width)
             if mask is not None:
                 outline = Image.fromarray(np.ascontiguousarray(mask))
                 mask = np.array(fit(outline, self._final.replace(interpolation="nearest")))
         if self._after is not None:
             self._after.set_random_state(generator, python)
-            pixels, mask = _apply(self._after, pixels, mask)
-        return pixels, mask
+            pixels, mask, boxes = _apply(self._after, pixels, mask, boxes)
+        return pixels, mask, boxes
 
 
 def _apply(
-    compose: A.Compose, pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    compose: A.Compose, pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None, boxes: Boxes | None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, Boxes | None]:
+    given: dict[str, Any] = {} if mask is None else {"mask": mask}
+    if boxes is not None:
+        given |= {"bboxes": boxes[:, 1:], "box_rows": list(range(len(boxes)))}
     try:
-        changed = compose(image=pixels) if mask is None else compose(image=pixels, mask=mask)
+        changed = compose(image=pixels, **given)
     except Exception as error:  # Albumentations' transforms raise various errors
         height, width = pixels.shape[:2]
         raise DataError(
@@ -198,7 +242,11 @@ def _apply(
     result: npt.NDArray[np.uint8] = changed["image"]
     if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
         raise DataError(f"The augmentation gave {result.dtype} {result.shape} instead of uint8 RGB.")
-    return result, changed.get("mask")
+    if boxes is not None:
+        kept = boxes[[int(row) for row in changed["box_rows"]]]
+        kept[:, 1:] = np.asarray(changed["bboxes"], dtype=np.float32).reshape(-1, 4)
+        boxes = kept
+    return result, changed.get("mask"), boxes
 
 
 def augmentation_version() -> str:

@@ -77,6 +77,7 @@ COUNTED: Mapping[TrainedTask, str] = {
     "multilabel": "label",
     "ordinal": "grade",
     "segmentation": "class of pixels",
+    "detection": "class of boxes",
 }
 """What the images of each task are counted by; numbers have quantiles instead."""
 

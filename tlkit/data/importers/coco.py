@@ -39,18 +39,23 @@ def read_coco(file: Path, *, images: Path | None = None) -> Part:
         DataError: the file cannot be read, is no COCO file, names images outside of their folder, or has two categories
             of one name or id; or the folder of images is not found.
     """
-    values = _read(file)
-    names = _categories(values["categories"], file)
-    listed = _by_id(values["images"], file)
+    values = read_coco_file(file)
+    names = coco_categories(values["categories"], file)
+    listed = coco_images(values["images"], file)
     if not listed:
         raise DataError(f"{file} lists no images. Name {WHAT}.")
-    paths = [_path(one) for one in listed.values()]
+    paths = [path_of_coco(one) for one in listed.values()]
     root = _root(file, paths, images)
     require_inside(paths, where=file, root=root)
     return Part(list(_entries(values["annotations"], listed, names, root, file)), root=root)
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def read_coco_file(file: Path) -> Mapping[str, Any]:
+    """Return the lists images, annotations and categories of a COCO file.
+
+    Raises:
+        DataError: the file cannot be read or is no COCO file.
+    """
     content = read_bounded(file, what=WHAT)
     try:
         values = parse_json(content)
@@ -64,7 +69,8 @@ def _read(file: Path) -> Mapping[str, Any]:
     return values
 
 
-def _by_id(images: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, Mapping[str, Any]]:
+def coco_images(images: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, Mapping[str, Any]]:
+    """Return images by their ids; a DataError is raised where one has none, or no file name, or two share one."""
     listed: dict[Any, Mapping[str, Any]] = {}
     for place, one in enumerate(images):
         key = one.get("id")
@@ -76,12 +82,13 @@ def _by_id(images: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, Mapping
     return listed
 
 
-def _path(image: Mapping[str, Any]) -> str:
+def path_of_coco(image: Mapping[str, Any]) -> str:
     """Return the path of an image, with "/"."""
     return as_utf8(str(image["file_name"]).replace("\\", "/"))
 
 
-def _categories(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, str]:
+def coco_categories(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[Any, str]:
+    """Return the names of categories by their ids; a DataError is raised where one has none, or two share one."""
     names: dict[Any, str] = {}
     for place, one in enumerate(categories):
         key, name = one.get("id"), one.get("name")
@@ -133,7 +140,7 @@ def _entries(
         else:
             labels[image].append(names[category])
     for key, one in listed.items():
-        path = _path(one)
+        path = path_of_coco(one)
         if not is_file(root, path):
             yield Skipped(path, "the image is missing")
         elif not labels[key]:

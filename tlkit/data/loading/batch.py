@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, 3, H, W); uint8 RGB, channels-last, from a loader; normalised float32 on the device.
         target: (B,) int64, positions in the classes; -1 where unknown; float32 of several labels (B, L) and of
-            numbers (B,); of masks int64 (B, H, W), 255 where unknown.
+            numbers (B,); of masks int64 (B, H, W), 255 where unknown; of boxes float32 (B, M, 5): class, left, top,
+            right, bottom, then rows of -1.
         index: (B,) int64, rows of the split's samples. Batches lack unreadable images, so join by index.
     """
 
@@ -50,7 +51,8 @@ class CutBatch(NamedTuple):
 class LoadedImage(NamedTuple):
     """One image of a dataset: uint8 RGB (H, W, 3), its target and its row.
 
-    The target is the position of a class, a float32 number or array (L,) of labels, or an int64 mask (H, W).
+    The target is the position of a class, a float32 number or array (L,) of labels, an int64 mask (H, W), or float32
+    boxes (M, 5).
     """
 
     image: npt.NDArray[np.uint8]

@@ -16,6 +16,7 @@ from tlkit.data.augment.transforms import PRESETS, Transform, build_transform
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
+from tlkit.data.loading.box_dataset import BoxDataset
 from tlkit.data.loading.cached_rows import CachedRows, CachePlan, cache_words, plan_cache
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.loading.image_cache import ImageCache
@@ -287,7 +288,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         """Return which images of train and val the image cache takes, by split; empty where it takes none."""
         if self._cache_plans is None:
             sizes, found = self.dataset.sizes, {}
-            masks = self.samples.task == "segmentation"  # they are not cached
+            masks = self.samples.task in ("segmentation", "detection")  # they are not cached
             if sizes is not None and not masks and self._image_cache != "never":
                 self._cache_room = left = ImageCache().limit(self._cache_limit_bytes)
                 for split in [name for name in ("val", "train") if left and name in self._present()]:  # val is small
@@ -325,7 +326,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         cached: CachedRows | None = None,
     ) -> ImageDataset:
         options, seed = self._decode_options, self._seed
-        kind = MaskDataset if samples.task == "segmentation" else ImageDataset
+        kinds: dict[str, type[ImageDataset]] = {"segmentation": MaskDataset, "detection": BoxDataset}
+        kind = kinds.get(samples.task, ImageDataset)
         dataset = kind(samples, transform=transform, decode_options=options, seed=seed, stream=stream, cached=cached)
         self._read.append(dataset)
         return dataset

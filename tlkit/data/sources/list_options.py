@@ -33,6 +33,7 @@ class ListOptions:
         grades: names of ordered grades from the lowest on; empty = they are numbers.
         masks: the classes of pixels and their numbers, for segmentation.
         mask_folder: folder of the masks of a folder of images; "" = a list names them.
+        box_file: file of the boxes of a folder of images, for detection.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class ListOptions:
     grades: Sequence[str] = ()
     masks: MaskClasses | None = None
     mask_folder: str = ""
+    box_file: str = ""
 
     def __post_init__(self) -> None:
         problems = [
@@ -65,7 +67,7 @@ class ListOptions:
             problems.append(f"merge_classes merges {first_few(twice)} into two classes. Keep one of them.")
         if self.task == "segmentation" and self.masks is None:
             problems.append("The classes of the masks are not stated: data.mask_classes (in Python, masks=).")
-        if self.task in ("multilabel", "regression", "segmentation") and (
+        if self.task in ("multilabel", "regression", "segmentation", "detection") and (
             self.annotations != "one" or self.merge_classes
         ):
             given = "annotations" if self.annotations != "one" else "merge_classes"

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from tlkit.data.sources.box_file import scan_box_file
 from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
@@ -217,6 +218,8 @@ def _read(
     _require_list_of_votes(manifest, options)
     if options.task == "segmentation" and manifest is None:
         return scan_mask_folders(roots, options), source_name(root)
+    if options.task == "detection" and manifest is None:
+        return scan_box_file(roots, options), source_name(root)
     if shards:
         return _spelled_shards(read_shards(shards, columns=columns), columns, options), "the shards"
     if manifest is not None:

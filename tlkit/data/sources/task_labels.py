@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.box_labels import boxes_in
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.predictions.task_reading import LABEL_CELLS
 from tlkit.samples import LABEL, grades_in_order, is_number, names_in
@@ -38,6 +39,15 @@ def read_labels(
         return _several(table, options, add_problem, file), None
     if options.task == "segmentation":
         return table[LABEL].str.strip(), None
+    if options.task == "detection":
+        holds = table[LABEL].map(_holds_boxes).astype(bool)
+        add_problem(
+            "a label is no list of boxes",
+            table.index[~holds],
+            'Write JSON such as [["cat", 10, 20, 30, 40, 0]]: class, left, top, width, height in pixels, and 1 for a '
+            "crowd; [] where there is no object.",
+        )
+        return table[LABEL].where(holds, "[]"), None
     what = f"The labels of {file}"
     if options.task == "regression":
         text = table[LABEL].str.strip()
@@ -54,6 +64,13 @@ def read_labels(
     found = options.as_stated(found)
     there = {text for text in found.unique().tolist() if text.strip()}
     return found, grades_in_order(there, options.grades, where=str(file))
+
+
+def _holds_boxes(text: str) -> bool:
+    try:
+        return bool(boxes_in(text)) or text.strip() == "[]"
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem, file: Path) -> pd.Series[str]:

@@ -163,7 +163,7 @@ def require_trainable(samples: Samples, *, where: str) -> None:
             raise DataError(f"{where} has no training images. Put some into train, or leave splits out.")
         return
     what = {"multilabel": "label", "ordinal": "grade"}.get(samples.task, "class")
-    if len(samples.classes) < 2:
+    if len(samples.classes) < (1 if samples.task == "detection" else 2):
         none = f"no {what} for any of {len(samples)} images" if len(samples) else "no images"
         only = f"only one {what}, {samples.classes[0]!r}" if samples.classes else none
         if samples.task == "multiclass":

@@ -15,7 +15,7 @@ from torch import nn
 
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
-from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean
+from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean, other_task
 from tlkit.exported.export_folder import (
     EXPORT_FOLDER,
     FAST_MODEL_ONNX,
@@ -40,6 +40,7 @@ from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts, read_facts
+from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
 from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.answer_rules import AnswerRules
@@ -139,6 +140,8 @@ def export_run(
     if format == "openvino":
         require_openvino()
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    if task_of_model(directory.model) == "detection":
+        raise ModelError(other_task(str(directory.path), "detection"))
     facts = _require_exportable(directory, int8=int8, format=format)
     if facts.task != "multiclass" and abstain_at_risk is not None:
         raise ModelError(

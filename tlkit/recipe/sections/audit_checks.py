@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tlkit.choices import OBJECT_SIZE
 from tlkit.errors import did_you_mean
 from tlkit.recipe.sections.section import Contradiction
 
@@ -17,7 +18,8 @@ def audit_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     audit, carried = recipe.audit, recipe.data.groups
     special = ((f"audit.{name}", getattr(audit, name)) for name in ("cluster_by", "pair_by", "weights"))
     for key, column in [*(("audit.by", column) for column in audit.columns), *special]:
-        if column is None or column in carried:
+        of_boxes = key == "audit.by" and column == OBJECT_SIZE and recipe.task == "detection"
+        if column is None or column in carried or of_boxes:
             continue
         if not carried:
             text = f"{key} names {column!r}, but data.groups is empty. Add {column!r} to data.groups."

@@ -127,6 +127,13 @@ class DataSection(Section):
         "none.",
         examples=["data/streets/masks"],
     )
+    boxes: Annotated[v.OptionalText, Expected("the path of a JSON file in COCO's format, or null", text=True)] = Field(
+        None,
+        description="JSON file of boxes in COCO's format (images, annotations, categories), for task: detection only; "
+        "relative to the working directory. Its file names are below `root`. Of a manifest, the column label "
+        "holds them as JSON; null = none.",
+        examples=["data/streets/instances.json"],
+    )
     mask_classes: Annotated[
         Mapping[v.Text, Annotated[int, Field(strict=True, ge=0, le=MOST_VALUE)]] | v.Names,
         Expected("a list of classes, such as [background, cat], or their numbers in the masks, such as {road: 7}"),

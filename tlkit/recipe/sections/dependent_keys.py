@@ -77,7 +77,8 @@ def _value(recipe: Recipe, key: str) -> Any:
 _TRAIN_KEYS_OF_EVERY_HEAD = ("class_weights", "device")
 _NOT_FOR_TASK = "given, but it does not apply to task: {chosen}. Remove {key}."
 _MULTICLASS, _OF_CLASSES = ("multiclass",), ("multiclass", "ordinal")
-_OF_IMAGES = tuple(task for task in get_args(TrainedTask) if task != "segmentation")
+_OF_IMAGES = tuple(task for task in get_args(TrainedTask) if task not in ("segmentation", "detection"))
+_NOT_BOXES = tuple(task for task in get_args(TrainedTask) if task != "detection")
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _NO_SUCH_PARAMETER = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
@@ -147,7 +148,7 @@ NEEDS = (
             ("data.mask_classes", "segmentation", "masks"),
             ("data.void", "segmentation", "masks"),
             ("model.decoder", "segmentation", "masks"),
-            ("model.decoder_channels", "segmentation", "masks"),
+            ("data.boxes", "detection", "boxes"),
             ("train.mask_loss", "segmentation", "masks"),
         )
     ),
@@ -155,6 +156,7 @@ NEEDS = (
         DependentKey(key, "task", _MULTICLASS, _NOT_FOR_TASK)
         for key in ("evaluate.top_k", "evaluate.calibrate", "tracking.log_images")
     ),
+    DependentKey("model.decoder_channels", "task", ("segmentation", "detection"), _NOT_FOR_TASK),
     DependentKey("report.thumbnails", "task", ("multiclass", "segmentation"), _NOT_FOR_TASK),
     DependentKey("train.loss", "task", ("multiclass", "multilabel"), _NOT_FOR_TASK),
     *(
@@ -175,8 +177,10 @@ NEEDS = (
             ("data.annotations", _OF_CLASSES),
             ("data.merge_classes", _OF_CLASSES),
             ("data.label_corrections", _OF_CLASSES),
+            ("train.model_soup_size", _NOT_BOXES),
+            ("train.grad_checkpointing", _NOT_BOXES),
             ("audit.criteria", ("multiclass", "multilabel")),
-            ("audit.positive", ("multiclass", "multilabel", "segmentation")),
+            ("audit.positive", ("multiclass", "multilabel", "segmentation", "detection")),
             ("audit.pair_by", ("multiclass", "multilabel")),
         )
     ),
@@ -186,7 +190,7 @@ NEEDS = (
             "task",
             ("multiclass", "multilabel"),
             "{seen}, but task: {chosen} has no target between those of two mixed images: the mean of two pictures does "
-            "not show the mean of their numbers, grades or masks. Remove {key}.",
+            "not show the mean of their numbers, grades, masks or boxes. Remove {key}.",
             default_is_off=True,
         )
         for name in ("mixup", "cutmix")

@@ -33,7 +33,8 @@ class ModelSection(Section):
         int, Field(strict=True, ge=64, le=1024, multiple_of=64), Expected("a multiple of 64, from 64 to 1,024")
     ] = Field(
         256,
-        description="Width of the decoder, for task: segmentation only, a multiple of 64 from 64 to 1,024: channels of "
-        "its lowest block (unet), of its pyramid (fpn) or of its pooling (deeplabv3plus); 256 is the library's.",
+        description="Width of the decoder, for segmentation and detection, a multiple of 64 from 64 to 1,024: channels "
+        "of its lowest block (unet), of its pyramid (fpn, and of a detector, whose box head has four times as many) or "
+        "of its pooling (deeplabv3plus); 256 is the libraries'.",
     )
     drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")

@@ -31,6 +31,8 @@ def task_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
         yield from _source_contradictions(recipe)
     if task == "segmentation":
         yield from _mask_contradictions(recipe)
+    if task == "detection":
+        yield from _box_contradictions(recipe)
     if data.annotations == "soft":
         yield Contradiction(
             ("data.annotations", "task"),
@@ -120,4 +122,38 @@ def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("data.resize", "task"),
             "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
+        )
+
+
+def _box_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what detection lacks, or cannot have: a file of boxes beside one folder, a geometry that shows it all."""
+    data = recipe.data
+    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
+    if data.boxes is None and not listed and data.name is None:
+        yield Contradiction(
+            ("data.boxes", "task"),
+            "data.boxes is missing, the file of the boxes. Add boxes: a JSON file in COCO's format with the images of "
+            "data.root; or write them into the column label of a data.manifest.",
+        )
+    if data.boxes is not None and (listed or data.name is not None):
+        other = "data.manifest" if listed else "data.name"
+        yield Contradiction(
+            ("data.boxes", other), f"data.boxes and {other} both say where the boxes are. Remove one of them."
+        )
+    if data.shards:
+        yield Contradiction(
+            ("data.shards", "task"),
+            "data.shards have one class for each image, but task: detection needs boxes. Unpack them into a folder: "
+            "data.root, with data.boxes.",
+        )
+    if data.resize == "crop":
+        yield Contradiction(
+            ("data.resize", "task"),
+            "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
+        )
+    if recipe.train.parallel == "fsdp":
+        yield Contradiction(
+            ("train.parallel", "task"),
+            "train.parallel is fsdp, which shards a network that is called as a whole; a detector is called in "
+            "parts. Use ddp.",
         )

@@ -74,7 +74,7 @@ def front_matter(
     """
     recipe, weights = _recipe(recipe_text), environment.get("weights", {})
     data, task = _slug(name_of_data(recipe_text) or title), str(recipe.get("task"))
-    kinds = {"multilabel": TASK, "segmentation": "image-segmentation"}
+    kinds = {"multilabel": TASK, "segmentation": "image-segmentation", "detection": "object-detection"}
     kind = kinds.get(task, "image-feature-extraction")
     dataset: dict[str, Any] = {"name": data, "type": data, "split": split}
     if fingerprint := environment.get("data", {}).get("fingerprint"):

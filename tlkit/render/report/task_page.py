@@ -55,6 +55,7 @@ HUB_METRICS = {
     "mean_iou": "mean_iou",
     "mean_dice": "dice",
     "pixel_accuracy": "accuracy",
+    "average_precision": "map",
 }
 """The hub's word for each figure of the card's metadata."""
 
@@ -234,7 +235,9 @@ def _judged(run: TaskContents) -> str:
     if run.trained_on:
         return f"{judged} The model was trained on these images: this says nothing about new ones."
     if run.chosen_on_split:
-        chosen = "the epoch" if run.task == "segmentation" else "the epoch, the thresholds or the intervals"
+        chosen = (
+            "the epoch" if run.task in ("segmentation", "detection") else "the epoch, the thresholds or the intervals"
+        )
         judged += (
             f" That split also chose {chosen}, so its figures are somewhat too good; a"
             " test split (data.test) avoids that."
@@ -319,7 +322,9 @@ def _data_section(run: TaskContents) -> Section:
     blocks: list[Figure | Fold] = []
     if len(counts):
         by_class = {str(name): {str(split): int(n) for split, n in row.items()} for name, row in counts.iterrows()}
-        what = {"multilabel": "label", "segmentation": "class of pixels"}.get(run.task, "grade")
+        what = {"multilabel": "label", "segmentation": "class of pixels", "detection": "class of boxes"}.get(
+            run.task, "grade"
+        )
         figure = Figure.draw(
             lambda: plot_class_counts(by_class),
             alt=f"Images by {what} and split. The numbers are in the table below.",
@@ -337,6 +342,7 @@ def _data_sentence(run: TaskContents) -> str:
     count = len(run.counts)
     words = {"multilabel": f" with {count} labels", "ordinal": f" of {count} grades"}
     words["segmentation"] = f" with masks of {count} classes"
+    words["detection"] = f" with boxes of {count} classes"
     what = words.get(run.task, " with numbers")
     return f"{sum(run.sizes.values()):,} images{what}: {', '.join(parts)}."
 

@@ -1,0 +1,117 @@
+"""A folder of images with a JSON file of their boxes in COCO's format, for detection; no image is opened."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit.box_labels import BoxLabel, boxes_text
+from tlkit.data.importers.coco import coco_categories, coco_images, path_of_coco, read_coco_file
+from tlkit.data.importers.listed_image import is_file, require_inside
+from tlkit.data.sources.folder import require_folder
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.shard_splits import SPLIT_ALIASES
+from tlkit.errors import DataError, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+
+def scan_box_file(roots: Sequence[Path], options: ListOptions) -> Samples:
+    """Return the images that a COCO file lists, with their boxes, sorted by path; an image may have none.
+
+    A folder train, val or test (or an alias) at the top of `root` states the split of its images; else every image
+    belongs to train. Categories without a box are left out.
+
+    Args:
+        roots: the folder of images, which the file's names are below; other folders cannot be merged with it.
+        options: the file of boxes.
+
+    Raises:
+        DataError: the file or the folder is missing or wrong, images are missing, or boxes cannot be used; named and
+            counted.
+    """
+    if len(roots) != 1 or not options.box_file:
+        raise DataError(
+            "Boxes belong to one folder of images: data.root, with data.boxes, a JSON file in COCO's format."
+        )
+    root, file = roots[0], Path(options.box_file)
+    require_folder(root)
+    values = read_coco_file(file)
+    names, listed = coco_categories(values["categories"], file), coco_images(values["images"], file)
+    paths = {key: path_of_coco(one) for key, one in listed.items()}
+    require_inside(list(paths.values()), where=file, root=root)
+    problems = []
+    if not paths:
+        problems.append(f"{file} lists no images.")
+    if twice := sorted(path for path, count in Counter(paths.values()).items() if count > 1):
+        problems.append(f"{file} lists {first_few(twice)} more than once. Give each image one entry.")
+    if missing := [path for path in paths.values() if not is_file(root, path)]:
+        problems.append(
+            f"{len(missing)} of {len(paths)} images of {file} are not in {root}: {first_few(missing)}. Name the folder "
+            "of the images in data.root, or remove their entries."
+        )
+    boxes, wrong = _boxes(values["annotations"], listed, names)
+    if wrong:
+        problems.append(
+            f"{file}: {len(wrong)} of {len(values['annotations'])} annotations cannot be used: "
+            f"{first_few(wrong, most=3)}. Each needs the image_id and category_id of listed ones, and bbox: left, top, "
+            "width and height in pixels, the last two above 0."
+        )
+    if paths and not any(boxes.values()) and not wrong:
+        problems.append(f"{file} holds no boxes, so there is nothing to train on. Add annotations.")
+    if problems:
+        raise DataError(*problems)
+    rows = [
+        (
+            path,
+            boxes_text(boxes[key]),
+            SPLIT_ALIASES.get(path.split("/")[0].lower(), "train") if "/" in path else "",
+            "",
+        )
+        for key, path in paths.items()
+    ]
+    table = pd.DataFrame(sorted(rows), columns=[PATH, LABEL, SPLIT, DIGEST], dtype="str")
+    table[SPLIT] = _splits(table, root)
+    classes = tuple(sorted({one.name for held in boxes.values() for one in held}))
+    if unused := sorted(set(names.values()) - set(classes)):
+        logger.warning("%d categories of %s have no box and are left out: %s.", len(unused), file, first_few(unused))
+    return Samples(root, classes, table, "detection")
+
+
+def _splits(table: pd.DataFrame, root: Path) -> pd.Series[str]:
+    """Return the split of each row; where folders state splits, all images must lie in one of them."""
+    stated = table[PATH].str.split("/").str[0].str.lower().isin(list(SPLIT_ALIASES)) & (table[SPLIT] != "")
+    if stated.any() and not stated.all():
+        others = table[PATH][~stated].tolist()
+        raise DataError(
+            f"{root} mixes split folders with {len(others)} other images: {first_few(others)}. Put all images into "
+            "train, val or test, or none."
+        )
+    return table[SPLIT].where(stated, "train")
+
+
+def _boxes(
+    annotations: Sequence[Mapping[str, Any]], listed: Mapping[Any, Any], names: Mapping[Any, str]
+) -> tuple[dict[Any, list[BoxLabel]], list[str]]:
+    """Return the boxes of each image, and the annotations that cannot be used."""
+    boxes: dict[Any, list[BoxLabel]] = {key: [] for key in listed}
+    wrong = []
+    for place, one in enumerate(annotations):
+        try:
+            left, top, width, height = map(float, one["bbox"])
+            held, name = boxes[one["image_id"]], names[one["category_id"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            wrong.append(f"number {place}: {type(error).__name__} {error}")
+            continue
+        if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
+            wrong.append(f"number {place}: bbox {one['bbox']}")
+            continue
+        held.append(BoxLabel(name, left, top, width, height, bool(one.get("iscrowd", 0))))
+    return boxes, wrong
