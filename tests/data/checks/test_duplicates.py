@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from tlkit.data.checks import duplicates
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import (
     MOST_BITS,
@@ -347,3 +348,14 @@ def test_the_check_before_training_returns_fingerprints(tmp_path):
     groups = find_copies(checked.samples, checked.fingerprints, DecodeOptions()).groups
     assert [[paths[row] for row in group] for group in groups] == [["train/ant/1.png", "val/ant/0.jpg"]]
     assert checked.fingerprints.digest.tolist() == checked.samples.table["digest"].tolist()
+
+
+def test_pairs_that_many_bands_yield_are_compared_once():
+    rng = np.random.default_rng(0)
+    keys = [rng.integers(0, 90_000, size) for size in rng.integers(0, 5_000, 120)]
+    found = list(duplicates._each_once(iter(keys)))
+    assert max(map(len, found)) <= duplicates.PAIRS_AT_ONCE
+    once = np.concatenate(found)
+    assert len(once) == len(set(once.tolist()))
+    assert set(once.tolist()) == set(np.concatenate(keys).tolist())
+    assert list(duplicates._each_once(iter(()))) == []

@@ -46,6 +46,8 @@ MARGIN = 3.5
 neighbor (of n < 60 pictures: the n/3-th). A picture may have that many copies before they count as usual."""
 WINDOW = 128
 """Where very many pictures share a hash, each is compared with this many neighbors on either side."""
+PAIRS_AT_ONCE = 20_000
+"""Pairs whose thumbnails are compared at a time, in 120 MB."""
 QUERIES_AT_ONCE = 4096
 MOST_APART = 45.0
 """Largest difference of the thumbnails of copies in brightness, of 255, at any pixel; 30 for most small images."""
@@ -273,11 +275,9 @@ def _alike(
     for way in range(8):
         kind = DUPLICATE_KINDS[1 + min(way, 2)]
         turned = _turned(vectors, way)
-        compared = np.empty(0, np.int64)  # the bands yield most pairs more than once
         queries = _turned_hashes(hashes, way) & ~_swapped(absent, way)
-        for one, other in _candidates(hashes & ~absent, queries):
-            key = np.setdiff1d(one * len(rows) + other, compared)
-            compared = np.union1d(compared, key)
+        candidates = _candidates(hashes & ~absent, queries)
+        for key in _each_once(one * len(rows) + other for one, other in candidates):
             left, right = np.divmod(key, len(rows))
             similarity = np.einsum("ij,ij->i", vectors[left].astype(np.float32), turned[right].astype(np.float32))
             for at in np.flatnonzero(similarity >= least):
@@ -285,6 +285,34 @@ def _alike(
                 apart = thumbnails[left[at]].astype(np.int16) - _turned(thumbnails[right[at]], way)
                 close = np.abs(apart.reshape(-1, 3).mean(axis=1)).max() <= MOST_APART
                 yield Pair(first, second, kind, min(float(similarity[at]), 1.0), False), bool(close)
+
+
+def _each_once(keys: Iterable[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield each of the keys once, at most `PAIRS_AT_ONCE` at a time; the bands yield most pairs more than once.
+
+    New keys wait until they are as many as the known ones, since a union takes time by the number of both: so the time
+    grows with the number of keys, and not with its square.
+    """
+    known = np.empty(0, np.int64)
+    waiting: list[npt.NDArray[np.int64]] = []
+    count = 0
+
+    def new() -> npt.NDArray[np.int64]:
+        return np.setdiff1d(np.concatenate([known[:0], *waiting]), known)
+
+    for some in keys:
+        waiting.append(some)
+        count += len(some)
+        if count >= max(len(known), PAIRS_AT_ONCE):
+            added = new()
+            yield from _parts(added)
+            known, waiting, count = np.union1d(known, added), [], 0
+    yield from _parts(new())
+
+
+def _parts(keys: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    for at in range(0, len(keys), PAIRS_AT_ONCE):
+        yield keys[at : at + PAIRS_AT_ONCE]
 
 
 def find_identical(prints: Fingerprints) -> DuplicateSet:
