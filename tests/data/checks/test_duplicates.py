@@ -22,6 +22,7 @@ from tlkit.data.checks.duplicates import (
     fingerprint,
 )
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.folder import scan_folder
 from tlkit.samples import Samples
@@ -359,3 +360,17 @@ def test_pairs_that_many_bands_yield_are_compared_once():
     assert len(once) == len(set(once.tolist()))
     assert set(once.tolist()) == set(np.concatenate(keys).tolist())
     assert list(duplicates._each_once(iter(()))) == []
+
+
+@pytest.mark.parametrize("shape", [(9, 40), (31, 31), (47, 63), (120, 90)])
+def test_no_orientation_is_left_out_in_which_the_pixels_agree(shape):
+    rng = np.random.default_rng(sum(shape))
+    for contrast in (2, 12, 60):
+        noise = rng.normal(128, contrast, (*shape, 3))
+        first = np.clip(noise + 3 * contrast * np.sin(np.arange(shape[1]) / 7)[:, None], 0, 255).astype(np.uint8)
+        for turn in range(8):
+            other = np.clip(turned_pixels(first, turn) + rng.normal(0, 3, (1, 1, 3)), 0, 255).astype(np.uint8)
+            for back in range(8):
+                difference = picture_difference(first, other, back)
+                if difference is not None and difference.is_copy:
+                    assert back in likely_turns(first, other)

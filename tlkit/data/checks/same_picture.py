@@ -31,6 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 LEAST_SIDE = 8
 """Pictures that are smaller on a side are the same only if all pixels are equal."""
 BRIGHTNESS_WINDOW, COLOR_WINDOW = 5, 9
+BLOCK = 2 * BRIGHTNESS_WINDOW
 LEAST_LIMIT, LIMIT_PER_CONTRAST = 3.0, 0.17
 """Largest difference of local means, of 255: this much, and so much for each unit of the standard deviation."""
 MOST_BRIGHTNESS, MOST_COLOR = 14.0, 20.0
@@ -105,14 +106,37 @@ def surely_apart(first: Floats32, second: Floats32) -> bool:
         second: RGB of the same shape.
     """
     one, other = luma(first), luma(second)
+    return float(_local_means((one - other)[..., None], BRIGHTNESS_WINDOW).max()) > _most_apart(one, other)
+
+
+def _most_apart(one: Floats32, other: Floats32) -> float:
+    """Return the largest difference of local means that brightness (H, W) of copies may have, of 255."""
     limit = min(LEAST_LIMIT + LIMIT_PER_CONTRAST * float(max(one.std(), other.std())), MOST_BRIGHTNESS)
-    return float(_local_means((one - other)[..., None], BRIGHTNESS_WINDOW).max()) > ROUNDING * limit
+    return ROUNDING * limit
 
 
 def likely_turns(first: Pixels, second: Pixels) -> list[int]:
-    """Return the orientations, as in `flipped`, in which the second picture may be the first: by their thumbnails."""
+    """Return the orientations, as in `flipped`, in which the second picture may be the first.
+
+    By thumbnails, and where both have one size by means of brightness over blocks of 10 x 10 pixels. Such a block is
+    four windows, so it differs by no more than the window that differs most.
+    """
     one, other = (_scaled(pixels, LEAST_SIDE, LEAST_SIDE).mean(axis=-1) for pixels in (first, second))
-    return [turn for turn in range(8) if np.abs(one - flipped(other, turn)).max() <= MOST_APART]
+    turns = [turn for turn in range(8) if np.abs(one - flipped(other, turn)).max() <= MOST_APART]
+    if not turns or min(first.shape[:2]) < BLOCK or sorted(first.shape[:2]) != sorted(second.shape[:2]):
+        return turns
+    one, other = luma(first.astype(np.float32)), luma(second.astype(np.float32))
+    most = _most_apart(one, other)
+    return [turn for turn in turns if not _blocks_apart(one, flipped(other, turn), most)]
+
+
+def _blocks_apart(one: Floats32, other: Floats32, most: float) -> bool:
+    """Return whether the mean brightness of a block differs by more than `most`; False for other proportions."""
+    if one.shape != other.shape:
+        return False
+    down, across = (side // BLOCK for side in one.shape)
+    apart = (one - other)[: down * BLOCK, : across * BLOCK]
+    return float(np.abs(cv2.resize(apart, (across, down), interpolation=cv2.INTER_AREA)).max()) > most
 
 
 def turned_pixels(pixels: Pixels, turn: int) -> Pixels:
