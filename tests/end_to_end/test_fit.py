@@ -63,7 +63,8 @@ def test_a_fit_leaves_everything_that_the_run_directory_documents(tiny_run):
     ("change", "error", "torch"),
     [
         ("train.epochs=-1", "RecipeError", "False"),
-        ("data.root=damaged", "DataError", "True"),  # a network without weights is tried before images are decoded
+        # a network without weights is tried before images are decoded
+        pytest.param("data.root=damaged", "DataError", "True", marks=pytest.mark.series),
         pytest.param("train.class_weights={green: 2}", "RecipeError", "True", marks=pytest.mark.series),
     ],
 )

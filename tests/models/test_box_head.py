@@ -123,8 +123,8 @@ def test_networks_without_maps_of_several_scales_are_refused():
 
 def test_missing_operators_are_named_with_what_to_install(monkeypatch):
     assert operator_problem() == ""
-    monkeypatch.setattr("torchvision.extension._has_ops", lambda: False)
-    with pytest.raises(ModelError) as caught:
+    with monkeypatch.context() as patch, pytest.raises(ModelError) as caught:
+        patch.setattr("torchvision.extension._has_ops", lambda: False)  # undone before the fixture's own patch
         require_operators("task: detection")
     assert saying("task: detection needs", "compiled operators do not load", "Install wheels", "CPU", "CUDA") == str(
         caught.value
