@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from tlkit.data.sources.box_file import scan_box_file
+from tlkit.data.sources.box_file import scan_box_file, survey_box_file
 from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
@@ -171,6 +171,8 @@ def survey_images(
     _require_list_of_votes(manifest, options)
     if options.task == "segmentation" and manifest is None:
         survey = survey_mask_folders(roots, options)
+    elif options.task == "detection" and manifest is None:
+        survey = survey_box_file(roots, options)
     elif shards:
         survey = survey_shards(shards, columns=columns)
         survey = replace(survey, samples=_spelled_groups(survey.samples, columns, options))
