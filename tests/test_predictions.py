@@ -128,6 +128,12 @@ def test_rows_that_do_not_sum_to_one_are_named_with_their_sums() -> None:
     [
         ([[2.5, -1.0], [0.2, 0.8], [3.0, 4.0]], "logits: apply softmax once."),
         ([[90.0, 10.0], [20.0, 80.1], [50, 50]], "percentages: divide by 100."),
+        ([[1.015, 0.0], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
+        ([[1.0, 0.05], [1.03, 0.02], [0.05, 1.0]], "probabilities times 1.05: divide each row by its sum."),
+        ([[1.05, 0.0], [0.9, 0.0], [0.5, 0.45]], "what moves their sums, or divide each row by its sum."),
+        ([[1.05, -0.15], [0.6, 0.6], [0.5, 0.45]], "logits: apply softmax once."),
+        ([[1.2, 0.9], [0.9, 0.0], [3.5, 0.0]], "logits: apply softmax once."),
+        ([[0.9, 0.8], [0.2, 0.1], [0.5, 0.5]], "divide each row by its sum, or leave the probabilities out."),
         ([[0.337, 0.65], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
     ],
 )

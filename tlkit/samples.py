@@ -343,25 +343,49 @@ def grades_in_order(labels: Collection[str], stated: Sequence[str] = (), *, wher
         >>> grades_in_order({"10", "9", "1"}, where="the list")
         ('1', '9', '10')
     """
+    names, problem = rank_grades(labels, stated, where=where)
+    if problem:
+        raise DataError(problem)
+    return names
+
+
+def rank_grades(labels: Collection[str], stated: Sequence[str] = (), *, where: str) -> tuple[tuple[str, ...], str]:
+    """Return the names of grades as `grades_in_order` does, and what is wrong with them instead of raising it.
+
+    Grades that are wrong come last, in the order of their names.
+
+    Args:
+        labels: as for `grades_in_order`.
+        stated: as there.
+        where: as there.
+
+    Returns:
+        The names, and the problem; "" = none.
+
+    Example:
+        >>> rank_grades({"2", "1", "x"}, ["1", "2"], where="The list")[0]
+        ('1', '2', 'x')
+    """
     if stated:
         if strange := sorted(set(labels) - set(stated)):
-            raise DataError(
+            return (*stated, *strange), (
                 f"{where} has the grades {first_few(strange)}, which data.grades does not name: {first_few(stated)}. "
                 "Add them in their order, or correct the labels."
             )
-        return tuple(stated)
-    if words := sorted(text for text in labels if not is_number(text)):
-        raise DataError(
+        return tuple(stated), ""
+    words = sorted(text for text in labels if not is_number(text))
+    names = sorted(set(labels) - set(words), key=lambda text: (float(text), text))
+    if words:
+        return (*names, *words), (
             f"The grades of {where} are no numbers ({first_few(words)}), so their order is not known. State it from "
             "the lowest on: data.grades: [none, mild, severe]."
         )
-    names = sorted(labels, key=lambda text: (float(text), text))
     if same := [f"{one} and {two}" for one, two in pairwise(names) if float(one) == float(two)]:
-        raise DataError(
+        return tuple(names), (
             f"{where} has grades that are one number: {first_few(same)}. Write them alike, or state all grades from "
             "the lowest on: data.grades."
         )
-    return tuple(names)
+    return tuple(names), ""
 
 
 def target_numbers(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:

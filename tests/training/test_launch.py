@@ -95,7 +95,7 @@ def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     assert log.count("Stopping") == 1
     assert "torch.distributed" not in log and "Traceback" not in log
     assert start(recipe, *arguments, "--resume").wait(TIMEOUT_S) == 0
-    assert Path("out").read_text().startswith("tiny: finished")
+    assert status() == "finished" and Path("out").read_text().startswith("tiny: ")
     assert pd.read_csv("runs/tiny/metrics.csv")["epoch"].tolist() == list(range(1, 16))
 
 
@@ -144,7 +144,7 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
     nodes = [subprocess.Popen([*command, f"--node-rank={rank}", *fit_it], **streams) for rank in (0, 1)]
     outputs = [node.communicate(timeout=TIMEOUT_S)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
-    assert "tiny: finished" in outputs[0]
+    assert status() == "finished" and "tiny: " in outputs[0]
     assert "Epoch" not in outputs[1]
     one = OVERRIDES | {"name": "one", "data.batch_size": 8, "report.enabled": False}
     assert fit_apart(Path(), recipe, one) == 0

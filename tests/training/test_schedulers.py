@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+from datetime import timedelta
 
 import pytest
+from messages import saying
 
+from tlkit.errors import RunError
 from tlkit.runs import RunDirectory
+from tlkit.training import distributed
 from tlkit.training.fit import fit
 from tlkit.training.launch import torchrun_world
 
@@ -43,3 +48,20 @@ def test_torchrun_is_known_by_all_of_its_variables(monkeypatch):
         with monkeypatch.context() as without:
             without.delenv(name)
             assert torchrun_world() is None
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_waits_for_others_says_where_and_for_how_long(rank, monkeypatch, caplog):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    found = {"TORCHELASTIC_RUN_ID": "x", "RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
+    for name, value in (found | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(distributed, "PATIENCE", timedelta(seconds=0.1))
+    monkeypatch.setattr(distributed, "TIMEOUT", timedelta(seconds=1))
+    said = saying(f"Process {rank + 1} of 2", "127.0.0.1", f"port {port}", "TORCHELASTIC_RUN_ID")
+    with pytest.raises(RunError) as caught, distributed.joined():
+        pytest.fail("there is no other process")
+    assert str(caught.value) == said
+    assert [record.message for record in caplog.records if record.name.startswith("tlkit")] == [said]

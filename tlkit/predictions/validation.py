@@ -249,10 +249,14 @@ def _sum_advice(rows: Floats, sums: Floats) -> str:
     """Return the likely cause of rows that do not sum to one, and the remedy."""
     if (rows >= 0).all() and (np.abs(sums - 100.0) < 2.0).all():
         return "They look like percentages: divide by 100."
+    if (rows >= 0).all() and (np.abs(sums - 1.0) < 0.02).all():
+        return "They look rounded: write more digits, or divide each row by its sum."
+    if (rows >= 0).all() and (np.abs(sums - 1.0) < 0.5).all() and np.ptp(sums) < 1e-3:
+        return f"They look like probabilities times {sums.mean():.4g}: divide each row by its sum."
+    if (rows >= 0).all() and (np.abs(sums - 1.0) < 0.2).all():
+        return "They are close to probabilities: find out what moves their sums, or divide each row by its sum."
     if (rows < 0).any() or (rows > 1).any():
         return "They look like logits: apply softmax once."
-    if (np.abs(sums - 1.0) < 0.02).all():
-        return "They look rounded: write more digits, or divide each row by its sum."
     return (
         "They look like independent scores, one per class: divide each row by its sum, or leave the probabilities out."
     )

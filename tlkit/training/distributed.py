@@ -5,7 +5,11 @@ Torchrun starts the ranks. Rank 0 reads the data, sends the task, writes the run
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +30,12 @@ from tlkit.training.compute_format import ComputeFormat
 from tlkit.training.launch import World, torchrun_world
 from tlkit.training.worst_group_metric import WorstGroup
 
+logger = logging.getLogger(__name__)
+
 TIMEOUT = timedelta(hours=2)
 """How long a rank waits for another that is alive: the others wait while rank 0 checks all images."""
+PATIENCE = timedelta(seconds=30)
+"""How long a rank waits for the others without a word."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +144,45 @@ def gather_objects(value: Any, world: World) -> list[Any]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the process group of torchrun's ranks within the block."""
+    """Join the process group of torchrun's ranks within the block; a long wait for the others is logged.
+
+    Raises:
+        RunError: the others have not come in time.
+    """
     has_gpu = torch.cuda.is_available()
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=TIMEOUT)
+    waiting = threading.Timer(PATIENCE.total_seconds(), _tell_of_waiting)
+    waiting.daemon = True
+    waiting.start()
+    until = time.monotonic() + TIMEOUT.total_seconds()
+    try:
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=TIMEOUT)
+    except distributed.DistError as error:
+        if time.monotonic() < until:
+            raise
+        raise RunError(f"The other processes have not come. {_whom_it_waits_for()}") from error
+    finally:
+        waiting.cancel()
     try:
         yield
     finally:
         if not has_gpu or sys.exc_info()[0] is None:  # nccl waits for processes that have died
             distributed.destroy_process_group()
+
+
+def _tell_of_waiting() -> None:
+    logger.warning("%s It gives up after %.3g hours.", _whom_it_waits_for(), TIMEOUT / timedelta(hours=1))
+
+
+def _whom_it_waits_for() -> str:
+    """Return that this rank waits for the others, where, and what to do if there are none."""
+    world = torchrun_world() or World()
+    host, port = (os.environ.get(name, "unknown") for name in ("MASTER_ADDR", "MASTER_PORT"))
+    first = ", the first of which checks the images before it joins" if world.rank else ""
+    return (
+        f"Process {world.rank + 1} of {world.size} waits for the others at {host}, port {port} (MASTER_ADDR, "
+        f"MASTER_PORT){first}. If nobody has started them, the variables are torchrun's from another program: unset "
+        "TORCHELASTIC_RUN_ID."
+    )
 
 
 def lost_connection(error: BaseException) -> bool:

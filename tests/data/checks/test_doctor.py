@@ -239,6 +239,7 @@ def test_every_planted_fault_is_found_and_nothing_else(garden):
     of_lists_and_shards = {"missing-file", "listed-again", "wrong-row", "blank-row", "repeated", "set-aside"}
     of_lists_and_shards |= {"no-image", "no-majority", "no-class", "several-images", "tar-member", "sample-part"}
     of_masks = {"no-mask", "shared-mask", "mask-unusable", "mask-size", "mask-values", "void-mask", "extra-mask"}
+    of_masks |= {"several-masks"}
     others = {"layout", "cannot-open", "faces", "burned-in", *of_lists_and_shards, *of_masks}
     assert set(KINDS) - set(planted) == others
 

@@ -12,6 +12,8 @@ from pycocotools.coco import COCO
 
 from tlkit.box_labels import BoxLabel, boxes_in, boxes_text
 from tlkit.data.augment.transforms import build_transform
+from tlkit.data.checks.dataset_summary import summarize_data
+from tlkit.data.checks.doctor import diagnose
 from tlkit.data.dataset_source import Source
 from tlkit.data.loading.box_dataset import BoxDataset
 from tlkit.data.sources.list_options import ListOptions
@@ -139,3 +141,29 @@ def test_a_list_holds_the_same_boxes_in_its_column_label(root, tmp_path):
     with pytest.raises(DataError) as caught:
         read_samples(root, manifest=tmp_path / "list.csv", options=ListOptions(task="detection"))
     assert saying("a label is no list of boxes", "2", "[] where there is no object") == str(caught.value)
+
+
+def test_the_doctor_and_the_summary_survive_a_file_that_training_refuses(root):
+    options = ListOptions(task="detection", box_file=str(root / "instances.json"))
+    sound, _ = diagnose(root, options=options)
+    assert (sound.images, sound.entries["found"], sound.reaches("error")) == (30, 30, False)
+    paths = read(root).paths.tolist()
+    (root / paths[0]).unlink()
+    (root / paths[1]).write_bytes(b"")
+
+    def spoil(values):
+        again = next(one for one in values["images"] if one["file_name"] == paths[2])
+        values["images"].append({**again, "id": 9999})
+        values["annotations"].append({"id": 9999, "image_id": 4711, "category_id": 7, "bbox": [0, 0, 1, 1]})
+
+    changed(root, spoil)
+    found, samples = diagnose(root, options=options)
+    by_kind = {one.kind: " ".join(one.items) for one in found.findings}
+    assert by_kind["missing-file"] == paths[0] and by_kind["zero-byte"].startswith(paths[1])
+    assert by_kind["listed-again"] == paths[2]
+    assert saying("1 of 31 images", "more than once", "1 of", "annotations cannot be used") == by_kind["layout"]
+    assert found.entries == {"found": 31, "read": 29, "companions": 0, "excluded": 0, "skipped": 2}
+    assert len(samples) == summarize_data(root, options=options)[0].images == 29
+    with pytest.raises(DataError) as caught:
+        read(root)
+    assert len(caught.value.problems) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from tlkit.data.checks.doctor import diagnose
 from tlkit.data.sources.entries import Entries
 from tlkit.data.sources.folder import survey_folder
 from tlkit.data.sources.image_files import count_images, find_images
+from tlkit.data.sources.image_stream import stream_images
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.metadata import join_metadata
 from tlkit.data.sources.read_samples import read_samples, survey_images
@@ -281,6 +283,34 @@ def test_every_name_of_a_file_is_predicted_and_a_repeated_name_once(photos, line
     assert lines() == []
     assert find_images([folder / "one.png", folder / ".." / "links" / "one.png"]) == [folder / "one.png"]
     assert says(lines(), "one.png", "1", "repeat")
+
+
+def test_every_name_of_an_image_that_cannot_be_read_is_left_out_by_name_in_files_and_streams(photos):
+    folder = photos / "links"
+    folder.mkdir()
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "self.JPG").symlink_to("self.JPG")
+    (folder / "notes.txt").symlink_to("nowhere.txt")
+    (folder / "empty").symlink_to("nowhere")
+    (folder / "again").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    with tarfile.open(photos / "t.tar", "w") as tar:
+        tar.add(photos / "ant" / "0.png", "0.png")
+        for name in ("link.png", "link.txt"):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, "0.png"
+            tar.addfile(info)
+    (folder / "1.png").write_bytes((photos / "ant" / "0.png").read_bytes())
+    sources, left_out = [folder, photos / "t.tar"], []
+    assert len(find_images(sources, left_out=left_out)) == 2
+    named = {Path(entry.name).name: entry.reason for entry in left_out}
+    assert set(named) == {"gone.png", "self.JPG", "pipe.png", "link.png"}
+    assert named["gone.png"] == saying("link", "nowhere") and named["link.png"] == saying("link")
+    streamed = {Path(image.path).name: image.error for image in stream_images(sources) if image.error}
+    assert streamed == named
+    (folder / "1.png").unlink()
+    with pytest.raises(DataError, match=saying("gone.png", "no image").pattern):
+        find_images([folder])
 
 
 def test_the_doctor_and_the_summary_survive_lists_that_training_refuses(photos):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mask_images import CLASSES, write_mask_images
 from messages import saying
 
 from tlkit.data import Source, SplitPlan
 from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.mask_folders import survey_mask_folders
 from tlkit.errors import DataError
 from tlkit.mask_classes import MaskClasses
 from tlkit.mask_files import mask_png, read_mask
@@ -130,3 +136,51 @@ def test_a_list_names_masks_that_exist(root):
     assert saying("list.csv:3  a mask does not exist", "masks/none.png", "list.csv:4  a label is empty") == str(
         caught.value
     )
+
+
+def test_two_masks_of_one_name_are_refused_and_none_is_chosen(root):
+    masks = root / "masks" / "train"
+    (masks / "000.PNG").write_bytes((masks / "001.png").read_bytes())
+    (masks / "002.png").rename(masks / "002.PNG")
+    with pytest.raises(DataError) as caught:
+        source(root).load()
+    (problem,) = caught.value.problems
+    assert saying("1 images", "train/000.PNG and train/000.png") == problem and "002" not in problem
+    (masks / "000.png").unlink()
+    assert source(root).load().samples.split_sizes()["train"] == 24
+
+
+def test_images_and_masks_in_one_folder_are_refused(root):
+    with pytest.raises(DataError) as caught:
+        source(root, folder=str(root)).load()
+    assert str(caught.value) == saying("data.root and data.masks are one folder", "masks")
+
+
+PAIRED = st.tuples(
+    st.sampled_from(("", "a/", "train/")), st.sampled_from(("1", "2")), st.sampled_from(("png", "PNG", "jpg", "heic"))
+)
+OTHERS = st.sampled_from(("notes.txt", "Thumbs.db", ".x.png", "a/1.seg.png", "link.png"))
+
+
+@pytest.mark.parametrize("place", ["inside", "beside", "around"])
+@settings(max_examples=50)
+@given(images=st.sets(PAIRED, max_size=8), masks=st.sets(PAIRED, max_size=8), more=st.sets(OTHERS, max_size=3))
+def test_every_file_among_images_and_masks_is_counted(place, images, masks, more):
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name, "masks", "images") if place == "around" else Path(name, "images")
+        folder = root / "masks" if place == "inside" else Path(name, "masks")
+        for where, files in ((root, images), (folder, masks)):
+            where.mkdir(parents=True, exist_ok=True)
+            for below, stem, ending in files:
+                (where / below).mkdir(exist_ok=True)
+                (where / below / f"{stem}.{ending}").write_bytes(b"x")
+        for file in more:
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).symlink_to("gone") if "link" in file else (folder / file).write_bytes(b"x")
+        options = ListOptions(task="segmentation", masks=MASKS, mask_folder=str(folder))
+        survey = survey_mask_folders([root], options)
+        assert survey.entries.found == len(images) + len(masks) + len(more)
+        assert survey.entries.read == len(survey.samples)
+        entries = {(root / entry.name).resolve() for entry in survey.entries.skipped}
+        pairs = survey.samples.table[["path", "label"]].to_numpy().ravel().tolist()
+        assert entries.isdisjoint((root / path).resolve() for path in pairs)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import saying
+from PIL import Image
+from tars import write_tar
 
+from tlkit.data.checks.dataset_summary import summarize_data
+from tlkit.data.checks.doctor import diagnose
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import apply_split, read_manifest
 from tlkit.data.sources.read_samples import read_samples
@@ -151,3 +156,33 @@ def test_samples_survive_their_csv_file(tmp_path, task, labels):
     assert read.classes == samples.classes
     assert np.array_equal(read.target_values, samples.target_values)
     assert apply_split(samples, tmp_path / "split.csv").table["label"].tolist() == samples.table["label"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "grades", "classes", "named"),
+    [
+        (["mild", "none", "severe"], ("none", "mild"), ("none", "mild", "severe"), ("severe", "data.grades")),
+        (["2", "10", "bad"], (), ("2", "10", "bad"), ("bad", "order is not known")),
+        (["1", "01", "2"], (), ("01", "1", "2"), ("01 and 1", "one number")),
+    ],
+)
+@pytest.mark.parametrize("source", ["list", "folders", "shards"])
+def test_the_doctor_goes_on_where_the_order_of_grades_is_wrong(source, labels, grades, classes, named, tmp_path):
+    options, root = ListOptions(task="ordinal", grades=grades), tmp_path / "images"
+    made = [(f"{label}/{number}.png", label) for label in labels for number in range(2)]
+    for number, (path, _) in enumerate(made):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(root / path)
+    where: Path = root
+    if source == "list":
+        where = tmp_path / "images" / "list.csv"
+        pd.DataFrame(made, columns=["path", "label"]).to_csv(where, index=False)
+    elif source == "shards":
+        where = write_tar(tmp_path / "shard.tar", {path: (root / path).read_bytes() for path, _ in made})
+    found, samples = diagnose(where, options=options)
+    assert samples.classes == classes and found.images == 6 and found.reaches("error")
+    assert [saying(*named)] == [one for finding in found.findings if finding.kind == "layout" for one in finding.items]
+    assert summarize_data(where, options=options)[0].images == 6
+    with pytest.raises(DataError) as caught:
+        read_samples(where, options=options)
+    assert str(caught.value) == saying(*named)

@@ -40,6 +40,7 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "several-images": ("error", "samples of shards with several images of one key", "Give each image its own key."),
     "no-mask": ("error", "images without a mask", "Add their masks, or move the images away."),
     "shared-mask": ("error", "images that share a mask with another one", "Keep one image for each mask."),
+    "several-masks": ("error", "images with several masks", "Keep one mask for each image."),
     "mask-unusable": ("error", "masks that cannot be read", "Save palette indices or gray levels as PNG."),
     "mask-size": ("error", "masks of another size than their image", "Write each in the size of its upright image."),
     "mask-values": ("error", "masks with numbers of no class", "Name all classes with their numbers, and void."),

@@ -14,6 +14,7 @@ import pandas as pd
 from tlkit.box_labels import BoxLabel, boxes_text
 from tlkit.data.importers.coco import coco_categories, coco_images, path_of_coco, read_coco_file
 from tlkit.data.importers.listed_image import is_file, require_inside
+from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.folder import require_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
@@ -37,6 +38,18 @@ def scan_box_file(roots: Sequence[Path], options: ListOptions) -> Samples:
         DataError: the file or the folder is missing or wrong, images are missing, or boxes cannot be used; named and
             counted.
     """
+    survey = survey_box_file(roots, options)
+    if survey.problems:
+        raise DataError(*survey.problems)
+    return survey.samples
+
+
+def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
+    """Return the images that a COCO file lists, with the errors that `scan_box_file` would raise; arguments as there.
+
+    Raises:
+        DataError: the folder is missing, the file cannot be read, or a path of it leaves the folder.
+    """
     if len(roots) != 1 or not options.box_file:
         raise DataError(
             "Boxes belong to one folder of images: data.root, with data.boxes, a JSON file in COCO's format."
@@ -52,10 +65,14 @@ def scan_box_file(roots: Sequence[Path], options: ListOptions) -> Samples:
         problems.append(f"{file} lists no images.")
     if twice := sorted(path for path, count in Counter(paths.values()).items() if count > 1):
         problems.append(f"{file} lists {first_few(twice)} more than once. Give each image one entry.")
-    if missing := [path for path in paths.values() if not is_file(root, path)]:
+    first = {path: key for key, path in reversed(paths.items())}
+    skipped = [Entry("listed-again", path) for key, path in paths.items() if first[path] != key]
+    missing = {path for path in first if not is_file(root, path)}
+    skipped += [Entry("missing-file", path) for path in sorted(missing)]
+    if missing:
         problems.append(
-            f"{len(missing)} of {len(paths)} images of {file} are not in {root}: {first_few(missing)}. Name the folder "
-            "of the images in data.root, or remove their entries."
+            f"{len(missing)} of {len(paths)} images of {file} are not in {root}: {first_few(sorted(missing))}. Name "
+            "the folder of the images in data.root, or remove their entries."
         )
     boxes, wrong = _boxes(values["annotations"], listed, names)
     if wrong:
@@ -66,8 +83,6 @@ def scan_box_file(roots: Sequence[Path], options: ListOptions) -> Samples:
         )
     if paths and not any(boxes.values()) and not wrong:
         problems.append(f"{file} holds no boxes, so there is nothing to train on. Add annotations.")
-    if problems:
-        raise DataError(*problems)
     rows = [
         (
             path,
@@ -75,26 +90,24 @@ def scan_box_file(roots: Sequence[Path], options: ListOptions) -> Samples:
             SPLIT_ALIASES.get(path.split("/")[0].lower(), "train") if "/" in path else "",
             "",
         )
-        for key, path in paths.items()
+        for path, key in first.items()
+        if path not in missing
     ]
     table = pd.DataFrame(sorted(rows), columns=[PATH, LABEL, SPLIT, DIGEST], dtype="str")
-    table[SPLIT] = _splits(table, root)
-    classes = tuple(sorted({one.name for held in boxes.values() for one in held}))
-    if unused := sorted(set(names.values()) - set(classes)):
-        logger.warning("%d categories of %s have no box and are left out: %s.", len(unused), file, first_few(unused))
-    return Samples(root, classes, table, "detection")
-
-
-def _splits(table: pd.DataFrame, root: Path) -> pd.Series[str]:
-    """Return the split of each row; where folders state splits, all images must lie in one of them."""
     stated = table[PATH].str.split("/").str[0].str.lower().isin(list(SPLIT_ALIASES)) & (table[SPLIT] != "")
     if stated.any() and not stated.all():
         others = table[PATH][~stated].tolist()
-        raise DataError(
+        problems.append(
             f"{root} mixes split folders with {len(others)} other images: {first_few(others)}. Put all images into "
             "train, val or test, or none."
         )
-    return table[SPLIT].where(stated, "train")
+    table[SPLIT] = table[SPLIT].where(stated, "train")
+    classes = tuple(sorted({one.name for held in boxes.values() for one in held}))
+    if unused := sorted(set(names.values()) - set(classes)):
+        logger.warning("%d categories of %s have no box and are left out: %s.", len(unused), file, first_few(unused))
+    samples = Samples(root, classes, table, "detection")
+    entries = Entries(read=len(table), skipped=tuple(skipped))
+    return Survey(samples, entries, tuple(problems), listed_in="list")
 
 
 def _boxes(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from tlkit.data.decode.formats import readable_endings
+from tlkit.data.decode.formats import format_by_name, readable_endings
 from tlkit.data.sources.entries import Entries, Entry
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.data.sources.tar_files import list_members
@@ -18,15 +18,23 @@ from tlkit.input_files import refuse_pipe
 
 File = TypeVar("File", bound=os.PathLike[str])
 UNREAD = ("unread-format", "cannot-open")
+"""Kinds of entries that are images, or may be, and cannot be read."""
+NAMED_IMAGES = ("broken-link", "loop", "special-file", "tar-member")
+"""Kinds of entries that count as such an image where their name is that of one."""
 NO_IMAGE = "No image is named. Give files or folders."
+REASONS = {
+    "broken-link": "a link that leads nowhere",
+    "loop": "a link that leads back to itself",
+    "special-file": "a pipe, a socket or a device, not a file",
+}
 LIST_SUFFIXES = (".csv", ".parquet", ".txt")
 
 
 def find_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = None) -> list[Path]:
     """Return the image files among the paths, below folders and in tar files, in order; what is skipped is logged.
 
-    A name counts once; two names of one file, such as two links to it, are two images. Images in formats that are not
-    read here, and files that cannot be opened, are appended to `left_out` too.
+    A name counts once; two names of one file, such as two links to it, are two images. What `unread_images` returns is
+    appended to `left_out` too.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
@@ -34,8 +42,21 @@ def find_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = N
     files, entries = count_images(paths)
     entries.log()
     if left_out is not None:
-        left_out += [entry for entry in entries.skipped if entry.kind in UNREAD]
+        left_out += unread_images(entries.skipped)
     return files
+
+
+def unread_images(skipped: Iterable[Entry]) -> list[Entry]:
+    """Return the entries that are images and cannot be read, each with the reason, for rows of their own.
+
+    These are images in formats that are not read here, files that cannot be opened, and links that lead nowhere, pipes
+    and links in tar files under the name of an image.
+    """
+    return [
+        entry if entry.reason else entry._replace(reason=REASONS.get(entry.kind, entry.kind))
+        for entry in skipped
+        if entry.kind in UNREAD or (entry.kind in NAMED_IMAGES and format_by_name(entry.name) is not None)
+    ]
 
 
 def count_images(paths: Sequence[str | Path]) -> tuple[list[Path], Entries]:
@@ -99,7 +120,7 @@ def files_at(path: Path) -> tuple[list[Path], Entries]:
         refuse_pipe(path, error=DataError)
         raise DataError(f"{path} {'is no file' if path.exists() else 'does not exist'}.")
     if not found:
-        unread = [entry for entry in skipped if entry.kind in UNREAD]
+        unread = unread_images(skipped)
         more = f" Left out: {first_few(unread)}." if unread else ""
         raise DataError(f"{path} holds no image. The formats are {', '.join(sorted(readable_endings()))}.{more}")
     named = tuple(entry._replace(name=str(path / entry.name)) for entry in skipped)

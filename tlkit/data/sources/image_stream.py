@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlkit.data.sources.entries import Entries, Entry
-from tlkit.data.sources.image_files import NO_IMAGE, UNREAD, files_at, is_image_list
+from tlkit.data.sources.image_files import NO_IMAGE, files_at, is_image_list, unread_images
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.data.sources.walk import walk_images
 from tlkit.errors import DataError
@@ -53,7 +53,7 @@ def stream_images(sources: Sequence[str | Path], *, quiet: bool = False) -> Iter
             raise DataError(f"{source} holds no image.")
         if not quiet:
             Entries(read=count, skipped=tuple(skipped)).log(source)
-        left_out += [entry for entry in skipped if entry.kind in UNREAD]
+        left_out += unread_images(skipped)
     for entry in left_out:
         yield StreamedImage(entry.name, entry.reason or entry.kind)
 

@@ -11,7 +11,7 @@ from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.mask_classes import MaskClasses
-from tlkit.samples import LABEL, Samples, grades_in_order
+from tlkit.samples import LABEL, Samples, rank_grades
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 MERGE = "If they are one class, merge them: data.merge_classes: {{{}: [{}]}}."
@@ -126,8 +126,19 @@ class ListOptions:
         """Return samples of one class for each image whose labels are read as `labels` says; grades get their order.
 
         Raises:
-            DataError: a class that is to be merged does not occur, the order of the grades is not known, or the task
-                needs several labels or numbers, which class folders and shards do not have.
+            DataError: as `survey_classes`, or the order of the grades is not known.
+        """
+        samples, problem = self.survey_classes(samples, what=what)
+        if problem:
+            raise DataError(problem)
+        return samples
+
+    def survey_classes(self, samples: Samples, *, what: str) -> tuple[Samples, str]:
+        """Return samples as `with_classes` does, and what is wrong with the order of their grades; "" = nothing.
+
+        Raises:
+            DataError: a class that is to be merged does not occur, or the task needs several labels or numbers, which
+                class folders and shards do not have.
         """
         if self.task in ("multilabel", "regression"):
             need = "several labels for each image" if self.task == "multilabel" else "a number for each image"
@@ -136,7 +147,7 @@ class ListOptions:
                 "images in a CSV file with the columns path and label: data.manifest."
             )
         column = self.as_stated(self.labels(samples.table[LABEL], what=what))
-        classes = tuple(sorted(set(column)))
+        classes, problem = tuple(sorted(set(column))), ""
         if self.task == "ordinal":
-            classes = grades_in_order(classes, self.grades, where=what[0].lower() + what[1:])
-        return Samples(samples.root, classes, samples.table.assign(**{LABEL: column}), self.task)
+            classes, problem = rank_grades(classes, self.grades, where=what[0].lower() + what[1:])
+        return Samples(samples.root, classes, samples.table.assign(**{LABEL: column}), self.task), problem

@@ -17,7 +17,7 @@ from tlkit.data.sources.entries import Entries, Entry, Survey
 from tlkit.data.sources.files_by_key import FilesByKey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
-from tlkit.data.sources.task_labels import classes_of, read_labels
+from tlkit.data.sources.task_labels import classes_of, grades_of, read_labels
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples, label_names
@@ -92,9 +92,10 @@ def survey_list(
         problems.add(f"{file} lists no images that can be used.")
     files = FilesByKey(root)
     values = {name: options.values(table[name], what=f"{name} of {file}") for name in columns if name in table.columns}
-    labels, grades = read_labels(
-        table, options, lambda what, rows, hint: problems.rows(what, rows, hint=hint), file=file
-    )
+    labels = read_labels(table, options, lambda what, rows, hint: problems.rows(what, rows, hint=hint), file=file)
+    grades, wrong_grades = grades_of(labels, options, file=file)
+    if wrong_grades:
+        problems.add(wrong_grades)
     paths = table[PATH].map(files.path_of).astype("str")
     if options.task == "segmentation":
         labels = labels.map(files.path_of).astype("str")

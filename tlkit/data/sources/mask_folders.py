@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -21,8 +22,8 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 logger = logging.getLogger(__name__)
 
 ENDING = ".png"
-LACKING, EXTRA = "no-mask", "extra-mask"
-"""Kinds of entries: images without a mask, and masks of no image."""
+LACKING, EXTRA, SHARED, SEVERAL = "no-mask", "extra-mask", "shared-mask", "several-masks"
+"""Kinds of entries: images without a mask, masks of no image, images that share one, and images with several."""
 
 
 def scan_mask_folders(roots: Sequence[Path], options: ListOptions) -> Samples:
@@ -36,12 +37,12 @@ def scan_mask_folders(roots: Sequence[Path], options: ListOptions) -> Samples:
         options: the folder and the classes of the masks.
 
     Raises:
-        DataError: a folder is missing or empty, images have no mask, or two share one; named and counted.
+        DataError: a folder is missing or empty, images have no mask or several, or two share one; named and counted.
     """
     survey = survey_mask_folders(roots, options)
     if survey.problems:
         raise DataError(*survey.problems)
-    if extra := [entry.name for entry in survey.entries.skipped if entry.kind == EXTRA]:
+    if extra := [entry for entry in survey.entries.skipped if entry.kind == EXTRA]:
         named = first_few(extra)
         logger.warning(
             "%d masks in %s belong to no image and are not used: %s.", len(extra), options.mask_folder, named
@@ -56,7 +57,7 @@ def survey_mask_folders(roots: Sequence[Path], options: ListOptions) -> Survey:
     """Return the images that have a mask, with the errors that `scan_mask_folders` would raise; arguments as there.
 
     Raises:
-        DataError: a folder is missing, or there are several folders of images.
+        DataError: a folder is missing, there are several folders of images, or the masks lie among the images.
     """
     assert options.masks is not None, "checked when the options were made"
     if len(roots) != 1 or not options.mask_folder:
@@ -67,15 +68,26 @@ def survey_mask_folders(roots: Sequence[Path], options: ListOptions) -> Survey:
     root, folder = roots[0], Path(options.mask_folder)
     for one in (root, folder):
         require_folder(one)
-    skipped: list[Entry] = []
-    inside = _below(folder, root)
-    images = [path for path in walk_images(root, "", skipped) if not (inside and path.startswith(f"{inside}/"))]
-    skipped = [entry for entry in skipped if not (inside and entry.name.startswith(f"{inside}/"))]
-    masks = {path for path in walk_images(folder, "", []) if path.lower().endswith(ENDING)}
-    by_name = {path[: -len(ENDING)]: path for path in sorted(masks)}
+    if folder.resolve() == root.resolve():
+        raise DataError(
+            f"data.root and data.masks are one folder, {root}. Move the masks into a folder of their own, such as "
+            f"{root / 'masks'}."
+        )
+    images, skipped = _entries_without(root, _below(folder, root))
+    named, others = _entries_without(folder, _below(root, folder))
+    above = Path(os.path.relpath(folder, root)).as_posix()
+    skipped += [entry._replace(name=f"{above}/{entry.name}") for entry in others]
+    masks: dict[str, list[str]] = {}
+    for path in named:
+        if path.lower().endswith(ENDING):
+            masks.setdefault(path[: -len(ENDING)], []).append(path)
+        else:
+            skipped.append(Entry(EXTRA, f"{above}/{path}", "not a PNG file"))
     stems = [PurePosixPath(path).with_suffix("").as_posix() for path in images]
-    lacking = [path for path, stem in zip(images, stems, strict=True) if stem not in by_name]
-    shared = sorted(stem for stem, count in Counter(stems).items() if count > 1)
+    lacking = [path for path, stem in zip(images, stems, strict=True) if stem not in masks]
+    shared = {stem for stem, count in Counter(stems).items() if count > 1 and stem in masks}
+    several = {stem for stem in stems if len(masks.get(stem, ())) > 1}
+    wrong = dict.fromkeys(several, SEVERAL) | dict.fromkeys(shared, SHARED)
     problems = []
     if not images:
         problems.append(f"{root} holds no images besides masks.")
@@ -88,24 +100,30 @@ def survey_mask_folders(roots: Sequence[Path], options: ListOptions) -> Survey:
     if shared:
         problems.append(
             f"{len(shared)} masks in {folder} belong to two images each, which differ in their endings: "
-            f"{first_few(shared)}. Keep one image for each mask."
+            f"{first_few(sorted(shared))}. Keep one image for each mask."
         )
-    above = Path(os.path.relpath(folder, root)).as_posix()
+    if several:
+        problems.append(
+            f"{len(several)} images in {root} have several masks in {folder}, whose names differ in case alone: "
+            f"{first_few([' and '.join(masks[stem]) for stem in sorted(several)])}. Keep one of them."
+        )
     rows = [
-        (path, f"{above}/{by_name[stem]}", SPLIT_ALIASES.get(path.split("/")[0].lower(), "train"), "")
+        (path, f"{above}/{masks[stem][0]}", SPLIT_ALIASES.get(path.split("/")[0].lower(), "train"), "")
         for path, stem in zip(images, stems, strict=True)
-        if stem in by_name
+        if stem in masks and stem not in wrong
     ]
     table = pd.DataFrame(sorted(rows), columns=[PATH, LABEL, SPLIT, DIGEST], dtype="str")
     problems += _mixed_splits(table, root)
     skipped += [Entry(LACKING, path) for path in lacking]
     skipped += [
-        Entry("shared-mask", path)
+        Entry(wrong[stem], path, " and ".join(masks[stem]))
         for path, stem in zip(images, stems, strict=True)
-        if stem in shared and stem in by_name
+        if stem in wrong
     ]
-    skipped += [Entry(EXTRA, f"{above}/{by_name[stem]}") for stem in sorted(set(by_name) - set(stems))]
-    table = table[~table[PATH].isin([entry.name for entry in skipped])].reset_index(drop=True)
+    wrong |= dict.fromkeys(set(masks) - set(stems), EXTRA)
+    skipped += [
+        Entry(wrong[stem], f"{above}/{file}") for stem in sorted(set(masks) & set(wrong)) for file in masks[stem]
+    ]
     samples = Samples(root, options.masks.names, table, "segmentation", options.masks)
     entries = Entries(read=len(table), companions=len(table), skipped=tuple(skipped))
     return Survey(samples, entries, tuple(problems))
@@ -122,6 +140,17 @@ def _mixed_splits(table: pd.DataFrame, root: Path) -> list[str]:
         f"{root} mixes split folders with {len(others)} other images: {first_few(others)}. Put all images into train, "
         "val or test, or none."
     ]
+
+
+def _entries_without(folder: Path, left_out: str) -> tuple[list[str], list[Entry]]:
+    """Return the images of a folder and its other entries, without those of a folder below it; "" = none is there."""
+    skipped: list[Entry] = []
+    images = list(walk_images(folder, "", skipped))
+    if left_out:
+        within = re.compile(rf"{re.escape(left_out)}(/|$)")
+        images = [path for path in images if not within.match(path)]
+        skipped = [entry for entry in skipped if not within.match(entry.name)]
+    return images, skipped
 
 
 def _below(folder: Path, root: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from tlkit.data.sources.box_file import scan_box_file
+from tlkit.data.sources.box_file import scan_box_file, survey_box_file
 from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
 from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
@@ -29,6 +29,8 @@ from tlkit.samples import PATH, Samples
 logger = logging.getLogger(__name__)
 
 Root = str | Path | Sequence[str | Path]
+CLASS_FOLDERS, SHARD_LABELS = "The class folders", "The labels of the shards"
+"""Where classes come from, for messages."""
 
 
 def read_samples(
@@ -169,14 +171,17 @@ def survey_images(
     _require_list_of_votes(manifest, options)
     if options.task == "segmentation" and manifest is None:
         survey = survey_mask_folders(roots, options)
+    elif options.task == "detection" and manifest is None:
+        survey = survey_box_file(roots, options)
     elif shards:
         survey = survey_shards(shards, columns=columns)
-        survey = replace(survey, samples=_spelled_shards(survey.samples, columns, options))
+        survey = replace(survey, samples=_spelled_groups(survey.samples, columns, options))
+        survey = _survey_classes(survey, options, what=SHARD_LABELS)
     elif manifest is not None:
         survey = survey_list(manifest, root=roots[0] if roots else None, columns=columns, options=options)
     else:
         survey = survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
-        survey = replace(survey, samples=options.with_classes(survey.samples, what="The class folders"))
+        survey = _survey_classes(survey, options, what=CLASS_FOLDERS)
     where = source_name(root) if manifest is None else str(manifest)
     trainable = partial(require_trainable, survey.samples, where=where)
     return replace(survey, problems=survey.problems or _problems_of(trainable))
@@ -221,13 +226,14 @@ def _read(
     if options.task == "detection" and manifest is None:
         return scan_box_file(roots, options), source_name(root)
     if shards:
-        return _spelled_shards(read_shards(shards, columns=columns), columns, options), "the shards"
+        samples = _spelled_groups(read_shards(shards, columns=columns), columns, options)
+        return options.with_classes(samples, what=SHARD_LABELS), "the shards"
     if manifest is not None:
         samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns, options=options)
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
         return samples, str(manifest)
     samples = scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)
-    return options.with_classes(samples, what="The class folders"), source_name(roots)
+    return options.with_classes(samples, what=CLASS_FOLDERS), source_name(roots)
 
 
 def _require_list_of_votes(manifest: str | Path | None, options: ListOptions) -> None:
@@ -238,10 +244,16 @@ def _require_list_of_votes(manifest: str | Path | None, options: ListOptions) ->
         )
 
 
-def _spelled_shards(samples: Samples, columns: Sequence[str], options: ListOptions) -> Samples:
+def _spelled_groups(samples: Samples, columns: Sequence[str], options: ListOptions) -> Samples:
+    """Return the images of shards whose groups are read as `ListOptions.values` says."""
     groups = {name: options.values(samples.table[name], what=f"{name} of the shards") for name in columns}
-    samples = samples.with_table(samples.table.assign(**groups))
-    return options.with_classes(samples, what="The labels of the shards")
+    return samples.with_table(samples.table.assign(**groups))
+
+
+def _survey_classes(survey: Survey, options: ListOptions, *, what: str) -> Survey:
+    """Return a survey with the classes of `ListOptions.survey_classes`, and what is wrong with their order."""
+    samples, problem = options.survey_classes(survey.samples, what=what)
+    return replace(survey, samples=samples, problems=(*survey.problems, *[problem] * bool(problem)))
 
 
 def _parts(

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.box_labels import boxes_in
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.predictions.task_reading import LABEL_CELLS
-from tlkit.samples import LABEL, grades_in_order, is_number, names_in
+from tlkit.samples import LABEL, is_number, names_in, rank_grades
 from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,8 @@ AddProblem = Callable[[str, "pd.Index[Any]", str], None]
 """Adds a problem: what is wrong, the rows, and what to do."""
 
 
-def read_labels(
-    table: pd.DataFrame, options: ListOptions, add_problem: AddProblem, *, file: Path
-) -> tuple[pd.Series[str], tuple[str, ...] | None]:
-    """Return the label of each row as `Samples` keeps it, and the grades in order; None for other tasks.
+def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem, *, file: Path) -> pd.Series[str]:
+    """Return the label of each row as `Samples` keeps it.
 
     Args:
         table: the rows of the list, with the column `label`, or those of single labels.
@@ -33,12 +31,12 @@ def read_labels(
         file: the list, for messages.
 
     Raises:
-        DataError: a class that is to be merged does not occur, or the order of grades is not known.
+        DataError: a class that is to be merged does not occur.
     """
     if options.task == "multilabel":
-        return _several(table, options, add_problem, file), None
+        return _several(table, options, add_problem, file)
     if options.task == "segmentation":
-        return table[LABEL].str.strip(), None
+        return table[LABEL].str.strip()
     if options.task == "detection":
         holds = table[LABEL].map(_holds_boxes).astype(bool)
         add_problem(
@@ -47,7 +45,7 @@ def read_labels(
             'Write JSON such as [["cat", 10, 20, 30, 40, 0]]: class, left, top, width, height in pixels, and 1 for a '
             "crowd; [] where there is no object.",
         )
-        return table[LABEL].where(holds, "[]"), None
+        return table[LABEL].where(holds, "[]")
     what = f"The labels of {file}"
     if options.task == "regression":
         text = table[LABEL].str.strip()
@@ -57,13 +55,16 @@ def read_labels(
             table.index[wrong],
             "Write numbers with a decimal point, at most 1e30; name their column: data.columns: {label: age}.",
         )
-        return text, None
+        return text
     found = options.labels(table[LABEL], what=what)
-    if options.task == "multiclass":
-        return found, None
-    found = options.as_stated(found)
-    there = {text for text in found.unique().tolist() if text.strip()}
-    return found, grades_in_order(there, options.grades, where=str(file))
+    return options.as_stated(found) if options.task == "ordinal" else found
+
+
+def grades_of(labels: pd.Series[str], options: ListOptions, *, file: Path) -> tuple[tuple[str, ...] | None, str]:
+    """Return the grades in order, None for other tasks, and what is wrong with them; "" = nothing."""
+    if options.task != "ordinal":
+        return None, ""
+    return rank_grades({text for text in labels.unique().tolist() if text.strip()}, options.grades, where=str(file))
 
 
 def _holds_boxes(text: str) -> bool:
