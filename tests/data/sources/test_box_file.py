@@ -79,7 +79,7 @@ def test_crowds_are_kept_but_not_trained(root):
         (lambda values: values["images"][0].update(file_name="gone.png"), ("1 of 30 images", "gone.png", "data.root")),
         (lambda values: values["images"][0].update(file_name="../out.png"), ("../out.png",)),
         (lambda values: values["images"][1].update(file_name="train/000.png"), ("train/000.png more than once",)),
-        (lambda values: values["annotations"][2].update(bbox=[1, 2, 0, 4]), ("1 of", "number 2", "left, top")),
+        (lambda values: values["annotations"][2].update(bbox=[1, 2, -1, 4]), ("1 of", "number 2", "left, top")),
         (lambda values: values["annotations"][3].update(category_id=99), ("number 3", "category_id")),
         (lambda values: values.update(annotations=[]), ("holds no boxes", "Add annotations")),
         (lambda values: values.pop("categories"), ("images, annotations, categories",)),
@@ -139,3 +139,26 @@ def test_a_list_holds_the_same_boxes_in_its_column_label(root, tmp_path):
     with pytest.raises(DataError) as caught:
         read_samples(root, manifest=tmp_path / "list.csv", options=ListOptions(task="detection"))
     assert saying("a label is no list of boxes", "2", "[] where there is no object") == str(caught.value)
+
+
+def test_boxes_without_an_area_are_left_out_and_counted_in_files_and_lists(root, tmp_path, caplog):
+    whole = read(root)
+    changed(root, lambda values: values["annotations"][0].update(bbox=[10, 12, 0, 8]))
+    samples = read(root)
+    count = [sum(len(boxes_in(text)) for text in one.table["label"]) for one in (whole, samples)]
+    assert count[1] == count[0] - 1
+    table = samples.table[["path", "label", "split"]].copy()
+    flat = BoxLabel(samples.classes[0], 3, 4, 9, 0)
+    table["label"] = [boxes_text([*boxes_in(text), flat]) for text in table["label"]]
+    table.to_csv(tmp_path / "list.csv", index=False)
+    listed = read_samples(root, manifest=tmp_path / "list.csv", options=ListOptions(task="detection"))
+    assert np.array_equal(listed.target_values, samples.target_values)
+    for file, number in (("instances.json", 1), ("list.csv", len(samples))):
+        assert any(f"{file}: {number} boxes have no width" in one for one in caplog.messages)
+
+
+def test_classes_that_images_show_are_those_of_their_boxes(root):
+    changed(root, lambda values: values["annotations"][0].update(iscrowd=1))
+    samples = read(root)
+    shown = [{one.name for one in boxes_in(text) if not one.crowd} for text in samples.table["label"]]
+    assert samples.label_matrix.tolist() == [[int(name in own) for name in samples.classes] for own in shown]
