@@ -14,8 +14,8 @@ from tlkit.samples import Samples
 class BoxDataset(ImageDataset):
     """Images whose targets are their boxes in the network's input, moved as the image is.
 
-    A target is float32 (M, 5): class, left, top, right, bottom in pixels of the input. M is the number of boxes that the
-    augmentation leaves or adds, since a reflected border shows objects once more. The arguments are those of
+    A target is float32 (M, 5): class, left, top, right, bottom in pixels of the input. M is the number of boxes that
+    the augmentation leaves or adds, since a reflected border shows objects once more. The arguments are those of
     `ImageDataset`.
     """
 
