@@ -11,7 +11,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
 
-class StridedAnchors(AnchorGenerator):
+class StridedAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision states no types
     """torchvision's anchors, one stride of their map apart.
 
     torchvision takes the size of the image divided by that of the map, rounded down, for the stride, which is another
