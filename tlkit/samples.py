@@ -127,13 +127,20 @@ class Samples:
         if self.task == "segmentation":
             return (self.pixel_counts > 0).astype(np.int64)
         if self.task == "detection":
-            shown = self._box_targets[:, :, 0, None] == np.arange(len(self.classes))  # (N, M, C)
-            return np.asarray(shown.any(axis=1), dtype=np.int64)
+            return self._shown_classes
         assert self.task == "multilabel", "only there an image has several labels"
         place = {name: column for column, name in enumerate(self.classes)}
         matrix = np.zeros((len(self), len(self.classes)), dtype=np.int64)
         for row, text in enumerate(self.table[LABEL]):
             matrix[row, [place[name] for name in label_names(text)]] = 1
+        return matrix
+
+    @property
+    def _shown_classes(self) -> npt.NDArray[np.int64]:
+        place = {name: column for column, name in enumerate(self.classes)}
+        matrix = np.zeros((len(self), len(self.classes)), dtype=np.int64)
+        for row, text in enumerate(self.table[LABEL]):
+            matrix[row, [place[one.name] for one in boxes_in(text) if not one.crowd]] = 1
         return matrix
 
     @property

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from messages import says
 
 from tlkit.audit.detection_audit import audit_detection
 from tlkit.audit.options import AuditOptions
+from tlkit.cli.task_file import TaskFile
 from tlkit.errors import MissingExtraError, PredictionsError
 from tlkit.evaluation.box_matching import match_boxes
 from tlkit.evaluation.detection import DetectionEvaluation, evaluate_detection, found_objects
@@ -203,3 +205,60 @@ def test_without_pycocotools_the_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError) as error:
         evaluate_detection(boxes)
     assert says(error.value.problems, "pycocotools", "tlkit[coco]")
+
+
+def predicted_instances(found, truth, *, folder="/photos/"):
+    """Return results as `tlkit predict` writes them: other ids, other order of categories, scored annotations."""
+    right, boxes = json.loads(truth.read_text()), json.loads(found.read_text())
+    images = {one["id"]: number for number, one in enumerate(reversed(right["images"]), start=500)}
+    kinds = {one["id"]: number for number, one in enumerate(reversed(right["categories"]), start=1)}
+    return {
+        "images": [{"id": images[one["id"]], "file_name": folder + one["file_name"]} for one in right["images"]],
+        "categories": [{"id": kinds[one["id"]], "name": one["name"]} for one in right["categories"]],
+        "annotations": [
+            {**one, "image_id": images[one["image_id"]], "category_id": kinds[one["category_id"]], "iscrowd": 0}
+            for one in boxes
+        ],
+    }
+
+
+def test_file_of_predict_is_matched_by_names(tmp_path):
+    found, truth = scene(tmp_path)
+    values = predicted_instances(found, truth)
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(values))
+    assert read_detection(file, truth).table().equals(read_detection(found, truth).table())
+    for change, words in (
+        (lambda one: one["images"].pop(), ("1 of 40 images", "were not predicted", "039.jpg")),
+        (lambda one: one["images"][0].update(file_name="x.jpg"), ("1 of 40 images", "none or several", "x.jpg (none)")),
+        (lambda one: one["images"][0].update(file_name="b/001.jpg"), ("more than once", "001.jpg")),
+        (lambda one: one["categories"][0].update(name="cow"), ("categories", "lacks", "cow")),
+    ):
+        other = json.loads(json.dumps(values))
+        change(other)
+        file.write_text(json.dumps(other))
+        with pytest.raises(PredictionsError) as caught:
+            read_detection(file, truth)
+        assert says(str(caught.value), *words)
+
+
+def test_several_true_images_at_the_end_of_a_path_are_refused(tmp_path):
+    found, truth = scene(tmp_path, images=3)
+    values = json.loads(truth.read_text())
+    values["images"][1]["file_name"] = "a/000.jpg"
+    truth.write_text(json.dumps(values))
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(predicted_instances(found, truth)))
+    with pytest.raises(PredictionsError) as caught:
+        read_detection(file, truth)
+    assert says(str(caught.value), "1 of 3 images", "/photos/a/000.jpg (several)")
+
+
+def test_table_by_tlkit_is_judged_by_the_command_line_reader(tmp_path):
+    boxes = read_detection(*scene(tmp_path))
+    boxes.to_parquet(tmp_path / "boxes.parquet")
+    given = dict.fromkeys((field.name for field in fields(TaskFile)), None)
+    file = TaskFile(**{**given, "path": tmp_path / "boxes.parquet", "stated": "detection", "verbatim": False, "by": ()})
+    assert file.open_boxes().table().equals(boxes.table())
+    with pytest.raises(PredictionsError, match="--truth"):
+        replace(file, truth=tmp_path / "truth.json").open_boxes()

@@ -13,6 +13,7 @@ from messages import saying
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
@@ -129,6 +130,41 @@ def test_missing_operators_are_named_with_what_to_install(monkeypatch):
     assert saying("task: detection needs", "compiled operators do not load", "Install wheels", "CPU", "CUDA") == str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("side", [64, 96, 224, 250])
+def test_anchors_lie_at_the_centers_of_what_the_maps_see(side):
+    _, head = box_parts("test_resnet", channels=64, classes=1, image_size=(side, 64))
+    strides = [4, 8, 16, 32, 64]
+    shapes = [(-(-side // stride), 64 // stride) for stride in strides]
+    maps = [torch.zeros(1, 64, *shape) for shape in shapes]
+    (anchors,) = head.rpn.anchor_generator(ImageList(torch.zeros(1, 3, side, 64), [(side, 64)]), maps)
+    start = 0
+    for (high, wide), stride in zip(shapes, strides, strict=True):
+        own = anchors[start : start + 3 * high * wide].reshape(high, wide, 3, 4)
+        centers = (own[..., :2] + own[..., 2:]) / 2
+        assert torch.equal(centers[:, 0, 0, 1], stride * torch.arange(high).float())
+        assert torch.equal(centers[0, :, 0, 0], stride * torch.arange(wide).float())
+        assert (own[..., 2:] - own[..., :2]).prod(dim=-1).sqrt() == pytest.approx(8 * stride, rel=0.03)
+        start += 3 * high * wide
+    assert start == len(anchors)
+
+
+def test_true_boxes_keep_their_places_under_autocast(network):
+    images = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    true = torch.tensor([[1, 10.3, 12.7, 40.1, 44.9], [0, 33.37, 3.21, 60.63, 29.59]])
+    seen = []
+    hook = network.head.roi_heads.box_roi_pool.register_forward_pre_hook(lambda _, given: seen.extend(given[1]))
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = network.box_loss(images, true[None])
+            found = network(images)
+    finally:
+        hook.remove()
+    assert torch.isfinite(loss) and loss.dtype == torch.float32
+    proposals = seen[0]
+    assert all((proposals == one[1:]).all(dim=1).any() for one in true)  # torchvision samples from them, too
+    assert found.dtype == seen[1].dtype == torch.float32
 
 
 def test_reference_suppression_is_that_of_a_plain_loop():

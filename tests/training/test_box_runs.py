@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ import tlkit
 from tlkit.cli.app import main
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
 from tlkit.evaluation.detection import evaluate_detection
+from tlkit.inference.box_predictor import BoxPredictor
 from tlkit.models.box_head import operator_problem
 from tlkit.predictions import read_boxes, read_detection
+from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -114,6 +117,20 @@ def test_loaded_model_predicts_the_stored_boxes_in_pixels_of_the_image(trained):
         assert one.size == (48, 64)
     with pytest.raises(DataError, match="tta 'flip' is not for boxes"):
         model.predict(trained.samples.root / "test" / "000.png", tta="flip")
+
+
+def test_boxes_in_the_border_of_a_letterbox_are_left_out(trained, monkeypatch):
+    model, picture = tlkit.load_model(trained.path, device="cpu"), trained.samples.root / "test" / "001.png"
+    found = torch.full((1, 100, 6), -1.0)
+    found[0, 0] = torch.tensor([0, 4, 0, 30, 6, 0.9])  # 64x48 px lie in rows 8 to 56
+    found[0, 1] = torch.tensor([1, 4, 20, 30, 40, 0.8])
+    monkeypatch.setattr(model.network, "forward", lambda images: found)
+    (one,) = model.predict(picture)
+    assert (one.category.tolist(), one.score.tolist()) == ([1], [pytest.approx(0.8)])
+    assert one.box.tolist() == [[4, 12, 26, 20]]
+    facts = replace(model.card, preprocess=model.card.preprocess.replace(resize="crop"))
+    with pytest.raises(ModelError, match="resize: crop"):
+        BoxPredictor(model.network, facts)
 
 
 def test_report_and_card_are_written_and_say_what_was_found(trained):
@@ -260,14 +277,23 @@ def test_a_split_without_objects_is_refused(operators, tmp_path, monkeypatch):
     values["annotations"] = [one for one in values["annotations"] if one["image_id"] not in empty]
     (root / "instances.json").write_text(json.dumps(values))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"images of val have no boxes"):
+    with pytest.raises(DataError, match=r"images of val have no boxes.*change data.val, or the seed"):
         fit(box_recipe(tmp_path, root))
+
+
+def test_size_of_objects_alone_may_be_audited(images, tmp_path):
+    text = box_recipe(tmp_path, images).read_text().replace("groups: [light], ", "")
+    (tmp_path / "sizes.yaml").write_text(text.replace("by: [light, object_size]", "by: [object_size]"))
+    recipe = load_recipe(tmp_path / "sizes.yaml")
+    assert load_dataset(recipe).samples.group_columns == ()
 
 
 def test_one_class_of_boxes_is_enough(tmp_path):
     backbone = tlkit.Classifier(
         "test_resnet", classes=["face"], weights="none", task="detection", decoder={**_decoder(), "channels": 64}
     )
+    assert (backbone.preprocess.resize, backbone.preprocess.crop_pct) == ("letterbox", 1.0)
+    assert backbone.card().preprocess == backbone.preprocess
     assert backbone.card().decoder == {"kind": "faster_rcnn", "channels": 64}
     assert np.array(backbone.network.head.roi_heads.box_predictor.cls_score.weight.shape).tolist() == [2, 256]
 

@@ -198,9 +198,13 @@ class TaskFile:
         )
 
     def open_boxes(self) -> DetectionPredictions:
-        """Return the boxes of the file and of that of the truth, with group columns joined."""
-        from tlkit.predictions.detection_predictions import read_detection
+        """Return the boxes of the file and of that of the truth, or a table by tlkit, with group columns joined."""
+        from tlkit.predictions.detection_predictions import read_boxes, read_detection
 
+        if self.path.suffix.lower() == ".parquet":
+            self._refuse({"--truth": self.truth}, "is for COCO's files; a table by tlkit has both. Leave it out.")
+            found = read_boxes(self.path)
+            return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
         if self.truth is None:
             raise PredictionsError(
                 "Predicted boxes are judged with the true ones: --truth FILE.json, in COCO's format."

@@ -22,7 +22,7 @@ from tlkit.data.loading.dataset import create_loader
 from tlkit.data.loading.mask_dataset import SizedDataset
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
-from tlkit.errors import DataError, first_few
+from tlkit.errors import DataError, ModelError, first_few
 from tlkit.models.box_head import require_operators
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -78,8 +78,13 @@ class BoxPredictor:
     """
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
-        """Take a network; a ModelError is raised where torchvision's operators do not load."""
+        """Take a network; a ModelError is raised where torchvision's operators do not load, or images are cropped."""
         require_operators("Detection")
+        if card.preprocess.resize == "crop":
+            raise ModelError(
+                "The detector was stored with resize: crop, which leaves parts of an image without boxes. Train it "
+                "with letterbox or squash."
+            )
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.card, self.device = card, device
 
@@ -183,6 +188,8 @@ class BoxPredictor:
                 seen.add(row)
                 there = own[own[:, 0] >= 0]
                 box = in_own_pixels(there[:, 1:5], preprocess, height=height, width=width)
+                shown = (box[:, 2:] > 0).all(axis=1)  # others lie in the border of a letterbox
+                there, box = there[shown], box[shown]
                 category, size = there[:, 0].astype(np.int64), (height, width)
                 yield row, PredictedBoxes(names[row], self.card.classes, category, box, there[:, 5], size)
             if progress is not None:

@@ -110,7 +110,9 @@ class _Width(nn.Module):
 class BoxHead(nn.Module):
     """The part of Faster R-CNN above a backbone: feature pyramid, region proposals, and the heads of their boxes.
 
-    Boxes are float32: class, left, top, right, bottom, in pixels of the input, and of predicted ones the score.
+    Boxes are float32: class, left, top, right, bottom, in pixels of the input, and of predicted ones the score. Images
+    may have any size that the backbone takes. Proposals and losses are computed in the precision of the weights, also
+    under autocast: bfloat16 has eight significant bits, which place a box at 300 px to 2 px only.
 
     Attributes:
         pyramid: torchvision's feature pyramid.
@@ -133,10 +135,11 @@ class BoxHead(nn.Module):
         """
         super().__init__()
         from torchvision.models.detection import FasterRCNN
-        from torchvision.models.detection.anchor_utils import AnchorGenerator
         from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
         from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
         from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+        from tlkit.models.box_anchors import StridedAnchors
 
         self.widths, self.strides = tuple(widths), tuple(strides)
         self.channels, self.classes = channels, classes
@@ -145,9 +148,7 @@ class BoxHead(nn.Module):
         names = [str(level) for level in range(len(strides))]
         detector = FasterRCNN(
             _Width(channels),
-            rpn_anchor_generator=AnchorGenerator(
-                tuple((8 * stride,) for stride in levels), ((0.5, 1.0, 2.0),) * len(levels)
-            ),
+            rpn_anchor_generator=StridedAnchors(levels),
             box_roi_pool=MultiScaleRoIAlign(names, output_size=POOLED, sampling_ratio=2),
             box_head=TwoMLPHead(channels * POOLED**2, 4 * channels),
             box_predictor=FastRCNNPredictor(4 * channels, classes + 1),
@@ -203,10 +204,13 @@ class BoxHead(nn.Module):
 
         count = len(features[0])
         maps = self.pyramid({str(level): one for level, one in enumerate(features)})
+        exact = next(self.rpn.parameters()).dtype
+        maps = {name: one.to(exact) for name, one in maps.items()}
         sizes = [(int(size[0]), int(size[1]))] * count
         canvas = features[0].new_empty((count, 3, *size))  # torchvision reads its size alone
-        proposals, of_proposals = self.rpn(ImageList(canvas, sizes), maps, targets)
-        found, of_boxes = self.roi_heads(maps, proposals, sizes, targets)
+        with torch.autocast(features[0].device.type, enabled=False):
+            proposals, of_proposals = self.rpn(ImageList(canvas, sizes), maps, targets)
+            found, of_boxes = self.roi_heads(maps, proposals, sizes, targets)
         return found, {**of_boxes, **of_proposals}
 
     @contextmanager

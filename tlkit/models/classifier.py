@@ -114,7 +114,7 @@ class Classifier(pl.LightningModule):
         recipe = check_arguments({"task": task, "strategy": strategy, "train": train})
         self.seed = seed
         self._from_checkpoint = isinstance(backbone, Mapping)  # which holds the head, too
-        self.source = arguments.backbone_of(backbone, weights=weights)
+        self.source = arguments.backbone_of(backbone, weights=weights, task=task)
         self.classes: tuple[str, ...] = ()
         self.drop_rate = drop_rate
         self.target_scale = None if target_scale is None else (float(target_scale[0]), float(target_scale[1]))
@@ -439,7 +439,9 @@ class Classifier(pl.LightningModule):
     def _evaluate(self, batch: Sequence[torch.Tensor], stage: str, number: int) -> dict[str, torch.Tensor]:
         means = cast(EvaluationMeans, self.means[stage])
         if self.task.task == "detection":
-            with torch.random.fork_rng():  # the loss draws anchors: the same ones in every epoch
+            devices = () if self.device.type == "cpu" else (self.device,)
+            kind = "cuda" if self.device.type == "cpu" else self.device.type
+            with torch.random.fork_rng(devices, device_type=kind):  # the loss draws anchors, the same in every epoch
                 seed_device(batch_seed(self.seed, epoch=0, batch=number, rank=self.global_rank), self.device)
                 loss = self.eval_network.box_loss(batch[0], batch[1])
             means.loss.update(loss.float().expand(len(batch[1])))

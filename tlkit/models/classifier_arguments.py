@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tlkit.choices import TrainedTask
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.box_head import box_parts_of
@@ -133,11 +135,18 @@ def facts_of(backbone: Backbone, classes: Sequence[str], *, drop_rate: float, he
     )
 
 
-def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
-    """Return a backbone by timm's name, itself, or by its mapping in a checkpoint."""
+def backbone_of(
+    given: str | Backbone | Mapping[str, Any], *, weights: str, task: TrainedTask = "multiclass"
+) -> Backbone:
+    """Return a backbone by timm's name, itself, or by its mapping in a checkpoint; a detector's crops nothing."""
     if isinstance(given, Backbone):
-        return given
-    return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
+        found = given
+    else:
+        found = create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
+    if task == "detection" and found.preprocess.resize == "crop":
+        whole = found.preprocess.replace(resize="letterbox", crop_pct=1.0, decode="full")
+        return replace(found, preprocess=whole)
+    return found
 
 
 def decoder_facts(given: DecoderFacts | Mapping[str, Any] | None) -> DecoderFacts:

@@ -232,20 +232,24 @@ def read_detection(predictions: Path | str, truth: Path | str) -> DetectionPredi
     """Return boxes from two JSON files in COCO's format, of any tool.
 
     Args:
-        predictions: a list of {image_id, category_id, bbox, score}, as COCO's evaluation takes it.
+        predictions: a list of {image_id, category_id, bbox, score}, as COCO's evaluation takes it; or the file of
+            `tlkit predict --out`, whose categories are those of the same name, and whose images those of the same
+            file_name, or the only one whose path ends with that of the truth.
         truth: images, annotations and categories, as COCO's instances_*.json.
 
     Raises:
-        PredictionsError: a file cannot be read, lacks a key, or a box is of an unknown image or category, has a
-            negative side or no score.
+        PredictionsError: a file cannot be read, lacks a key, a box is of an unknown image or category, has a negative
+            side or no score; or of a file of `tlkit predict`, images of the truth are not predicted, or match several.
     """
     right, source = _loaded(Path(truth)), str(truth)
     if not isinstance(right, dict) or any(not isinstance(right.get(key), list) for key in _KEYS):
         raise PredictionsError(f"{source} must hold the lists {', '.join(_KEYS)}, as COCO's instances_*.json.")
     guesses = _loaded(Path(predictions))
-    if not isinstance(guesses, list):
+    instances = isinstance(guesses, dict) and all(isinstance(guesses.get(key), list) for key in _KEYS)
+    if not isinstance(guesses, list) and not instances:
         raise PredictionsError(
-            f"{predictions} must be a list of boxes with image_id, category_id, bbox and score, as COCO's results."
+            f"{predictions} must be a list of boxes with image_id, category_id, bbox and score, as COCO's results, "
+            "or the file of `tlkit predict RUN IMAGES --out FILE.json`."
         )
     try:
         images = sorted(right["images"], key=lambda one: one["id"])
@@ -263,14 +267,66 @@ def read_detection(predictions: Path | str, truth: Path | str) -> DetectionPredi
         problems.append(f"{source}: ids of images, and of categories, must differ.")
     if twice := repeated(names):
         problems.append(f"{source}: categories must have different names, but these occur twice: {first_few(twice)}.")
+    guessed_ids = image_ids, category_ids
+    if instances:
+        guessed_ids, found = _ids_by_name(guesses, paths, names, source=source, file=str(predictions))
+        problems += found
+        guesses = guesses["annotations"]
+    if problems:
+        raise PredictionsError(*problems)
     boxes = []
     for held, file, scored in ((right["annotations"], source, False), (guesses, str(predictions), True)):
-        made, found = _boxes(held, image_ids, category_ids, file=file, scored=scored)
+        own = guessed_ids if scored else (image_ids, category_ids)
+        made, found = _boxes(held, *own, file=file, scored=scored)
         boxes.append(made)
         problems += found
     if problems:
         raise PredictionsError(*problems)
     return DetectionPredictions(tuple(names), columns, boxes[0], boxes[1])
+
+
+def _ids_by_name(
+    guesses: Mapping[str, Any], paths: Sequence[str], names: Sequence[str], *, source: str, file: str
+) -> tuple[tuple[dict[Any, int], dict[Any, int]], list[str]]:
+    """Return the positions in the truth of the images and categories of predicted instances by id, and problems."""
+    try:
+        listed = {one["id"]: str(one["file_name"]) for one in guesses["images"]}
+        called = {one["id"]: str(one["name"]) for one in guesses["categories"]}
+    except (KeyError, TypeError) as error:
+        raise PredictionsError(f"{file}: an image or a category has no id, file_name or name ({error}).") from error
+    if len(listed) < len(guesses["images"]) or len(called) < len(guesses["categories"]):
+        raise PredictionsError(f"{file}: ids of images, and of categories, must differ.")
+    place = {name: position for position, name in enumerate(names)}
+    problems = []
+    if strange := sorted(set(called.values()) - place.keys()):
+        problems.append(f"{file} has categories that {source} lacks: {first_few(strange)}. They are matched by name.")
+    of_path = {path: position for position, path in enumerate(paths)}
+    images: dict[Any, int] = {}
+    unknown = []
+    for key, name in listed.items():
+        parts = Path(name).as_posix().split("/")
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        fits = [of_path[name]] if name in of_path else [of_path[end] for end in ends if end in of_path]
+        if len(fits) != 1:
+            unknown.append(f"{name} ({'several' if fits else 'none'})")
+        else:
+            images[key] = fits[0]
+    if unknown:
+        problems.append(
+            f"{len(unknown)} of {len(listed)} images of {file} match none or several of {source}: "
+            f"{first_few(unknown)}. Their file_name must be that of the truth, or a path that ends with it."
+        )
+    counts = np.bincount(list(images.values()), minlength=len(paths))
+    if (counts > 1).any():
+        twice = [path for path, count in zip(paths, counts, strict=True) if count > 1]
+        problems.append(f"{file} predicts {len(twice)} images of {source} more than once: {first_few(twice)}.")
+    if not unknown and (counts == 0).any():
+        missing = [path for path, count in zip(paths, counts, strict=True) if not count]
+        problems.append(
+            f"{len(missing)} of {len(paths)} images of {source} were not predicted: {first_few(missing)}. Predict "
+            "them, too, or leave them out of the truth."
+        )
+    return (images, {key: place[name] for key, name in called.items() if name in place}), problems
 
 
 _KEYS = ("images", "annotations", "categories")

@@ -107,7 +107,7 @@ def source_of(recipe: Recipe) -> Source:
         on_leak=section.on_leak,
         decode_options=DecodeOptions.of(section),
         options=ListOptions(
-            names={str(name): theirs for name, theirs in section.columns.items()} or label_column,
+            names=label_column | {str(name): theirs for name, theirs in section.columns.items()},
             verbatim=section.verbatim,
             merge_classes=section.merge_classes,
             annotations=section.annotations,
@@ -154,9 +154,11 @@ def require_boxes_to_judge(samples: Samples) -> None:
     """
     counts = samples.counts().sum()
     if empty := [split for split, size in samples.split_sizes().items() if size and not counts[split]]:
+        shares = " and ".join(f"data.{split}" for split in empty if split != "train") or "data.val and data.test"
         raise DataError(
-            f"The images of {' and '.join(empty)} have no boxes, so nothing can be learnt or judged there. Move images "
-            "with objects into each split, or let tlkit split them."
+            f"The images of {' and '.join(empty)} have no boxes, so nothing can be learnt or judged there. Where tlkit "
+            f"holds images out, change {shares}, or the seed. Where the data states the splits, move images with "
+            "objects into each."
         )
 
 
@@ -175,7 +177,7 @@ def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
     splits = set(samples.table["split"])
     columns = [one for one in section.plain if recipe.task != "detection" or one != OBJECT_SIZE]  # it is made later
     problems: list[str] = []
-    for split in [name for name in ("val", "test") if name in splits] or ["train"]:
+    for split in ([name for name in ("val", "test") if name in splits] or ["train"]) if columns else []:
         found = validate_columns(samples.split(split).groups, columns)
         problems += [f"audit.by, {split} split: {problem}" for problem in found]
     if section.positive is not None and section.positive not in samples.classes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from messages import saying
 
 from tlkit.data.augment.moved_boxes import input_place
 from tlkit.data.augment.transforms import build_transform
+from tlkit.errors import DataError
 from tlkit.inference.box_predictor import in_own_pixels
 from tlkit.preprocess import Preprocess
 
@@ -79,3 +81,9 @@ def test_predicted_boxes_return_to_the_pixels_of_their_image(preprocess):
     assert in_own_pixels(there, preprocess, height=HEIGHT, width=WIDTH) == pytest.approx(own)
     beyond = in_own_pixels(there + np.array([0, 0, 900, 900]), preprocess, height=HEIGHT, width=WIDTH)
     assert (beyond[:, :2] + beyond[:, 2:]).tolist() == [[WIDTH, HEIGHT]] * 2
+
+
+def test_images_with_boxes_are_not_cropped():
+    with pytest.raises(DataError) as caught:
+        build_transform(GEOMETRIES[0].replace(resize="crop"), augment="light").for_boxes()
+    assert saying("resize: crop", "letterbox or squash", "preprocess=classifier.preprocess") == str(caught.value)

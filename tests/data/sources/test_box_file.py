@@ -81,7 +81,7 @@ def test_crowds_are_kept_but_not_trained(root):
         (lambda values: values["images"][0].update(file_name="gone.png"), ("1 of 30 images", "gone.png", "data.root")),
         (lambda values: values["images"][0].update(file_name="../out.png"), ("../out.png",)),
         (lambda values: values["images"][1].update(file_name="train/000.png"), ("train/000.png more than once",)),
-        (lambda values: values["annotations"][2].update(bbox=[1, 2, 0, 4]), ("1 of", "number 2", "left, top")),
+        (lambda values: values["annotations"][2].update(bbox=[1, 2, -1, 4]), ("1 of", "number 2", "left, top")),
         (lambda values: values["annotations"][3].update(category_id=99), ("number 3", "category_id")),
         (lambda values: values.update(annotations=[]), ("holds no boxes", "Add annotations")),
         (lambda values: values.pop("categories"), ("images, annotations, categories",)),
@@ -102,19 +102,19 @@ def test_boxes_beside_their_images_are_refused(root):
     assert saying("1 boxes lie outside", "train/000.png", "64x48", "not shares") == str(caught.value)
 
 
-def test_dataset_gives_boxes_of_one_shape_in_the_input(root):
+def test_dataset_gives_boxes_in_the_input(root):
     samples = read(root).split("val")
     preprocess = Preprocess(image_size=(96, 128), resize="squash", crop_pct=1.0)
     dataset = BoxDataset(samples, transform=build_transform(preprocess, augment="light"))
     for row, true in enumerate(samples.target_values):
         item = dataset[row]
-        assert (item.image.shape, item.target.shape) == ((96, 128, 3), true.shape)
-        assert set(item.target[:, 0]) <= {*true[:, 0], -1}
-        there = item.target[item.target[:, 0] >= 0]
+        there = item.target
+        assert item.image.shape == (96, 128, 3)
+        assert set(there[:, 0]) <= set(true[:, 0]) - {-1}
         assert (there[:, 3:] > there[:, 1:3]).all() and there[:, 1:].max(initial=0) <= 128
     plain = BoxDataset(samples, transform=build_transform(preprocess))[0].target
     shown = samples.target_values[0]
-    assert plain[shown[:, 0] >= 0, 1:] == pytest.approx(shown[shown[:, 0] >= 0, 1:] * 2)
+    assert plain[:, 1:] == pytest.approx(shown[shown[:, 0] >= 0, 1:] * 2)
 
 
 @pytest.mark.parametrize(
@@ -167,3 +167,26 @@ def test_the_doctor_and_the_summary_survive_a_file_that_training_refuses(root):
     with pytest.raises(DataError) as caught:
         read(root)
     assert len(caught.value.problems) == 3
+
+
+def test_boxes_without_an_area_are_left_out_and_counted_in_files_and_lists(root, tmp_path, caplog):
+    whole = read(root)
+    changed(root, lambda values: values["annotations"][0].update(bbox=[10, 12, 0, 8]))
+    samples = read(root)
+    count = [sum(len(boxes_in(text)) for text in one.table["label"]) for one in (whole, samples)]
+    assert count[1] == count[0] - 1
+    table = samples.table[["path", "label", "split"]].copy()
+    flat = BoxLabel(samples.classes[0], 3, 4, 9, 0)
+    table["label"] = [boxes_text([*boxes_in(text), flat]) for text in table["label"]]
+    table.to_csv(tmp_path / "list.csv", index=False)
+    listed = read_samples(root, manifest=tmp_path / "list.csv", options=ListOptions(task="detection"))
+    assert np.array_equal(listed.target_values, samples.target_values)
+    for file, number in (("instances.json", 1), ("list.csv", len(samples))):
+        assert any(f"{file}: {number} boxes have no width" in one for one in caplog.messages)
+
+
+def test_classes_that_images_show_are_those_of_their_boxes(root):
+    changed(root, lambda values: values["annotations"][0].update(iscrowd=1))
+    samples = read(root)
+    shown = [{one.name for one in boxes_in(text) if not one.crowd} for text in samples.table["label"]]
+    assert samples.label_matrix.tolist() == [[int(name in own) for name in samples.classes] for own in shown]

@@ -153,7 +153,16 @@ class Transform:
         return pixels, moved
 
     def for_boxes(self) -> Transform:
-        """Return the same transform for images with boxes."""
+        """Return the same transform for images with boxes.
+
+        Raises:
+            DataError: the images are cropped, which leaves objects out that are judged.
+        """
+        if self.preprocess.resize == "crop":
+            raise DataError(
+                "Images with boxes are scaled whole, but the preprocessing crops them (resize: crop). Use letterbox or "
+                "squash; in a script of your own, pass preprocess=classifier.preprocess to the data module."
+            )
         found = copy.copy(self)
         found._before, found._after = (one and with_boxes(one) for one in (self._before, self._after))
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -98,9 +98,19 @@ def collate(items: Sequence[LoadedImage | Failure]) -> Batch | DataError | None:
     stacked = default_collate([torch.from_numpy(item.image) for item in good])  # (B, H, W, 3); of a worker: shared
     return Batch(
         stacked.permute(0, 3, 1, 2),  # channels-last
-        torch.from_numpy(np.stack([item.target for item in good])),
+        torch.from_numpy(_stacked([item.target for item in good])),
         torch.tensor([item.index for item in good], dtype=torch.int64),
     )
+
+
+def _stacked(targets: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return the targets of B images as one array; boxes (M, 5) are followed by rows of -1, to the most of an image."""
+    if np.ndim(targets[0]) != 2 or targets[0].dtype != np.float32:
+        return np.stack(targets)
+    found = np.full((len(targets), max(map(len, targets)), targets[0].shape[1]), -1, dtype=np.float32)
+    for row, boxes in enumerate(targets):
+        found[row, : len(boxes)] = boxes
+    return found
 
 
 def normalize(image: Tensor, preprocess: Preprocess) -> Tensor:

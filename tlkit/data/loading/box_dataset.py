@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tlkit.data.augment.transforms import sample_id_of
 from tlkit.data.decode.decoding import ImageFacts, open_rgb
 from tlkit.data.loading.batch import Failure, LoadedImage
@@ -16,8 +14,9 @@ from tlkit.samples import Samples
 class BoxDataset(ImageDataset):
     """Images whose targets are their boxes in the network's input, moved as the image is.
 
-    A target is float32 (M, 5): class, left, top, right, bottom in pixels of the input, then rows of -1. The arguments
-    are those of `ImageDataset`.
+    A target is float32 (M, 5): class, left, top, right, bottom in pixels of the input. M is the number of boxes that
+    the augmentation leaves or adds, since a reflected border shows objects once more. The arguments are those of
+    `ImageDataset`.
     """
 
     def __init__(self, images: Samples, **options: Any) -> None:
@@ -33,6 +32,4 @@ class BoxDataset(ImageDataset):
         pixels, moved = self.transform.with_boxes(
             image, target[target[:, 0] >= 0], seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
         )
-        padded = np.full(target.shape, -1, dtype=np.float32)
-        padded[: len(moved)] = moved
-        return LoadedImage(pixels, padded, index)
+        return LoadedImage(pixels, moved, index)

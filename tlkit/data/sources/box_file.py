@@ -74,12 +74,13 @@ def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
             f"{len(missing)} of {len(paths)} images of {file} are not in {root}: {first_few(sorted(missing))}. Name "
             "the folder of the images in data.root, or remove their entries."
         )
-    boxes, wrong = _boxes(values["annotations"], listed, names)
+    boxes, wrong, flat = _boxes(values["annotations"], listed, names)
+    warn_of_flat_boxes(flat, file)
     if wrong:
         problems.append(
             f"{file}: {len(wrong)} of {len(values['annotations'])} annotations cannot be used: "
             f"{first_few(wrong, most=3)}. Each needs the image_id and category_id of listed ones, and bbox: left, top, "
-            "width and height in pixels, the last two above 0."
+            "width and height in pixels, the last two 0 or more."
         )
     if paths and not any(boxes.values()) and not wrong:
         problems.append(f"{file} holds no boxes, so there is nothing to train on. Add annotations.")
@@ -112,10 +113,10 @@ def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
 
 def _boxes(
     annotations: Sequence[Mapping[str, Any]], listed: Mapping[Any, Any], names: Mapping[Any, str]
-) -> tuple[dict[Any, list[BoxLabel]], list[str]]:
-    """Return the boxes of each image, and the annotations that cannot be used."""
+) -> tuple[dict[Any, list[BoxLabel]], list[str], int]:
+    """Return the boxes of each image, the annotations that cannot be used, and the number of boxes without an area."""
     boxes: dict[Any, list[BoxLabel]] = {key: [] for key in listed}
-    wrong = []
+    wrong, flat = [], 0
     for place, one in enumerate(annotations):
         try:
             left, top, width, height = map(float, one["bbox"])
@@ -123,8 +124,17 @@ def _boxes(
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             wrong.append(f"number {place}: {type(error).__name__} {error}")
             continue
-        if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
+        if not all(map(math.isfinite, (left, top, width, height))) or width < 0 or height < 0:
             wrong.append(f"number {place}: bbox {one['bbox']}")
             continue
+        if not width or not height:
+            flat += 1
+            continue
         held.append(BoxLabel(name, left, top, width, height, bool(one.get("iscrowd", 0))))
-    return boxes, wrong
+    return boxes, wrong, flat
+
+
+def warn_of_flat_boxes(count: int, file: Path) -> None:
+    """Warn of boxes of no width or height, of which COCO's own files have some, and which are left out."""
+    if count:
+        logger.warning("%s: %d boxes have no width or no height, and are left out.", file, count)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.box_labels import boxes_in
+from tlkit.box_labels import boxes_in, boxes_text
+from tlkit.data.sources.box_file import warn_of_flat_boxes
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.predictions.task_reading import LABEL_CELLS
 from tlkit.samples import LABEL, is_number, names_in, rank_grades
@@ -45,7 +46,10 @@ def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProbl
             'Write JSON such as [["cat", 10, 20, 30, 40, 0]]: class, left, top, width, height in pixels, and 1 for a '
             "crowd; [] where there is no object.",
         )
-        return table[LABEL].where(holds, "[]")
+        boxes = [boxes_in(text) for text in table[LABEL].where(holds, "[]")]
+        kept = [[one for one in held if one.width and one.height] for held in boxes]
+        warn_of_flat_boxes(sum(map(len, boxes)) - sum(map(len, kept)), file)
+        return pd.Series([boxes_text(held) for held in kept], index=table.index, dtype="str")
     what = f"The labels of {file}"
     if options.task == "regression":
         text = table[LABEL].str.strip()
