@@ -129,3 +129,19 @@ def test_a_split_keeps_every_class_and_is_what_a_recipe_reads(root, tmp_path):
     (flat / "masks" / "train000.png").write_bytes(b"no mask")
     with pytest.raises(DataError, match=r"1 of 52 masks cannot be used: masks/train000.png"):
         make_split(flat, tmp_path / "more.csv", options=options(flat))
+
+
+def test_masks_beside_the_images_are_split_and_their_list_is_read_again(root, tmp_path):
+    (root / "masks").rename(tmp_path / "masks")
+    beside = ListOptions(task="segmentation", masks=MaskClasses.of(CLASSES), mask_folder=str(tmp_path / "masks"))
+    made = make_split(root, tmp_path / "split.csv", options=beside)
+    assert made.table["label"][0] == "../masks/test/000.png"
+    listed = ListOptions(task="segmentation", masks=MaskClasses.of(CLASSES))
+    again = Source(manifest=tmp_path / "split.csv", root=root, options=listed).load().samples
+    assert again.table.equals(made.table)
+    assert make_split(root, tmp_path / "more.csv", manifest=tmp_path / "split.csv", options=listed).table.equals(
+        made.table
+    )
+    (tmp_path / "masks" / "test" / "000.png").unlink()
+    with pytest.raises(DataError, match=r"a mask does not exist.*: \.\./masks/test/000\.png"):
+        Source(manifest=tmp_path / "split.csv", root=root, options=listed).load()
