@@ -145,3 +145,13 @@ def test_masks_beside_the_images_are_split_and_their_list_is_read_again(root, tm
     (tmp_path / "masks" / "test" / "000.png").unlink()
     with pytest.raises(DataError, match=r"a mask does not exist.*: \.\./masks/test/000\.png"):
         Source(manifest=tmp_path / "split.csv", root=root, options=listed).load()
+
+
+def test_images_without_any_usable_mask_are_named(root):
+    for file in (root / "masks").rglob("*.png"):
+        file.unlink()
+    found, samples = diagnose(root, options=options(root))
+    assert len(samples) == 0
+    assert "52 of 52 images" in next(one for one in found.findings if one.kind == "layout").items[0]
+    summary, _ = summarize_data(root, options=options(root))
+    assert any("52 of 52 images" in problem for problem in summary.problems)
