@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import replace
@@ -29,6 +30,7 @@ from tlkit.exported.verification import Verification
 from tlkit.inference.export import verify_run as verify_run_module
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.graph_builder import GraphBuilder
+from tlkit.inference.export.verified_images import Case, full_pixels
 from tlkit.inference.export.verify_masks import verify_masks
 from tlkit.mask_files import read_mask
 from tlkit.preprocess import Preprocess
@@ -286,3 +288,11 @@ def test_openvino_says_the_same(made):
     found = export_run(made[0] / "runs" / "masks", format="openvino", images=3)
     assert {parity.subject: parity.verdict for parity in found.verification.parities}["network.xml"] == "PASS"
     assert open_exported(found.files[0]).facts.task == "segmentation"
+
+
+def test_full_pixels_of_a_transparent_image_lie_on_the_background_of_the_model():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (8, 6), (255, 0, 0, 0)).save(buffer, "PNG")
+    preprocess = Preprocess(image_size=(8, 8), background=(1, 2, 3))
+    case = Case("one", 0, buffer.getvalue(), None, None, is_reduced=False)
+    assert full_pixels(case, preprocess).reshape(-1, 3).tolist() == [[1, 2, 3]] * 48

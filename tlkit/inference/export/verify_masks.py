@@ -78,7 +78,7 @@ def verify_masks(
     lacking = 0
     for place, case in enumerate([*real, *made]):
         is_real = place < len(real)
-        pixels = full_pixels(case)
+        pixels = full_pixels(case, preprocess)
         size = (pixels.shape[0], pixels.shape[1])
         anew = _said(network, case.scaled, preprocess, size)
         full = _said(network, case.scaled_full, preprocess, size) if case.is_reduced else anew
@@ -262,7 +262,7 @@ def _distances(
     if file.facts.resize == "close" or not cases:
         return None
     scaled = [case.scaled if _is_reduced(file) else case.scaled_full for case in cases]
-    given = scaled if file.facts.kind == "network" else [full_pixels(case) for case in cases]
+    given = scaled if file.facts.kind == "network" else [full_pixels(case, preprocess) for case in cases]
     logits = np.stack([file.logits(pixels[None])[0] for pixels in given])
     return distances_from_exact(network, scaled, logits, preprocess)
 
