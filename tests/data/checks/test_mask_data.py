@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mask_images import CLASSES, write_mask_images
 from messages import saying
+from PIL import Image
 
 from tlkit.data import Source
 from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
@@ -155,3 +156,18 @@ def test_images_without_any_usable_mask_are_named(root):
     assert "52 of 52 images" in next(one for one in found.findings if one.kind == "layout").items[0]
     summary, _ = summarize_data(root, options=options(root))
     assert any("52 of 52 images" in problem for problem in summary.problems)
+
+
+def test_copies_are_compared_by_what_their_usable_masks_mean(root):
+    masks = root / "masks" / "train"
+    for one, other in (("000", "001"), ("002", "003"), ("004", "005")):
+        (root / "train" / f"{one}.png").write_bytes((root / "train" / f"{other}.png").read_bytes())
+    numbers = read_mask((masks / "001.png").read_bytes())
+    Image.fromarray(numbers).save(masks / "000.png")  # gray levels instead of palette indices
+    (masks / "002.png").write_bytes(b"no mask")
+    (masks / "004.png").write_bytes(mask_png(1 - (read_mask((masks / "005.png").read_bytes()) > 0).astype(np.uint8)))
+    found, _ = diagnose(root, options=options(root))
+    assert (masks / "000.png").read_bytes() != (masks / "001.png").read_bytes()
+    across = next(one for one in found.findings if one.kind == "across-labels")
+    assert across.items == ("train/004.png = train/005.png",)
+    assert set(dict(found.quarantine)) == {"train/002.png", "train/004.png", "train/005.png"}
