@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from tlkit import load_model
 from tlkit.cli.app import main
-from tlkit.errors import ModelError
+from tlkit.errors import DataError, ModelError
 from tlkit.exported import ExportedFacts, ExportedModel, open_exported
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.predictor import load_exported
@@ -32,7 +32,7 @@ from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.graph_builder import GraphBuilder
 from tlkit.inference.export.verified_images import Case, full_pixels
 from tlkit.inference.export.verify_masks import verify_masks
-from tlkit.mask_files import read_mask
+from tlkit.mask_files import mask_png, read_mask
 from tlkit.preprocess import Preprocess
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -296,3 +296,19 @@ def test_full_pixels_of_a_transparent_image_lie_on_the_background_of_the_model()
     preprocess = Preprocess(image_size=(8, 8), background=(1, 2, 3))
     case = Case("one", 0, buffer.getvalue(), None, None, is_reduced=False)
     assert full_pixels(case, preprocess).reshape(-1, 3).tolist() == [[1, 2, 3]] * 48
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"bad", "not a PNG file"), (mask_png(np.zeros((10, 10), np.uint8)), "10x10 pixels")]
+)
+def test_a_true_mask_that_cannot_be_used_is_named(made, monkeypatch, content, reason):
+    mask = made[0] / "images" / "masks" / "test" / "003.png"
+    sound = mask.read_bytes()
+    run = open_run(made[0] / "runs" / "masks")
+    mask.write_bytes(content)
+    try:
+        for path in (run.path, run.path / "export" / "model.onnx"):
+            with pytest.raises(DataError, match=rf"true mask masks/test/003\.png of test/003\.png.*{reason}"):
+                load_model(path).predict_samples(run.samples.split("test"))
+    finally:
+        mask.write_bytes(sound)
