@@ -33,6 +33,8 @@ from tlkit.inference.export.graph_builder import GraphBuilder
 from tlkit.inference.export.verified_images import Case, full_pixels
 from tlkit.inference.export.verify_masks import verify_masks
 from tlkit.mask_files import mask_png, read_mask
+from tlkit.predictions import read_masks
+from tlkit.predictions.mask_predictions import PixelCounts
 from tlkit.preprocess import Preprocess
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -312,3 +314,38 @@ def test_a_true_mask_that_cannot_be_used_is_named(made, monkeypatch, content, re
                 load_model(path).predict_samples(run.samples.split("test"))
     finally:
         mask.write_bytes(sound)
+
+
+def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no_data(made):
+    run = open_run(made[0] / "runs" / "masks")
+    files = {file: file.read_bytes() for file in run.directory.masks.rglob("*.png")}
+    table = run.directory.predictions("test")
+    counts = table.read_bytes()
+
+    def verdict():
+        parities = verify_run_module.verify_run(run.path, images=2).parities
+        return next(one for one in parities if one.subject == "stored predictions")
+
+    assert verdict().verdict == "PASS"
+    try:
+        first = next(file for file in files if file.parts[-2:] == ("test", "000.png"))
+        for content, why in ((b"bad", "PNG"), (mask_png(np.zeros((10, 10), np.uint8)), "another size")):
+            first.write_bytes(content)
+            assert (verdict().verdict, saying("test/000.png", why)) == ("FAIL", " ".join(verdict().reasons))
+        first.unlink()
+        assert verdict().verdict == "NOT ENOUGH DATA"
+        first.write_bytes(files[first])
+        stored = read_masks(table)
+        rows = stored.counts.rows
+        rows[rows[:, 1] != rows[:, 2], 3] += 1
+        replace(stored, counts=PixelCounts.of_rows(rows)).to_parquet(table)
+        assert (verdict().verdict, saying("test/000.png", "counts")) == ("FAIL", " ".join(verdict().reasons))
+    finally:
+        table.write_bytes(counts)
+        for file, content in files.items():
+            file.write_bytes(content)
+
+
+def test_a_reduced_decode_is_refused_for_masks(made):
+    with pytest.raises(ModelError, match=r"reduced.*segmentation"):
+        export_run(made[0] / "runs" / "masks", decode="reduced", images=2)

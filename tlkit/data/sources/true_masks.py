@@ -33,5 +33,6 @@ def true_positions(samples: Samples, row: int, size: tuple[int, int]) -> Positio
             return found
         reason = f"it has {found.shape[1]}x{found.shape[0]} pixels, the image {size[1]}x{size[0]}"
     raise DataError(
-        f"The true mask {mask} of {path} in {samples.root} cannot be used: {reason}. Restore it, or leave the image out."
+        f"The true mask {mask} of {path} in {samples.root} cannot be used: {reason}. Restore it, "
+        "or leave the image out."
     )
