@@ -89,5 +89,5 @@ def class_ratio(top: Floats, below: Floats, truly: Floats, units: Units | None, 
 def mean_ratio(top: Floats, below: Floats, truly: Floats, units: Units | None, *, names: Sequence[str]) -> Measured:
     """Return the mean of `class_ratio` over the classes that any mask shows; arguments as there, of shape (N, C)."""
     columns = zip(top.T, below.T, truly.T, names, strict=True)
-    parts = [class_ratio(*one, units, name=name) for *one, name in columns]
+    parts = [class_ratio(a, b, shown, units, name=name) for a, b, shown, name in columns]
     return mean_of(parts, len(top), nothing=NOWHERE)
