@@ -166,7 +166,9 @@ class Samples:
         """Pixels of each class in the masks, shape (N, C); 0 before the masks are checked."""
         if PIXELS not in self.table.columns:
             return np.zeros((len(self), len(self.classes)), dtype=np.int64)
-        return np.array([json.loads(text) for text in self.table[PIXELS]], dtype=np.int64).reshape(len(self), -1)
+        return np.array([json.loads(text) for text in self.table[PIXELS]], dtype=np.int64).reshape(
+            len(self), len(self.classes)
+        )
 
     @property
     def strata(self) -> npt.NDArray[np.int64]:

@@ -282,3 +282,67 @@ def test_slices_find_a_planted_group_with_a_larger_loss_of_iou():
     assert found.overall.value == pytest.approx(1 - np.nanmean(table.image_iou, axis=1).mean())
     quiet = find_task_slices(tables(*pair(14, n=300))[0], ["light"])
     assert not quiet.confirmed
+
+
+def rare(rng, k, n=40, groups=None):
+    """Return two equally good models; the first k images alone show the third class, each found to its own share."""
+    cells = []
+    for _ in range(2):
+        found = []
+        for row in range(n):
+            own = np.array([200, 150, 50 if row < k else 0])
+            right = np.round(rng.beta(7, 3, 3) * own).astype(int)
+            found.append(np.column_stack([0 * own, np.diag(right)]))
+            found[-1][[0, 1, 2], [2, 1, 1]] += own - right
+        cells.append(found)
+    path = [f"{row}.png" for row in range(n)]
+    return [MaskPredictions.of_cells(classes=CLASSES, path=path, cells=one, groups=groups) for one in cells]
+
+
+def test_a_class_that_one_image_or_cluster_shows_leaves_means_without_interval_and_test(tmp_path):
+    groups = pd.DataFrame({"light": ["day", "night"] * 20, "scene": [f"s{row // 4}" for row in range(40)]})
+    one, two = rare(np.random.default_rng(0), 1, groups=groups)
+    reason = "dog is shown by one image"
+    for table in (one, two):
+        found = evaluate_masks(table).mean_iou
+        assert (found.low, found.high) == (None, None)
+        assert reason in found.note
+        assert found.value == pytest.approx(measure_task(table, "mean_iou").value)
+    found = compare_task_models(one, two, AuditOptions().with_overrides(by=["light"]))
+    rows = {(row.by, row.name, row.figure): row for row in found.rows}
+    for key in (("(all)", "all images", "mean_iou"), ("light", "day", "mean_iou"), ("(class)", "dog", "iou:dog")):
+        assert (rows[key].p, rows[key].difference.low, rows[key].difference.note) == (None, None, reason)
+        assert rows[key].first is not None
+    assert rows["light", "night", "mean_iou"].p is not None
+    assert compare_metric({"a": one, "b": two}, metric="mean_iou").changes[0].p is None
+    file = tmp_path / "g.yaml"
+    file.write_text("gates_version: 1\nno_worse_than: {baseline: " + f"{tmp_path}/old.parquet, margin: 0.03}}\n")
+    one.to_parquet(tmp_path / "old.parquet")
+    (row,) = gate(two, file).rows
+    assert (row.verdict, row.value.note) == ("NOT ENOUGH DATA", reason)
+    four = rare(np.random.default_rng(0), 4, groups=groups)
+    assert evaluate_masks(four[0]).mean_iou.low is not None
+    assert "dog is shown by the images of one cluster" in evaluate_masks(four[0], cluster_by="scene").mean_iou.note
+    clustered = compare_task_models(*four, AuditOptions().with_overrides(cluster_by="scene")).main
+    assert (clustered.p, clustered.difference.note) == (None, "dog is shown by the images of one cluster")
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_equal_models_are_rarely_told_apart_by_a_class_that_few_images_show(k):
+    rng, rejected, held, samples = np.random.default_rng(k), 0, 0, 80
+    truth = np.mean([evaluate_masks(rare(rng, k)[0]).mean_iou.value for _ in range(80)])
+    for _ in range(samples):
+        one, two = rare(rng, k)
+        rejected += compare_task_models(one, two, AuditOptions(), metric="mean_iou").main.p < 0.05
+        found = evaluate_masks(one).mean_iou
+        held += found.low <= truth <= found.high
+    assert rejected <= stats.binom.ppf(0.99, samples, 0.05)
+    assert held >= stats.binom.ppf(0.01, samples, 0.95)
+
+
+def test_the_variance_of_a_class_is_that_of_the_images_that_show_it():
+    """A ratio over equal denominators is the mean of the k images that show the class."""
+    one, two = rare(np.random.default_rng(5), 6)
+    share = [table.sums[0][:6, 2] / 50 for table in (one, two)]
+    found = compare_task_models(one, two, AuditOptions(), metric="iou:dog").main
+    assert found.p == pytest.approx(stats.ttest_rel(*share).pvalue, rel=1e-6)

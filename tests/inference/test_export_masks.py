@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import replace
@@ -21,7 +22,7 @@ from torch.nn import functional
 
 from tlkit import load_model
 from tlkit.cli.app import main
-from tlkit.errors import ModelError
+from tlkit.errors import DataError, ModelError
 from tlkit.exported import ExportedFacts, ExportedModel, open_exported
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.predictor import load_exported
@@ -29,8 +30,11 @@ from tlkit.exported.verification import Verification
 from tlkit.inference.export import verify_run as verify_run_module
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.graph_builder import GraphBuilder
+from tlkit.inference.export.verified_images import Case, full_pixels
 from tlkit.inference.export.verify_masks import verify_masks
-from tlkit.mask_files import read_mask
+from tlkit.mask_files import mask_png, read_mask
+from tlkit.predictions import read_masks
+from tlkit.predictions.mask_predictions import PixelCounts
 from tlkit.preprocess import Preprocess
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -286,3 +290,62 @@ def test_openvino_says_the_same(made):
     found = export_run(made[0] / "runs" / "masks", format="openvino", images=3)
     assert {parity.subject: parity.verdict for parity in found.verification.parities}["network.xml"] == "PASS"
     assert open_exported(found.files[0]).facts.task == "segmentation"
+
+
+def test_full_pixels_of_a_transparent_image_lie_on_the_background_of_the_model():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (8, 6), (255, 0, 0, 0)).save(buffer, "PNG")
+    preprocess = Preprocess(image_size=(8, 8), background=(1, 2, 3))
+    case = Case("one", 0, buffer.getvalue(), None, None, is_reduced=False)
+    assert full_pixels(case, preprocess).reshape(-1, 3).tolist() == [[1, 2, 3]] * 48
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"bad", "not a PNG file"), (mask_png(np.zeros((10, 10), np.uint8)), "10x10 pixels")]
+)
+def test_a_true_mask_that_cannot_be_used_is_named(made, monkeypatch, content, reason):
+    mask = made[0] / "images" / "masks" / "test" / "003.png"
+    sound = mask.read_bytes()
+    run = open_run(made[0] / "runs" / "masks")
+    mask.write_bytes(content)
+    try:
+        for path in (run.path, run.path / "export" / "model.onnx"):
+            with pytest.raises(DataError, match=rf"true mask masks/test/003\.png of test/003\.png.*{reason}"):
+                load_model(path).predict_samples(run.samples.split("test"))
+    finally:
+        mask.write_bytes(sound)
+
+
+def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no_data(made):
+    run = open_run(made[0] / "runs" / "masks")
+    files = {file: file.read_bytes() for file in run.directory.masks.rglob("*.png")}
+    table = run.directory.predictions("test")
+    counts = table.read_bytes()
+
+    def verdict():
+        parities = verify_run_module.verify_run(run.path, images=2).parities
+        return next(one for one in parities if one.subject == "stored predictions")
+
+    assert verdict().verdict == "PASS"
+    try:
+        first = next(file for file in files if file.parts[-2:] == ("test", "000.png"))
+        for content, why in ((b"bad", "PNG"), (mask_png(np.zeros((10, 10), np.uint8)), "another size")):
+            first.write_bytes(content)
+            assert (verdict().verdict, saying("test/000.png", why)) == ("FAIL", " ".join(verdict().reasons))
+        first.unlink()
+        assert verdict().verdict == "NOT ENOUGH DATA"
+        first.write_bytes(files[first])
+        stored = read_masks(table)
+        rows = stored.counts.rows
+        rows[rows[:, 1] != rows[:, 2], 3] += 1
+        replace(stored, counts=PixelCounts.of_rows(rows)).to_parquet(table)
+        assert (verdict().verdict, saying("test/000.png", "counts")) == ("FAIL", " ".join(verdict().reasons))
+    finally:
+        table.write_bytes(counts)
+        for file, content in files.items():
+            file.write_bytes(content)
+
+
+def test_a_reduced_decode_is_refused_for_masks(made):
+    with pytest.raises(ModelError, match=r"reduced.*segmentation"):
+        export_run(made[0] / "runs" / "masks", decode="reduced", images=2)

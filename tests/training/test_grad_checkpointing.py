@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from kill_runs import model_bytes
+from mask_images import mask_recipe
 from messages import saying
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -79,3 +80,10 @@ def test_it_is_off_after_a_fit_that_failed(tiny_recipe):
     watch.on_fit_start(None, classifier)
     watch.on_exception(None, classifier, RuntimeError("a step failed"))
     assert kept_bytes(classifier, images) == before
+
+
+def test_an_encoder_of_several_scales_is_refused_in_words(tmp_path):
+    path = mask_recipe(tmp_path, tmp_path, strategy="full", train=", grad_checkpointing: true")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert saying("train.grad_checkpointing is true", "task is segmentation", "feature maps") == str(caught.value)

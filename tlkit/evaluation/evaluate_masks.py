@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from tlkit.predictions.mask_predictions import MaskPredictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import bounded_estimate, spread_of
+from tlkit.stats.mask_measures import mean_ratio
 
 
 def evaluate_masks(
@@ -30,7 +31,8 @@ def evaluate_masks(
 
     IoU of a class is Σ intersections / Σ unions over the images (Everingham et al. 2010, "The PASCAL Visual Object
     Classes (VOC) Challenge", section 4.2), Dice 2 Σ intersections / Σ (truly + called). A class that no mask shows is
-    left out of means, which say so. The image is the sampling unit of every interval, or the cluster of images.
+    left out of means, which say so; where one image alone shows a class, means have no interval. The image is the
+    sampling unit of every interval, or the cluster of images.
 
     Args:
         predictions: with true masks.
@@ -65,6 +67,9 @@ def evaluate_masks(
     def ratio(numerator: Floats, denominator: Floats, nothing: str) -> Estimate:
         return ratio_score(numerator, denominator, units, confidence=confidence, nothing=nothing)
 
+    def mean(numerator: Floats, denominator: Floats) -> Estimate:
+        return _mean_ratio(numerator, denominator, truly, units, names=found.classes, level=confidence)
+
     classes = range(len(found.classes))
     nowhere = "no mask shows it"
     ious = [ratio(right[:, place], union[:, place], nowhere) for place in classes]
@@ -76,8 +81,8 @@ def evaluate_masks(
         n=len(found),
         n_unlabelled=len(predictions) - len(predictions.labelled),
         confidence=confidence,
-        mean_iou=_mean_ratio(_Ratios(right, union), units, confidence),
-        mean_dice=_mean_ratio(_Ratios(2 * right, both), units, confidence),
+        mean_iou=mean(right, union),
+        mean_dice=mean(2 * right, both),
         image_iou=ratio(means, np.ones(len(found)), ""),
         pixel_accuracy=ratio(right.sum(axis=1), truly.sum(axis=1), ""),
         per_class=tuple(
@@ -99,30 +104,22 @@ def evaluate_masks(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Ratios:
-    """Numerators and denominators of the ratio of each class, by image, each of shape (N, C)."""
-
-    numerator: Floats
-    denominator: Floats
-
-
-def _mean_ratio(ratios: _Ratios, units: Units | None, confidence: float) -> Estimate:
+def _mean_ratio(
+    numerator: Floats, denominator: Floats, truly: Floats, units: Units | None, *, names: Sequence[str], level: float
+) -> Estimate:
     """Return the mean over the classes of Σ numerators / Σ denominators, with the interval of its influences.
 
-    The influence of an image is the mean of its influences on the ratios, (a − R b) / mean of b each: the linearised
-    ratio (Woodruff 1971, J. Am. Stat. Assoc. 66:411). An image that shows several classes counts once.
+    The influence of an image is the mean of its influences on the ratios, as in `mean_ratio`. An image that shows
+    several classes counts once. There is no interval where one image alone shows a class.
     """
-    n, size = ratios.numerator.shape
-    weight = np.ones(n) if units is None else units.weight
-    totals = weight @ ratios.denominator
-    there = np.flatnonzero(totals > 0)
-    values = (weight @ ratios.numerator)[there] / totals[there]
-    value = float(values.mean())
-    note = "" if len(there) == size else f"{len(there)} of {size} classes"
-    if units is not None and (why := units.why_unknown):
-        return Estimate(value, None, None, n=n, note=f"no interval: {why}")
-    residuals = ratios.numerator[:, there] - values * ratios.denominator[:, there]
-    influence = (residuals * (weight.sum() / totals[there])).mean(axis=1)
-    least = n if units is None else units.clusters
-    return bounded_estimate(value, spread_of(influence, units), n=n, least=least, confidence=confidence, note=note)
+    n, size = numerator.shape
+    found = mean_ratio(numerator, denominator, truly, units, names=names)
+    assert found.value is not None, "a pixel has a known class"
+    held = denominator if units is None else denominator[units.weight > 0]
+    there = int((held > 0).any(axis=0).sum())
+    note = "" if there == size else f"{there} of {size} classes"
+    if why := ("" if units is None else units.why_unknown) or found.why:
+        return Estimate(found.value, None, None, n=n, note="; ".join(filter(None, (note, f"no interval: {why}"))))
+    spread = spread_of(found.influence, units, most_df=found.df)
+    # Where nothing varies, as little is known as of the class that the fewest units show.
+    return bounded_estimate(found.value, spread, n=n, least=found.df + 1, confidence=level, note=note)

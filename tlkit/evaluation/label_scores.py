@@ -90,7 +90,8 @@ def ratio_score(
     """Return Σ numerators / Σ denominators over the images, a score in [0, 1], with the interval of its influences.
 
     The influence of an image is (a − R b) / mean of b: the linearised ratio (Woodruff 1971, J. Am. Stat. Assoc.
-    66:411). An image is the unit, however many labels it has.
+    66:411). An image is the unit, however many labels it has. Only the k units with a denominator tell its variance,
+    which has a factor k/(k − 1) and k − 1 degrees of freedom at most (Cochran 1977, Sampling Techniques, 5A.14).
 
     Args:
         numerator: a of each image, shape (N,).
@@ -110,7 +111,11 @@ def ratio_score(
         return Estimate(value, None, None, n=held, note=f"no interval: {why}")
     influence = (numerator - value * denominator) * (float(weight.sum()) / total)
     least = held if units is None else units.take(denominator > 0).clusters
-    return bounded_estimate(value, spread_of(influence, units), n=held, least=least, confidence=confidence, note=note)
+    spread = spread_of(influence, units, most_df=max(least - 1, 1))
+    if least > 1:
+        every = len(numerator) if units is None else units.clusters
+        spread = replace(spread, variance=spread.variance * least / (least - 1) * (every - 1) / every)
+    return bounded_estimate(value, spread, n=held, least=least, confidence=confidence, note=note)
 
 
 def micro_average_precision(found: MultilabelPredictions, units: Units | None, confidence: float) -> Estimate:

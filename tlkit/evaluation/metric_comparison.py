@@ -280,8 +280,9 @@ def _contender(
     """Return the values of a contender: of one model with the interval of its evaluation, of several their mean."""
     values, first = tuple(one.value for one in side.measured), compared.tables[side.runs[0]]
     n, facts = len(first), compared.facts
-    if side.why:
-        return Contender(side.name, side.runs, values, Estimate(None, None, None, n=n, note=side.why), None)
+    if side.why and (None in values or len(values) > 1):
+        middle = None if None in values else float(np.mean(side.values))
+        return Contender(side.name, side.runs, values, Estimate(middle, None, None, n=n, note=side.why), None)
     if len(values) == 1:
         return Contender(side.name, side.runs, values, compared.score(first, confidence, *design), None)
     mean = side.mean()

@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from tlkit.data.decode.resizing import letterbox_place
 from tlkit.data.sources.given_images import GivenImages, read_images
-from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.mask_classes import MaskClasses
-from tlkit.mask_files import Positions, PredictedMask, read_mask
+from tlkit.mask_files import Positions, PredictedMask
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MaskPredictions, Unreadable
 from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
-from tlkit.samples import LABEL, Samples
+from tlkit.samples import Samples
 
 AHEAD = 2
 """Masks that wait for each worker; they are as large as their images."""
@@ -87,7 +87,8 @@ class ExportedMaskPredictor:
         """Return the predicted masks of samples beside their true ones, as counts of pixels.
 
         Raises:
-            DataError: the samples have no masks or other classes than the file, or no image can be read.
+            DataError: the samples have no masks or other classes than the file, a true mask cannot be used,
+                or no image can be read.
         """
         if samples.masks is None or samples.classes != self.classes.names:
             raise DataError(
@@ -97,9 +98,9 @@ class ExportedMaskPredictor:
         files = [samples.root / path for path in samples.paths.tolist()]
         rows, cells = [], []
         for row, positions in self.images.readable(files, self.positions_of, ahead=AHEAD):
-            mask = read_mask(read_bytes(samples.root / samples.table[LABEL].iloc[row]))
+            true = true_positions(samples, row, (positions.shape[0], positions.shape[1]))
             rows.append(row)
-            cells.append(confusion_of(samples.masks.positions(mask), positions, len(self.classes)))
+            cells.append(confusion_of(true, positions, len(self.classes)))
         some = samples.take(rows)
         return MaskPredictions.of_cells(
             classes=self.classes.names, path=some.paths, cells=cells, groups=some.groups, verbatim=True

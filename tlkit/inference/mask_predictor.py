@@ -21,9 +21,9 @@ from tlkit.data.loading.dataset import create_loader
 from tlkit.data.loading.mask_dataset import SizedDataset
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
-from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
-from tlkit.mask_files import Positions, PredictedMask, read_mask
+from tlkit.mask_files import Positions, PredictedMask
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -31,7 +31,7 @@ from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MaskPredictions, Unreadable
 from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
-from tlkit.samples import LABEL, PATH, Samples
+from tlkit.samples import PATH, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ class MaskPredictor:
         """Return the predicted masks of samples beside their true ones, as counts of pixels.
 
         Raises:
-            DataError: the samples have other classes than the model, or no image can be read.
+            DataError: the samples have other classes than the model, a true mask cannot be used, or no image can be
+                read.
         """
         assert tta == "none", "the recipe's checks refuse other views"
         self._require_classes(samples)
@@ -145,13 +146,13 @@ class MaskPredictor:
                 on_changed=on_changed,
             )
             for row, positions in rows:
-                path, mask = samples.table[PATH].iloc[row], samples.table[LABEL].iloc[row]
+                path = samples.table[PATH].iloc[row]
+                true = true_positions(samples, row, (positions.shape[0], positions.shape[1]))
                 if self.folder is not None:
                     file = self.folder / PurePosixPath(path).with_suffix(".png")
                     PredictedMask(path, self.classes, positions).save(file)
                 kept.append(row)
-                assert samples.masks is not None, "checked above"
-                yield samples.masks.positions(read_mask(read_bytes(samples.root / mask))), positions
+                yield true, positions
 
         cells = [confusion_of(true, predicted, len(self.classes)) for true, predicted in pairs()]
         found = samples.take(kept)

@@ -43,7 +43,7 @@ class Measured:
         corrected: whether the influences hold a factor of their own for M − 1 instead of M.
         unseen: standard error that no influence shows, because no image changes the value.
         bias: by how much the value is too large on average.
-        why: why there is no value; "" = there is one.
+        why: why there is no value, or nothing is known of its variance; "" = both are known.
     """
 
     value: float | None
@@ -90,7 +90,9 @@ def mean_of(parts: Sequence[Measured], n: int, *, nothing: str) -> Measured:
     if not found:
         return undefined(n, nothing)
     mean = float(np.mean([one.value for one in found]))
-    return Measured(mean, np.mean([one.influence for one in found], axis=0), min(one.df for one in found))
+    influence = np.mean([one.influence for one in found], axis=0)
+    why = next((one.why for one in found if one.why), "")
+    return Measured(mean, influence, min(one.df for one in found), why=why)
 
 
 def paired_spread(first: Measured, second: Measured, units: Units | None) -> Spread:

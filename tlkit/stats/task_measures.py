@@ -161,7 +161,7 @@ def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Mea
     if isinstance(table, NumberPredictions):
         return _of_numbers(table, name, w)
     if isinstance(table, MaskPredictions):
-        return measure_masks(table, name, w)
+        return measure_masks(table, name, units)
     kind, colon, label = name.partition(":")
     if colon:
         column = table.labels.index(label)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mask_images import CLASSES, write_mask_images
 from messages import saying
+from PIL import Image
 
 from tlkit.data import Source
 from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
@@ -129,3 +130,44 @@ def test_a_split_keeps_every_class_and_is_what_a_recipe_reads(root, tmp_path):
     (flat / "masks" / "train000.png").write_bytes(b"no mask")
     with pytest.raises(DataError, match=r"1 of 52 masks cannot be used: masks/train000.png"):
         make_split(flat, tmp_path / "more.csv", options=options(flat))
+
+
+def test_masks_beside_the_images_are_split_and_their_list_is_read_again(root, tmp_path):
+    (root / "masks").rename(tmp_path / "masks")
+    beside = ListOptions(task="segmentation", masks=MaskClasses.of(CLASSES), mask_folder=str(tmp_path / "masks"))
+    made = make_split(root, tmp_path / "split.csv", options=beside)
+    assert made.table["label"][0] == "../masks/test/000.png"
+    listed = ListOptions(task="segmentation", masks=MaskClasses.of(CLASSES))
+    again = Source(manifest=tmp_path / "split.csv", root=root, options=listed).load().samples
+    assert again.table.equals(made.table)
+    assert make_split(root, tmp_path / "more.csv", manifest=tmp_path / "split.csv", options=listed).table.equals(
+        made.table
+    )
+    (tmp_path / "masks" / "test" / "000.png").unlink()
+    with pytest.raises(DataError, match=r"a mask does not exist.*: \.\./masks/test/000\.png"):
+        Source(manifest=tmp_path / "split.csv", root=root, options=listed).load()
+
+
+def test_images_without_any_usable_mask_are_named(root):
+    for file in (root / "masks").rglob("*.png"):
+        file.unlink()
+    found, samples = diagnose(root, options=options(root))
+    assert len(samples) == 0
+    assert "52 of 52 images" in next(one for one in found.findings if one.kind == "layout").items[0]
+    summary, _ = summarize_data(root, options=options(root))
+    assert any("52 of 52 images" in problem for problem in summary.problems)
+
+
+def test_copies_are_compared_by_what_their_usable_masks_mean(root):
+    masks = root / "masks" / "train"
+    for one, other in (("000", "001"), ("002", "003"), ("004", "005")):
+        (root / "train" / f"{one}.png").write_bytes((root / "train" / f"{other}.png").read_bytes())
+    numbers = read_mask((masks / "001.png").read_bytes())
+    Image.fromarray(numbers).save(masks / "000.png")  # gray levels instead of palette indices
+    (masks / "002.png").write_bytes(b"no mask")
+    (masks / "004.png").write_bytes(mask_png(1 - (read_mask((masks / "005.png").read_bytes()) > 0).astype(np.uint8)))
+    found, _ = diagnose(root, options=options(root))
+    assert (masks / "000.png").read_bytes() != (masks / "001.png").read_bytes()
+    across = next(one for one in found.findings if one.kind == "across-labels")
+    assert across.items == ("train/004.png = train/005.png",)
+    assert set(dict(found.quarantine)) == {"train/002.png", "train/004.png", "train/005.png"}

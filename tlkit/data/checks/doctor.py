@@ -25,7 +25,7 @@ from tlkit.data.sources.entries import Survey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.data.sources.walk import unnamed_image
-from tlkit.samples import DIGEST, LABEL, MASK_DIGEST, PATH, SPLIT, SPLITS, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.spelling import lookalikes
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
@@ -99,7 +99,7 @@ def diagnose(
         for kind, details in found.kinds.items():
             items[kind].append((f"{path} ({details})" if details else path, (path,)))
     _add_masks(samples, masks, items)
-    _add_duplicates(samples, duplicates, items)
+    _add_duplicates(samples, masks, duplicates, items)
     findings = tuple(
         make_finding(
             kind, [text for text, _ in items[kind]], files=[path for _, files in items[kind] for path in files]
@@ -155,17 +155,29 @@ def _add_masks(samples: Samples, masks: Sequence[CheckedMask], items: dict[str, 
             items["void-mask"].append((mask, (path,)))
 
 
-def _meanings(samples: Samples) -> list[str]:
-    """Return the label of each image, or the digest of its mask: what two copies of a picture should have alike."""
-    return samples.table[MASK_DIGEST if samples.masks is not None else LABEL].tolist()
+def _differing(samples: Samples, masks: Sequence[CheckedMask], duplicates: DuplicateSet) -> Iterator[tuple[int, ...]]:
+    """Yield the rows of one picture with several labels, or masks that give a pixel several classes.
+
+    Masks are compared by the classes of their pixels, however their files store them; one that cannot be used says
+    nothing.
+    """
+    if samples.masks is None:
+        yield from duplicates.across(samples.table[LABEL].tolist())
+        return
+    for group in duplicates.groups:
+        usable = tuple(row for row in group if not masks[row].kind)
+        if len({masks[row].meaning for row in usable}) > 1:
+            yield usable
 
 
-def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str, list[FindingItem]]) -> None:
+def _add_duplicates(
+    samples: Samples, masks: Sequence[CheckedMask], duplicates: DuplicateSet, items: dict[str, list[FindingItem]]
+) -> None:
     paths = samples.table[PATH].tolist()
-    splits, labels = samples.table[SPLIT].tolist(), _meanings(samples)
+    splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     for kind, groups in (
         ("across-splits", duplicates.across(splits)),
-        ("across-labels", duplicates.across(labels)),
+        ("across-labels", _differing(samples, masks, duplicates)),
         ("copies", _within_a_split(duplicates, splits)),
     ):
         for group in groups:
@@ -214,7 +226,7 @@ def _quarantine(
         for row in group:
             if splits[row] == "train":
                 reasons[paths[row]].append(f"shows the same picture as {held[0]}")
-    for group in duplicates.across(_meanings(samples)):
+    for group in _differing(samples, masks, duplicates):
         named = " and ".join(sorted({labels[row] for row in group}))
         for row in group:
             reasons[paths[row]].append(f"the same picture is labelled {named}")

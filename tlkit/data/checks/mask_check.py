@@ -30,6 +30,7 @@ class CheckedMask:
 
     Attributes:
         digest: sha256 of the file, hex; "" where it cannot be used.
+        meaning: sha256 of its shape and the classes of its pixels, hex, however the file stores them; "" likewise.
         pixels: of each class; none where it cannot be used.
         void: pixels whose class is unknown.
         kind: a key of `REMEDIES`; "" = it can be used.
@@ -37,6 +38,7 @@ class CheckedMask:
     """
 
     digest: str = ""
+    meaning: str = ""
     pixels: tuple[int, ...] = ()
     void: int = 0
     kind: str = ""
@@ -121,7 +123,8 @@ def _check(samples: Samples, path: str, mask: str, sizes: pd.DataFrame | None) -
         return CheckedMask(kind="hold numbers of no class", reason=error.reason.removeprefix("it holds "))
     counts = np.bincount(positions[positions >= 0], minlength=len(samples.masks))
     void = int(positions.size - counts.sum())
-    return CheckedMask(hashlib.sha256(content).hexdigest(), tuple(counts.tolist()), void)
+    meaning = hashlib.sha256(f"{positions.shape}".encode() + np.ascontiguousarray(positions, dtype="<i4").tobytes())
+    return CheckedMask(hashlib.sha256(content).hexdigest(), meaning.hexdigest(), tuple(counts.tolist()), void)
 
 
 def _size(path: Path) -> tuple[int, int]:

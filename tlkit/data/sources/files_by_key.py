@@ -26,12 +26,19 @@ class FilesByKey:
         self.found: set[str] = set()
         self._entries: dict[str, dict[str, list[str]]] = {}
 
-    def path_of(self, text: str) -> str:
+    def path_of(self, text: str, *, beside: bool = False) -> str:
         """Return the path of a file, relative to the root, as the file is called on the disk.
 
         A path that names no file, or that several files could mean, is returned as `relative_path` returns it.
+
+        Args:
+            text: the path.
+            beside: look outside of the root as well, as for a folder of masks beside that of the images.
         """
         path = relative_path(text, self._root)
+        if beside and path.startswith("../"):
+            self._is_file(path)
+            return path
         if not path or path.startswith(("/", "../")) or path == "..":
             return path
         if path in self.found or self._is_file(path):

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def survey_list(
         problems.add(wrong_grades)
     paths = table[PATH].map(files.path_of).astype("str")
     if options.task == "segmentation":
-        labels = labels.map(files.path_of).astype("str")
+        labels = labels.map(partial(files.path_of, beside=True)).astype("str")
         problems.rows(
             f"a mask does not exist in {root}",
             labels.index[~labels.isin(files.found) & (labels != "")],

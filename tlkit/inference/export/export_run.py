@@ -262,6 +262,11 @@ def _plan(
     decode: Decode | None,
 ) -> list[_Planned]:
     of_masks = model.task == "segmentation"
+    if of_masks and decode == "reduced" and model.preprocess.decode != "reduced":
+        raise ModelError(
+            "decode: reduced (--decode reduced) does not apply to segmentation, whose masks lie on every pixel of the "
+            "image. Leave it out."
+        )
     decoder = DecoderFacts.from_dict(model.decoder) if of_masks else DecoderFacts()
     facts = ExportedFacts(
         kind="network",

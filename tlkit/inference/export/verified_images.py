@@ -139,6 +139,6 @@ def _case(name: str, row: int | None, content: bytes, preprocess: Preprocess) ->
     return Case(name, row, content, scaled, full, is_reduced)
 
 
-def full_pixels(case: Case) -> Pixels:
-    """Return the pixels of an image in its own size, RGB (H, W, 3)."""
-    return np.asarray(open_rgb(case.content)[0])
+def full_pixels(case: Case, preprocess: Preprocess) -> Pixels:
+    """Return the pixels of an image in its own size, RGB (H, W, 3), on the model's background."""
+    return np.asarray(open_rgb(case.content, DecodeOptions(background=preprocess.background))[0])

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.data.sources.true_masks import true_positions
+from tlkit.errors import DataError, first_few
 from tlkit.exported import ExportedModel
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.verification import (
@@ -33,9 +35,12 @@ from tlkit.mask_files import Positions, read_mask
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
+from tlkit.predictions import MaskPredictions
+from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run
+from tlkit.samples import Samples
 
 EXACT_IMAGES = 4
 """Images of the run, and as many made ones, that also go through torch in float64; each has many pixels."""
@@ -58,7 +63,8 @@ def verify_masks(
 
     The rules are those of `verify_run`; probabilities are compared at each pixel of the network's input. A pixel of a
     mask, in the size of its image, may have another class only where the logits of the two classes are as good as
-    equal: less than 10 tolerances (1e-3) apart, or than this share of the larger one.
+    equal: less than 10 tolerances (1e-3) apart, or than this share of the larger one. The counts of pixels that the run
+    stores must be those of its stored masks beside the true ones; a damaged stored mask, or one of another size, fails.
 
     Args:
         directory: of the run.
@@ -69,8 +75,10 @@ def verify_masks(
         images: images of the run at most; 0 = all.
     """
     run, preprocess, notes = Run(directory), card.preprocess, list[str]()
-    paths = run.task_predictions(split).path.tolist()
-    real = cases_of_paths(run.samples.root, paths, preprocess, images, notes)
+    predictions = run.task_predictions(split)
+    assert isinstance(predictions, MaskPredictions), "the run is of segmentation"
+    samples = run.samples
+    real = cases_of_paths(samples.root, predictions.path.tolist(), preprocess, images, notes)
     made = made_cases(preprocess, notes)
     stored = _Compared(STORED, ANEW, "the run", TOLERANCE, preprocess)
     compared = [_of_file(file, preprocess) for file in files]
@@ -78,7 +86,7 @@ def verify_masks(
     lacking = 0
     for place, case in enumerate([*real, *made]):
         is_real = place < len(real)
-        pixels = full_pixels(case)
+        pixels = full_pixels(case, preprocess)
         size = (pixels.shape[0], pixels.shape[1])
         anew = _said(network, case.scaled, preprocess, size)
         full = _said(network, case.scaled_full, preprocess, size) if case.is_reduced else anew
@@ -86,9 +94,15 @@ def verify_masks(
             effects.append(_effect(anew, full))
         if is_real:
             try:
-                stored.see(case.name, anew, None, _stored_mask(directory, card, case.name, size), is_real=True)
-            except (OSError, UnusableMaskError):
+                mask = _stored_mask(directory, card, case.name, size)
+            except FileNotFoundError:
                 lacking += 1
+            except (OSError, UnusableMaskError) as error:
+                stored.refuse(case.name, f"the stored mask cannot be used: {getattr(error, 'reason', error)}")
+            else:
+                stored.see(case.name, anew, None, mask, is_real=True)
+                if why := _counts_problem(predictions, case, samples, mask):
+                    stored.refuse(case.name, why)
         for file, one in zip(files, compared, strict=True):
             expected = anew if _is_reduced(file) else full
             if file.facts.kind == "network":
@@ -99,8 +113,8 @@ def verify_masks(
                 _, proba, mask = (part[0] for part in file.run_with_masks(pixels[None]))
             one.see(case.name, expected, proba, mask, is_real=is_real)
     if lacking:
-        notes.append(f"{lacking} of {len(real)} stored masks cannot be read; they are not compared.")
-    parities = [stored.parity()] if stored.seen else []
+        notes.append(f"{lacking} of {len(real)} stored masks are missing; they are not compared.")
+    parities = [stored.parity()] if real else []
     cases = [*real[:EXACT_IMAGES], *made[:EXACT_IMAGES]]
     parities += [one.parity(file, network, cases) for file, one in zip(files, compared, strict=True)]
     differences = [difference for one in (stored, *compared) for difference in one.differences]
@@ -135,6 +149,7 @@ class _Compared:
         self.differences: list[ImageDifference] = []
         self.seen = self.pixels = self.same = self.alike = 0
         self._preprocess = preprocess
+        self._refused: list[str] = []
         self._errors: dict[bool, list[float]] = {True: [], False: []}
         self._ends: tuple[Floats, Floats] | None = None
 
@@ -158,11 +173,17 @@ class _Compared:
             found = f"{wrong:,} of another class"
             self.differences.append(ImageDifference(self.subject, name, error, f"{mask.size:,} pixels", found))
 
+    def refuse(self, name: str, why: str) -> None:
+        """Note that what is stored of an image cannot be right."""
+        self._refused.append(f"{name}: {why}")
+
     def parity(
         self, file: ExportedModel | None = None, network: Network | None = None, cases: Sequence[Case] = ()
     ) -> Parity:
         """Return the verdict on the images so far; of a file also on batches, rounding and movement."""
         reasons = []
+        if self._refused:
+            reasons.append(f"{len(self._refused)} findings about stored masks: {first_few(self._refused)}.")
         if self.differences:
             reasons.append(
                 f"{len(self.differences)} images differ: a probability by more than {self.tolerance:g}, or pixels of "
@@ -255,6 +276,22 @@ def _stored_mask(directory: RunDirectory, card: ModelFacts, path: str, size: tup
     return found
 
 
+def _counts_problem(predictions: MaskPredictions, case: Case, samples: Samples, mask: Positions) -> str:
+    """Return why the stored counts of an image are not those of its stored mask beside the true one; "" = they are."""
+    assert case.row is not None, "it is an image of the run"
+    row = samples.paths.tolist().index(case.name)
+    size = len(predictions.classes)
+    try:
+        true = true_positions(samples, row, (mask.shape[0], mask.shape[1]))
+    except DataError as error:
+        return f"its counts cannot be checked. {error}"
+    counts = predictions.take(np.array([case.row])).counts
+    counted = np.zeros((size, size + 1), dtype=np.int64)
+    counted[counts.true, counts.predicted + 1] = counts.pixels
+    same = np.array_equal(confusion_of(true, mask, size), counted)
+    return "" if same else "the stored counts of pixels are not those of its stored mask"
+
+
 def _distances(
     file: ExportedModel, network: Network, cases: Sequence[Case], preprocess: Preprocess
 ) -> tuple[float, float] | None:
@@ -262,7 +299,7 @@ def _distances(
     if file.facts.resize == "close" or not cases:
         return None
     scaled = [case.scaled if _is_reduced(file) else case.scaled_full for case in cases]
-    given = scaled if file.facts.kind == "network" else [full_pixels(case) for case in cases]
+    given = scaled if file.facts.kind == "network" else [full_pixels(case, preprocess) for case in cases]
     logits = np.stack([file.logits(pixels[None])[0] for pixels in given])
     return distances_from_exact(network, scaled, logits, preprocess)
 

@@ -212,7 +212,7 @@ class _Judge:
         reduced = file.facts.kind == "network" and file.facts.preprocess.decode == "reduced"
         cases = [*self._real, *self._made]
         scaled = [case.scaled if reduced else case.scaled_full for case in cases]
-        given = scaled if file.facts.kind == "network" else [full_pixels(case) for case in cases]
+        given = scaled if file.facts.kind == "network" else [full_pixels(case, file.facts.preprocess) for case in cases]
         outputs = [file.run(pixels[None]) for pixels in given]
         logits, found = (np.concatenate(part) for part in zip(*outputs, strict=True))
         found = np.asarray(found / self._unit, dtype=np.float32)

@@ -38,6 +38,13 @@ def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             "train.grad_checkpointing is true, but strategy: frozen trains no part of the backbone, so no activations "
             "are kept. Remove train.grad_checkpointing.",
         )
+    if train.grad_checkpointing and recipe.task in ("segmentation", "detection"):
+        yield Contradiction(
+            ("train.grad_checkpointing", "task"),
+            f"train.grad_checkpointing is true, but task is {recipe.task}, whose encoder gives feature maps of several "
+            "layers and has none. Use train.grad_checkpointing: false, and a smaller data.batch_size with "
+            "train.accumulate_grad_batches for the same step in less memory.",
+        )
     if train.grad_checkpointing and train.compile:
         yield Contradiction(
             ("train.grad_checkpointing", "train.compile"),
