@@ -174,6 +174,10 @@ def test_runs_are_compared_gated_and_searched_for_slices(fitted, run, tmp_path):
     assert (done.returncode, saying("mIoU", "not distinguishable", "12 images")) == (0, done.stdout)
     done = run("compare", path, path, "--truth", fitted)
     assert (done.returncode, saying("--truth", "Leave it out")) == (2, done.stderr)
+    masks = path / "predictions" / "masks" / "test"
+    for more in ((), ("--task", "segmentation", "--truth", fitted / "masks", "--classes", "background,disc")):
+        done = run("compare", path, masks, *more)
+        assert (done.returncode, saying("folder of masks", "two folders")) == (2, done.stderr)
     gates = tmp_path / "gates.yaml"
     gates.write_text(f"gates_version: 1\nno_worse_than: {{baseline: {path}, margin: 0.01}}\n")
     done = run("audit", path, "--gate", gates)

@@ -159,6 +159,7 @@ def test_commands_take_a_run_of_boxes_and_others_refuse_it(trained, tmp_path, cl
         (["predict", run, picture, "--out", out], ("is there already",)),
         (["predict", run, picture, "--out", tmp_path / "a.csv"], ("detections.json",)),
         (["export", run], ("of the task detection", "tlkit evaluate")),
+        (["verify", run], ("of the task detection", "tlkit evaluate")),
         (["compare", run, run], ("holds boxes, which are not compared",)),
     ):
         code, said = cli(*command)

@@ -9,6 +9,7 @@ from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_ta
 from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import open_task_run
 from tlkit.errors import PredictionsError
+from tlkit.parquet_tables import is_parquet_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,12 @@ def open_task_models(
     if not tasks:
         return None
     (path, task), *_ = tasks.items()
+    folders = [file.path for file in others if file.path.is_dir() and not is_parquet_folder(file.path)]
+    if task == "segmentation" and folders and len(others) < len(files):
+        raise PredictionsError(
+            f"{folders[0]} is a folder of masks, and {path} a run, which states no truth for it. Compare two runs, or "
+            "two folders of masks: `tlkit predict RUN IMAGES --out FOLDER` writes those of a run."
+        )
     for file in files:
         own = tasks.get(file.path, "multiclass")
         if own != task:

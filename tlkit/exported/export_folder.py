@@ -86,6 +86,8 @@ class ExportFolder:
         """
         recorded = self._recorded()
         if not recorded:
+            if task_of_model(self.path.parent / "model") == "detection":
+                raise ModelError(other_task(str(self.path.parent), "detection"))
             raise ModelError(f"There is no exported model in {self.path}. Export the run first: tlkit export RUN")
         problems = []
         for name, digest in recorded.items():

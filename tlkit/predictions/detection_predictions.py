@@ -246,6 +246,8 @@ def read_detection(predictions: Path | str, truth: Path | str) -> DetectionPredi
         raise PredictionsError(f"{source} must hold the lists {', '.join(_KEYS)}, as COCO's instances_*.json.")
     guesses = _loaded(Path(predictions))
     instances = isinstance(guesses, dict) and all(isinstance(guesses.get(key), list) for key in _KEYS)
+    if instances and (held := guesses["annotations"]):
+        instances = any(isinstance(one, dict) and "score" in one for one in held)  # else it is a truth
     if not isinstance(guesses, list) and not instances:
         raise PredictionsError(
             f"{predictions} must be a list of boxes with image_id, category_id, bbox and score, as COCO's results, "
