@@ -79,7 +79,7 @@ def test_torchvision_can_be_used_and_torchs_compiler_is_the_real_module_after_tr
         "import tlkit.models.group_accuracy",
         "import tlkit.data.loading.datamodule",
         "import tlkit.training.callbacks",
-        "from tlkit import load_model",
+        "import tlkit.inference.predictor",
     ],
 )
 def test_any_entry_leaves_a_torchvision_that_can_be_used(entry):
