@@ -9,7 +9,6 @@ from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_ta
 from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import open_task_run
 from tlkit.errors import PredictionsError
-from tlkit.parquet_tables import is_parquet_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +38,8 @@ def open_task_models(
     if not tasks:
         return None
     (path, task), *_ = tasks.items()
+    from tlkit.parquet_tables import is_parquet_folder
+
     folders = [file.path for file in others if file.path.is_dir() and not is_parquet_folder(file.path)]
     if task == "segmentation" and folders and len(others) < len(files):
         raise PredictionsError(
