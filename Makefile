@@ -42,7 +42,7 @@ quickstart: $(VENV)/.quickstart ## make sample data, fit, evaluate, audit, write
 test: lint types contract pytest ## everything that must be green: lint, types, import contract, doctests, tests
 
 test-all: lint types contract $(VENV)/.dev ## the same with the long series: kills, several processes, whole recipes
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: lint types contract ## the quick checks alone
 
@@ -56,8 +56,9 @@ types: $(VENV)/.dev ## mypy --strict
 contract: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
+# Tests start about a hundred Python processes; with their bytecode on disk each compiles no module anew.
 pytest: $(VENV)/.dev ## doctests and tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not series'
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not series'
 
 constraints: $(VENV)/.dev ## write the versions now installed to constraints.txt
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.new

@@ -331,7 +331,8 @@ def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no
         first = next(file for file in files if file.parts[-2:] == ("test", "000.png"))
         for content, why in ((b"bad", "PNG"), (mask_png(np.zeros((10, 10), np.uint8)), "another size")):
             first.write_bytes(content)
-            assert (verdict().verdict, saying("test/000.png", why)) == ("FAIL", " ".join(verdict().reasons))
+            found = verdict()
+            assert (found.verdict, saying("test/000.png", why)) == ("FAIL", " ".join(found.reasons))
         first.unlink()
         assert verdict().verdict == "NOT ENOUGH DATA"
         first.write_bytes(files[first])
@@ -339,7 +340,8 @@ def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no
         rows = stored.counts.rows
         rows[rows[:, 1] != rows[:, 2], 3] += 1
         replace(stored, counts=PixelCounts.of_rows(rows)).to_parquet(table)
-        assert (verdict().verdict, saying("test/000.png", "counts")) == ("FAIL", " ".join(verdict().reasons))
+        found = verdict()
+        assert (found.verdict, saying("test/000.png", "counts")) == ("FAIL", " ".join(found.reasons))
     finally:
         table.write_bytes(counts)
         for file, content in files.items():

@@ -85,6 +85,26 @@ def test_keys_that_a_task_does_not_have_are_refused(tmp_path, task, sections, ke
     assert saying("tasks.yaml", key, task) == problems_of(tmp_path, task=task, **{"data": LIST, **sections})
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("data", "image_cache", "never"),
+        ("data", "image_cache_limit_gb", 1.0),
+        ("features", "cache", "never"),
+        ("features", "cache_limit_gb", 1.0),
+        ("features", "tolerance", 0.5),
+        ("features", "storage", "float32"),
+    ],
+)
+def test_masks_and_boxes_have_no_caches(tmp_path, section, key, value):
+    data = {"root": "photos", "resize": "letterbox", **({key: value} if section == "data" else {})}
+    others = {} if section == "data" else {section: {key: value}}
+    sources = {"segmentation": {"masks": "masks", "mask_classes": ["sky", "cat"]}, "detection": {"boxes": "boxes.json"}}
+    for task, source in sources.items():
+        found = problems_of(tmp_path, task=task, data={**data, **source}, **others)
+        assert saying("tasks.yaml", f"{section}.{key}", task) == found
+
+
 def test_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
     assert saying("task", "multi-label", "multilabel") == problems_of(tmp_path, task="multi-label", data=LIST)
 

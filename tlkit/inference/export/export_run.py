@@ -142,7 +142,7 @@ def export_run(
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     if task_of_model(directory.model) == "detection":
         raise ModelError(other_task(str(directory.path), "detection"))
-    facts = _require_exportable(directory, int8=int8, format=format)
+    facts = _require_exportable(directory, int8=int8, format=format, decode=decode)
     if facts.task != "multiclass" and abstain_at_risk is not None:
         raise ModelError(
             f"--abstain-at-risk is about one class for each image, and {directory.path} is of the task {facts.task}. "
@@ -222,7 +222,7 @@ def _remove_int8(folder: ExportFolder) -> None:
             logger.info("Removed %s of an earlier export: int8 did not pass.", path)
 
 
-def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format) -> ModelFacts:
+def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format, decode: Decode | None) -> ModelFacts:
     """Return the facts of a run's model.
 
     Raises:
@@ -230,6 +230,11 @@ def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format) 
         MissingExtraError: skl2onnx is needed and not installed.
     """
     facts = read_facts(directory.model)
+    if facts.task == "segmentation" and decode == "reduced" and facts.preprocess.decode != "reduced":
+        raise ModelError(
+            "decode: reduced (--decode reduced) does not apply to segmentation, whose masks lie on every pixel of the "
+            "image. Leave it out."
+        )
     if int8 and facts.task != "multiclass":
         raise ModelError(
             f"--int8 is judged by the accuracy of classes, and {directory.path} is of the task {facts.task}. Export "
@@ -262,11 +267,6 @@ def _plan(
     decode: Decode | None,
 ) -> list[_Planned]:
     of_masks = model.task == "segmentation"
-    if of_masks and decode == "reduced" and model.preprocess.decode != "reduced":
-        raise ModelError(
-            "decode: reduced (--decode reduced) does not apply to segmentation, whose masks lie on every pixel of the "
-            "image. Leave it out."
-        )
     decoder = DecoderFacts.from_dict(model.decoder) if of_masks else DecoderFacts()
     facts = ExportedFacts(
         kind="network",

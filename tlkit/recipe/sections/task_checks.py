@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tlkit.choices import TASK_HEADS
 from tlkit.recipe.sections.section import Contradiction
@@ -100,60 +100,62 @@ def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
                 ("data.mask_classes", "task"),
                 f"data.mask_classes has {len(classes)} classes; at most {MOST_CLASSES} can be trained.",
             )
-    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
-    if data.masks is None and not listed and data.name is None:
+    if data.masks is None and not _is_listed(recipe) and data.name is None:
         yield Contradiction(
             ("data.masks", "task"),
             "data.masks is missing, the folder of the masks. Add masks: a folder with a PNG file for each image, of "
             "the same path; or name the masks in the column label of a data.manifest.",
         )
-    if data.masks is not None and (listed or data.name is not None):
-        other = "data.manifest" if listed else "data.name"
-        yield Contradiction(
-            ("data.masks", other), f"data.masks and {other} both say where the masks are. Remove one of them."
-        )
-    if data.shards:
-        yield Contradiction(
-            ("data.shards", "task"),
-            "data.shards have one class for each image, but task: segmentation needs masks. Unpack them into folders: "
-            "data.root and data.masks.",
-        )
-    if data.resize == "crop":
-        yield Contradiction(
-            ("data.resize", "task"),
-            "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
-        )
+    yield from _whole_image_contradictions(recipe, labels="masks", unpacked="folders: data.root and data.masks")
 
 
 def _box_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield what detection lacks, or cannot have: a file of boxes beside one folder, a geometry that shows it all."""
     data = recipe.data
-    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
-    if data.boxes is None and not listed and data.name is None:
+    if data.boxes is None and not _is_listed(recipe) and data.name is None:
         yield Contradiction(
             ("data.boxes", "task"),
             "data.boxes is missing, the file of the boxes. Add boxes: a JSON file in COCO's format with the images of "
             "data.root; or write them into the column label of a data.manifest.",
         )
-    if data.boxes is not None and (listed or data.name is not None):
-        other = "data.manifest" if listed else "data.name"
-        yield Contradiction(
-            ("data.boxes", other), f"data.boxes and {other} both say where the boxes are. Remove one of them."
-        )
-    if data.shards:
-        yield Contradiction(
-            ("data.shards", "task"),
-            "data.shards have one class for each image, but task: detection needs boxes. Unpack them into a folder: "
-            "data.root, with data.boxes.",
-        )
-    if data.resize == "crop":
-        yield Contradiction(
-            ("data.resize", "task"),
-            "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
-        )
+    yield from _whole_image_contradictions(recipe, labels="boxes", unpacked="a folder: data.root, with data.boxes")
     if recipe.train.parallel == "fsdp":
         yield Contradiction(
             ("train.parallel", "task"),
             "train.parallel is fsdp, which shards a network that is called as a whole; a detector is called in "
             "parts. Use ddp.",
         )
+
+
+def _whole_image_contradictions(
+    recipe: Recipe, *, labels: Literal["masks", "boxes"], unpacked: str
+) -> Iterator[Contradiction]:
+    """Yield what masks and boxes cannot have: two sources, shards, a geometry that leaves out parts of an image.
+
+    Args:
+        recipe: the recipe.
+        labels: name of the key of `data` that says where the labels are.
+        unpacked: where the images and labels of shards are to be unpacked.
+    """
+    data = recipe.data
+    listed = _is_listed(recipe)
+    if getattr(data, labels) is not None and (listed or data.name is not None):
+        key, other = f"data.{labels}", "data.manifest" if listed else "data.name"
+        yield Contradiction((key, other), f"{key} and {other} both say where the {labels} are. Remove one of them.")
+    if data.shards:
+        yield Contradiction(
+            ("data.shards", "task"),
+            f"data.shards have one class for each image, but task: {recipe.task} needs {labels}. Unpack them into "
+            f"{unpacked}.",
+        )
+    if data.resize == "crop":
+        yield Contradiction(
+            ("data.resize", "task"),
+            "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
+        )
+
+
+def _is_listed(recipe: Recipe) -> bool:
+    """Return whether a list names the images and their labels."""
+    root = recipe.data.root
+    return recipe.data.manifest is not None or (isinstance(root, str) and root.lower().endswith(LISTS))
