@@ -56,7 +56,7 @@ types: $(VENV)/.dev ## mypy --strict
 contract: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
-# Tests start about a hundred Python processes; with their bytecode on disk each compiles no module anew.
+# Tests start Python processes; an empty PYTHONDONTWRITEBYTECODE lets them write and share their bytecode.
 pytest: $(VENV)/.dev ## doctests and tests
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not series'
 

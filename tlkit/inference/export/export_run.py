@@ -226,7 +226,8 @@ def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format, 
     """Return the facts of a run's model.
 
     Raises:
-        ModelError: there is no stored model, or its head cannot be part of such a graph.
+        ModelError: there is no stored model, its head cannot be part of such a graph, or int8 or the decode does
+            not apply to its task.
         MissingExtraError: skl2onnx is needed and not installed.
     """
     facts = read_facts(directory.model)
