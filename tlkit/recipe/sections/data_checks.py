@@ -46,7 +46,7 @@ def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
         yield Contradiction(
             ("data.shards", other), f"data.shards and {other} both say where the images are. Remove one of them."
         )
-    listed = data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))
+    listed = is_listed(data)
     if data.annotations != "one" and not listed:
         yield Contradiction(
             ("data.annotations", "data.manifest"),
@@ -158,3 +158,8 @@ def _split_contradictions(data: DataSection) -> Iterator[Contradiction]:
             "data.split assigns each image to a split, so there is nothing to divide into data.folds. "
             "Remove one of them.",
         )
+
+
+def is_listed(data: DataSection) -> bool:
+    """Return whether a list names the images and their labels."""
+    return data.manifest is not None or (isinstance(data.root, str) and data.root.lower().endswith(LISTS))

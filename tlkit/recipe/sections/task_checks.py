@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from tlkit.choices import TASK_HEADS
+from tlkit.recipe.sections.data_checks import LISTS, is_listed
 from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
-LISTS = (".csv", ".parquet")
 MOST_CLASSES = 255
 """Most classes of pixels: in training, 255 stands for void."""
 
@@ -100,7 +100,7 @@ def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
                 ("data.mask_classes", "task"),
                 f"data.mask_classes has {len(classes)} classes; at most {MOST_CLASSES} can be trained.",
             )
-    if data.masks is None and not _is_listed(recipe) and data.name is None:
+    if data.masks is None and not is_listed(data) and data.name is None:
         yield Contradiction(
             ("data.masks", "task"),
             "data.masks is missing, the folder of the masks. Add masks: a folder with a PNG file for each image, of "
@@ -112,7 +112,7 @@ def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 def _box_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield what detection lacks, or cannot have: a file of boxes beside one folder, a geometry that shows it all."""
     data = recipe.data
-    if data.boxes is None and not _is_listed(recipe) and data.name is None:
+    if data.boxes is None and not is_listed(data) and data.name is None:
         yield Contradiction(
             ("data.boxes", "task"),
             "data.boxes is missing, the file of the boxes. Add boxes: a JSON file in COCO's format with the images of "
@@ -138,7 +138,7 @@ def _whole_image_contradictions(
         unpacked: where the images and labels of shards are to be unpacked.
     """
     data = recipe.data
-    listed = _is_listed(recipe)
+    listed = is_listed(data)
     if getattr(data, labels) is not None and (listed or data.name is not None):
         key, other = f"data.{labels}", "data.manifest" if listed else "data.name"
         yield Contradiction((key, other), f"{key} and {other} both say where the {labels} are. Remove one of them.")
@@ -153,9 +153,3 @@ def _whole_image_contradictions(
             ("data.resize", "task"),
             "data.resize is crop, which would leave parts of an image without a prediction. Use letterbox or squash.",
         )
-
-
-def _is_listed(recipe: Recipe) -> bool:
-    """Return whether a list names the images and their labels."""
-    root = recipe.data.root
-    return recipe.data.manifest is not None or (isinstance(root, str) and root.lower().endswith(LISTS))
