@@ -135,6 +135,63 @@ def test_boxes_are_evaluated_and_audited_by_size(tmp_path):
     assert "--truth" in str(error.value)
 
 
+@pytest.fixture
+def boxes(tmp_path):
+    """Write true boxes of 240 images, half of them by night, and those of a detector that misses most by night."""
+    names = [f"{one}.jpg" for one in range(240)]
+    truth = {
+        "images": [{"id": one, "file_name": name} for one, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {"id": one, "image_id": one, "category_id": 1 + one % 3 // 2, "bbox": [5, 5, 40 + one % 7, 40]}
+            for one in range(240)
+        ],
+    }
+    all_found = [{**box, "score": 0.9} for box in truth["annotations"]]
+    missed = {one for one in range(240) if one % 2 and one % 5} | {40, 90}
+    for name, value in (
+        ("truth", truth),
+        ("new", [box for box in all_found if box["id"] not in {3, 8, 11}]),
+        ("old", [box for box in all_found if box["id"] not in missed]),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    lights = pd.DataFrame({"path": names, "light": ["night" if one % 2 else "day" for one in range(240)]})
+    lights.to_csv(tmp_path / "groups.csv", index=False)
+    return tmp_path
+
+
+def test_detectors_are_compared_gated_and_searched_for_slices(boxes, monkeypatch):
+    monkeypatch.chdir(boxes)
+    words = ("--task", "detection", "--truth", "truth.json", "--groups", "groups.csv")
+    said = run("compare", "old.json", "new.json", *words, "--by", "light")
+    assert "new is better than old: AP" in said
+    rows = json.loads(run("compare", "old.json", "new.json", *words, "--by", "light", "--json"))["rows"]
+    changes = {row["name"]: row["change"] for row in rows if row["by"] == "light"}
+    assert changes == {"day": "not distinguishable", "night": "better"}
+    found = json.loads(run("slices", "old.json", *words, "--json"))
+    assert (found["task"], found["figure"]) == ("detection", "share of missed objects")
+    assert [one["standing"] for one in found["slices"]] == ["confirmed"]
+    (boxes / "gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.5}]\n")
+    audited = ("audit", "old.json", *words, "--by", "light", "--gate", "gates.yaml")
+    ended = CliRunner().invoke(app, list(audited))
+    assert (ended.exit_code, "night" in ended.output) == (1, True)
+    for command, named in (
+        ((*audited, "--min-score", "0.3"), "--min-score"),
+        (("compare", "old.json", "new.json", *words[:2]), "--truth"),
+        (("compare", "old.json", "new.json", *words, "--by", "object_size"), "object_size"),
+        (("slices", "old.json", *words, "--split", "test"), "--split"),
+        (("slices", "old.json", "--truth", "truth.json"), "--task"),
+    ):
+        with pytest.raises(PredictionsError) as error:
+            run(*command)
+        assert named in str(error.value), command
+
+
+def test_slices_of_files_of_labels_are_searched(folder):
+    found = json.loads(run("slices", folder / "labels_test.csv", "--task", "multilabel", "--json"))
+    assert (found["task"], found["columns"]) == ("multilabel", ["light"])
+
+
 def test_judging_other_tasks_loads_no_torch(folder):
     words = ["audit", str(folder / "labels_test.csv"), "--task", "multilabel", "--by", "light"]
     code = (

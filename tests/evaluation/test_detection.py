@@ -16,9 +16,10 @@ from tlkit.audit.detection_audit import audit_detection
 from tlkit.audit.options import AuditOptions
 from tlkit.cli.task_file import TaskFile
 from tlkit.errors import MissingExtraError, PredictionsError
-from tlkit.evaluation.box_matching import match_boxes
-from tlkit.evaluation.detection import DetectionEvaluation, evaluate_detection, found_objects
+from tlkit.evaluation.detection import DetectionEvaluation, evaluate_detection
 from tlkit.predictions.detection_predictions import read_detection
+from tlkit.stats.box_matching import found_objects
+from tlkit.stats.box_measures import MatchedBoxes
 
 
 def scene(folder: Path, seed: int = 0, images: int = 40, *, blind: str = "", crowds: bool = True) -> tuple[Path, Path]:
@@ -151,9 +152,10 @@ def test_recall_is_audited_by_group_and_by_size_of_objects(tmp_path):
     boxes = read_detection(*scene(tmp_path, 5, 300, blind="night"))
     groups = pd.DataFrame({"path": boxes.path, "light": [light(one) for one in range(300)]})
     boxes = boxes.with_groups(groups)
-    hit = found_objects(boxes, match_boxes(boxes), min_score=0.0)
+    matched = MatchedBoxes.of(boxes)
+    hit = found_objects(matched, matched.matches, min_score=0.0)
     audit = audit_detection(
-        boxes, hit, AuditOptions().with_overrides(by=["light", "object_size"], max_intersection_order=1)
+        boxes, AuditOptions().with_overrides(by=["light", "object_size"], max_intersection_order=1), min_score=0.0
     )
     row = audit.group_table("light", metric="recall").row(("night",))
     night = np.array([light(one) == "night" for one in boxes.truth.image]) & ~boxes.truth.crowd

@@ -27,6 +27,7 @@ from tlkit.exported import ExportedFacts, ExportedModel, open_exported
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.predictor import load_exported
 from tlkit.exported.verification import Verification
+from tlkit.inference.export import torture_images
 from tlkit.inference.export import verify_run as verify_run_module
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.graph_builder import GraphBuilder
@@ -60,6 +61,12 @@ def made(tmp_path_factory):
     with working_in(folder):
         fit(mask_recipe(folder, root, **given), {"report.enabled": False})
         return folder, export_run("runs/masks", images=6)
+
+
+@pytest.fixture
+def few_sizes(monkeypatch):
+    """Verify on small made images; the export of `made` sees them all."""
+    monkeypatch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
 
 
 @pytest.fixture
@@ -176,7 +183,7 @@ class Doctored(nn.Module):
         return logits
 
 
-def test_another_model_fails_and_its_images_are_named(made, monkeypatch, capsys):
+def test_another_model_fails_and_its_images_are_named(made, few_sizes, monkeypatch, capsys):
     loaded = verify_run_module.load_any_task
     doctored = lambda folder: (Doctored(loaded(folder)[0], 0.5), loaded(folder)[1])  # noqa: E731
     monkeypatch.setattr(verify_run_module, "load_any_task", doctored)
@@ -285,7 +292,7 @@ def test_facts_hold_the_numbers_of_masks_and_void(made):
 
 
 @pytest.mark.series
-def test_openvino_says_the_same(made):
+def test_openvino_says_the_same(made, few_sizes):
     pytest.importorskip("openvino")
     found = export_run(made[0] / "runs" / "masks", format="openvino", images=3)
     assert {parity.subject: parity.verdict for parity in found.verification.parities}["network.xml"] == "PASS"
@@ -316,7 +323,7 @@ def test_a_true_mask_that_cannot_be_used_is_named(made, monkeypatch, content, re
         mask.write_bytes(sound)
 
 
-def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no_data(made):
+def test_stored_masks_and_counts_that_do_not_agree_fail_and_missing_masks_are_no_data(made, few_sizes):
     run = open_run(made[0] / "runs" / "masks")
     files = {file: file.read_bytes() for file in run.directory.masks.rglob("*.png")}
     table = run.directory.predictions("test")

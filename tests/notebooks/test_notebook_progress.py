@@ -6,9 +6,7 @@ import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from run_fixtures import write_recipe
 
 import tlkit
@@ -39,6 +37,9 @@ def in_a_kernel(monkeypatch):
 
 def test_a_kernel_draws_a_bar_and_removes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     (cell,) = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute().cells
     texts = [output.get("text", "") + str(output.get("data", "")) for output in cell.outputs]

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 from run_fixtures import write_recipe
-from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
-from wandb.wandb_agent import Agent
 
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
@@ -23,6 +21,8 @@ SWEEP = yaml.safe_load((RECIPES / "sweeps" / "wandb.yaml").read_text(encoding="u
 
 
 def test_the_agents_command_is_a_fit_of_the_recipe_with_the_trials_keys(tmp_path):
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
     trial = {"train.learning_rate": {"value": 0.003}, "augment.preset": {"value": "none"}}
     filled = create_sweep_command_args({"args": trial})
     command = []
@@ -67,6 +67,8 @@ def test_the_agent_runs_a_fit_whose_offline_record_has_the_sweeps_metric(tmp_pat
         "WANDB_DIR": str(tmp_path),
     }.items():
         monkeypatch.setenv(name, value)  # so that what the agent sets is gone after the test
+    from wandb.wandb_agent import Agent
+
     agent = Agent(None, queue.Queue(), sweep_id="sweep1")
     agent._sweep_command = SWEEP["command"]
     args = {"train.learning_rate": {"value": 0.02}, "augment.preset": {"value": "none"}}

@@ -160,7 +160,6 @@ def test_commands_take_a_run_of_boxes_and_others_refuse_it(trained, tmp_path, cl
         (["predict", run, picture, "--out", tmp_path / "a.csv"], ("detections.json",)),
         (["export", run], ("of the task detection", "tlkit evaluate")),
         (["verify", run], ("of the task detection", "tlkit evaluate")),
-        (["compare", run, run], ("holds boxes, which are not compared",)),
     ):
         code, said = cli(*command)
         assert code == 2, command
@@ -169,8 +168,35 @@ def test_commands_take_a_run_of_boxes_and_others_refuse_it(trained, tmp_path, cl
     assert code == 0
     assert [word for word in ("AP75", "localization", "disc") if word not in said] == []
     assert cli("audit", run, "--by", "object_size")[0] == 0
+    code, said = cli("slices", run, "--clusters", "0")
+    assert code == 0, said
+    assert "share of missed objects" in said
     with pytest.raises(RunError, match="task detection"):
         trained.predictions()
+
+
+def test_a_run_is_compared_with_itself_with_cocos_file_and_by_gates(trained, tmp_path, cli):
+    run, parquet = trained.path, trained.directory.predictions("test")
+    _, detections = trained.directory.boxes("test")
+    for other in (run, detections, parquet):
+        code, said = cli("compare", run, other, "--by", "light", "--details")
+        assert code == 0, said
+        assert says(said, "AP", "not distinguishable", "class")
+    with pytest.raises(PredictionsError, match=r"object_size groups objects"):
+        trained.task_compare(trained, by=["object_size"])
+    found = trained.task_compare(read_boxes(parquet))
+    value = trained.task_evaluation("test").average_precision.value
+    assert (found.main.first, found.main.second) == (pytest.approx(value), pytest.approx(value))
+    (tmp_path / "gates.yaml").write_text(
+        "gates_version: 1\nmin_group_size: 1\nlimits: [{by: light, metric: recall, at_least: 0}]\n"
+        f"no_worse_than: {{baseline: {run}, margin: 0.01}}\n"
+    )
+    code, said = cli("audit", run, "--gate", tmp_path / "gates.yaml")
+    assert code == 3, said  # so few objects decide nothing
+    assert [word for word in ("AP no worse than", "✓ PASS", "recall of disc at least 0") if word not in said] == []
+    code, said = cli("compare", run, detections, run, "--metric", "recall:disc")
+    assert code == 0, said
+    assert "recall of disc" in said
 
 
 @pytest.mark.parametrize(

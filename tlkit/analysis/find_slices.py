@@ -218,7 +218,7 @@ def measured_features(run: Run, split: str) -> Features | None:
     if not (run.directory.model / "model.json").is_file():
         logger.info("%s has no stored model, so there are no clusters of features.", run.path)
         return None
-    if run.task == "segmentation":
+    if run.task in ("segmentation", "detection"):
         logger.info(
             "%s gives maps of features, not a vector for each image, so there are no clusters of them.", run.path
         )

@@ -1,4 +1,4 @@
-"""`find_task_slices`: finds undeclared groups of images with larger errors of labels, grades, numbers or masks."""
+"""`find_task_slices`: undeclared groups of images with larger errors of labels, grades, numbers, masks or boxes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def find_task_slices(
 ) -> TaskSliceReport:
     """Return undeclared groups of images with larger errors, as `find_slices` does for classes.
 
-    What is compared is the share of wrong labels of an image, its absolute error, or of masks 1 − its mean IoU. The
-    arguments are those of `find_slices`; the result is stored in a run.
+    What is compared is the share of wrong labels of an image, its absolute error, of masks 1 − its mean IoU, of boxes
+    the share of its objects that are missed. The arguments are those of `find_slices`; the result is stored in a run.
 
     Raises:
         TlkitError: a column is unknown, the images are missing, or an argument is out of its range.

@@ -28,6 +28,7 @@ TASK_METRICS: Mapping[Task, tuple[AnyMetric, ...]] = {
     "ordinal": NUMBER_RATES,
     "regression": NUMBER_RATES,
     "segmentation": ("mean_iou", "iou"),
+    "detection": ("recall",),
 }
 """Rates and means that gates may name, by task."""
 

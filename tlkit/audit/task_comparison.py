@@ -1,4 +1,4 @@
-"""`TaskComparison`: the paired difference of two models of labels, grades, numbers or masks, overall and by group."""
+"""`TaskComparison`: the paired difference of two models of any task but one class for each image, by group, too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.task_comparison_tables import task_comparison_tables
-from tlkit.choices import Task
+from tlkit.choices import OBJECT_SIZE, Task
 from tlkit.errors import PredictionsError, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import MultilabelPredictions
@@ -29,12 +29,12 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread
 from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
-from tlkit.stats.task_measures import figures_of, measure_task, parts_of, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, parts_of, prepare, task_facts
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 LABEL, CLASS = "(label)", "(class)"
-"""What rows of one label, or of one class of masks, are by."""
+"""What rows of one label, or of one class of masks or boxes, are by."""
 WHOLE = (ALL, LABEL, CLASS)
 """What rows of all images are by."""
 Direction = Literal["better", "worse", "not distinguishable"]
@@ -46,7 +46,7 @@ class TaskChange:
     """The change of one figure from the first to the second model on some of the images.
 
     Attributes:
-        by: "(all)", "(label)", "(class)" of masks, or a group column.
+        by: "(all)", "(label)", "(class)" of masks or boxes, or a group column.
         name: the label, class or group; "all images" for all.
         figure: name of the figure, such as "macro_f1".
         n: images.
@@ -79,10 +79,10 @@ class TaskChange:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """The paired difference of two models of labels, grades, numbers or masks. `compare_task_models` makes it.
+    """The paired difference of two models of labels, grades, numbers, masks or boxes. `compare_task_models` makes it.
 
     Attributes:
-        task: multilabel, ordinal, regression or segmentation.
+        task: multilabel, ordinal, regression, segmentation or detection.
         first: name of the first model.
         second: name of the second model.
         images: images of known truth that both predicted.
@@ -172,13 +172,14 @@ def compare_task_models(
     leaked: Collection[str] = (),
     all_columns: bool = False,
 ) -> TaskComparison:
-    """Compare two models of labels, grades, numbers or masks on the images that both predicted.
+    """Compare two models of labels, grades, numbers, masks or boxes on the images that both predicted.
 
     Every figure of the task is compared over all images; the main one (mAP, or macro F1 without probabilities; the mean
-    absolute error) also in every group, and the F1 of every label. Each comparison is paired, image by image: the
-    variance of a difference is that of the difference of the images' influences on the two values, or of the clusters'
-    (`spread_of`), and the test Student's t; for a mean, such as the mean absolute error, the paired t test. Holm's
-    correction is over all rows but the main figure of all images, which has its own test.
+    absolute error; mIoU; AP of boxes) also in every group, and the F1 of every label, IoU or AP of every class. Each
+    comparison is paired, image by image: the variance of a difference is that of the difference of the images'
+    influences on the two values, or of the clusters' (`spread_of`), and the test Student's t; for a mean, such as the
+    mean absolute error, the paired t test. Holm's correction is over all rows but the main figure of all images, which
+    has its own test.
 
     Args:
         first: predictions of one model.
@@ -203,12 +204,14 @@ def compare_task_models(
         ('-0.750 [-0.831, -0.669]', 'better')
     """
     common = common_task_images({names[0]: first, names[1]: second})
-    one, two = common.predictions.values()
+    one, two = map(prepare, common.predictions.values())
     if all_columns:
         usable = usable_columns(one.groups, used=options.design_columns, max_values=options.max_values)
         options = replace(options, columns=usable)
     problems = options.problems(()) + design_problems(one.groups, options)
-    if options.columns:
+    if one.task == "detection" and any(spec.column == OBJECT_SIZE for spec in options.columns):
+        problems.append(f"{OBJECT_SIZE} groups objects, and models are compared image by image. Leave it out.")
+    elif options.columns:
         problems += validate_columns(one.groups, options.columns, max_values=options.max_values)
     if problems:
         raise PredictionsError(*problems)

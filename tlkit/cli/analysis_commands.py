@@ -15,14 +15,20 @@ from tlkit.cli.arguments import (
     DeviceOption,
     FoldsOption,
     FrozenRunPath,
+    Grades,
+    LabelSeparator,
+    MaskNames,
     OverwriteRun,
     PathColumn,
     PredColumn,
     RunOrFile,
     RunPath,
     SplitOption,
+    TaskOption,
     TrueColumn,
+    TruthFile,
     Verbatim,
+    VoidNumber,
 )
 from tlkit.cli.output import (
     check_progress,
@@ -34,6 +40,7 @@ from tlkit.cli.output import (
     write_svg,
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
+from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import open_task_run, refuse_options
 
 MOST_PARAMETERS = 1e15
@@ -115,16 +122,44 @@ def slices(
     y_pred: PredColumn = "y_pred",
     path: PathColumn = "path",
     verbatim: Verbatim = False,
+    task: TaskOption = None,
+    grades: Grades = None,
+    separator: LabelSeparator = None,
+    truth: TruthFile = None,
+    classes: MaskNames = None,
+    void: VoidNumber = None,
     json: AsJson = False,
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
-    if (run := open_task_run(run_or_file)) is not None:
-        refuse_options(run, {"--groups": groups, "--verbatim": verbatim})
+    file = TaskFile(
+        path=run_or_file,
+        stated=task,
+        val=None,
+        coverage=None,
+        grades=grades,
+        separator=separator,
+        truth=truth,
+        min_score=None,
+        classes=classes,
+        void=void,
+        groups=groups,
+        y_true=y_true,
+        y_pred=y_pred,
+        path_column=path,
+        verbatim=verbatim,
+    )
+    run = open_task_run(run_or_file)
+    if run is not None or file.is_other_task:
         from tlkit.analysis.slices_of_tasks import find_task_slices
 
+        if run is not None:
+            refuse_options(run, {"--task": task, **file.for_tasks, "--groups": groups, "--verbatim": verbatim})
+        else:
+            file.refuse({"--split": split})
+        source = run or file.open_table()
         with check_progress("measuring images") as progress:
             found = find_task_slices(
-                run, columns, split=split, clusters=clusters, min_images=min_images, progress=progress
+                source, columns, split=split, clusters=clusters, min_images=min_images, progress=progress
             )
         print_result(found, as_json=json)
         return

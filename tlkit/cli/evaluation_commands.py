@@ -325,7 +325,7 @@ def _audit_task(
     if run is not None:
         refuse_options(run, {**of_classes, "--task": file.stated, **file.for_tasks, "--verbatim": file.verbatim})
     else:
-        file.refuse({**of_classes, **file.for_files, "--gate": gate if task == "detection" else None})
+        file.refuse({**of_classes, **file.for_files})
     gates = open_gate_file(gate, junit=files["junit"], summary=files["summary"], sarif=files["sarif"], task=task)
     if run is not None:
         report = audit_run(run, stated, split=split, groups=file.groups, gates=gates, details=details, json=json)
@@ -343,7 +343,7 @@ def compare(
         str | None,
         typer.Option(
             help="Metric, such as macro_f1, mcc, auroc, log_loss, top_5 or recall:cat; default: accuracy, or all "
-            "figures of labels, grades, numbers or masks."
+            "figures of labels, grades, numbers, masks or boxes."
         ),
     ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,

@@ -1,8 +1,9 @@
-"""Compares runs and predictions of several labels, grades, numbers or masks."""
+"""Compares runs and predictions of several labels, grades, numbers, masks or boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def open_task_models(
     files: Sequence[TaskFile], *, split: str | None, refused: Mapping[str, object]
 ) -> list[Run | TaskTable] | None:
-    """Return what is to be compared, if a path is of several labels, grades, numbers or masks; else None.
+    """Return what is to be compared, if a path is of labels, grades, numbers, masks or boxes; else None.
 
     Args:
         files: each path, as the command line describes it.
@@ -29,7 +30,7 @@ def open_task_models(
         refused: options that do not apply to such models, with the values that are given.
 
     Raises:
-        PredictionsError: one path is of another task than the others, is of boxes, or such an option is given.
+        PredictionsError: one path is of another task than the others, or such an option is given.
     """
     runs = {file.path: open_task_run(file.path) for file in files}
     others = [file for file in files if runs[file.path] is None]
@@ -47,15 +48,15 @@ def open_task_models(
             "two folders of masks: `tlkit predict RUN IMAGES --out FOLDER` writes those of a run."
         )
     for file in files:
-        own = tasks.get(file.path, "multiclass")
+        own = tasks.get(file.path, "detection" if task == "detection" and _is_coco(file.path) else "multiclass")
         if own != task:
             what = "of one class for each image" if own == "multiclass" else f"of the task {own}"
             raise PredictionsError(f"{path} is of the task {task}, and {file.path} {what}. Compare models of one task.")
-    if task == "detection":
-        raise PredictionsError(f"{path} holds boxes, which are not compared. Evaluate each file of them.")
     stated: dict[str, object] = {"--task": files[0].stated} if len(others) < len(files) else {}
     if len(others) < len(files):
-        stated |= {"--truth": files[0].truth, **files[0].of_masks}
+        of_boxes = task == "detection" and any(_is_coco(file.path) for file in others)
+        stated |= {} if of_boxes else {"--truth": files[0].truth}
+        stated |= files[0].of_masks
     if not any(file.is_exported for file in files):
         stated["--data"] = files[0].data
     if given := [name for name, value in {**refused, **stated}.items() if value]:
@@ -66,11 +67,23 @@ def open_task_models(
     if (groups := files[0].groups) is not None and len(others) < len(files):
         raise PredictionsError(f"--groups {groups} is for files of predictions; a run's columns come from data.groups.")
     first = next((run for run in runs.values() if run is not None), None)
-    return [runs[file.path] or _table(file, first) for file in files]
+    return [runs[file.path] or _table(file, first, task=task) for file in files]
 
 
-def _table(file: TaskFile, run: Run | None) -> TaskTable:
-    """Return the predictions in a file, or those of an exported file of its labelled images or of those of a run."""
+def _is_coco(path: Path) -> bool:
+    """Return whether a file may hold boxes in COCO's format."""
+    return path.suffix.lower() == ".json"
+
+
+def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskTable:
+    """Return the predictions in a file, or those of an exported file of its labelled images or of those of a run.
+
+    Boxes in COCO's format without a truth of their own are judged by the true boxes of the run.
+    """
+    if task == "detection":
+        if file.truth is None and run is not None and _is_coco(file.path):
+            file = replace(file, truth=run.directory.boxes(run.judged_split(file.split))[0])
+        file = replace(file, stated=task)
     file.refuse({})
     if file.is_exported and file.data is None and run is not None:
         from tlkit.exported.predictor import ExportedPredictor
@@ -79,9 +92,7 @@ def _table(file: TaskFile, run: Run | None) -> TaskTable:
         model = load_exported_task(file.path)
         assert not isinstance(model, ExportedPredictor), "its task has been read"
         return model.predict_samples(run.samples.split(run.judged_split(file.split)))
-    if file.task == "segmentation":
-        return file.open_masks()
-    return file.open_labels() if file.task == "multilabel" else file.open_numbers(file.path)
+    return file.open_table()
 
 
 def compare_task_pair(

@@ -242,6 +242,14 @@ class TaskFile:
             found = read_mask_folders(self.path, self.truth, classes)
         return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
+    def open_table(self) -> TaskTable:
+        """Return the predictions of the file's task, with group columns joined."""
+        if self.task == "detection":
+            return self.open_boxes()
+        if self.task == "segmentation":
+            return self.open_masks()
+        return self.open_labels() if self.task == "multilabel" else self.open_numbers(self.path)
+
     def open_numbers(self, path: Path) -> NumberPredictions:
         """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
         from tlkit.predictions import NumberPredictions, read_numbers
@@ -280,12 +288,11 @@ def evaluate_task(file: TaskFile, *, cluster_by: str | None, weights: str | None
             labels, more, before = chosen.apply(labels), {"thresholds": chosen.to_dict()}, chosen.tables()
         found = evaluate_multilabel(labels, cluster_by=cluster_by, weights=weights)
     elif file.task == "detection":
-        from tlkit.evaluation.detection import MIN_SCORE, evaluate_detection
+        from tlkit.evaluation.detection import evaluate_detection
+        from tlkit.stats.box_matching import MIN_SCORE
 
-        if weights is not None:
-            raise PredictionsError("--weights does not apply to a file of the task detection. Leave it out.")
         score = MIN_SCORE if file.min_score is None else file.min_score
-        found = evaluate_detection(file.open_boxes(), min_score=score, cluster_by=cluster_by)
+        found = evaluate_detection(file.open_boxes(), min_score=score, cluster_by=cluster_by, weights=weights)
     elif file.task == "segmentation":
         from tlkit.evaluation.evaluate_masks import evaluate_masks
 
@@ -332,7 +339,12 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
             labels = thresholds_for(labels, val, cluster_by=clusters).apply(labels)
         found, table = audit_multilabel(labels, options_of(stated, labels)), labels
     elif file.task == "detection":
-        found = _audit_boxes(file, stated)
+        if gates is not None and file.min_score is not None:
+            raise PredictionsError(
+                "--min-score does not apply with --gate: gates count boxes of a score of 0.5 or more. Leave it out."
+            )
+        table = file.open_boxes()
+        found = _audit_boxes(file, table, stated)
     elif file.task == "segmentation":
         from tlkit.audit.mask_audit import audit_masks
 
@@ -356,17 +368,15 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
     return report
 
 
-def _audit_boxes(file: TaskFile, stated: Mapping[str, Any]) -> TaskAudit:
+def _audit_boxes(file: TaskFile, boxes: DetectionPredictions, stated: Mapping[str, Any]) -> TaskAudit:
     """Return the audit of the objects found; by their size, where no column is named."""
     from tlkit.audit.detection_audit import audit_detection
     from tlkit.audit.options import AuditOptions
-    from tlkit.evaluation.box_matching import match_boxes
-    from tlkit.evaluation.detection import MIN_SCORE, found_objects
+    from tlkit.stats.box_matching import MIN_SCORE
 
-    boxes = file.open_boxes()
     score = MIN_SCORE if file.min_score is None else file.min_score
-    hit = found_objects(boxes, match_boxes(boxes), min_score=score)
-    return audit_detection(boxes, hit, AuditOptions().with_overrides(**{**stated, "by": stated["by"] or [OBJECT_SIZE]}))
+    options = AuditOptions().with_overrides(**{**stated, "by": stated["by"] or [OBJECT_SIZE]})
+    return audit_detection(boxes, options, min_score=score)
 
 
 def _with_intervals(file: TaskFile) -> tuple[NumberPredictions, dict[str, Any] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,7 @@ from tlkit.arrays import Mask
 from tlkit.choices import RESOLVED_DIFFERENCE
 from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.common_images import common_images
+from tlkit.evaluation.detection import evaluate_detection
 from tlkit.evaluation.evaluate_masks import evaluate_masks
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.evaluation import evaluate
@@ -20,12 +21,18 @@ from tlkit.evaluation.measure import measure
 from tlkit.evaluation.multilabel import evaluate_multilabel
 from tlkit.evaluation.score_names import HEADLINE, facts_of, own_name
 from tlkit.evaluation.task_figures import TaskEvaluation, figure_of
-from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions, Predictions
+from tlkit.predictions import (
+    DetectionPredictions,
+    MaskPredictions,
+    MultilabelPredictions,
+    NumberPredictions,
+    Predictions,
+)
 from tlkit.predictions.common_task_images import TaskTable, common_task_images
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.measured import Measured, ScoreFacts
-from tlkit.stats.task_measures import figures_of, measure_task, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, prepare, task_facts
 
 AnyTable = Predictions | TaskTable
 ScoreOf = Callable[[AnyTable, float, str | None, str | None], Estimate]
@@ -127,8 +134,11 @@ def _of_classes(models: Mapping[str, Predictions], metric: str) -> ComparedModel
 
 def _of_task(models: Mapping[str, TaskTable], metric: str | None) -> ComparedModels:
     common = common_task_images(models)
-    tables: Sequence[TaskTable] = list(common.predictions.values())
-    name = metric or next(one for one in figures_of(tables[0]) if all(one in figures_of(table) for table in tables))
+    tables = {one: prepare(table) for one, table in common.predictions.items()}
+    first, *_ = tables.values()
+    name = metric or next(
+        one for one in figures_of(first) if all(one in figures_of(table) for table in tables.values())
+    )
 
     def score(table: AnyTable, confidence: float, cluster_by: str | None, weights: str | None) -> Estimate:
         found: TaskEvaluation
@@ -136,17 +146,19 @@ def _of_task(models: Mapping[str, TaskTable], metric: str | None) -> ComparedMod
             found = evaluate_numbers(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
         elif isinstance(table, MaskPredictions):
             found = evaluate_masks(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
+        elif isinstance(table, DetectionPredictions):
+            found = evaluate_detection(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
         else:
             assert isinstance(table, MultilabelPredictions), "the tables are of one task"
             found = evaluate_multilabel(table, confidence=confidence, cluster_by=cluster_by, weights=weights)
         return figure_of(found, name)
 
     return ComparedModels(
-        tables=dict(common.predictions),
+        tables=dict(tables),
         left_out=common.left_out,
         unlabelled=common.unlabelled,
         metric=name,
-        facts=task_facts(tables[0], name),
+        facts=task_facts(first, name),
         measure=lambda table, units: measure_task(cast("TaskTable", table), name, units),
         score=score,
     )

@@ -11,22 +11,21 @@ import numpy as np
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError
-from tlkit.evaluation.box_matching import THRESHOLDS, Matches, average_precisions, match_boxes
-from tlkit.evaluation.clustered_figures import units_of
-from tlkit.evaluation.coco import overlaps
+from tlkit.evaluation.clustered_figures import with_weight
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.detection_tables import detection_tables
 from tlkit.evaluation.label_scores import ratio_score
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions.detection_predictions import DetectionPredictions
 from tlkit.stats.bootstrap import percentile_estimate
+from tlkit.stats.box_matching import MIN_SCORE, THRESHOLDS, Matches, average_precisions, found_objects
+from tlkit.stats.box_measures import MatchedBoxes
+from tlkit.stats.box_overlap import overlaps
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.tables import Table, counted, to_html
 
-MIN_SCORE = 0.5
-"""Smallest score of a prediction that counts in recall and in the kinds of errors; average precision counts all."""
 REPLICATES = 200
 BACKGROUND = 0.1
 """Overlap below which a prediction is on no object."""
@@ -85,6 +84,7 @@ class DetectionEvaluation:
         per_category: one result for each category.
         errors: the kinds of wrong predictions.
         cluster_by: group column of the clusters; None = independent images.
+        weights: group column of the images' weights; None = equal weights.
     """
 
     categories: tuple[str, ...]
@@ -100,6 +100,7 @@ class DetectionEvaluation:
     per_category: tuple[CategoryResult, ...]
     errors: tuple[ErrorCount, ...]
     cluster_by: str | None = None
+    weights: str | None = None
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of the figures, of the categories and of the errors."""
@@ -127,6 +128,7 @@ def evaluate_detection(
     min_score: float = MIN_SCORE,
     confidence: float = CONFIDENCE,
     cluster_by: str | None = None,
+    weights: str | None = None,
     replicates: int = REPLICATES,
     seed: int = SEED,
 ) -> DetectionEvaluation:
@@ -140,6 +142,7 @@ def evaluate_detection(
         min_score: smallest score that counts in recall and errors.
         confidence: level of every interval, in (0, 1).
         cluster_by: group column of the clusters, such as the scene; images of one are resampled together.
+        weights: group column of the images' weights, numbers of at least 0.
         replicates: number of resamples.
         seed: seed of the resamples.
 
@@ -147,17 +150,19 @@ def evaluate_detection(
         PredictionsError: there is no true box, a column is missing, or the level is out of its range.
         MissingExtraError: pycocotools is not installed.
     """
-    problems = column_problems(boxes.groups, {"cluster_by": cluster_by}, confidence=confidence)
+    problems = column_problems(boxes.groups, {"cluster_by": cluster_by, "weights": weights}, confidence=confidence)
     if not (~boxes.truth.crowd).any():
         problems.append("There is no true box that is not a crowd, so there is nothing to evaluate.")
     if problems:
         raise PredictionsError(*problems)
-    n, matches = len(boxes), match_boxes(boxes)
-    units = None if cluster_by is None else units_of(boxes.groups, cluster_by)
-    unit = np.arange(n) if units is None else units.unit
+    matched, units = with_weight(MatchedBoxes.of(boxes), cluster_by, weights)
+    boxes, matches, n = matched, matched.matches, len(matched)
+    if not (~boxes.truth.crowd).any():
+        raise PredictionsError(f"No image whose weight ({weights}) is above 0 has a true box that is not a crowd.")
+    unit, weight = (np.arange(n), np.ones(n)) if units is None else (units.numbered().unit, units.weight)
     many = int(unit.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(many, np.full(many, 1 / many), size=replicates)[:, unit]
-    values = average_precisions(boxes, matches, np.vstack([np.ones((1, n)), drawn]))  # (1 + B, K, T)
+    values = average_precisions(boxes, matches, np.vstack([np.ones((1, n)), drawn]) * weight)  # (1 + B, K, T)
 
     def estimate(per_category: Floats, category: int | None = None) -> Estimate:
         with np.errstate(invalid="ignore"):
@@ -197,15 +202,8 @@ def evaluate_detection(
         ),
         errors=_errors(boxes, matches, units, min_score=min_score, confidence=confidence),
         cluster_by=cluster_by,
+        weights=weights,
     )
-
-
-def found_objects(boxes: DetectionPredictions, matches: Matches, *, min_score: float) -> Mask:
-    """Return which true boxes are found at an overlap of 0.5 by a prediction of a score, shape (M,)."""
-    hit = np.zeros(len(boxes.truth), dtype=np.bool_)
-    match = matches.match[0][boxes.found.value[matches.kept] >= min_score]
-    hit[match[match >= 0]] = True
-    return hit
 
 
 def _of(category: Ints, place: int | None) -> Mask:

@@ -26,7 +26,11 @@ def detection_tables(result: DetectionEvaluation) -> tuple[Table, ...]:
         ("AP75", result.average_precision_75, "at an overlap of 0.75"),
         ("recall", result.recall, f"objects found at an overlap of 0.5 with a score of {result.min_score:g} or more"),
     )
-    clusters = (f"Intervals allow for clusters of {result.cluster_by}.",) if result.cluster_by is not None else ()
+    notes = []
+    if result.cluster_by is not None:
+        notes.append(f"Intervals allow for clusters of {result.cluster_by}.")
+    if result.weights is not None:
+        notes.append(f"Figures and intervals are weighted by {result.weights}.")
     ordered = sorted(
         result.per_category, key=lambda one: (one.average_precision.value is None, one.average_precision.value or 0.0)
     )
@@ -39,7 +43,7 @@ def detection_tables(result: DetectionEvaluation) -> tuple[Table, ...]:
             title=f"{images}; intervals at {result.confidence:.0%}",
             columns=(Column("metric", "metric"), Column("value", "value", "estimate"), Column("meaning", "what it is")),
             rows=figures,
-            notes=clusters,
+            notes=tuple(notes),
         ),
         Table(
             name="categories",

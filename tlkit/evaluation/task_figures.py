@@ -71,9 +71,13 @@ def figure_of(evaluation: TaskEvaluation, name: str) -> Estimate:
         kind, colon, label = name.partition(":")
         of_class = evaluation.per_class[evaluation.classes.index(label)] if colon else None
         found = task_figures(evaluation).get(name) if of_class is None else getattr(of_class, kind)
+    elif isinstance(evaluation, DetectionEvaluation):
+        figure_facts("detection", name, labels=evaluation.categories)
+        kind, colon, label = name.partition(":")
+        of_category = evaluation.per_category[evaluation.categories.index(label)] if colon else None
+        found = task_figures(evaluation).get(name) if of_category is None else getattr(of_category, kind)
     else:
-        if isinstance(evaluation, NumberEvaluation):
-            figure_facts(evaluation.task, name)
+        figure_facts(evaluation.task, name)
         found = task_figures(evaluation).get(name)
     return found or Estimate(None, None, None, n=evaluation.n, note="undefined")
 

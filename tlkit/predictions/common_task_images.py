@@ -1,9 +1,10 @@
-"""Predictions of several models of labels, grades, numbers or masks on the images that all of them predicted."""
+"""Predictions of several models of labels, grades, numbers, masks or boxes on the images that all of them predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.common_rows import common_rows
+from tlkit.predictions.detection_predictions import DetectionPredictions
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.mask_predictions import MaskPredictions
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
@@ -19,7 +21,7 @@ from tlkit.predictions.number_predictions import NumberPredictions
 from tlkit.spelling import match_names
 
 Labelled = MultilabelPredictions | NumberPredictions
-TaskTable = Labelled | MaskPredictions
+TaskTable = Labelled | MaskPredictions | DetectionPredictions
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class CommonTaskImages:
 
 
 def known_images(table: TaskTable) -> Mask:
-    """Return the images of which the number, any of the labels, or the class of any pixel is known, shape (N,)."""
+    """Return the images of known truth, shape (N,): of several labels any is known, of masks the class of any pixel."""
     known = table.known
     return np.asarray(known.any(axis=1)) if known.ndim == 2 else known
 
@@ -71,6 +73,11 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
         masks = cast("dict[str, MaskPredictions]", taken)
         known = _known_masks(masks, paths)
         with_truth = {name: replace(table, images=images) for name, table in masks.items()}
+    elif isinstance(first, DetectionPredictions):
+        boxes = cast("dict[str, DetectionPredictions]", taken)
+        _require_one_truth(boxes, paths)
+        known = first.known[: len(paths)]
+        with_truth = {name: replace(table, images=images) for name, table in boxes.items()}
     else:
         labelled = cast("dict[str, Labelled]", taken)
         truth, known = _one_truth(labelled, paths)
@@ -83,6 +90,13 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
         left_out=common.left_out,
         unlabelled=int((~known).sum()),
     )
+
+
+def truth_of_images(table: TaskTable) -> Sequence[Floats | Ints]:
+    """Return the truth of each image: labels or number; of masks the pixels of each class; of boxes a row each."""
+    if isinstance(table, MaskPredictions):
+        return list(table.sums[1])
+    return _true_boxes(table) if isinstance(table, DetectionPredictions) else list(table.y_true)
 
 
 def _known_masks(taken: Mapping[str, MaskPredictions], paths: list[str]) -> Mask:
@@ -99,6 +113,38 @@ def _known_masks(taken: Mapping[str, MaskPredictions], paths: list[str]) -> Mask
             raise _disagree(name, np.flatnonzero(differ), paths, "true masks")
         known = known & table.known
     return known
+
+
+NEAR = 1e-3
+"""Difference of a box in pixels that files may have by rounding."""
+
+
+def _require_one_truth(taken: Mapping[str, DetectionPredictions], paths: list[str]) -> None:
+    """Check that all models are judged by the same true boxes.
+
+    Raises:
+        PredictionsError: two are not.
+    """
+    (_, first), *others = taken.items()
+    wanted = _true_boxes(first)
+    for name, table in others:
+        pairs = zip(wanted, _true_boxes(table), strict=True)
+        differ = [
+            row
+            for row, (one, two) in enumerate(pairs)
+            if one.shape != two.shape or not np.allclose(one, two, rtol=0, atol=NEAR)
+        ]
+        if differ:
+            raise _disagree(name, np.array(differ), paths, "true boxes")
+
+
+def _true_boxes(table: DetectionPredictions) -> list[Floats]:
+    """Return the true boxes of each image in an order of their own: category, crowd, left, top, width, height."""
+    boxes = table.truth
+    rows = np.column_stack([boxes.category, boxes.crowd, boxes.box])
+    order = np.lexsort((*np.round(rows, 2).T[::-1], boxes.image))
+    starts = np.searchsorted(boxes.image[order], np.arange(len(table) + 1))
+    return [rows[order[start:end]] for start, end in pairwise(starts)]
 
 
 def _disagree(name: str, images: Ints, paths: list[str], what: str) -> PredictionsError:
@@ -154,6 +200,9 @@ def _with_names(table: TaskTable, first: TaskTable, names: tuple[str, str]) -> T
     if isinstance(table, MaskPredictions):
         classes = cast("MaskPredictions", first).classes
         return table.with_classes(classes, _order(table.classes, classes, names, "classes"))
+    if isinstance(table, DetectionPredictions):
+        names_of_first = cast("DetectionPredictions", first).categories
+        return table.with_categories(names_of_first, _order(table.categories, names_of_first, names, "categories"))
     labels = cast("MultilabelPredictions", first).labels
     order = _order(table.labels, labels, names, "labels")
     return replace(

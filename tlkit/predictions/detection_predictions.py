@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,10 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.image)
 
+    def take(self, rows: Mask | Ints) -> Boxes:
+        """Return some of the boxes."""
+        return Boxes(self.image[rows], self.category[rows], self.box[rows], self.value[rows], self.crowd[rows])
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DetectionPredictions:
@@ -82,6 +86,45 @@ class DetectionPredictions:
     def groups(self) -> pd.DataFrame:
         """Group columns, shape (N, G)."""
         return self.images.groups
+
+    @property
+    def known(self) -> Mask:
+        """Which images have a known truth, shape (N,): all, since an image without true boxes has none to find."""
+        return np.ones(len(self), dtype=np.bool_)
+
+    @property
+    def labelled(self) -> Self:
+        """The images of known truth: all."""
+        return self
+
+    def rows_of(self, boxes: Boxes, rows: Mask | Ints) -> Mask:
+        """Return which of some boxes, true or predicted, lie in some of the images, shape (M,)."""
+        held = np.zeros(len(self), dtype=np.bool_)
+        held[rows] = True
+        return np.asarray(held[boxes.image])
+
+    def take(self, rows: Mask | Ints) -> Self:
+        """Return some of the images, each once, with their boxes; the categories are unchanged."""
+        places = np.flatnonzero(rows) if np.asarray(rows).dtype == np.bool_ else np.asarray(rows, dtype=np.int64)
+        new = np.full(len(self), -1, dtype=np.int64)
+        new[places] = np.arange(len(places))
+        truth, found = (
+            replace(boxes.take(self.rows_of(boxes, places)), image=new[boxes.image[self.rows_of(boxes, places)]])
+            for boxes in (self.truth, self.found)
+        )
+        return replace(self, images=self.images.take(places), truth=truth, found=found)
+
+    def with_categories(self, categories: Sequence[str], order: Sequence[int]) -> Self:
+        """Return the same boxes with the categories in another order, or under other names.
+
+        Args:
+            categories: the names.
+            order: position of each among the own ones.
+        """
+        new = np.empty(len(order), dtype=np.int64)
+        new[list(order)] = np.arange(len(order))
+        truth, found = (replace(boxes, category=new[boxes.category]) for boxes in (self.truth, self.found))
+        return replace(self, categories=tuple(categories), truth=truth, found=found)
 
     @classmethod
     def build(

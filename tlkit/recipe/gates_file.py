@@ -95,8 +95,8 @@ class NoWorseThan(Section):
     )
     metric: Annotated[v.OptionalText, Expected("the name of a figure of `tlkit compare`, or null", text=True)] = Field(
         None,
-        description="Figure of labels, grades, numbers or masks that is compared; null = accuracy, mAP, the mean "
-        "absolute error or mIoU, by the task.",
+        description="Figure of labels, grades, numbers, masks or boxes that is compared; null = accuracy, mAP, the "
+        "mean absolute error, mIoU or AP, by the task.",
     )
     margin: Size = Field(
         0.0, description="Tolerated loss, from 0 to below 1, or of errors in their unit; with 0, only a gain passes."

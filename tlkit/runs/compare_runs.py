@@ -12,7 +12,8 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.audit.task_comparison import TaskComparison, compare_task_models
-from tlkit.errors import PredictionsError, RunError, other_task
+from tlkit.choices import OBJECT_SIZE
+from tlkit.errors import PredictionsError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.evaluation.metric_comparison import MetricComparison, compare_metric
 from tlkit.predictions import (
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FILES = (".csv", ".parquet")
-TABLES = (Predictions, MultilabelPredictions, NumberPredictions, MaskPredictions)
+FILES = (".csv", ".parquet", ".json")
+TABLES = (Predictions, MultilabelPredictions, NumberPredictions, MaskPredictions, DetectionPredictions)
 
 
 def compare_with(
@@ -88,7 +89,7 @@ def compare_task_with(
     cluster_by: str | None = None,
     weights: str | None = None,
 ) -> TaskComparison:
-    """Return the comparison of two models of several labels, grades, numbers or masks; see `Run.task_compare`.
+    """Return the comparison of two models of labels, grades, numbers, masks or boxes; see `Run.task_compare`.
 
     Args:
         first: the first model: a run, or predictions.
@@ -107,14 +108,17 @@ def compare_task_with(
     one, two = pair.tables
     if isinstance(one, Predictions) or isinstance(two, Predictions):
         raise PredictionsError("A model is of one class for each image. Compare models of one task.")
+    columns = pair.options.columns
+    if not by:  # a recipe's audit of objects has a column that no image has
+        columns = tuple(spec for spec in columns if one.task != "detection" or spec.column != OBJECT_SIZE)
     return compare_task_models(
         one,
         two,
-        replace(pair.options, criteria=(), positive=None),
+        replace(pair.options, columns=columns, criteria=(), positive=None),
         metric=metric,
         names=names or _names(first, second),
         leaked=pair.leaked,
-        all_columns=not pair.options.columns,
+        all_columns=not columns,
     )
 
 
@@ -127,19 +131,7 @@ class _Paired:
     leaked: frozenset[str]
 
 
-def refuse_boxes(*models: object) -> None:
-    """Check that no table is of boxes.
-
-    Raises:
-        PredictionsError: one is.
-    """
-    for model in models:
-        if isinstance(model, DetectionPredictions):
-            raise PredictionsError(other_task("A table of boxes", model.task))
-
-
 def _pair(first: Run | AnyTable, second: Run | AnyTable, *, split: str | None, options: AuditOverrides) -> _Paired:
-    refuse_boxes(first, second)
     runs = [model for model in (first, second) if not isinstance(model, TABLES)]
     run = runs[0] if runs else None
     chosen = (AuditOptions() if run is None else options_of_run(run)).with_overrides(**options)
@@ -159,15 +151,8 @@ def table_of(run: Run, split: str | None, *, groups: Joinable | None = None) -> 
 
 
 def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskTable:
-    """Return the predictions of a run of several labels, grades, numbers or masks for a split.
-
-    Raises:
-        RunError: it is of boxes.
-    """
-    found = run.task_predictions(split, groups=groups)
-    if isinstance(found, DetectionPredictions):
-        raise RunError(other_task(str(run.path), found.task))
-    return found
+    """Return the predictions of a run of several labels, grades, numbers, masks or boxes for a split."""
+    return run.task_predictions(split, groups=groups)
 
 
 def compare_models_by(
@@ -193,7 +178,6 @@ def compare_models_by(
     Raises:
         PredictionsError: what is given does not fit, as in `compare_metric`.
     """
-    refuse_boxes(*models.values())
     runs = {name: model for name, model in models.items() if not isinstance(model, TABLES)}
     options = options_of_run(next(iter(runs.values()))) if runs else AuditOptions()
     tables: dict[str, AnyTable] = {}

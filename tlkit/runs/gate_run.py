@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.gate_verdicts import judge_gates
@@ -22,7 +22,7 @@ from tlkit.predictions.common_task_images import TaskTable
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
-from tlkit.runs.compare_runs import TABLES, refuse_boxes, table_of
+from tlkit.runs.compare_runs import TABLES, table_of
 from tlkit.runs.directory import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
@@ -67,7 +67,6 @@ def gate(
         >>> report.verdict, report.exit_code
         ('NOT ENOUGH DATA', 3)
     """
-    refuse_boxes(judged)
     chosen = split
     if isinstance(judged, TABLES):
         predictions = judged if groups is None else judged.with_groups(groups)
@@ -111,7 +110,7 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable)
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))
         found = read_task_predictions(file, task)
-    return cast("TaskTable", found)  # of the task of the other
+    return found
 
 
 @contextmanager

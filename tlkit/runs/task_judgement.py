@@ -14,8 +14,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.choices import TrainedTask
 from tlkit.errors import RunError
-from tlkit.evaluation.box_matching import match_boxes
-from tlkit.evaluation.detection import MIN_SCORE, evaluate_detection, found_objects
+from tlkit.evaluation.detection import evaluate_detection
 from tlkit.evaluation.evaluate_masks import evaluate_masks
 from tlkit.evaluation.evaluate_numbers import evaluate_numbers
 from tlkit.evaluation.label_thresholds import LabelThresholds
@@ -94,8 +93,7 @@ def audit_task_split(
     if isinstance(predictions, MaskPredictions):
         return audit_masks(predictions, options)
     if isinstance(predictions, DetectionPredictions):
-        found = found_objects(predictions, match_boxes(predictions), min_score=MIN_SCORE)
-        return audit_detection(predictions, found, options)
+        return audit_detection(predictions, options)
     return audit_numbers(predictions, options, mean_tolerance=mean_tolerance)
 
 

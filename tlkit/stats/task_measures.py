@@ -1,4 +1,4 @@
-"""Figures of labels, grades, numbers or masks with the influence of every image on them, for comparisons of models."""
+"""Figures of other tasks than classes with the influence of every image on them, for comparisons of models."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.stats.area_intervals import mean_area
+from tlkit.stats.box_measures import BOX_FIGURES, OF_ONE_CATEGORY, MatchedBoxes, measure_boxes
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import (
     CONFUSION_SCORES,
@@ -23,7 +24,7 @@ from tlkit.stats.mask_measures import MASK_FIGURES, OF_ONE_CLASS, measure_masks
 from tlkit.stats.measured import Measured, ScoreFacts, mean_of, ratio_of, undefined
 from tlkit.stats.one_vs_rest import AREA_KINDS, areas
 
-TaskTable = MultilabelPredictions | NumberPredictions | MaskPredictions
+TaskTable = MultilabelPredictions | NumberPredictions | MaskPredictions | DetectionPredictions
 MEAN_AP = "mean_average_precision"
 
 LABEL_FIGURES: Mapping[str, ScoreFacts] = {
@@ -63,9 +64,14 @@ TASK_FIGURES: Mapping[Task, Mapping[str, ScoreFacts]] = {
     "ordinal": GRADE_FIGURES,
     "regression": NUMBER_FIGURES,
     "segmentation": MASK_FIGURES,
+    "detection": BOX_FIGURES,
 }
 """Figures that models are compared by, by task, the main one first."""
-_OF_ONE: Mapping[Task, Mapping[str, ScoreFacts]] = {"multilabel": OF_ONE_LABEL, "segmentation": OF_ONE_CLASS}
+_OF_ONE: Mapping[Task, Mapping[str, ScoreFacts]] = {
+    "multilabel": OF_ONE_LABEL,
+    "segmentation": OF_ONE_CLASS,
+    "detection": OF_ONE_CATEGORY,
+}
 
 
 def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
@@ -77,13 +83,17 @@ def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
         return {name: one for name, one in LABEL_FIGURES.items() if table.proba is not None or not one.needs_proba}
     if isinstance(table, MaskPredictions):
         return dict(MASK_FIGURES)
+    if isinstance(table, DetectionPredictions):
+        return dict(BOX_FIGURES)
     return dict(GRADE_FIGURES if table.grades else NUMBER_FIGURES)
 
 
 def parts_of(table: TaskTable) -> list[str]:
-    """Return the figures of each label or class that models are compared by: F1 of labels, IoU of classes of masks."""
+    """Return the figures of each label or class that models are compared by: F1, or of masks IoU, of boxes AP."""
     if isinstance(table, MultilabelPredictions):
         return [f"f1:{label}" for label in table.labels]
+    if isinstance(table, DetectionPredictions):
+        return [f"average_precision:{name}" for name in table.categories]
     return [f"iou:{name}" for name in table.classes] if isinstance(table, MaskPredictions) else []
 
 
@@ -93,23 +103,37 @@ def task_facts(table: TaskTable, name: str) -> ScoreFacts:
     Raises:
         PredictionsError: there is no such figure or label.
     """
-    labels = table.labels if isinstance(table, MultilabelPredictions) else ()
-    return figure_facts(table.task, name, labels=table.classes if isinstance(table, MaskPredictions) else labels)
+    return figure_facts(table.task, name, labels=names_of(table))
+
+
+def names_of(table: TaskTable) -> tuple[str, ...]:
+    """Return the labels, the classes of masks or the categories of boxes; none of numbers and grades."""
+    if isinstance(table, NumberPredictions):
+        return ()
+    if isinstance(table, MaskPredictions):
+        return table.classes
+    return table.categories if isinstance(table, DetectionPredictions) else table.labels
+
+
+def prepare(table: TaskTable) -> TaskTable:
+    """Return a table with what all its figures share: boxes with their matches."""
+    return MatchedBoxes.of(table) if isinstance(table, DetectionPredictions) else table
 
 
 def figure_facts(task: Task, name: str, *, labels: Sequence[str] | None = None) -> ScoreFacts:
     """Return what a figure of a task is, by name.
 
     Args:
-        task: multilabel, ordinal or regression.
+        task: the task.
         name: one of the task's figures, or of one label `f1:LABEL`, `recall:LABEL`, `precision:LABEL`,
-            `average_precision:LABEL` or `auroc:LABEL`, or of one class of masks `iou:CLASS` or `dice:CLASS`.
+            `average_precision:LABEL` or `auroc:LABEL`, of one class of masks `iou:CLASS` or `dice:CLASS`, or of one
+            class of boxes `average_precision:CLASS` or `recall:CLASS`.
         labels: the labels or classes that there are; None = not known yet.
 
     Raises:
         PredictionsError: there is no such figure or label.
     """
-    known, of_one, word = TASK_FIGURES.get(task, {}), "", "class" if task == "segmentation" else "label"
+    known, of_one, word = TASK_FIGURES.get(task, {}), "", "label" if task == "multilabel" else "class"
     if kinds := _OF_ONE.get(task):
         of_one = f"; {', '.join(f'{kind}:{word.upper()}' for kind in kinds)} for one {word}"
         kind, colon, label = name.partition(":")
@@ -139,17 +163,18 @@ def figure_title(name: str) -> str:
     kind, colon, label = name.partition(":")
     if colon:
         return f"{({**OF_ONE_LABEL, **OF_ONE_CLASS}[kind]).title} of {label}"
-    return ({**LABEL_FIGURES, **GRADE_FIGURES, **MASK_FIGURES}[name]).title
+    return ({**LABEL_FIGURES, **GRADE_FIGURES, **MASK_FIGURES, **BOX_FIGURES}[name]).title
 
 
 def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Measured:
     """Return a figure of predictions with the influence of every image on it.
 
-    Values are those of `evaluate_multilabel`, `evaluate_numbers` and `evaluate_masks`; the influence of a ratio Σa/Σb
-    is W(a − R b)/Σb, that of a function of means its derivative (Woodruff 1971, J. Am. Stat. Assoc. 66:411).
+    Values are those of `evaluate_multilabel`, `evaluate_numbers`, `evaluate_masks` and `evaluate_detection`; the
+    influence of a ratio Σa/Σb is W(a − R b)/Σb, that of a function of means its derivative (Woodruff 1971, J. Am. Stat.
+    Assoc. 66:411).
 
     Args:
-        table: images of which the truth is known, of several labels, or pixels, of which any is.
+        table: images of which the truth is known, of several labels, or pixels, of which any is; boxes by `prepare`.
         name: of a figure, as `task_facts` takes it.
         units: weights, above 0, and clusters; None = independent images of equal weight.
 
@@ -162,6 +187,8 @@ def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Mea
         return _of_numbers(table, name, w)
     if isinstance(table, MaskPredictions):
         return measure_masks(table, name, units)
+    if isinstance(table, DetectionPredictions):
+        return measure_boxes(table, name, units)
     kind, colon, label = name.partition(":")
     if colon:
         column = table.labels.index(label)

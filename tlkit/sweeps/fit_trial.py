@@ -13,7 +13,7 @@ from typing import Protocol
 
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.errors import DataError, PredictionsError, RunError
-from tlkit.predictions import MaskPredictions
+from tlkit.predictions.common_task_images import truth_of_images
 from tlkit.recipe import Recipe
 from tlkit.runs.compare_runs import task_table
 from tlkit.runs.directory import MARKER
@@ -144,15 +144,16 @@ def _defined(estimate: Estimate, metric: str) -> Estimate:
 
 
 def val_digest(path: Path) -> str:
-    """Return a digest of the paths and labels of a run's val images: equal for trials that can be compared."""
+    """Return a digest of the paths and the truth of a run's val images: equal for trials that can be compared."""
     run = open_run(path)
     if run.task == "multiclass":
         val = run.predictions("val").labelled
         lines = sorted(f"{one}\t{val.classes[target]}" for one, target in zip(val.path, val.y_true, strict=True))
     else:
         table = task_table(run, "val").labelled
-        assert not isinstance(table, MaskPredictions), "a sweep refuses masks"
-        lines = sorted(f"{one}\t{truth.tolist()}" for one, truth in zip(table.path, table.y_true, strict=True))
+        lines = sorted(
+            f"{one}\t{truth.tolist()}" for one, truth in zip(table.path, truth_of_images(table), strict=True)
+        )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from tlkit.choices import Task
-from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError, other_task
+from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
 from tlkit.evaluation.score_names import facts_of
 from tlkit.recipe import Recipe
 from tlkit.recipe.sweep_file import SweepFile, load_sweep
@@ -69,8 +69,6 @@ def run_sweep(
         settings = file.settings.model_copy(update={"trials": trials})
         file = SweepFile(file.source, settings, file.recipe, file.space)
     task = _trial_recipe(file, {}, DEFAULT).task
-    if task in ("segmentation", "detection"):
-        raise RunError(other_task(f"The recipe of {path}", task))
     if task != "multiclass" and "metric" not in file.settings.model_fields_set:
         settings = file.settings.model_copy(update={"metric": next(iter(TASK_FIGURES[task]))})
         file = SweepFile(file.source, settings, file.recipe, file.space)

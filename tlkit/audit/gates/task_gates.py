@@ -1,14 +1,18 @@
-"""`judge_task_gates`: the verdicts of a file of gates on predictions of several labels, grades, numbers or masks."""
+"""`judge_task_gates`: the verdicts of a file of gates on predictions of labels, grades, numbers, masks or boxes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 
+from tlkit.arrays import Mask
+from tlkit.audit.detection_audit import IMAGE, objects_of
 from tlkit.audit.gates.gate_cases import GateCase, with_verdicts
 from tlkit.audit.gates.gate_report import GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
@@ -27,10 +31,10 @@ from tlkit.audit.sampling_design import design_of
 from tlkit.audit.task_comparison import WHOLE, compare_task_models
 from tlkit.audit.verdicts import assign_verdicts
 from tlkit.errors import PredictionsError
-from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.predictions.common_task_images import TaskTable, known_images
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.task_measures import figure_title, task_facts
+from tlkit.stats.task_measures import figure_title, names_of, task_facts
 
 if TYPE_CHECKING:
     from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
@@ -41,12 +45,13 @@ logger = logging.getLogger(__name__)
 def judge_task_gates(
     predictions: TaskTable, file: GatesFile, *, baseline: TaskTable | None = None, options: AuditOptions | None = None
 ) -> GateReport:
-    """Return the verdict on every gate of a file for a model of labels, grades, numbers or masks; see `judge_gates`.
+    """Return the verdict on every gate of a file for a model of another task than classes; see `judge_gates`.
 
-    Tolerances and limits are about rates of labels, about mean errors in their unit and the coverage of intervals, or
-    about the mean IoU of images and the IoU of a class in the images that show it, as in `audit_masks`. A
-    limit of a mean fails where the whole interval lies on its wrong side and its one-sided t test, corrected over all
-    limits, agrees. "No worse" is about one figure of `compare_task_models`, by default the main one.
+    Tolerances and limits are about rates of labels, about mean errors in their unit and the coverage of intervals,
+    about the mean IoU of images and the IoU of a class in the images that show it, as in `audit_masks`, or about the
+    recall of objects, as in `audit_detection`. A limit of a mean fails where the whole interval lies on its wrong side
+    and its one-sided t test, corrected over all limits, agrees. "No worse" is about one figure of
+    `compare_task_models`, by default the main one.
 
     Args:
         predictions: with the group columns.
@@ -60,29 +65,48 @@ def judge_task_gates(
     """
     gates = file.gates
     options = gate_options(file, options or AuditOptions())
-    labels = _names(predictions)
-    labelled = known_images(predictions)
-    problems = list(gate_problems(predictions.groups, labels, labelled, file, options))
+    judged = _judged_rows(predictions, options)
+    problems = list(gate_problems(judged.groups, judged.names, judged.known, file, judged.options))
     problems += _number_problems(predictions, file, options)
     if problems:
         raise PredictionsError(*problems)
-    known = predictions.labelled
     rows: list[GateRow] = []
-    rows += tolerance_rows(_tables(known, gates, gates.tolerances, options), file, options)
-    rows += limit_rows(_tables(known, gates, gates.limits, options), file, options)
+    rows += tolerance_rows(_tables(judged, gates, gates.tolerances), file, judged.options)
+    rows += limit_rows(_tables(judged, gates, gates.limits), file, judged.options)
     if gates.no_worse_than is not None:
         assert baseline is not None, "the caller reads the baseline of the file"
         rows += _no_worse(baseline, predictions, file, options)
-    report = GateReport(file.source, len(known), options, tuple(rows))
+    report = GateReport(file.source, len(predictions.labelled), judged.options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, counts_text(report))
     return report
 
 
-def _names(table: TaskTable) -> Sequence[str]:
-    """Return the labels, or the classes of masks; none of numbers and grades."""
-    if isinstance(table, MaskPredictions):
-        return table.classes
-    return table.labels if isinstance(table, MultilabelPredictions) else ()
+@dataclass(frozen=True, eq=False)
+class _JudgedRows:
+    """What the rates of gates count: images, or of boxes the objects in them.
+
+    Attributes:
+        groups: group columns, N rows.
+        known: rows of known truth, shape (N,).
+        names: labels, classes or categories; none of numbers and grades.
+        options: of the audit behind the gates.
+        outcomes: a call with a rate returns its outcomes in the K rows of known truth.
+    """
+
+    groups: pd.DataFrame
+    known: Mask
+    names: Sequence[str]
+    options: AuditOptions
+    outcomes: Callable[[Rate], Outcomes]
+
+
+def _judged_rows(table: TaskTable, options: AuditOptions) -> _JudgedRows:
+    if isinstance(table, DetectionPredictions):
+        objects = objects_of(table, options)
+        every = np.ones(len(objects.groups), dtype=np.bool_)
+        return _JudgedRows(objects.groups, every, table.categories, objects.options, objects.outcomes)
+    known = table.labelled
+    return _JudgedRows(table.groups, known_images(table), names_of(table), options, partial(_outcomes, known))
 
 
 def _number_problems(predictions: TaskTable, file: GatesFile, options: AuditOptions) -> list[str]:
@@ -105,19 +129,17 @@ def _number_problems(predictions: TaskTable, file: GatesFile, options: AuditOpti
     return found
 
 
-def _tables(
-    known: TaskTable, gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
-) -> tuple[GroupTable, ...]:
+def _tables(judged: _JudgedRows, gates: Gates, of: Sequence[Tolerance | Limit]) -> tuple[GroupTable, ...]:
     """Return the tables of the gates of one kind, after Holm's correction over all of them."""
-    design = design_of(known.groups, options, level=logging.DEBUG)
-    every = np.ones(len(known), dtype=np.bool_)
-    labels = _names(known)
+    options, groups = judged.options, judged.groups.loc[judged.known].reset_index(drop=True)
+    design = design_of(groups, options, level=logging.DEBUG)
+    every = np.ones(len(groups), dtype=np.bool_)
     untested = []
-    for columns, rate in dict.fromkeys(_pairs(labels, gates, of, options)):
-        levels = [discretize(known.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
+    for columns, rate in dict.fromkeys(_pairs(judged.names, gates, of, options)):
+        levels = [discretize(groups[spec.column], spec, max_values=options.max_values) for spec in columns]
         if len(levels) > 1 and any(count_groups(cross_columns([level]), every) < 2 for level in levels):
             continue
-        untested.append(_outcomes(known, rate).compare(cross_columns(levels), design, options))
+        untested.append(judged.outcomes(rate).compare(cross_columns(levels), design, options))
     return assign_verdicts(untested, options)[0]
 
 
@@ -134,7 +156,7 @@ def _pairs(
     return found
 
 
-def _outcomes(known: TaskTable, rate: Rate) -> Outcomes:
+def _outcomes(known: MultilabelPredictions | NumberPredictions | MaskPredictions, rate: Rate) -> Outcomes:
     """Return the outcomes of a rate or mean; each gate has its own tolerance."""
     if isinstance(known, MultilabelPredictions):
         return outcomes_of_label(known, rate)
@@ -151,7 +173,11 @@ def _no_worse(baseline: TaskTable, predictions: TaskTable, file: GatesFile, opti
     found = compare_task_models(
         baseline,
         predictions,
-        replace(options, columns=options.cut(worse.by)),
+        replace(
+            options,
+            columns=options.cut(worse.by),
+            cluster_by=None if options.cluster_by == IMAGE else options.cluster_by,  # images are the units
+        ),
         metric=worse.metric,
         names=(worse.baseline, "these predictions"),
     )

@@ -23,8 +23,9 @@ from tlkit.audit.slices.task_slice_tables import task_slice_tables
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.predictions import MaskPredictions, MultilabelPredictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
 from tlkit.predictions.common_task_images import TaskTable, known_images
+from tlkit.stats.box_measures import MatchedBoxes, objects_of_images
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
@@ -39,8 +40,9 @@ class TaskSliceReport:
     """Slices with larger errors found on one half of the images and tested on the other.
 
     Attributes:
-        task: multilabel, ordinal, regression or segmentation.
-        figure: what is compared: the share of wrong labels of an image, its absolute error, or its loss of IoU.
+        task: multilabel, ordinal, regression, segmentation or detection.
+        figure: what is compared: the share of wrong labels of an image, its absolute error, its loss of IoU, or the
+            share of its objects that are missed.
         images: images of known truth.
         searched: images of the half that was searched.
         tested: images of the half that was tested on.
@@ -101,14 +103,25 @@ def image_losses(known: TaskTable) -> tuple[str, Floats]:
     """Return what is compared between images, and its value for each, shape (N,); less is better.
 
     Of several labels it is the share of an image's known labels that are wrong, of grades and numbers the absolute
-    error, of masks 1 − the mean IoU of the classes that the masks of an image show.
+    error, of masks 1 − the mean IoU of the classes that the masks of an image show, of boxes the share of its objects
+    that are missed.
     """
+    if isinstance(known, DetectionPredictions):
+        found, every = objects_of_images(MatchedBoxes.of(known))
+        return "share of missed objects", 1.0 - found / every
     if isinstance(known, MaskPredictions):
         return "loss of IoU", 1.0 - np.nanmean(known.image_iou, axis=1)
     if isinstance(known, MultilabelPredictions):
         wrong = ((known.y_true == 1) != known.y_pred) & known.known
         return "share of wrong labels", wrong.sum(axis=1) / known.known.sum(axis=1)
     return "absolute error", np.abs(known.errors)
+
+
+def comparable_images(table: TaskTable) -> Mask:
+    """Return the images that have a loss, shape (N,): those of known truth, and of boxes those with an object."""
+    if isinstance(table, DetectionPredictions):
+        return np.asarray(np.bincount(table.truth.image[~table.truth.crowd], minlength=len(table)) > 0)
+    return known_images(table)
 
 
 def search_task_slices(
@@ -127,7 +140,7 @@ def search_task_slices(
     images, or on the units where several images are of one, with Holm's correction over the slices tested.
 
     Args:
-        predictions: images of unknown truth are left out.
+        predictions: images of unknown truth are left out, and of boxes images without an object.
         columns: one row per image in the order of the predictions: numbers, or texts; missing = NA.
         units: unit of each image, shape (N,), as `split_units` gives them; None = each image is a unit.
         most: the most slices to test.
@@ -138,7 +151,7 @@ def search_task_slices(
     Raises:
         PredictionsError: no truth is known, there is no column, or an argument is out of its range.
     """
-    labelled = known_images(predictions)
+    labelled = comparable_images(predictions)
     problems = options.problems(() if options.positive is None else (options.positive,))
     problems += [] if most >= 1 else [f"most is {most}. Use a number from 1."]
     problems += [] if max_order in (1, 2) else [f"max_order is {max_order}. Use 1 or 2."]

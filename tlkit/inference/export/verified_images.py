@@ -17,7 +17,7 @@ from tlkit.data.sources.given_images import EncodedImage, read_images
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.inference.export.torture_images import torture_images
-from tlkit.predictions import MaskPredictions, NumberPredictions, Predictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, NumberPredictions, Predictions
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.compare_runs import table_of
@@ -90,7 +90,7 @@ def _stored_scores(stored: AnyTable) -> npt.NDArray[np.float64] | None:
     """Return the stored probabilities (N, C) or numbers (N, 1); None where a run stores neither, as of grades."""
     if isinstance(stored, NumberPredictions):
         return None if stored.grades else stored.y_pred[:, None]
-    return None if isinstance(stored, MaskPredictions) else stored.proba
+    return None if isinstance(stored, MaskPredictions | DetectionPredictions) else stored.proba
 
 
 def _not_comparable(directory: RunDirectory, scores: npt.NDArray[np.float64] | None, tta: str) -> str:

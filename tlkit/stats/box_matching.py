@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
-from tlkit.evaluation.coco import overlaps
 from tlkit.predictions.detection_predictions import DetectionPredictions
+from tlkit.stats.box_overlap import overlaps
 
 THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 MOST_BOXES = 100
 """Predictions of a category that count in an image, the best scores first."""
+MIN_SCORE = 0.5
+"""Smallest score of a prediction that counts in recall and in the kinds of errors; average precision counts all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,14 @@ def match_boxes(boxes: DetectionPredictions) -> Matches:
     if not kept:
         return Matches(np.zeros(0, dtype=np.int64), np.zeros((len(THRESHOLDS), 0), dtype=np.int64))
     return Matches(np.concatenate(kept), np.concatenate(matches, axis=1))
+
+
+def found_objects(boxes: DetectionPredictions, matches: Matches, *, min_score: float) -> Mask:
+    """Return which true boxes are found at an overlap of 0.5 by a prediction of a score, shape (M,)."""
+    hit = np.zeros(len(boxes.truth), dtype=np.bool_)
+    match = matches.match[0][boxes.found.value[matches.kept] >= min_score]
+    hit[match[match >= 0]] = True
+    return hit
 
 
 def average_precisions(boxes: DetectionPredictions, matches: Matches, weights: Floats) -> Floats:
