@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,10 +24,12 @@ from tlkit.evaluation import evaluate_masks
 from tlkit.mask_classes import MaskClasses
 from tlkit.mask_files import read_mask
 from tlkit.predictions import MaskPredictions, read_mask_folders, read_masks
+from tlkit.predictions.mask_predictions import PixelCounts
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_pages import task_contents
+from tlkit.sweeps.fit_trial import val_digest
 from tlkit.training.fit import fit
 from tlkit.training.tracked_task import track_task, track_task_report
 
@@ -133,6 +137,21 @@ def test_trackers_get_figures_and_classes_but_no_images_and_groups(trained, tmp_
     page = sent.reports[0].read_text(encoding="utf-8")
     assert "mIoU" in page
     assert "Worst masks" not in page
+
+
+def test_trials_of_a_sweep_are_compared_where_their_true_masks_are_the_same(trained, tmp_path):
+    table, digest = trained.task_predictions("val"), val_digest(trained.path)
+    copied = tmp_path / "copy"
+    shutil.copytree(trained.path, copied)
+    other = copied / "predictions" / "val.parquet"
+    table.take(np.arange(len(table))[::-1]).to_parquet(other)
+    assert val_digest(copied) == digest
+    table.take(np.arange(len(table) - 1)).to_parquet(other)
+    assert val_digest(copied) != digest
+    rows = table.counts.rows
+    rows[0, 3] += 1
+    replace(table, counts=PixelCounts.of_rows(rows)).to_parquet(other)
+    assert val_digest(copied) != digest
 
 
 def test_stopped_run_of_masks_resumes_to_the_same_bits(images, tmp_path, monkeypatch):
