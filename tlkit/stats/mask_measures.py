@@ -10,7 +10,7 @@ import numpy as np
 from tlkit.arrays import Floats
 from tlkit.predictions.mask_predictions import MaskPredictions
 from tlkit.stats.cluster_sampling import Units
-from tlkit.stats.measured import Measured, ScoreFacts, mean_of, ratio_of
+from tlkit.stats.measured import Measured, ScoreFacts, mean_of, over_domain, ratio_of
 
 MASK_FIGURES: Mapping[str, ScoreFacts] = {
     "mean_iou": ScoreFacts("mIoU"),
@@ -59,9 +59,7 @@ def measure_masks(table: MaskPredictions, name: str, units: Units | None) -> Mea
 def class_ratio(top: Floats, below: Floats, truly: Floats, units: Units | None, *, name: str) -> Measured:
     """Return Σ a / Σ b of one class, of which only the k units that show it say how much it varies.
 
-    The residuals a − R b of the other units are 0, and those of the k units sum to 0. So the influences hold a factor
-    for k − 1 instead of k (Cochran 1977, Sampling Techniques, section 5A.14: a mean over a domain of the sample), and
-    there are k − 1 degrees of freedom at most. One unit has no residual: `why` says so.
+    See `over_domain`. One unit has no residual: `why` says so.
 
     Args:
         top: a of each image, shape (N,).
@@ -81,9 +79,7 @@ def class_ratio(top: Floats, below: Floats, truly: Floats, units: Units | None, 
     if k < 2:
         one = "one image" if shows.sum() == 1 else "the images of one cluster"
         return replace(found, why=f"{name} is shown by {one}")
-    every = len(top) if units is None else units.clusters
-    factor = np.sqrt(k / (k - 1) * (every - 1) / every)  # `spread_of` has the one for all units
-    return replace(found, influence=found.influence * factor, df=k - 1)
+    return over_domain(found, shows, units)
 
 
 def mean_ratio(top: Floats, below: Floats, truly: Floats, units: Units | None, *, names: Sequence[str]) -> Measured:

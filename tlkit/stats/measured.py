@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlkit.arrays import Floats
+from tlkit.arrays import Floats, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.influence import NO_VARIANCE, Spread, spread_of
 
@@ -82,6 +82,26 @@ def ratio_of(top: Floats, below: Floats, weight: Floats, *, nothing: str) -> Mea
         return undefined(len(top), nothing)
     value = float(weight @ top) / total
     return Measured(value, (top - value * below) * (float(weight.sum()) / total))
+
+
+def over_domain(found: Measured, held: Mask, units: Units | None) -> Measured:
+    """Return a ratio of which only the units that hold a denominator say how much it varies.
+
+    The residuals a − R b of the other units are 0, and those of the k units sum to 0. So the influences hold a factor
+    for k − 1 instead of k (Cochran 1977, Sampling Techniques, section 5A.14: a mean over a domain of the sample), and
+    there are k − 1 degrees of freedom at most. One unit has no residual: the ratio is returned as it is.
+
+    Args:
+        found: the ratio.
+        held: images that hold a denominator, shape (N,).
+        units: weights and clusters; None = independent images of equal weight.
+    """
+    k = int(held.sum()) if units is None else units.take(held).clusters
+    if found.value is None or k < 2:
+        return found
+    every = len(held) if units is None else units.clusters
+    factor = np.sqrt(k / (k - 1) * (every - 1) / every)  # `spread_of` has the one for all units
+    return replace(found, influence=found.influence * factor, df=k - 1)
 
 
 def mean_of(parts: Sequence[Measured], n: int, *, nothing: str) -> Measured:
