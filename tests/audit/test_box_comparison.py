@@ -213,6 +213,57 @@ def test_models_are_matched_by_names_of_categories_and_disagreement_is_named():
         compare_task_models(one, two, options, metric="average_precision:cow")
 
 
+def test_a_group_column_called_image_is_the_users_own():
+    table, _ = pair(10, 200, scenes=20)
+    renamed = replace(table, images=replace(table.images, groups=table.groups.rename(columns={"scene": "image"})))
+    options = AuditOptions().with_overrides(by=["light"])
+    by_scene = audit_detection(table, replace(options, cluster_by="scene")).overall[0].value
+    assert audit_detection(renamed, replace(options, cluster_by="image")).overall[0].value == by_scene
+    alone = audit_detection(renamed, options)
+    assert alone.overall[0].value == audit_detection(table, options).overall[0].value != by_scene
+    assert audit_detection(renamed, alone.settings).overall == alone.overall
+    assert audit_detection(renamed, AuditOptions().with_overrides(by=["image"], max_values=40)).group_tables
+
+
+def test_average_precision_of_one_cluster_has_no_interval_and_weights_count_in_it(tmp_path):
+    table, _ = pair(11, 30)
+    all_found = [
+        [(table.categories.index(one.name), [*one[1:5]], 0.9) for one in held]
+        for held in ([BoxLabel("cat", 5, 5, 40, 40)],) * 30
+    ]
+    perfect = DetectionPredictions.build(
+        categories=CATEGORIES,
+        path=table.path,
+        truth=[[BoxLabel("cat", 5, 5, 40, 40)]] * 30,
+        found=all_found,
+        groups=pd.DataFrame({"one": ["a"] * 30, "two": ["a", "b"] * 15, "w": ["1000"] + ["0.001"] * 29}),
+    )
+    alone = evaluate_detection(perfect, cluster_by="one", replicates=10).average_precision
+    assert (alone.value, alone.low, alone.high) == (1.0, None, None)
+    assert "cluster" in alone.note
+    for given in ({"cluster_by": "two"}, {"weights": "w"}):
+        found = evaluate_detection(perfect, **given, replicates=10)
+        assert found.average_precision.low == pytest.approx(found.recall.low)
+        assert found.recall.low < 0.5
+    assert evaluate_detection(perfect, replicates=10).average_precision.low > 0.85
+
+
+def test_true_boxes_that_differ_by_rounding_alone_are_the_same():
+    found = [[(0, [10.0, 10.0, 5.0, 5.0], 0.9)]] * 3
+    tables = [
+        DetectionPredictions.build(
+            categories=["cat"],
+            path=["a", "b", "c"],
+            truth=[[BoxLabel("cat", left, top, 5, 5) for left, top in places]] * 3,
+            found=found,
+        )
+        for places in (((10.005, 50), (10.005, 10)), ((10.0049, 50), (10.0051, 10)), ((10.0049, 50), (10.0051, 11)))
+    ]
+    assert compare_task_models(tables[0], tables[1], AuditOptions()).images == 3
+    with pytest.raises(PredictionsError, match="true boxes"):
+        compare_task_models(tables[0], tables[2], AuditOptions())
+
+
 @pytest.fixture
 def judge(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

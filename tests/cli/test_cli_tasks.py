@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from messages import says
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
@@ -180,11 +181,22 @@ def test_detectors_are_compared_gated_and_searched_for_slices(boxes, monkeypatch
         (("compare", "old.json", "new.json", *words[:2]), "--truth"),
         (("compare", "old.json", "new.json", *words, "--by", "object_size"), "object_size"),
         (("slices", "old.json", *words, "--split", "test"), "--split"),
-        (("slices", "old.json", "--truth", "truth.json"), "--task"),
+        (("slices", "old.json", *words, "--clusters", "4"), "--clusters"),
+        (("slices", "old.json", "--truth", "truth.json"), "--task detection"),
+        (("compare", "old.json", "new.json", "--truth", "truth.json"), "--task detection"),
     ):
         with pytest.raises(PredictionsError) as error:
             run(*command)
         assert named in str(error.value), command
+
+
+def test_a_baseline_of_boxes_without_a_truth_is_refused_with_the_remedy(boxes, monkeypatch):
+    monkeypatch.chdir(boxes)
+    (boxes / "gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: old.json, margin: 0.1}\n")
+    words = ("--task", "detection", "--truth", "truth.json", "--groups", "groups.csv", "--gate", "gates.yaml")
+    with pytest.raises(PredictionsError) as error:
+        run("audit", "new.json", *words)
+    assert says(error.value.problems, "gates.yaml:2", "old.json", "to_parquet")
 
 
 def test_slices_of_files_of_labels_are_searched(folder):

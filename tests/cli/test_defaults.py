@@ -11,7 +11,6 @@ from tlkit.analysis.advise import advise
 from tlkit.analysis.audit_labels import audit_labels
 from tlkit.analysis.drift import drift
 from tlkit.analysis.find_errors import find_errors
-from tlkit.analysis.find_slices import find_slices
 from tlkit.analysis.find_unknown import find_unknown
 from tlkit.analysis.label_next import label_next
 from tlkit.analysis.repair import repair
@@ -33,7 +32,6 @@ COMMANDS = [
     ("audit", Audit.export, {"min_cell_size"}),
     ("evidence", write_evidence, {"min_cell_size", "bom_version", "overwrite"}),
     ("advise", advise, {"folds", "download"}),
-    ("slices", find_slices, {"clusters"}),
     ("repair", repair, {"margin", "overwrite", "allow_attribute"}),
     ("learning-curve", learning_curve, {"head", "folds", "repeats"}),
     ("errors", find_errors, set()),

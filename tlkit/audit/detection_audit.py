@@ -20,7 +20,8 @@ from tlkit.predictions.detection_predictions import DetectionPredictions
 from tlkit.stats.box_matching import MIN_SCORE, found_objects
 from tlkit.stats.box_measures import MatchedBoxes
 
-IMAGE = "image"
+IMAGE_COLUMNS = ("image", "image of the object", "path of the image of the object")
+"""Names of the column that says the image of an object, by preference: a group column may have the first."""
 SIZES = ("small", "medium", "large")
 SMALL, LARGE = 32.0**2, 96.0**2
 """Areas in pixels at which COCO calls an object medium, and large."""
@@ -34,7 +35,7 @@ class Objects:
         categories: names.
         category: position of the category of each object, shape (M,).
         found: whether each is found, shape (M,).
-        groups: group columns of their images, with `object_size` and `image`, M rows.
+        groups: group columns of their images, with `object_size` and the image, M rows.
         options: of the audit, with the image as cluster where it has none.
     """
 
@@ -75,9 +76,10 @@ def objects_of(boxes: DetectionPredictions, options: AuditOptions, *, min_score:
     groups = boxes.groups.iloc[image].reset_index(drop=True)
     sizes = np.array(SIZES)[(area >= SMALL).astype(int) + (area >= LARGE)]
     groups[OBJECT_SIZE] = pd.array(sizes, dtype="string")
-    if options.cluster_by in (None, IMAGE):
-        groups[IMAGE] = pd.array(boxes.path[image].astype(object), dtype="string")
-        options = replace(options, cluster_by=IMAGE)
+    own = next(name for name in IMAGE_COLUMNS if name not in boxes.groups.columns)
+    if options.cluster_by in (None, own):
+        groups[own] = pd.array(boxes.path[image].astype(object), dtype="string")
+        options = replace(options, cluster_by=own)
     ordered = tuple(replace(one, order=SIZES) if one == GroupColumn(OBJECT_SIZE) else one for one in options.columns)
     return Objects(boxes.categories, boxes.truth.category[kept], found[kept], groups, replace(options, columns=ordered))
 

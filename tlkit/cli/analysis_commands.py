@@ -42,6 +42,7 @@ from tlkit.cli.output import (
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import open_task_run, refuse_options
+from tlkit.errors import PredictionsError
 
 MOST_PARAMETERS = 1e15
 
@@ -113,8 +114,11 @@ def slices(
     split: SplitOption = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
     clusters: Annotated[
-        int, typer.Option(min=0, max=MOST_REPEATS, help="Clusters of a run's features; 0 = none.")
-    ] = SLICE_CLUSTERS,
+        int | None,
+        typer.Option(
+            min=0, max=MOST_REPEATS, help=f"Clusters of a run's features; 0 = none; default: {SLICE_CLUSTERS}."
+        ),
+    ] = None,
     min_images: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Fewest images of a slice in each half of the data.")
     ] = None,
@@ -148,27 +152,31 @@ def slices(
         path_column=path,
         verbatim=verbatim,
     )
-    run = open_task_run(run_or_file)
+    run, count = open_task_run(run_or_file), SLICE_CLUSTERS if clusters is None else clusters
     if run is not None or file.is_other_task:
         from tlkit.analysis.slices_of_tasks import find_task_slices
 
         if run is not None:
             refuse_options(run, {"--task": task, **file.for_tasks, "--groups": groups, "--verbatim": verbatim})
         else:
-            file.refuse({"--split": split})
+            file.refuse({"--split": split, "--clusters": clusters})
         source = run or file.open_table()
         with check_progress("measuring images") as progress:
             found = find_task_slices(
-                source, columns, split=split, clusters=clusters, min_images=min_images, progress=progress
+                source, columns, split=split, clusters=count, min_images=min_images, progress=progress
             )
         print_result(found, as_json=json)
         return
     from tlkit.analysis.find_slices import find_slices
+    from tlkit.runs.directory import is_run
+
+    if clusters and not is_run(run_or_file):
+        raise PredictionsError(f"--clusters {clusters} is for runs, whose features are at hand. Leave it out.")
 
     read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **read_as)
     with check_progress("measuring images") as progress:
-        result = find_slices(judged, columns, split=split, clusters=clusters, min_images=min_images, progress=progress)
+        result = find_slices(judged, columns, split=split, clusters=count, min_images=min_images, progress=progress)
     print_result(result, as_json=json)
 
 

@@ -116,8 +116,10 @@ class TaskFile:
             raise PredictionsError(f"{self.path} is a run, which has its own task. --task is for files of predictions.")
         if self.task != "multiclass":
             return True
+        boxes = "detection" if self.truth is not None or self.min_score is not None else "multilabel"
+        example = "segmentation" if any(self.of_masks.values()) else boxes
         self._refuse(
-            self.for_tasks, "is for another task than one class for each image: name it, such as --task multilabel."
+            self.for_tasks, f"is for another task than one class for each image: name it, such as --task {example}."
         )
         return False
 

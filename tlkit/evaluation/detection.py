@@ -174,9 +174,12 @@ def evaluate_detection(
         found = percentile_estimate(float(means[0]), means[1:], n=images, confidence=confidence)
         if found.value is None:
             return Estimate(None, None, None, n=0, note="no true boxes")
+        if units is not None and (why := units.why_unknown):
+            return Estimate(found.value, None, None, n=images, note=f"no interval: {why}")
         if found.low is None or found.high is None or found.high - found.low > 1e-9:
             return found
-        low, high = wilson_bounds(found.value * images, images, confidence)
+        size = images if units is None else units.take(np.unique(own)).effective
+        low, high = wilson_bounds(found.value * size, size, confidence)
         return Estimate(found.value, float(low), float(high), n=images)
 
     hit = found_objects(boxes, matches, min_score=min_score)

@@ -115,7 +115,8 @@ def ratio_score(
     if least > 1:
         every = len(numerator) if units is None else units.clusters
         spread = replace(spread, variance=spread.variance * least / (least - 1) * (every - 1) / every)
-    return bounded_estimate(value, spread, n=held, least=least, confidence=confidence, note=note)
+    size = held if units is None else units.take(denominator > 0).effective
+    return bounded_estimate(value, spread, n=held, least=size, confidence=confidence, note=note)
 
 
 def micro_average_precision(found: MultilabelPredictions, units: Units | None, confidence: float) -> Estimate:

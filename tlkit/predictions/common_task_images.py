@@ -129,20 +129,31 @@ def _require_one_truth(taken: Mapping[str, DetectionPredictions], paths: list[st
     wanted = _true_boxes(first)
     for name, table in others:
         pairs = zip(wanted, _true_boxes(table), strict=True)
-        differ = [
-            row
-            for row, (one, two) in enumerate(pairs)
-            if one.shape != two.shape or not np.allclose(one, two, rtol=0, atol=NEAR)
-        ]
+        differ = [row for row, (one, two) in enumerate(pairs) if not _same_rows(one, two)]
         if differ:
             raise _disagree(name, np.array(differ), paths, "true boxes")
+
+
+def _same_rows(one: Floats, two: Floats) -> bool:
+    """Return whether two sets of boxes are the same in some order, up to rounding."""
+    if one.shape != two.shape:
+        return False
+    if np.allclose(one, two, rtol=0, atol=NEAR):
+        return True
+    left = list(two)
+    for row in one:
+        near = next((place for place, other in enumerate(left) if np.allclose(row, other, rtol=0, atol=NEAR)), None)
+        if near is None:
+            return False
+        del left[near]
+    return True
 
 
 def _true_boxes(table: DetectionPredictions) -> list[Floats]:
     """Return the true boxes of each image in an order of their own: category, crowd, left, top, width, height."""
     boxes = table.truth
     rows = np.column_stack([boxes.category, boxes.crowd, boxes.box])
-    order = np.lexsort((*np.round(rows, 2).T[::-1], boxes.image))
+    order = np.lexsort((*rows.T[::-1], boxes.image))
     starts = np.searchsorted(boxes.image[order], np.arange(len(table) + 1))
     return [rows[order[start:end]] for start, end in pairwise(starts)]
 

@@ -106,6 +106,11 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable)
     if not is_run(path) and (path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)):
         grades = like.grades if isinstance(like, NumberPredictions) else ()
         found = read_task_predictions(path, task, grades=grades or None)
+    elif task == "detection" and path.suffix.lower() == ".json":
+        raise PredictionsError(
+            f"{path} holds boxes without the true ones. Name a run, or the Parquet table that is written by "
+            "tlkit.predictions.read_detection(PREDICTED, TRUE).to_parquet(FILE)."
+        )
     else:
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))

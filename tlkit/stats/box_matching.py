@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,14 @@ def found_objects(boxes: DetectionPredictions, matches: Matches, *, min_score: f
     return hit
 
 
-def average_precisions(boxes: DetectionPredictions, matches: Matches, weights: Floats) -> Floats:
+def average_precisions(
+    boxes: DetectionPredictions,
+    matches: Matches,
+    weights: Floats,
+    *,
+    categories: Sequence[int] | None = None,
+    overlaps: Sequence[int] | None = None,
+) -> Floats:
     """Return average precision by row of weights, category and overlap, shape (B, K, T); NaN without true boxes.
 
     The mean over 101 recalls of the largest precision at that recall or above, as in COCO's evaluation.
@@ -69,17 +76,19 @@ def average_precisions(boxes: DetectionPredictions, matches: Matches, weights: F
         boxes: true and predicted boxes.
         matches: from `match_boxes`.
         weights: how often each image counts, shape (B, N).
+        categories: positions of those that are wanted; others are NaN. None = all.
+        overlaps: positions of those of `THRESHOLDS` that are wanted; others are NaN. None = all.
     """
     counted = ~boxes.truth.crowd
     category, image = boxes.found.category[matches.kept], boxes.found.image[matches.kept]
     result = np.full((len(weights), len(boxes.categories), len(THRESHOLDS)), np.nan)
-    for place in range(len(boxes.categories)):
+    for place in range(len(boxes.categories)) if categories is None else categories:
         own = boxes.truth.image[counted & (boxes.truth.category == place)]
         total = weights[:, own].sum(axis=1)
         rows = np.flatnonzero(category == place)
         rows = rows[np.argsort(-boxes.found.value[matches.kept[rows]], kind="stable")]
         weight = weights[:, image[rows]]
-        for t in range(len(THRESHOLDS)):
+        for t in range(len(THRESHOLDS)) if overlaps is None else overlaps:
             match = matches.match[t, rows]
             ignored = np.append(boxes.truth.crowd, False)[match]  # position -1 finds False
             right = np.cumsum(weight * ((match >= 0) & ~ignored), axis=1)

@@ -84,7 +84,8 @@ def measure_boxes(table: DetectionPredictions, name: str, units: Units | None) -
     overlaps = {"average_precision_50": [0], "average_precision_75": [int(np.argmin(np.abs(THRESHOLDS - 0.75)))]}.get(
         kind, list(range(len(THRESHOLDS)))
     )
-    values = average_precisions(boxes, boxes.matches, weight[None])[0][:, overlaps].mean(axis=1)
+    found = average_precisions(boxes, boxes.matches, weight[None], categories=some, overlaps=overlaps)
+    values = found[0][:, overlaps].mean(axis=1)
     defined = [place for place in some if np.isfinite(values[place])]
     if not defined:
         return undefined(len(boxes), NOTHING)

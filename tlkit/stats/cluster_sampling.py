@@ -60,6 +60,12 @@ class Units:
         return int(np.count_nonzero(self._weighted_units))
 
     @property
+    def effective(self) -> float:
+        """Effective number of clusters: (Σw)² / Σw² of their weights (Kish 1965, Survey Sampling, section 11.7)."""
+        sums = np.bincount(self.unit, weights=self.weight)
+        return float(sums.sum() ** 2 / (sums @ sums))
+
+    @property
     def _weighted_units(self) -> Mask:
         """Whether each cluster number occurs with a weight above 0."""
         present = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.bool_)

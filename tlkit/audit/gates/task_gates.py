@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Mask
-from tlkit.audit.detection_audit import IMAGE, objects_of
+from tlkit.audit.detection_audit import objects_of
 from tlkit.audit.gates.gate_cases import GateCase, with_verdicts
 from tlkit.audit.gates.gate_report import GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
@@ -176,7 +176,9 @@ def _no_worse(baseline: TaskTable, predictions: TaskTable, file: GatesFile, opti
         replace(
             options,
             columns=options.cut(worse.by),
-            cluster_by=None if options.cluster_by == IMAGE else options.cluster_by,  # images are the units
+            cluster_by=options.cluster_by
+            if options.cluster_by in predictions.groups.columns
+            else None,  # else the image
         ),
         metric=worse.metric,
         names=(worse.baseline, "these predictions"),

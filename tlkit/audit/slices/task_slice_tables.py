@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.audit.slices.slice_tables import SIGNS, slice_notes
-from tlkit.tables import Cell, Column, Mark, Table
+from tlkit.tables import Cell, Column, Mark, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.audit.slices.slice_report import FoundSlice
@@ -16,6 +16,7 @@ def task_slice_tables(report: TaskSliceReport) -> tuple[Table, ...]:
     """Return the slices found on the searched half, in the order in which they were found."""
     level = f"{report.settings.confidence:.0%}"
     overall = report.overall.format(in_unit=True)
+    of = " with an object" if report.task == "detection" else ""
     marks: dict[int, Mark] = {place: "worst" for place, one in enumerate(report.slices) if one.standing == "confirmed"}
     table = Table(
         name="slices",
@@ -32,7 +33,10 @@ def task_slice_tables(report: TaskSliceReport) -> tuple[Table, ...]:
             Column("detectable_gap", "smallest gap it could show", "significant"),
         ),
         rows=tuple(map(_row, report.slices)),
-        notes=(f"Mean {report.figure} over all images: {overall}.", *slice_notes(report)),
+        notes=(
+            f"Mean {report.figure} over all {counted(report.images, 'image')}{of}: {overall}.",
+            *slice_notes(report),
+        ),
         marks=marks,
     )
     return (table,)

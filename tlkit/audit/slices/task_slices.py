@@ -158,9 +158,12 @@ def search_task_slices(
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not labelled.any():
-        problems.append(f"None of the {len(predictions)} images has a known truth, so there is nothing to search.")
+        what = "a true box that is not a crowd" if predictions.task == "detection" else "a known truth"
+        problems.append(f"None of the {len(predictions)} images has {what}, so there is nothing to search.")
     if problems:
         raise PredictionsError(*problems)
+    if predictions.task == "detection" and not labelled.all():
+        logger.info("Slices: %d images without an object are left out.", (~labelled).sum())
     known, table = predictions.take(labelled), columns.loc[labelled].reset_index(drop=True)
     whole = np.arange(len(predictions)) if units is None else units
     unit = np.unique(whole[labelled], return_inverse=True)[1].astype(np.int64)
