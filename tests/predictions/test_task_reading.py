@@ -214,3 +214,55 @@ def test_groups_are_joined_by_path(tmp_path):
     )
     assert found.groups["site"].fillna("-").tolist() == ["x", "-", "y"]
     assert list(found.groups.columns) == ["light", "site"]
+
+
+PREDICTED = "path,proba_cat,proba_dog\np/a,.9,.4\np/b,.2,.7\np/c,.1,.6\n"
+"""What `tlkit predict` writes, without truth."""
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        "path,y_true,light\na,dog;cat,day\nb,,night\n",
+        "path,y_true_cat,y_true_dog,light\na,1,1,day\nb,0,0,night\n",
+        "path,cat,dog,light\na,yes,1.0,day\nb,0,no,night\n",
+    ],
+)
+def test_labels_that_come_in_another_file_are_joined_and_images_beside_it_stay_unknown(tmp_path, truth):
+    found = read_multilabel(written(tmp_path, PREDICTED)).with_groups(written(tmp_path, truth, "truth.csv"))
+    assert found.y_true.tolist() == [[1, 1], [0, 0], [-1, -1]]
+    assert found.groups.columns.tolist() == ["light"]
+    assert found.y_pred.tolist() == [[True, False], [False, True], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "expected"),
+    [("regression", ["1.5", "2e1", ""], [1.5, 20, np.nan]), ("ordinal", ["mild", "none", ""], [1, 0, np.nan])],
+)
+def test_numbers_and_grades_that_come_in_another_file_are_joined(tmp_path, task, truth, expected):
+    cells = ["none", "mild", "none"] if task == "ordinal" else ["1", "2", "3"]
+    file = written(tmp_path, "path,y_pred\n" + "".join(f"p/{n},{y}\n" for n, y in zip("abc", cells, strict=True)))
+    table = pd.DataFrame({"path": ["a", "b", "c"], "age": truth, "light": ["day", "day", "night"]})
+    read = read_numbers(file, task=task, grades=["none", "mild"] if task == "ordinal" else None)
+    found = read.with_groups(table, y_true="age")
+    assert np.array_equal(found.y_true, expected, equal_nan=True)
+    assert found.groups.columns.tolist() == ["light"]
+    same = read.with_groups(table.rename(columns={"age": "y_true"}))
+    assert same == found
+    with pytest.raises(PredictionsError):
+        same.with_groups(table.rename(columns={"age": "y_true"}))  # labels are not replaced without a word
+
+
+@pytest.mark.parametrize(
+    ("reader", "given", "truth", "named"),
+    [
+        (read_multilabel, PREDICTED, "path,y_true\na,cow\n", "cow"),
+        (read_multilabel, PREDICTED, "path,y_true_cat\na,1\n", "y_true_dog"),
+        (read_numbers, "path,y_pred\na,1\n", "path,y_true\na,old\n", "old"),
+    ],
+)
+def test_joined_labels_that_are_none_are_refused_with_their_file(tmp_path, reader, given, truth, named):
+    read = reader(written(tmp_path, given))
+    with pytest.raises(PredictionsError) as error:
+        read.with_groups(written(tmp_path, truth, "truth.csv"))
+    assert says(error.value.problems, "truth.csv", named)
