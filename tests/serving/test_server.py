@@ -159,8 +159,10 @@ def test_bad_requests_are_refused_while_others_are_served_and_no_answer_names_a_
             assert (found, words in content.decode()) == (status, True), content
             answers.append(content)
             assert post(port, good)[0] == 200
-        mixed = post(port, *multipart([good, b"junk"]))
-        assert mixed[0] == 200 and "error" in mixed[1]["predictions"][1] and "label" in mixed[1]["predictions"][0]
+        for useless in (b"junk", b""):  # one of several costs the others nothing
+            status, answer = post(port, *multipart([good, useless]))
+            assert status == 200
+            assert ["error" in one for one in answer["predictions"]] == [False, True]
         for client in slow:
             client.settimeout(30)
         assert b" 408 " in slow[1].recv(1000)
@@ -242,6 +244,16 @@ def test_a_token_and_the_name_of_this_machine_are_needed_where_asked(file):
     for options in ({"host": "0.0.0.0"}, {"token": "short"}, {"max_images": 9, "max_waiting": 8}):
         with pytest.raises(ServeError):
             ServeOptions(**options)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/model", "/metrics", "/health", "/ready"])
+def test_head_is_get_without_a_body(file, path):
+    with running(file) as port:
+        status, headers, content = ask(port, "HEAD", path)
+        expected = ask(port, "GET", path)
+        assert (status, content) == (200, b"")
+        assert headers["content-type"] == expected[1]["content-type"]
+        assert ask(port, "GET", "/openapi.json")[2].count(b'"head"') == 0
 
 
 def test_metrics_count_what_was_served(file):
