@@ -135,6 +135,8 @@ def test_without_images_there_is_not_enough_data(run):
     run.directory.write_json(run.directory.environment, {"data": {"root": str(run.path / "nowhere")}})
     result = verify_run(run)
     assert (result.verdict, result.exit_code) == ("NOT ENOUGH DATA", 3)
+    (note,) = (note for note in result.notes if says(note, "nowhere"))
+    assert says(note, "6 of 6", "0.jpg", "no such file", "moved") and "Errno" not in note
 
 
 def test_files_of_another_model_are_refused(run):
