@@ -47,12 +47,32 @@ def test_shards_of_a_file_hold_the_bits_of_one_plain_prediction(run, tmp_path, p
     assert (len(table), table.group_columns) == (7, ("answered",))
     assert table.groups["answered"].tolist() == plain["answered"].dropna().tolist()
 
+    other = run(*batch[:-1], 5, "--shard", "0/1")
+    assert other.returncode == 2 and says(other.stderr, "parts", "--part-size 4") and "images" not in other.stderr
     before = {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()}
     again = run(*batch, "--shard", "0/1")
     assert again.returncode == 0 and {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()} == before
     write_small_export(tmp_path / "network.onnx", scale=2.0)
     other = run(*batch, "--shard", "0/1")
     assert other.returncode == 2 and says(other.stderr, "parts", "another model")
+
+
+def test_parts_go_into_a_folder_whose_name_has_a_point_and_a_file_is_none(run, tmp_path, photos):
+    write_small_export(tmp_path / "network.onnx")
+    batch = ("predict", "network.onnx", "photos", "--shard", "0/1", "--out")
+    assert run(*batch, "scores-2026.12").returncode == 0
+    assert len(read_predictions("scores-2026.12")) == 11
+    for name in ("scores.csv", "scores.jsonl"):
+        refused = run(*batch, name)
+        assert refused.returncode == 2 and says(refused.stderr, "--out", name)
+
+
+def test_parts_without_any_prediction_are_no_table_to_judge(run, tmp_path):
+    write_small_export(tmp_path / "network.onnx")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert run("predict", "network.onnx", "empty.jpg", "--shard", "0/1", "--out", "none").returncode == 0
+    judged = run("evaluate", "none")
+    assert judged.returncode == 2 and says(judged.stderr, "none", "no image has a prediction", "empty.jpg")
 
 
 def test_what_is_for_runs_alone_is_refused_at_once(run, tmp_path, photos):
