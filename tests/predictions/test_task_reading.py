@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from messages import says
+from messages import saying, says
 
 from tlkit.errors import PredictionsError
 from tlkit.predictions import (
@@ -266,3 +266,29 @@ def test_joined_labels_that_are_none_are_refused_with_their_file(tmp_path, reade
     with pytest.raises(PredictionsError) as error:
         read.with_groups(written(tmp_path, truth, "truth.csv"))
     assert says(error.value.problems, "truth.csv", named)
+
+
+@pytest.mark.parametrize("reader", [read_numbers, read_multilabel])
+def test_a_file_of_another_task_that_is_read_as_classes_names_the_task(tmp_path, reader):
+    """Without --task, labels and numbers look like broken classes."""
+    text = JOINED if reader is read_multilabel else "path,y_true,y_pred\na,1.5,1.25\nb,2.5,2.75\nc,3.5,3.25\n"
+    file = written(tmp_path, text)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(file)
+    assert says(error.value.problems, f"--task {'multilabel' if reader is read_multilabel else 'regression'}")
+    reader(file)
+
+
+def test_predicted_numbers_between_grades_are_no_grades_of_their_own(tmp_path):
+    file = written(tmp_path, "path,y_true,y_pred\na,0,0.3\nb,1,1.3\nc,2,1.8\n")
+    with pytest.raises(PredictionsError) as error:
+        read_numbers(file, task="ordinal")
+    assert says(error.value.problems, "y_pred", "0.3", "--task regression", "--grades")
+    halves = written(tmp_path, "path,y_true,y_pred\na,0,0.5\nb,0.5,1\nc,1,1\n", "halves.csv")
+    assert read_numbers(halves, task="ordinal").grades == ("0", "0.5", "1")
+
+
+def test_grades_that_no_image_shows_are_missing_between_numbers(tmp_path, caplog):
+    found = read_numbers(written(tmp_path, "path,y_true,y_pred\na,1,1\nb,4,2\n"), task="ordinal")
+    assert found.grades == ("1", "2", "4")
+    assert saying("3", "--grades") == caplog.text

@@ -172,7 +172,7 @@ def read_numbers(
         if not verbatim:
             read = one_spelling(*texts.values(), what=f"The grades of {file}")
             texts = dict(zip(names, read if len(names) > 1 else [read], strict=True))
-        order = tuple(grades or stored or _numeric_grades(file, texts))
+        order = tuple(grades or stored or _numeric_grades(file, texts, y_true=y_true, y_pred=y_pred))
         columns = {name: grade_cells(str(file), text, order, verbatim=verbatim) for name, text in texts.items()}
     else:
         columns = {name: number_cells(str(file), as_text(table[name])) for name in names}
@@ -242,7 +242,7 @@ def _floats(file: Path, table: pd.DataFrame, names: Sequence[str]) -> Floats:
         raise PredictionsError(f"{file}: the columns {first_few(names)} must hold numbers from 0 to 1.") from error
 
 
-def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[str]:
+def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]], *, y_true: str, y_pred: str) -> list[str]:
     """Return the grades in the columns, if all are numbers, by size."""
     seen = sorted({value.strip() for text in columns.values() for value in text.dropna()})
     number = pd.to_numeric(pd.Series(seen, dtype="string"), errors="coerce")
@@ -258,4 +258,27 @@ def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[s
             f"{file}: grades are one number: {first_few(same)}. Write them alike, or state all grades from the lowest "
             "on: --grades (in Python, grades=)."
         )
+    values = dict(ordered)
+    between = [name for name in columns[y_pred].dropna().str.strip().unique() if not values[name].is_integer()]
+    truth = set() if y_true not in columns else set(columns[y_true].dropna().str.strip())
+    if between and truth and all(values[name].is_integer() for name in truth):
+        raise PredictionsError(
+            f"{file}: the grades of {y_true!r} are whole numbers, but {y_pred!r} lies between them: "
+            f"{first_few(between)}. Round predictions to grades, judge them as numbers (--task regression), or state "
+            "all grades: --grades."
+        )
+    numbers = [value for _, value in ordered]
+    lacking = sorted(set(range(int(numbers[0]), int(numbers[-1]) + 1)) - set(numbers)) if _are_counts(numbers) else []
+    if lacking:
+        logger.warning(
+            "%s: no image shows the grade %s, so the grades beside it count as neighbours. If there is such a grade, "
+            "state all of them: --grades (in Python, grades=).",
+            file,
+            first_few(list(map(str, lacking))),
+        )
     return [name for name, _ in ordered]
+
+
+def _are_counts(numbers: Sequence[float]) -> bool:
+    """Return whether numbers are whole and close enough together to be grades that count up."""
+    return all(number.is_integer() for number in numbers) and numbers[-1] - numbers[0] < 3 * len(numbers)

@@ -266,5 +266,6 @@ def _sum_advice(rows: Floats, sums: Floats) -> str:
     if (rows < 0).any() or (rows > 1).any():
         return "They look like logits: apply softmax once."
     return (
-        "They look like independent scores, one per class: divide each row by its sum, or leave the probabilities out."
+        "They look like independent scores, one per class, which --task multilabel judges; for one class per image, "
+        "divide each row by its sum, or leave the probabilities out."
     )
