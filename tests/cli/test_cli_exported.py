@@ -15,6 +15,7 @@ from tars import write_tar
 import tlkit
 from tlkit.exported.labelled_images import predict_labelled_images
 from tlkit.predictions import read_predictions
+from tlkit.runs import RunDirectory
 
 
 @pytest.fixture
@@ -165,3 +166,16 @@ def test_images_of_a_test_split_alone_are_judged(tmp_path, source):
     expected = {seed: tlkit.load_model(file).predict(encoded(seed)).proba[0] for seed in range(6)}
     for path, proba in zip(found.path, found.proba, strict=True):
         np.testing.assert_array_equal(proba, expected[int(Path(path).stem)])
+
+
+@pytest.mark.parametrize("option", ["--y-true", "--y-pred", "--path"])
+@pytest.mark.parametrize("command", ["evaluate", "audit", "compare"])
+def test_names_of_columns_are_refused_where_no_file_of_predictions_is_judged(run, tmp_path, labelled, command, option):
+    write_small_export(tmp_path / "network.onnx")
+    RunDirectory.create(tmp_path / "runs" / "x")
+    second = ["network.onnx"] if command == "compare" else []
+    found = run(command, "network.onnx", *second, "--data", "shots.csv", option, "truth")
+    assert found.returncode == 2 and says(found.stderr, option, "network.onnx", "label", "Rename")
+    second = ["runs/x"] if command == "compare" else []
+    found = run(command, "runs/x", *second, option, "truth")
+    assert found.returncode == 2 and says(found.stderr, option, "runs/x", "Leave it out")
