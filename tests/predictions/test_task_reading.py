@@ -21,6 +21,7 @@ from tlkit.predictions import (
     read_predictions,
     task_of_file,
 )
+from tlkit.predictions.prediction_files import write_parquet_table
 
 JOINED = "path,y_true,proba_cat,proba_dog,light\na,cat;dog,.9,.4,day\nb,,.2,.7,night\nc,dog,.1,.6,day\n"
 
@@ -292,3 +293,35 @@ def test_grades_that_no_image_shows_are_missing_between_numbers(tmp_path, caplog
     found = read_numbers(written(tmp_path, "path,y_true,y_pred\na,1,1\nb,4,2\n"), task="ordinal")
     assert found.grades == ("1", "2", "4")
     assert saying("3", "--grades") == caplog.text
+
+
+def graded() -> NumberPredictions:
+    ends = {"lower": [0, 1, 3], "upper": [1, 3, 4]}
+    return NumberPredictions.build(path=["a", "b", "c"], y_true=[0, 2, 4], y_pred=[1, 2, 3], grades="12345", **ends)
+
+
+def test_ends_of_intervals_are_written_as_the_grades_they_are(tmp_path):
+    """A predicted grade "2" between the positions 0 and 1 would look wrong."""
+    table = graded().table()
+    assert table[["y_pred", "lower", "upper"]].values.tolist() == [["2", "1", "2"], ["3", "2", "4"], ["4", "4", "5"]]
+    table.to_csv(tmp_path / "p.csv", index=False)
+    graded().to_parquet(tmp_path / "p.parquet")
+    for name in ("p.csv", "p.parquet"):
+        assert read_numbers(tmp_path / name, task="ordinal") == graded()
+
+
+def test_positions_in_a_stored_table_of_before_are_read_as_positions(tmp_path):
+    old = graded().table().assign(lower=[0.0, 1.0, 3.0], upper=[1.0, 3.0, 4.0])
+    noted = {"task": "ordinal", "classes": list("12345"), "groups": []}
+    write_parquet_table(tmp_path / "old.parquet", old, noted=noted)
+    assert read_numbers(tmp_path / "old.parquet", task="ordinal") == graded()
+
+
+def test_ends_that_are_no_grades_are_refused_where_positions_could_be_meant(tmp_path):
+    text = "path,y_true,y_pred,lower,upper\na,1,1,0.5,2\nb,2,2,1,3\nc,3,3,2,3\n"
+    with pytest.raises(PredictionsError) as error:
+        read_numbers(written(tmp_path, text), task="ordinal")
+    assert says(error.value.problems, "lower", "0.5", "grades")
+    words = "path,y_true,y_pred,lower,upper\na,mild,none,0,1\nb,none,none,0,0\n"
+    found = read_numbers(written(tmp_path, words, "w.csv"), task="ordinal", grades=["none", "mild"])
+    assert (found.lower.tolist(), found.upper.tolist()) == ([0, 0], [1, 0])

@@ -210,7 +210,9 @@ class NumberPredictions:
         return Predictions(self.grades, self.path, truth, self.y_pred.astype(np.int64), None, self.groups)
 
     def table(self, *, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
-        """Return one row per image: path, y_true, y_pred (grades by name), lower, upper, group columns.
+        """Return one row per image: path, y_true, y_pred, lower, upper, group columns; grades by name.
+
+        Ends of intervals that are no grades stay positions.
 
         Args:
             unreadable: images without a prediction, which get rows and a column `error` with the reasons.
@@ -221,7 +223,11 @@ class NumberPredictions:
             names = np.array([*self.grades, None], dtype=object)
             places = [np.where(np.isfinite(one), one, -1).astype(np.int64) for one in (self.y_true, self.y_pred)]
             columns = dict(zip((Y_TRUE, Y_PRED), (pd.array(names[one], dtype="string") for one in places), strict=True))
-        columns |= {} if self.lower is None else {LOWER: self.lower, UPPER: self.upper}
+        ends = {} if self.lower is None or self.upper is None else {LOWER: self.lower, UPPER: self.upper}
+        columns |= ends
+        if self.grades and all(np.isin(one, np.arange(len(self.grades))).all() for one in ends.values()):
+            named = np.array(self.grades, dtype=object)
+            columns |= {name: pd.array(named[one.astype(np.int64)], dtype="string") for name, one in ends.items()}
         table = pd.concat([path, pd.DataFrame(columns), groups], axis=1)
         return table if unreadable is None else with_unreadable(table, unreadable)
 

@@ -22,7 +22,7 @@ from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
 from tlkit.predictions.reading import open_table, paths_of, task_of
-from tlkit.predictions.truth_cells import grade_cells, label_cells, number_cells, parts_of
+from tlkit.predictions.truth_cells import end_cells, grade_cells, label_cells, number_cells, parts_of
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, one_spelling
 from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
@@ -176,7 +176,8 @@ def read_numbers(
         columns = {name: grade_cells(str(file), text, order, verbatim=verbatim) for name, text in texts.items()}
     else:
         columns = {name: number_cells(str(file), as_text(table[name])) for name in names}
-    columns |= {name: number_cells(str(file), as_text(table[name])) for name in ends}
+    own_positions = noted is not None and not any(pd.api.types.is_string_dtype(table[name].dtype) for name in ends)
+    columns |= {name: end_cells(str(file), table[name], () if own_positions else order) for name in ends}
     used = {PATH, *names, *ends}
     return NumberPredictions.build(
         path=paths_of(file, table),

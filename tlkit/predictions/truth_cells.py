@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,32 @@ def grade_cells(source: str, text: pd.Series[str], grades: Sequence[str], *, ver
             f"{did_you_mean(seen[0], list(place))} The grades are: {first_few(list(place), most=20)}."
         )
     return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def end_cells(source: str, column: pd.Series[Any], grades: Sequence[str]) -> Floats:
+    """Return a column of ends of intervals, shape (N,): numbers, or positions of grades, which are written by name.
+
+    Args:
+        source: name of the table, for messages.
+        column: numbers; names of grades, or their positions where grades are words.
+        grades: names of the grades from the lowest on; empty = numbers.
+
+    Raises:
+        PredictionsError: a cell is no number; or no grade, where grades are numbers other than their positions.
+    """
+    text = as_text(column).rename(str(column.name))
+    if not grades or list(grades) == [str(place) for place in range(len(grades))]:
+        return number_cells(source, text)
+    names = match_names(text.dropna().unique().tolist(), grades)
+    if set(text.dropna()) <= set(names):
+        return grade_cells(source, text, grades, verbatim=False)
+    if pd.to_numeric(pd.Series(grades), errors="coerce").notna().any():
+        wrong = sorted(set(text.dropna()) - set(names))
+        raise PredictionsError(
+            f"{source}: {column.name} holds {first_few(wrong)}, which is no grade. Ends of intervals are grades; the "
+            f"grades are: {first_few(list(grades), most=20)}. Judge other numbers with --task regression."
+        )
+    return number_cells(source, text)
 
 
 def parts_of(cell: str, separator: str) -> list[str]:
