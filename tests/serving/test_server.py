@@ -307,6 +307,20 @@ def test_log_holds_each_image_once_and_is_judged_once_labels_come(tmp_path):
     assert says(error, "served.parquet", "Name another")
 
 
+def test_a_log_belongs_to_one_server_at_a_time(file, tmp_path):
+    """Two would give their parts the same names, and an image two rows."""
+    log = tmp_path / "served.parquet"
+    with running(file, log=log) as port:
+        with pytest.raises(ServeError) as error:
+            create_server(file, ServeOptions(log=log))
+        assert says(error, "served.parquet", "another server", "of its own")
+        assert post(port, encoded(1))[0] == 200
+    with running(file, log=log) as port:
+        assert post(port, encoded(2))[0] == 200
+    assert len(read_predictions(log)) == 2
+    assert all(path.suffix == ".parquet" for path in log.iterdir())
+
+
 def test_sigterm_stops_gracefully_and_writes_the_log(file, tmp_path):
     log = tmp_path / "served.parquet"
     command = [sys.executable, "-m", "tlkit", "serve", file, "--port", "0", "--log", log]

@@ -78,7 +78,7 @@ class ServedModel:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self.queue.close)
             if self.log is not None:
-                await asyncio.to_thread(self.log.flush)
+                await asyncio.to_thread(self.log.close)
 
     async def _write_log(self, log: PredictionLog) -> None:
         while True:
