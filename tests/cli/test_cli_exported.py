@@ -15,6 +15,7 @@ from tars import write_tar
 import tlkit
 from tlkit.exported.labelled_images import predict_labelled_images
 from tlkit.predictions import read_predictions
+from tlkit.runs import RunDirectory
 
 
 @pytest.fixture
@@ -47,12 +48,32 @@ def test_shards_of_a_file_hold_the_bits_of_one_plain_prediction(run, tmp_path, p
     assert (len(table), table.group_columns) == (7, ("answered",))
     assert table.groups["answered"].tolist() == plain["answered"].dropna().tolist()
 
+    other = run(*batch[:-1], 5, "--shard", "0/1")
+    assert other.returncode == 2 and says(other.stderr, "parts", "--part-size 4") and "images" not in other.stderr
     before = {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()}
     again = run(*batch, "--shard", "0/1")
     assert again.returncode == 0 and {file: file.stat().st_mtime_ns for file in Path("parts").iterdir()} == before
     write_small_export(tmp_path / "network.onnx", scale=2.0)
     other = run(*batch, "--shard", "0/1")
     assert other.returncode == 2 and says(other.stderr, "parts", "another model")
+
+
+def test_parts_go_into_a_folder_whose_name_has_a_point_and_a_file_is_none(run, tmp_path, photos):
+    write_small_export(tmp_path / "network.onnx")
+    batch = ("predict", "network.onnx", "photos", "--shard", "0/1", "--out")
+    assert run(*batch, "scores-2026.12").returncode == 0
+    assert len(read_predictions("scores-2026.12")) == 11
+    for name in ("scores.csv", "scores.jsonl"):
+        refused = run(*batch, name)
+        assert refused.returncode == 2 and says(refused.stderr, "--out", name)
+
+
+def test_parts_without_any_prediction_are_no_table_to_judge(run, tmp_path):
+    write_small_export(tmp_path / "network.onnx")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert run("predict", "network.onnx", "empty.jpg", "--shard", "0/1", "--out", "none").returncode == 0
+    judged = run("evaluate", "none")
+    assert judged.returncode == 2 and says(judged.stderr, "none", "no image has a prediction", "empty.jpg")
 
 
 def test_what_is_for_runs_alone_is_refused_at_once(run, tmp_path, photos):
@@ -145,3 +166,16 @@ def test_images_of_a_test_split_alone_are_judged(tmp_path, source):
     expected = {seed: tlkit.load_model(file).predict(encoded(seed)).proba[0] for seed in range(6)}
     for path, proba in zip(found.path, found.proba, strict=True):
         np.testing.assert_array_equal(proba, expected[int(Path(path).stem)])
+
+
+@pytest.mark.parametrize("option", ["--y-true", "--y-pred", "--path"])
+@pytest.mark.parametrize("command", ["evaluate", "audit", "compare"])
+def test_names_of_columns_are_refused_where_no_file_of_predictions_is_judged(run, tmp_path, labelled, command, option):
+    write_small_export(tmp_path / "network.onnx")
+    RunDirectory.create(tmp_path / "runs" / "x")
+    second = ["network.onnx"] if command == "compare" else []
+    found = run(command, "network.onnx", *second, "--data", "shots.csv", option, "truth")
+    assert found.returncode == 2 and says(found.stderr, option, "network.onnx", "label", "Rename")
+    second = ["runs/x"] if command == "compare" else []
+    found = run(command, "runs/x", *second, option, "truth")
+    assert found.returncode == 2 and says(found.stderr, option, "runs/x", "Leave it out")

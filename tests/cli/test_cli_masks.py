@@ -164,6 +164,15 @@ def test_predict_writes_masks_of_the_size_of_their_images_and_names_the_unreadab
     assert np.array_equal(mask, stored)
     done = run("predict", path, images, "--out", tmp_path / "out")
     assert (done.returncode, saying("there already")) == (2, done.stderr)
+    picture = (images / "000.png").read_bytes()
+    for folder, names in (("one", ("a.png", "a.bmp")), ("two", ("x/a.png",)), ("three", ("x/a.png",))):
+        for name in names:
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_bytes(picture)
+    done = run("predict", path, tmp_path / "one", "--out", tmp_path / "none")
+    assert (done.returncode, saying("a.png", "Rename")) == (2, done.stderr)
+    done = run("predict", path, tmp_path / "two", tmp_path / "three", "--out", tmp_path / "none")
+    assert (done.returncode, saying("a.png", "one by one")) == (2, done.stderr)
     done = run("predict", path, images, "--out", tmp_path / "out.csv")
     assert (done.returncode, saying("name a folder")) == (2, done.stderr)
 

@@ -80,6 +80,17 @@ def test_groups_are_joined_to_the_judged_file_and_need_not_name_val(folder):
         assert found["settings"]["columns"][0]["column"] == "site"
 
 
+@pytest.mark.parametrize(("name", "task"), [("labels", "multilabel"), ("numbers", "regression")])
+def test_truth_that_comes_in_another_file_gives_the_figures_of_one_file(folder, tmp_path, name, task):
+    whole = pd.read_csv(folder / f"{name}_test.csv", keep_default_na=False)
+    whole.drop(columns=["y_true", "light"]).to_csv(tmp_path / "predicted.csv", index=False)
+    whole[["path", "y_true", "light"]].to_csv(tmp_path / "truth.csv", index=False)
+    apart = (tmp_path / "predicted.csv", "--task", task, "--groups", tmp_path / "truth.csv", "--json")
+    for command, more in (("evaluate", []), ("audit", ["--by", "light"])):
+        found = json.loads(run(command, *apart, *more))
+        assert found == json.loads(run(command, folder / f"{name}_test.csv", "--task", task, *more, "--json"))
+
+
 def test_a_file_of_numbers_is_evaluated_and_audited_with_intervals_of_val(folder):
     words = (folder / "numbers_test.csv", "--task", "regression", "--val", folder / "numbers_val.csv")
     found = json.loads(run("evaluate", *words, "--coverage", "0.9", "--json"))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from exported_runs import CLASSES, SIZE, write_model, write_shipped_run
 from messages import says
 from PIL import Image
@@ -21,7 +22,7 @@ from tlkit.errors import ModelError, RunError
 from tlkit.exported import open_exported
 from tlkit.exported.verification import Verification
 from tlkit.inference.export import torture_images
-from tlkit.inference.export.export_ladder import export_network
+from tlkit.inference.export.export_ladder import TOLERANCE, export_network
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.verify_run import verify_run
 from tlkit.inference.predictor import load_model
@@ -134,6 +135,8 @@ def test_without_images_there_is_not_enough_data(run):
     run.directory.write_json(run.directory.environment, {"data": {"root": str(run.path / "nowhere")}})
     result = verify_run(run)
     assert (result.verdict, result.exit_code) == ("NOT ENOUGH DATA", 3)
+    (note,) = (note for note in result.notes if says(note, "nowhere"))
+    assert says(note, "6 of 6", "0.jpg", "no such file", "moved") and "Errno" not in note
 
 
 def test_files_of_another_model_are_refused(run):
@@ -229,6 +232,45 @@ def test_attention_that_the_exporter_refuses_is_exported_unfused_and_the_setting
 
 def test_the_torchscript_exporter_is_the_last_way():
     assert export_network(Branching, image_size=SIZE).rung == "TorchScript"
+
+
+class Cancelling(nn.Module):
+    """The difference of two large sums of the same numbers: nothing in float64, rounding in float32."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(64, 3 * SIZE[0] * SIZE[1]) * 1e4)
+
+    def forward(self, x):
+        row = x.flatten(1)
+        return row @ self.weight.T - row.flip(1) @ self.weight.flip(1).T
+
+
+class Counting(nn.Module):
+    """Another output at each call, which no graph can give."""
+
+    calls = 0
+
+    def forward(self, x):
+        Counting.calls += 1
+        return x.mean((2, 3)) * Counting.calls
+
+
+def test_a_graph_as_far_from_float64_as_torch_is_taken_although_rounding_moves_its_probabilities():
+    network = Cancelling()
+    images = torch.randn(4, 3, *SIZE)
+    with torch.no_grad():
+        moved = network(images).softmax(1).double() - network.double()(images.double()).softmax(1)
+    assert moved.abs().max() > 10 * TOLERANCE
+    assert export_network(Cancelling, image_size=SIZE).rung == "dynamo"
+
+
+@pytest.mark.series
+def test_a_graph_that_says_something_else_is_not_taken():
+    with pytest.raises(ModelError) as error:
+        export_network(Counting, image_size=SIZE)
+    assert says(error, "dynamo", "TorchScript", "differ")
 
 
 @pytest.mark.series

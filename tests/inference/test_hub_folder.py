@@ -80,6 +80,12 @@ def test_the_card_states_the_figures_and_the_folder_holds_what_was_exported(plan
     assert names == {"README.md", "config.json", "model.safetensors", "export/model.onnx"}
 
 
+def test_the_log_names_the_folder_and_no_file_that_has_moved(planted, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = write_hub_folder(planted[0], tmp_path / "named")
+    assert str(folder) in caplog.text and ".partial" not in caplog.text
+
+
 def test_a_folder_with_files_stays_unless_it_is_a_hub_folder_to_replace(planted, tmp_path):
     run, folder = planted
     with pytest.raises(RunError, match="--overwrite"):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from messages import says
+from messages import saying, says
 
 from tlkit.errors import PredictionsError
 from tlkit.predictions import (
@@ -21,6 +21,7 @@ from tlkit.predictions import (
     read_predictions,
     task_of_file,
 )
+from tlkit.predictions.prediction_files import write_parquet_table
 
 JOINED = "path,y_true,proba_cat,proba_dog,light\na,cat;dog,.9,.4,day\nb,,.2,.7,night\nc,dog,.1,.6,day\n"
 
@@ -214,3 +215,113 @@ def test_groups_are_joined_by_path(tmp_path):
     )
     assert found.groups["site"].fillna("-").tolist() == ["x", "-", "y"]
     assert list(found.groups.columns) == ["light", "site"]
+
+
+PREDICTED = "path,proba_cat,proba_dog\np/a,.9,.4\np/b,.2,.7\np/c,.1,.6\n"
+"""What `tlkit predict` writes, without truth."""
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        "path,y_true,light\na,dog;cat,day\nb,,night\n",
+        "path,y_true_cat,y_true_dog,light\na,1,1,day\nb,0,0,night\n",
+        "path,cat,dog,light\na,yes,1.0,day\nb,0,no,night\n",
+    ],
+)
+def test_labels_that_come_in_another_file_are_joined_and_images_beside_it_stay_unknown(tmp_path, truth):
+    found = read_multilabel(written(tmp_path, PREDICTED)).with_groups(written(tmp_path, truth, "truth.csv"))
+    assert found.y_true.tolist() == [[1, 1], [0, 0], [-1, -1]]
+    assert found.groups.columns.tolist() == ["light"]
+    assert found.y_pred.tolist() == [[True, False], [False, True], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "expected"),
+    [("regression", ["1.5", "2e1", ""], [1.5, 20, np.nan]), ("ordinal", ["mild", "none", ""], [1, 0, np.nan])],
+)
+def test_numbers_and_grades_that_come_in_another_file_are_joined(tmp_path, task, truth, expected):
+    cells = ["none", "mild", "none"] if task == "ordinal" else ["1", "2", "3"]
+    file = written(tmp_path, "path,y_pred\n" + "".join(f"p/{n},{y}\n" for n, y in zip("abc", cells, strict=True)))
+    table = pd.DataFrame({"path": ["a", "b", "c"], "age": truth, "light": ["day", "day", "night"]})
+    read = read_numbers(file, task=task, grades=["none", "mild"] if task == "ordinal" else None)
+    found = read.with_groups(table, y_true="age")
+    assert np.array_equal(found.y_true, expected, equal_nan=True)
+    assert found.groups.columns.tolist() == ["light"]
+    same = read.with_groups(table.rename(columns={"age": "y_true"}))
+    assert same == found
+    with pytest.raises(PredictionsError):
+        same.with_groups(table.rename(columns={"age": "y_true"}))  # labels are not replaced without a word
+
+
+@pytest.mark.parametrize(
+    ("reader", "given", "truth", "named"),
+    [
+        (read_multilabel, PREDICTED, "path,y_true\na,cow\n", "cow"),
+        (read_multilabel, PREDICTED, "path,y_true_cat\na,1\n", "y_true_dog"),
+        (read_numbers, "path,y_pred\na,1\n", "path,y_true\na,old\n", "old"),
+    ],
+)
+def test_joined_labels_that_are_none_are_refused_with_their_file(tmp_path, reader, given, truth, named):
+    read = reader(written(tmp_path, given))
+    with pytest.raises(PredictionsError) as error:
+        read.with_groups(written(tmp_path, truth, "truth.csv"))
+    assert says(error.value.problems, "truth.csv", named)
+
+
+@pytest.mark.parametrize("reader", [read_numbers, read_multilabel])
+def test_a_file_of_another_task_that_is_read_as_classes_names_the_task(tmp_path, reader):
+    """Without --task, labels and numbers look like broken classes."""
+    text = JOINED if reader is read_multilabel else "path,y_true,y_pred\na,1.5,1.25\nb,2.5,2.75\nc,3.5,3.25\n"
+    file = written(tmp_path, text)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(file)
+    assert says(error.value.problems, f"--task {'multilabel' if reader is read_multilabel else 'regression'}")
+    reader(file)
+
+
+def test_predicted_numbers_between_grades_are_no_grades_of_their_own(tmp_path):
+    file = written(tmp_path, "path,y_true,y_pred\na,0,0.3\nb,1,1.3\nc,2,1.8\n")
+    with pytest.raises(PredictionsError) as error:
+        read_numbers(file, task="ordinal")
+    assert says(error.value.problems, "y_pred", "0.3", "--task regression", "--grades")
+    halves = written(tmp_path, "path,y_true,y_pred\na,0,0.5\nb,0.5,1\nc,1,1\n", "halves.csv")
+    assert read_numbers(halves, task="ordinal").grades == ("0", "0.5", "1")
+
+
+def test_grades_that_no_image_shows_are_missing_between_numbers(tmp_path, caplog):
+    found = read_numbers(written(tmp_path, "path,y_true,y_pred\na,1,1\nb,4,2\n"), task="ordinal")
+    assert found.grades == ("1", "2", "4")
+    assert saying("3", "--grades") == caplog.text
+
+
+def graded() -> NumberPredictions:
+    ends = {"lower": [0, 1, 3], "upper": [1, 3, 4]}
+    return NumberPredictions.build(path=["a", "b", "c"], y_true=[0, 2, 4], y_pred=[1, 2, 3], grades="12345", **ends)
+
+
+def test_ends_of_intervals_are_written_as_the_grades_they_are(tmp_path):
+    """A predicted grade "2" between the positions 0 and 1 would look wrong."""
+    table = graded().table()
+    assert table[["y_pred", "lower", "upper"]].values.tolist() == [["2", "1", "2"], ["3", "2", "4"], ["4", "4", "5"]]
+    table.to_csv(tmp_path / "p.csv", index=False)
+    graded().to_parquet(tmp_path / "p.parquet")
+    for name in ("p.csv", "p.parquet"):
+        assert read_numbers(tmp_path / name, task="ordinal") == graded()
+
+
+def test_positions_in_a_stored_table_of_before_are_read_as_positions(tmp_path):
+    old = graded().table().assign(lower=[0.0, 1.0, 3.0], upper=[1.0, 3.0, 4.0])
+    noted = {"task": "ordinal", "classes": list("12345"), "groups": []}
+    write_parquet_table(tmp_path / "old.parquet", old, noted=noted)
+    assert read_numbers(tmp_path / "old.parquet", task="ordinal") == graded()
+
+
+def test_ends_that_are_no_grades_are_refused_where_positions_could_be_meant(tmp_path):
+    text = "path,y_true,y_pred,lower,upper\na,1,1,0.5,2\nb,2,2,1,3\nc,3,3,2,3\n"
+    with pytest.raises(PredictionsError) as error:
+        read_numbers(written(tmp_path, text), task="ordinal")
+    assert says(error.value.problems, "lower", "0.5", "grades")
+    words = "path,y_true,y_pred,lower,upper\na,mild,none,0,1\nb,none,none,0,0\n"
+    found = read_numbers(written(tmp_path, words, "w.csv"), task="ordinal", grades=["none", "mild"])
+    assert (found.lower.tolist(), found.upper.tolist()) == ([0, 0], [1, 0])

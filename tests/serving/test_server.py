@@ -159,8 +159,10 @@ def test_bad_requests_are_refused_while_others_are_served_and_no_answer_names_a_
             assert (found, words in content.decode()) == (status, True), content
             answers.append(content)
             assert post(port, good)[0] == 200
-        mixed = post(port, *multipart([good, b"junk"]))
-        assert mixed[0] == 200 and "error" in mixed[1]["predictions"][1] and "label" in mixed[1]["predictions"][0]
+        for useless in (b"junk", b""):  # one of several costs the others nothing
+            status, answer = post(port, *multipart([good, useless]))
+            assert status == 200
+            assert ["error" in one for one in answer["predictions"]] == [False, True]
         for client in slow:
             client.settimeout(30)
         assert b" 408 " in slow[1].recv(1000)
@@ -244,6 +246,16 @@ def test_a_token_and_the_name_of_this_machine_are_needed_where_asked(file):
             ServeOptions(**options)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/model", "/metrics", "/health", "/ready"])
+def test_head_is_get_without_a_body(file, path):
+    with running(file) as port:
+        status, headers, content = ask(port, "HEAD", path)
+        expected = ask(port, "GET", path)
+        assert (status, content) == (200, b"")
+        assert headers["content-type"] == expected[1]["content-type"]
+        assert ask(port, "GET", "/openapi.json")[2].count(b'"head"') == 0
+
+
 def test_metrics_count_what_was_served(file):
     with running(file) as port:
         post(port, encoded(1))
@@ -293,6 +305,20 @@ def test_log_holds_each_image_once_and_is_judged_once_labels_come(tmp_path):
     with pytest.raises(ServeError) as error:
         create_server(other, ServeOptions(log=log))
     assert says(error, "served.parquet", "Name another")
+
+
+def test_a_log_belongs_to_one_server_at_a_time(file, tmp_path):
+    """Two would give their parts the same names, and an image two rows."""
+    log = tmp_path / "served.parquet"
+    with running(file, log=log) as port:
+        with pytest.raises(ServeError) as error:
+            create_server(file, ServeOptions(log=log))
+        assert says(error, "served.parquet", "another server", "of its own")
+        assert post(port, encoded(1))[0] == 200
+    with running(file, log=log) as port:
+        assert post(port, encoded(2))[0] == 200
+    assert len(read_predictions(log)) == 2
+    assert all(path.suffix == ".parquet" for path in log.iterdir())
 
 
 def test_sigterm_stops_gracefully_and_writes_the_log(file, tmp_path):

@@ -14,6 +14,7 @@ from tlkit.audit.task_audit import audit_outcomes, require_columns
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.errors import PredictionsError
 from tlkit.predictions import MultilabelPredictions
+from tlkit.predictions.validation import no_truth
 
 LABEL_METRICS: tuple[Metric, ...] = ("recall", "false_positive_rate")
 """What is compared by default: images with a label that are found, and images without it that are given it. The
@@ -38,9 +39,7 @@ def audit_multilabel(
     options = options.for_classes(predictions.labels)
     require_columns(predictions.groups, options, classes=predictions.labels)
     if not predictions.known.any():
-        raise PredictionsError(
-            f"None of the {len(predictions)} images has a true label, so there is nothing to compare."
-        )
+        raise PredictionsError(no_truth(len(predictions), "label", consequence="there is nothing to compare"))
     chosen = tuple(metrics or metrics_of(options.criteria) or LABEL_METRICS)
     found = predictions.labelled
     labels = found.labels if options.positive is None else (options.positive,)

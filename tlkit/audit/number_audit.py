@@ -11,6 +11,7 @@ from tlkit.audit.task_audit import audit_outcomes, require_columns
 from tlkit.audit.task_audit_result import TaskAudit
 from tlkit.errors import PredictionsError
 from tlkit.predictions import NumberPredictions
+from tlkit.predictions.validation import no_truth
 
 MEAN_TOLERANCE = 0.1
 """Default tolerance of mean errors, in standard deviations of the truth. That of rates, 0.05, is a tenth of the largest
@@ -35,7 +36,7 @@ def audit_numbers(
     require_columns(predictions.groups, options)
     problems = []
     if not predictions.known.any():
-        problems.append(f"None of the {len(predictions)} images has a true number, so there is nothing to compare.")
+        problems.append(no_truth(len(predictions), "number", consequence="there is nothing to compare"))
     if options.pair_by is not None:
         problems.append("pair_by compares rates within matched sets. For mean errors, name the sets in cluster_by.")
     if options.criteria or options.positive is not None:

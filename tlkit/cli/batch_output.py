@@ -11,6 +11,9 @@ from tlkit.cli.output import check_progress, print_tables
 from tlkit.errors import DataError
 from tlkit.output_files import require_folder
 
+TABLES = (".csv", ".parquet", ".jsonl")
+"""What the name of a file of predictions ends in."""
+
 
 def is_batch(
     *, shard: str | None, ray: str | None, part_size: int | None, out: Path | None, other: Sequence[str]
@@ -28,7 +31,7 @@ def is_batch(
     problems = []
     if shard is not None and ray is not None:
         problems.append("--shard and --ray are two ways to share the work. Use one of them.")
-    if out is None or out.suffix or out.is_file():
+    if out is None or out.suffix.lower() in TABLES or out.is_file():
         problems.append(f"{name} writes parts into a folder, but --out is {out}. Name a folder, such as --out scores.")
     if other:
         problems.append(

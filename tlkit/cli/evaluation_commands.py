@@ -43,7 +43,7 @@ from tlkit.cli.output import (
     print_verdicts,
     wants_details,
 )
-from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, run_audit
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, refuse_columns, run_audit
 from tlkit.cli.task_compare import compare_task_pair, open_task_models
 from tlkit.cli.task_file import TaskFile, audit_task, evaluate_task
 from tlkit.cli.task_run import audit_run, evaluate_run, open_task_run, refuse_options
@@ -89,6 +89,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run, a table of predictions, an exported file or pretrained weights: figures with intervals."""
     shown = wants_details(details)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    refuse_columns([run_or_file], weights=model_weights, **columns)
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -124,7 +126,6 @@ def evaluate(
     from tlkit.evaluation.plain_evaluation import evaluation_sentences
     from tlkit.predictions import Predictions
 
-    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     of_weights = predict_source(
         run_or_file, weights=model_weights, data=data, classes=label_class, split=split, groups=groups
     )
@@ -225,6 +226,8 @@ def audit(
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    refuse_columns([run_or_file], weights=model_weights, **columns)
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -271,7 +274,6 @@ def audit(
 
     require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
-    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     of_weights = predict_source(
         run_or_file, weights=model_weights, data=data, classes=label_class, split=split, by=by or (), groups=groups
     )
@@ -374,6 +376,8 @@ def compare(
     from tlkit.runs.compare_runs import compare_models_by, compare_with, display_names
 
     paths = (first, second, *(others or []))
+    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    refuse_columns(paths, **columns)
     files = [
         TaskFile(
             path=one,
@@ -402,7 +406,6 @@ def compare(
     if found is not None and len(found) == 2:
         compare_task_pair(found, display_names(*paths), metric=metric, by=by, details=shown, json=json, **design)
         return
-    columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     joined = None if groups is None else read_joined(groups)
     models: Sequence[Any] = found or open_compared(
         paths, split=split, groups=joined, data=data, classes=label_class, by=by or (), **columns

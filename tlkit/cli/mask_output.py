@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -81,10 +80,15 @@ def _targets(files: Sequence[Path], given: Sequence[Path], out: Path) -> list[Pa
     if out.suffix.lower() in (".csv", ".parquet", ".jsonl", ".png") or out.is_file():
         raise PredictionsError(f"--out is {out}. Masks are PNG files: name a folder, such as --out masks.")
     targets = [out / _below(file, given).with_suffix(".png") for file in files]
-    twice = sorted(str(one) for one, count in Counter(targets).items() if count > 1)
-    if twice:
+    images: dict[Path, list[Path]] = {}
+    for file, target in zip(files, targets, strict=True):
+        images.setdefault(target, []).append(file)
+    if twice := {target: of for target, of in images.items() if len(of) > 1}:
+        beside = any(len({file.parent for file in of}) < len(of) for of in twice.values())
+        remedy = "Rename images that differ in their ending alone" if beside else "Predict their folders one by one"
         raise PredictionsError(
-            f"{len(twice)} masks would belong to several images: {first_few(twice)}. Predict their folders one by one."
+            f"{len(twice)} masks would belong to several images: "
+            f"{first_few([f'{target} to {first_few(list(map(str, of)))}' for target, of in twice.items()])}. {remedy}."
         )
     there = [str(one) for one in [*targets, out / LIST] if one.exists()]
     if there:

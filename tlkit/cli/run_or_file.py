@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -59,6 +59,36 @@ def read_file(path: Path, *, groups: Joinable | None = None, **columns: Unpack[F
     if y_true in groups.columns.columns:
         columns["y_true"] = "y_true"
     return read_predictions(path, **columns).with_groups(groups, y_true=y_true, verbatim=verbatim)
+
+
+def refuse_columns(paths: Sequence[Path], *, weights: str | None = None, **columns: Unpack[FileColumns]) -> None:
+    """Check that columns are not named where no file of predictions is judged, so that the names do nothing.
+
+    Args:
+        paths: what is judged.
+        weights: pretrained weights, with which the path is a name of timm.
+        columns: how a file is read.
+
+    Raises:
+        PredictionsError: one is named.
+    """
+    from tlkit.exported import is_exported
+    from tlkit.runs.directory import is_run
+
+    predicting = [path for path in paths if weights is not None or is_exported(path)]
+    runs = [path for path in paths if path not in predicting and is_run(path)]
+    if len(predicting) + len(runs) < len(paths):
+        return
+    named = {"--y-true": (columns["y_true"], "y_true"), "--y-pred": (columns["y_pred"], "y_pred")}
+    named["--path"] = (columns["path_column"], "path")
+    if given := [option for option, (name, default) in named.items() if name != default]:
+        why = (
+            f"{predicting[0]} predicts the images of --data, whose list calls its columns path and label. Rename them "
+            "there."
+            if predicting
+            else f"{runs[0]} is a run. Leave it out."
+        )
+        raise PredictionsError(*(f"{option} names a column of a file of predictions, and {why}" for option in given))
 
 
 def open_run_or_file(

@@ -12,6 +12,7 @@ from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.label_scores import rate_of
 from tlkit.evaluation.number_result import GradeFigures, IntervalFigures, NumberEvaluation
 from tlkit.predictions import NumberPredictions
+from tlkit.predictions.validation import no_truth
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.number_scores import mean_loss, r_squared, root, signed_mean
@@ -48,10 +49,7 @@ def evaluate_numbers(
     columns = {"cluster_by": cluster_by, "weights": weights}
     problems = column_problems(predictions.groups, columns, confidence=confidence)
     if not predictions.known.any():
-        problems.append(
-            f"None of the {len(predictions)} images has a true number, so there is nothing to evaluate. Name the "
-            "column that holds it: --y-true COLUMN (in Python, y_true=)."
-        )
+        problems.append(no_truth(len(predictions), "number", consequence="there is nothing to evaluate"))
     if problems:
         raise PredictionsError(*problems)
     found, units = with_weight(predictions.labelled, cluster_by, weights)

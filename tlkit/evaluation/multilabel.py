@@ -13,6 +13,7 @@ from tlkit.evaluation.label_pairs import label_pairs, labels_called
 from tlkit.evaluation.label_scores import label_rates, macro_f1, micro_average_precision, rate_of, ratio_score
 from tlkit.evaluation.multilabel_result import LabelResult, MultilabelEvaluation
 from tlkit.predictions import MultilabelPredictions
+from tlkit.predictions.validation import no_truth
 
 
 def evaluate_multilabel(
@@ -46,10 +47,7 @@ def evaluate_multilabel(
     columns = {"cluster_by": cluster_by, "weights": weights}
     problems = column_problems(predictions.groups, columns, confidence=confidence)
     if not predictions.known.any():
-        problems.append(
-            f"None of the {len(predictions)} images has a true label, so there is nothing to evaluate. Name the column "
-            "that holds them: --y-true COLUMN (in Python, y_true=)."
-        )
+        problems.append(no_truth(len(predictions), "label", consequence="there is nothing to evaluate"))
     if problems:
         raise PredictionsError(*problems)
     found, units = with_weight(predictions.labelled, cluster_by, weights)

@@ -69,7 +69,7 @@ def write_hub_folder(
     partial.mkdir(parents=True)
     try:
         write_timm_folder(partial, network, facts)
-        card = write_card(partial / CARD, contents, intended_use=run.recipe.report.intended_use)
+        card = write_card(partial / CARD, contents, intended_use=run.recipe.report.intended_use, moves=True)
         write_text(card, card.read_text(encoding="utf-8") + _usage(repository, facts.architecture))
         for file in partial.iterdir():
             file.chmod(card.stat().st_mode)  # safetensors writes with 0600

@@ -43,6 +43,35 @@ def require_apart(val: Strings, test: Strings, *, purpose: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class TableOfImages:
+    """A table of groups, and perhaps labels, with the places of N images in it.
+
+    Attributes:
+        source: its name, for messages.
+        columns: its columns, indexed by path. Treat it as read-only.
+        paths: path of each image in the index, shape (N,); images that it lacks have one that is not there.
+    """
+
+    source: str
+    columns: pd.DataFrame
+    paths: Strings
+
+    @property
+    def has(self) -> npt.NDArray[np.bool_]:
+        """Whether each image is in the table, shape (N,)."""
+        return np.asarray(np.isin(self.paths, self.columns.index.to_numpy(dtype=str)))
+
+    def of_images(self) -> pd.DataFrame:
+        """Return the columns by image, rows 0…N-1; images that are not in the table have missing values."""
+        return self.columns.reindex(self.paths).reset_index(drop=True)
+
+    def without(self, names: Sequence[str], labelled: int) -> TableOfImages:
+        """Return the table without columns that were taken as labels, and say so in the log."""
+        logger.info("%s: %s labels %d of %d images.", self.source, first_few(list(names)), labelled, len(self.paths))
+        return TableOfImages(self.source, self.columns.drop(columns=list(names)), self.paths)
+
+
+@dataclass(frozen=True, eq=False)
 class ImageColumns:
     """Path and group columns of N images.
 
@@ -101,6 +130,14 @@ class ImageColumns:
         Raises:
             PredictionsError: the table cannot be read, lacks `path`, repeats a path or has none of the paths.
         """
+        return self.with_columns(self.join(table), verbatim=verbatim)
+
+    def join(self, table: Joinable) -> TableOfImages:
+        """Return a table whose rows are found by the paths of the images; those that it lacks are logged.
+
+        Raises:
+            PredictionsError: as for `with_groups`.
+        """
         read = read_joined(table)
         columns = with_known_paths(read.columns, self.path, source=read.source)
         paths = paths_in_table(self.path, columns, source=read.source)
@@ -112,10 +149,18 @@ class ImageColumns:
                 len(self),
                 first_few(missing.tolist()),
             )
-        columns, problems = group_table(columns, source=read.source, verbatim=verbatim)
+        return TableOfImages(read.source, columns, paths)
+
+    def with_columns(self, table: TableOfImages, *, verbatim: bool = False) -> ImageColumns:
+        """Return the images with the columns of a table from `join` as groups.
+
+        Raises:
+            PredictionsError: a name or a value is none of a group.
+        """
+        columns, problems = group_table(table.columns, source=table.source, verbatim=verbatim)
         if problems:
-            raise PredictionsError(*(f"{read.source}: {problem}" for problem in problems))
-        joined = columns.reindex(paths).reset_index(drop=True)
+            raise PredictionsError(*(f"{table.source}: {problem}" for problem in problems))
+        joined = columns.reindex(table.paths).reset_index(drop=True)
         kept = self.groups.drop(columns=[name for name in joined.columns if name in self.groups.columns])
         return ImageColumns(self.path, pd.concat([kept, joined], axis=1))
 

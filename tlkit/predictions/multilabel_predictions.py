@@ -17,9 +17,11 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.predictions.truth_cells import label_cells
 from tlkit.predictions.unreadable import Unreadable
 from tlkit.predictions.unreadable_rows import with_unreadable
 from tlkit.predictions.validation import PROBA_PREFIX, Y_PRED, Y_TRUE, Strings
+from tlkit.spelling import SEPARATOR
 
 THRESHOLD = 0.5
 """Probability from which a label is predicted, unless a threshold was chosen."""
@@ -177,9 +179,43 @@ class MultilabelPredictions:
             self, images=self.images.take(rows), y_true=self.y_true[rows], y_pred=self.y_pred[rows], proba=proba
         )
 
-    def with_groups(self, table: Joinable, *, verbatim: bool = False) -> MultilabelPredictions:
-        """Return the predictions with group columns joined by path; see `ImageColumns.with_groups`."""
-        return replace(self, images=self.images.with_groups(table, verbatim=verbatim))
+    def with_groups(
+        self, table: Joinable, *, y_true: str = Y_TRUE, separator: str = SEPARATOR, verbatim: bool = False
+    ) -> MultilabelPredictions:
+        """Return the predictions with group columns, and true labels, joined by path.
+
+        True labels stand as in a file of predictions: in the column `y_true`, where an empty cell means that the image
+        has none of them, or in a column for each label, `y_true_<label>` or `<label>`. Labels of images that are not in
+        the table stay unknown.
+
+        Args:
+            table: as for `ImageColumns.with_groups`.
+            y_true: its column of the truth, or what its columns of one label begin with; "y_true" does only where no
+                label of any image is known.
+            separator: what stands between the labels of a cell.
+            verbatim: keep labels and values of groups as they are written.
+
+        Raises:
+            PredictionsError: as for `ImageColumns.with_groups`; or a cell holds an unknown label, or a column of one
+                label another value than 1, 0 or nothing.
+        """
+        joined, truth = self.images.join(table), self.y_true
+        if y_true != Y_TRUE or not self.known.any():
+            there = joined.has
+            cells, used = label_cells(
+                joined.source,
+                joined.of_images()[there],
+                self.labels,
+                name=y_true,
+                separator=separator,
+                plain=True,
+                verbatim=verbatim,
+            )
+            if cells is not None:
+                truth = np.full(self.y_true.shape, -1, dtype=np.int64)
+                truth[there] = cells
+                joined = joined.without(used, int((truth >= 0).any(axis=1).sum()))
+        return replace(self, y_true=truth, images=self.images.with_columns(joined, verbatim=verbatim))
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> MultilabelPredictions:
         """Return the predictions with y_pred from other thresholds, matched by name; their labels stay as they are.

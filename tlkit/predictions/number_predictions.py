@@ -17,9 +17,10 @@ from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.joined_tables import Joinable
 from tlkit.predictions.prediction_files import write_parquet_table
 from tlkit.predictions.predictions import Predictions
+from tlkit.predictions.truth_cells import grade_cells, number_cells
 from tlkit.predictions.unreadable import Unreadable
 from tlkit.predictions.unreadable_rows import with_unreadable
-from tlkit.predictions.validation import Y_PRED, Y_TRUE, Strings
+from tlkit.predictions.validation import Y_PRED, Y_TRUE, Strings, as_text
 
 LOWER, UPPER = "lower", "upper"
 MOST_NUMBER = 1e30
@@ -178,9 +179,29 @@ class NumberPredictions:
             upper=None if self.upper is None else self.upper[rows],
         )
 
-    def with_groups(self, table: Joinable, *, verbatim: bool = False) -> NumberPredictions:
-        """Return the predictions with group columns joined by path; see `ImageColumns.with_groups`."""
-        return replace(self, images=self.images.with_groups(table, verbatim=verbatim))
+    def with_groups(self, table: Joinable, *, y_true: str = Y_TRUE, verbatim: bool = False) -> NumberPredictions:
+        """Return the predictions with group columns, and true numbers or grades, joined by path.
+
+        Args:
+            table: as for `ImageColumns.with_groups`.
+            y_true: its column of the truth; "y_true" does only where the truth of no image is known.
+            verbatim: keep grades and values of groups as they are written.
+
+        Raises:
+            PredictionsError: as for `ImageColumns.with_groups`; or a cell is no number, or no grade.
+        """
+        joined, truth = self.images.join(table), self.y_true
+        if y_true in joined.columns and (y_true != Y_TRUE or not self.known.any()):
+            text = as_text(joined.of_images()[y_true]).rename(y_true)
+            truth = (
+                grade_cells(joined.source, text, self.grades, verbatim=verbatim)
+                if self.grades
+                else number_cells(joined.source, text)
+            )
+            if problems := _number_problems({Y_TRUE: truth}, self.path, len(self.grades)):
+                raise PredictionsError(*(f"{joined.source}: {problem}" for problem in problems))
+            joined = joined.without([y_true], int(np.isfinite(truth).sum()))
+        return replace(self, y_true=truth, images=self.images.with_columns(joined, verbatim=verbatim))
 
     def as_classes(self) -> Predictions:
         """Return grades as classes, in their order, without the intervals: for accuracy, kappa and confusions."""
@@ -189,7 +210,9 @@ class NumberPredictions:
         return Predictions(self.grades, self.path, truth, self.y_pred.astype(np.int64), None, self.groups)
 
     def table(self, *, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
-        """Return one row per image: path, y_true, y_pred (grades by name), lower, upper, group columns.
+        """Return one row per image: path, y_true, y_pred, lower, upper, group columns; grades by name.
+
+        Ends of intervals that are no grades stay positions.
 
         Args:
             unreadable: images without a prediction, which get rows and a column `error` with the reasons.
@@ -200,7 +223,11 @@ class NumberPredictions:
             names = np.array([*self.grades, None], dtype=object)
             places = [np.where(np.isfinite(one), one, -1).astype(np.int64) for one in (self.y_true, self.y_pred)]
             columns = dict(zip((Y_TRUE, Y_PRED), (pd.array(names[one], dtype="string") for one in places), strict=True))
-        columns |= {} if self.lower is None else {LOWER: self.lower, UPPER: self.upper}
+        ends = {} if self.lower is None or self.upper is None else {LOWER: self.lower, UPPER: self.upper}
+        columns |= ends
+        if self.grades and all(np.isin(one, np.arange(len(self.grades))).all() for one in ends.values()):
+            named = np.array(self.grades, dtype=object)
+            columns |= {name: pd.array(named[one.astype(np.int64)], dtype="string") for name, one in ends.items()}
         table = pd.concat([path, pd.DataFrame(columns), groups], axis=1)
         return table if unreadable is None else with_unreadable(table, unreadable)
 

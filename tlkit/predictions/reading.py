@@ -228,8 +228,10 @@ def _require_common_names(file: Path, truth: pd.Series[str] | None, guess: pd.Se
             f"({first_few(guesses)}), so no row"
         )
         if len(labels) > 1 and len(guesses) > 1:
+            numbers = pd.to_numeric(pd.Series([*labels, *guesses]), errors="coerce").notna().all()
+            hint = " Numbers, not classes, are judged by --task regression." if numbers else ""
             raise PredictionsError(
                 f"{file}: {problem} could be right. Write them alike, or name the columns that hold them: --y-true and "
-                "--y-pred (in Python, y_true= and y_pred=)."
+                f"--y-pred (in Python, y_true= and y_pred=).{hint}"
             )
         logger.warning("%s: %s is right. Are they written alike?", file, problem)

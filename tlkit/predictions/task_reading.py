@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,22 +15,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
 from tlkit.predictions.reading import open_table, paths_of, task_of
+from tlkit.predictions.truth_cells import end_cells, grade_cells, label_cells, number_cells, parts_of
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, one_spelling
-from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
+from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
 WRITE_ALIKE = "Write them alike if they are one."
-LABEL_CELLS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "-1": -1, "-1.0": -1}
-"""What a cell of a column of one label may hold, in lower case; an empty one and -1 are unknown."""
 
 
 def task_of_file(path: Path | str) -> Task | None:
@@ -85,7 +84,7 @@ def read_multilabel(
     _require_task(file, noted, "multilabel")
     table = without_unreadable(file, table, y_pred=y_pred)
     labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator, verbatim=verbatim)
-    cells = partial(_label_cells, file, table, labels, separator=separator, verbatim=verbatim)
+    cells = partial(label_cells, str(file), table, labels, separator=separator, verbatim=verbatim)
     truth, true_columns = cells(name=y_true, plain=True)
     guess, pred_columns = cells(name=y_pred, plain=False)
     score_columns = [f"{PROBA_PREFIX}{label}" for label in labels]
@@ -173,11 +172,12 @@ def read_numbers(
         if not verbatim:
             read = one_spelling(*texts.values(), what=f"The grades of {file}")
             texts = dict(zip(names, read if len(names) > 1 else [read], strict=True))
-        order = tuple(grades or stored or _numeric_grades(file, texts))
-        columns = {name: _positions(file, text, order, verbatim=verbatim) for name, text in texts.items()}
+        order = tuple(grades or stored or _numeric_grades(file, texts, y_true=y_true, y_pred=y_pred))
+        columns = {name: grade_cells(str(file), text, order, verbatim=verbatim) for name, text in texts.items()}
     else:
-        columns = {name: _numbers(file, as_text(table[name])) for name in names}
-    columns |= {name: _numbers(file, as_text(table[name])) for name in ends}
+        columns = {name: number_cells(str(file), as_text(table[name])) for name in names}
+    own_positions = noted is not None and not any(pd.api.types.is_string_dtype(table[name].dtype) for name in ends)
+    columns |= {name: end_cells(str(file), table[name], () if own_positions else order) for name in ends}
     used = {PATH, *names, *ends}
     return NumberPredictions.build(
         path=paths_of(file, table),
@@ -217,7 +217,9 @@ def _labels(
             warn_of_lookalikes(found, what=f"The labels of {file}", hint=lambda _: WRITE_ALIKE)
             return sorted(found)
     cells = [as_text(table[name]).dropna() for name in (y_true, y_pred) if name in table.columns]
-    seen = pd.Series([part for column in cells for cell in column for part in _parts(cell, separator)], dtype="string")
+    seen = pd.Series(
+        [part for column in cells for cell in column for part in parts_of(cell, separator)], dtype="string"
+    )
     if not verbatim:
         (seen,) = unify(seen, what=f"The labels of {file}", hint=WRITE_ALIKE)
     names = sorted(seen.unique().tolist())
@@ -234,69 +236,6 @@ def _labels(
     return names
 
 
-def _parts(cell: str, separator: str) -> list[str]:
-    return [part for part in map(str.strip, cell.split(separator)) if part]
-
-
-def _label_cells(
-    file: Path, table: pd.DataFrame, labels: Sequence[str], *, name: str, separator: str, plain: bool, verbatim: bool
-) -> tuple[Ints | None, list[str]]:
-    """Return 1, 0 or -1 by image and label, and the columns that hold them; None where there are none.
-
-    Args:
-        file: for messages.
-        table: of the file.
-        labels: names.
-        name: "y_true" or "y_pred", or how the user calls it.
-        separator: between the labels of a cell.
-        plain: whether columns that are called as the labels may hold them.
-        verbatim: take another spelling of a label for another name.
-    """
-    for columns in [[f"{name}_{label}" for label in labels], *([list(labels)] if plain else [])]:
-        there = [column for column in columns if column in table.columns]
-        if len(there) == len(columns):
-            return np.column_stack([_flags(file, as_text(table[column])) for column in columns]), columns
-        if there and columns[0] != labels[0]:
-            lacking = [column for column in columns if column not in there]
-            raise PredictionsError(f"{file} has a column {there[0]!r}, but none called {first_few(lacking)}.")
-    if name not in table.columns:
-        return None, []
-    text = as_text(table[name])
-    place = {label: index for index, label in enumerate(labels)}
-    cells = np.zeros((len(text), len(labels)), dtype=np.int64)
-    parts = [_parts(cell, separator) for cell in text.fillna("").tolist()]
-    label_of = _same_names((part for cell in parts for part in cell), labels, verbatim=verbatim)
-    unknown: dict[str, int] = {}
-    for row, cell in enumerate(parts):
-        for part in cell:
-            if part in label_of:
-                cells[row, place[label_of[part]]] = 1
-            else:
-                unknown[part] = unknown.get(part, 0) + 1
-    if unknown:
-        first = next(iter(unknown))
-        raise PredictionsError(
-            f"{file}: {name} holds names that are not among the {len(labels)} labels: "
-            f"{first_few([f'{one!r} ({count} rows)' for one, count in unknown.items()])}.{did_you_mean(first, labels)} "
-            f"The labels are: {first_few(labels)}. Labels of a cell are separated by {separator!r}: --separator."
-        )
-    if empty := int(text.isna().sum()):
-        logger.info("%s: %s is empty in %d of %d rows, which means none of the labels.", file, name, empty, len(text))
-    return cells, [name]
-
-
-def _flags(file: Path, text: pd.Series[str]) -> Ints:
-    found = text.str.strip().str.lower().map(LABEL_CELLS)
-    wrong = text.notna() & found.isna()
-    if wrong.any():
-        seen = first_few([repr(value) for value in text[wrong].unique().tolist()])
-        raise PredictionsError(
-            f"{file}: the column {text.name} of a label must hold 1, 0 or nothing, but {int(wrong.sum())} rows "
-            f"hold {seen}."
-        )
-    return np.asarray(found.fillna(-1).to_numpy(dtype=np.int64))
-
-
 def _floats(file: Path, table: pd.DataFrame, names: Sequence[str]) -> Floats:
     try:
         return np.asarray(table[list(names)].to_numpy(dtype=np.float64))
@@ -304,24 +243,7 @@ def _floats(file: Path, table: pd.DataFrame, names: Sequence[str]) -> Floats:
         raise PredictionsError(f"{file}: the columns {first_few(names)} must hold numbers from 0 to 1.") from error
 
 
-def _numbers(file: Path, text: pd.Series[str]) -> Floats:
-    found = pd.to_numeric(text, errors="coerce")
-    wrong = text.notna() & found.isna()
-    if wrong.any():
-        seen = first_few([repr(value) for value in text[wrong].unique().tolist()])
-        raise PredictionsError(
-            f"{file}: {text.name} must hold numbers, but {int(wrong.sum())} of {len(text)} rows hold {seen}. "
-            "Write them with a decimal point; judge names of grades with --task ordinal."
-        )
-    return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def _same_names(given: Iterable[str], known: Sequence[str], *, verbatim: bool) -> dict[str, str]:
-    """Return for each given name the known one that it is, or, unless `verbatim`, is another spelling of."""
-    return dict(zip(known, known, strict=True)) if verbatim else match_names(given, known)
-
-
-def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[str]:
+def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]], *, y_true: str, y_pred: str) -> list[str]:
     """Return the grades in the columns, if all are numbers, by size."""
     seen = sorted({value.strip() for text in columns.values() for value in text.dropna()})
     number = pd.to_numeric(pd.Series(seen, dtype="string"), errors="coerce")
@@ -337,18 +259,27 @@ def _numeric_grades(file: Path, columns: Mapping[str, pd.Series[str]]) -> list[s
             f"{file}: grades are one number: {first_few(same)}. Write them alike, or state all grades from the lowest "
             "on: --grades (in Python, grades=)."
         )
+    values = dict(ordered)
+    between = [name for name in columns[y_pred].dropna().str.strip().unique() if not values[name].is_integer()]
+    truth = set() if y_true not in columns else set(columns[y_true].dropna().str.strip())
+    if between and truth and all(values[name].is_integer() for name in truth):
+        raise PredictionsError(
+            f"{file}: the grades of {y_true!r} are whole numbers, but {y_pred!r} lies between them: "
+            f"{first_few(between)}. Round predictions to grades, judge them as numbers (--task regression), or state "
+            "all grades: --grades."
+        )
+    numbers = [value for _, value in ordered]
+    lacking = sorted(set(range(int(numbers[0]), int(numbers[-1]) + 1)) - set(numbers)) if _are_counts(numbers) else []
+    if lacking:
+        logger.warning(
+            "%s: no image shows the grade %s, so the grades beside it count as neighbours. If there is such a grade, "
+            "state all of them: --grades (in Python, grades=).",
+            file,
+            first_few(list(map(str, lacking))),
+        )
     return [name for name, _ in ordered]
 
 
-def _positions(file: Path, text: pd.Series[str], grades: Sequence[str], *, verbatim: bool) -> Floats:
-    place = {str(grade): float(index) for index, grade in enumerate(grades)}
-    grade_of = _same_names(text.dropna().unique().tolist(), list(place), verbatim=verbatim)
-    found = text.str.strip().map({given: place[grade] for given, grade in grade_of.items()})
-    wrong = text.notna() & found.isna()
-    if wrong.any():
-        seen = text[wrong].unique().tolist()
-        raise PredictionsError(
-            f"{file}: {text.name} holds {first_few([repr(value) for value in seen])}, which is no grade."
-            f"{did_you_mean(seen[0], list(place))} The grades are: {first_few(list(place), most=20)}."
-        )
-    return np.asarray(found.to_numpy(dtype=np.float64, na_value=np.nan))
+def _are_counts(numbers: Sequence[float]) -> bool:
+    """Return whether numbers are whole and close enough together to be grades that count up."""
+    return all(number.is_integer() for number in numbers) and numbers[-1] - numbers[0] < 3 * len(numbers)

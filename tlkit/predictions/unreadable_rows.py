@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.errors import first_few
+from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.unreadable import ERROR, Unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, as_text
 
@@ -42,6 +42,12 @@ def without_unreadable(file: Path, table: pd.DataFrame, *, y_pred: str) -> pd.Da
     failed = as_text(table[ERROR]).notna().to_numpy()
     if (failed & predicted).any():
         return table
+    if failed.all():
+        named = first_few(as_text(table[PATH]).fillna("").tolist()) if PATH in table.columns else "none has a path"
+        raise PredictionsError(
+            f"{file}: no image has a prediction, since none of the {len(table)} could be read: {named}. The column "
+            f"{ERROR!r} says why."
+        )
     if failed.any():
         names = table[PATH][failed].astype(str).tolist() if PATH in table.columns else []
         logger.warning(

@@ -33,6 +33,14 @@ def is_reserved(column: str) -> bool:
     return column in (PATH, Y_TRUE, Y_PRED) or column.startswith(PROBA_PREFIX)
 
 
+def no_truth(count: int, what: str, *, consequence: str) -> str:
+    """Return the problem of predictions of another task without any truth, a "label" or "number", and the remedies."""
+    return (
+        f"None of the {count} images has a true {what}, so {consequence}. If another column holds it, name it: "
+        "--y-true COLUMN (in Python, y_true=). If another file does, join it: --groups FILE."
+    )
+
+
 def no_label(count: int, *, consequence: str, group_columns: Sequence[str] = ()) -> str:
     """Return the problem of predictions without any label, and the remedies."""
     others = f" (the other columns: {first_few(group_columns)})" if group_columns else ""
@@ -258,5 +266,6 @@ def _sum_advice(rows: Floats, sums: Floats) -> str:
     if (rows < 0).any() or (rows > 1).any():
         return "They look like logits: apply softmax once."
     return (
-        "They look like independent scores, one per class: divide each row by its sum, or leave the probabilities out."
+        "They look like independent scores, one per class, which --task multilabel judges; for one class per image, "
+        "divide each row by its sum, or leave the probabilities out."
     )

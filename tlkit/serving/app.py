@@ -78,7 +78,7 @@ class ServedModel:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self.queue.close)
             if self.log is not None:
-                await asyncio.to_thread(self.log.flush)
+                await asyncio.to_thread(self.log.close)
 
     async def _write_log(self, log: PredictionLog) -> None:
         while True:
@@ -158,26 +158,32 @@ def create_app(served: ServedModel) -> FastAPI:
         routes={("POST", PREDICT): served.respond},
     )
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return HTMLResponse(PAGE, headers={"content-security-policy": PAGE_POLICY})
 
+    @app.head("/docs", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return docs_page(app.openapi())
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether the process answers.")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", summary="Whether the model can predict; 503 while the server starts or stops.")
     async def ready() -> Response:
         return JSONResponse({"ready": served.is_ready}, 200 if served.is_ready else 503)
 
+    @app.head("/model", include_in_schema=False)
     @app.get("/model", summary="The model: classes, preprocessing, versions, digests, limits.")
     async def model() -> dict[str, Any]:
         return model_card(served.predictor, digest=served.digest, options=served.options)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", summary="Counts and times in Prometheus' text format.", response_class=Response)
     async def metrics() -> Response:
         return Response(served.metrics.text(), media_type=CONTENT_TYPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tlkit.errors import reason_of
 from tlkit.exported.predictor import ExportedPredictor
 from tlkit.predictions import read_predictions
 from tlkit.predictions.predictions import Predictions
+from tlkit.runs.lock import file_lock
 from tlkit.serving.options import ServeError
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class PredictionLog:
         images: folder that gets each image, named by its SHA-256; None = none is kept.
 
     Raises:
-        ServeError: the folder holds the log of another model, or something else.
+        ServeError: the folder holds the log of another model, or something else; or another server writes it.
     """
 
     def __init__(self, folder: Path, predictor: ExportedPredictor, *, digest: str, images: Path | None = None) -> None:
@@ -51,6 +53,7 @@ class PredictionLog:
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._rows: list[tuple[str, npt.NDArray[np.float32], str]] = []
         self.lost = 0
+        self._held = self._lock_folder()
         self._parts = self._own_parts()
         self._seen: set[bytes] = set()
         if self._parts:
@@ -58,15 +61,29 @@ class PredictionLog:
             self._next = 1 + max(int(path.stem.removeprefix(self._prefix)) for path in self._parts)
         else:
             self._next = 1
-        for place in (folder, images):
-            if place is not None:
-                place.mkdir(parents=True, exist_ok=True)
+        if images is not None:
+            images.mkdir(parents=True, exist_ok=True)
+
+    def _lock_folder(self) -> ExitStack:
+        """Return what holds the folder until it is closed: parts are numbered, and an image has one row."""
+        if self._folder.exists() and not self._folder.is_dir():
+            raise ServeError(f"{self._folder} is a file. The log is a folder of parts: name another one.")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        held = ExitStack()
+        try:
+            held.enter_context(file_lock(self._folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ServeError(
+                f"{self._folder} is written by another server. Give each server a folder of its own for its log."
+            ) from None
+        return held
+
+    def close(self) -> None:
+        """Write the rows that are left, and let another server continue the log."""
+        self.flush()
+        self._held.close()
 
     def _own_parts(self) -> list[Path]:
-        if not self._folder.exists():
-            return []
-        if not self._folder.is_dir():
-            raise ServeError(f"{self._folder} is a file. The log is a folder of parts: name another one.")
         found = [path for path in self._folder.iterdir() if not path.name.startswith((".", "_"))]
         strange = [path.name for path in found if not path.name.startswith(self._prefix) or path.suffix != ".parquet"]
         if strange:

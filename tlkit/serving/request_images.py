@@ -72,7 +72,7 @@ class RequestReader:
             images = await self._parts(request, content)
         else:
             images = self._decoded(content) if kind == JSON else [content]
-        if not images or not all(images):
+        if not any(images):  # an empty one among others is unreadable, as damaged ones are
             raise RefusedError(422, f"The request holds no image, or an empty one. {KINDS}")
         if len(images) > self._options.max_images:
             raise self._too_many()

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.box_labels import boxes_in, boxes_text
 from tlkit.data.sources.box_file import warn_of_flat_boxes
 from tlkit.data.sources.list_options import ListOptions
-from tlkit.predictions.task_reading import LABEL_CELLS
+from tlkit.predictions.truth_cells import LABEL_CELLS
 from tlkit.samples import LABEL, is_number, names_in, rank_grades
 from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
 

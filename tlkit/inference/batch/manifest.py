@@ -198,10 +198,12 @@ def _require_same(kept: Manifest, made: Manifest, sources: Sequence[str | Path])
     }
     before: Mapping[str, Any] = asdict(kept.settings)
     other = [words[name] for name, value in asdict(made.settings).items() if before[name] != value]
-    if kept.digests != made.digests:
+    same_parts = kept.settings.part_images == made.settings.part_images
+    if kept.digests != made.digests and (same_parts or kept.images != made.images):
         pairs = zip(kept.digests, made.digests, strict=False)
         first = next((part for part, (old, new) in enumerate(pairs) if old != new), min(len(kept), len(made)))
-        other.append(f"other images: {kept.images:,}, now {made.images:,}; they differ from part {first} on")
+        where = f"; they differ from part {first} on" if same_parts else ""
+        other.append(f"other images: {kept.images:,}, now {made.images:,}{where}")
     if other:
         raise DataError(
             f"{kept.path.parent} was begun with {'; '.join(other)}. What {first_few(list(map(str, sources)))} holds "

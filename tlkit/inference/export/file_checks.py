@@ -44,15 +44,24 @@ def normalized_pixels(scaled: Sequence[Pixels], preprocess: Preprocess) -> torch
 def distances_from_exact(
     network: nn.Module, scaled: Sequence[Pixels], logits: Floats, preprocess: Preprocess
 ) -> tuple[float, float] | None:
+    """Return `distances_of_logits` for scaled pixels, uint8 (H, W, 3) each."""
+    return distances_of_logits(network, normalized_pixels(scaled, preprocess), logits)
+
+
+def distances_of_logits(network: nn.Module, images: torch.Tensor, logits: Floats) -> tuple[float, float] | None:
     """Return the root mean square distance of logits, and of torch's in float32, from torch's in float64.
 
     Float32 torch is two computations, one for each memory format, whose sums run in different orders; the larger
     distance counts. Where it is smaller than the rounding of the largest logit, that rounding stands for it.
 
+    Args:
+        network: in evaluation mode, float32.
+        images: normalized, (N, 3, H, W).
+        logits: what is judged, of these images.
+
     Returns:
         None where the network does not run in float64.
     """
-    images = normalized_pixels(scaled, preprocess)
     try:
         with torch.inference_mode():
             exact = copy.deepcopy(network).double()(images.double()).numpy()

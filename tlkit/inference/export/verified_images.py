@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.resizing import fit, reduction
 from tlkit.data.sources.given_images import EncodedImage, read_images
 from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.errors import first_few
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.inference.export.torture_images import torture_images
 from tlkit.predictions import DetectionPredictions, MaskPredictions, NumberPredictions, Predictions
@@ -22,8 +22,6 @@ from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.compare_runs import table_of
 from tlkit.runs.run import Run
-
-logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -74,15 +72,22 @@ def cases_of_paths(root: Path, paths: Sequence[str], preprocess: Preprocess, mos
     if most and len(rows) > most:
         rows = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
         notes.append(f"{len(rows)} of {len(paths)} images are compared, evenly spaced; --images 0 compares all.")
-    cases = []
+    cases, lacking, refused = [], list[str](), list[str]()
     for row in rows.tolist():
         path = str(paths[row])
         try:
             cases.append(_case(path, row, read_bytes(root / path), preprocess))
+        except FileNotFoundError:
+            lacking.append(path)
         except (OSError, UnreadableImageError) as error:
-            logger.warning("%s cannot be read (%s); it is not compared.", path, error)
-    if len(cases) < len(rows):
-        notes.append(f"{len(rows) - len(cases)} of {len(rows)} images cannot be read; the log names them.")
+            refused.append(f"{path} ({getattr(error, 'strerror', None) or error})")
+    if lacking:
+        notes.append(
+            f"{len(lacking)} of {len(rows)} images are not compared: there is no such file below {root}: "
+            f"{first_few(lacking)}. Were they moved? Put them there again, or run the command in the folder of the fit."
+        )
+    if refused:
+        notes.append(f"{len(refused)} of {len(rows)} images cannot be read and are not compared: {first_few(refused)}.")
     return cases
 
 

@@ -41,6 +41,7 @@ def write_card(
     intended_use: str | None = None,
     min_cell_size: int = MIN_CELL_SIZE,
     overwrite: bool = False,
+    moves: bool = False,
 ) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
@@ -54,6 +55,7 @@ def write_card(
         intended_use: the owner's statement of what the model is for.
         min_cell_size: groups of fewer images have no rate, at least 2.
         overwrite: replace a card with other content.
+        moves: whether its folder gets another name, so that the log does not state this one.
 
     Raises:
         RunError: there is a card with other content, perhaps edited by hand.
@@ -79,7 +81,7 @@ def write_card(
         plain(data_sentence(run.counts)),
         *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
-    return write_blocks(path, blocks, overwrite=overwrite)
+    return write_blocks(path, blocks, overwrite=overwrite, moves=moves)
 
 
 def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
@@ -121,8 +123,8 @@ def _slice_blocks(slices: SliceReport | None) -> list[str]:
     return [to_markdown([slices_table(slices), *shortcut_tables(slices)])]
 
 
-def write_blocks(path: Path, blocks: Sequence[str], *, overwrite: bool) -> Path:
-    """Write the blocks of a card as Markdown; return its path.
+def write_blocks(path: Path, blocks: Sequence[str], *, overwrite: bool, moves: bool = False) -> Path:
+    """Write the blocks of a card as Markdown; return its path, which the log states unless the card `moves`.
 
     Raises:
         RunError: there is a card with other content, and `overwrite` is False.
@@ -135,7 +137,8 @@ def write_blocks(path: Path, blocks: Sequence[str], *, overwrite: bool) -> Path:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
-    logger.info("Wrote the model card %s.", path)
+    if not moves:
+        logger.info("Wrote the model card %s.", path)
     return path
 
 
