@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from tlkit.spelling import normal_form
 
 MOST_COLUMNS = 10_000
 """Most columns that are read of a table."""
+MOST_HEADER = 65_536
+"""Most characters of the first line that are searched for another separator."""
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "upright bars"}
 SUFFIXES = (".csv", ".parquet")
 OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
 """Columns that are read where a file has them; others are read only where they are required."""
@@ -122,7 +126,7 @@ def _own_names(
     own = {theirs: name for name, theirs in names.items() if theirs in present}
     renamed = [own.get(name, "" if name in own.values() else name) for name in columns]
     one = columns[0] if len(columns) == 1 else ""
-    split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
+    split_by = next((name for mark, name in OTHER_SEPARATORS.items() if mark in one), None)
     problems = []
     counts = Counter(renamed)
     lacking = [name for name in dict.fromkeys(required) if name not in counts]
@@ -144,6 +148,13 @@ def _own_names(
     if len(kept) > MOST_COLUMNS:
         raise DataError(f"{file} has {len(kept):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name.")
     return [name if name in kept else "" for name in renamed]
+
+
+def _quoted_separator(file: Path) -> str:
+    """Return what to do where the first line has quoted names with another separator between them; else nothing."""
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened:
+        found = re.match(r'\s*"[^"]*"\s*([;\t|])', opened.readline(MOST_HEADER))
+    return f" It seems to be separated by {OTHER_SEPARATORS[found[1]]}; use commas." if found else ""
 
 
 def _read_csv(
@@ -177,7 +188,7 @@ def _read_csv(
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except csv.Error as error:
-        raise DataError(f"{file}:{start}  is no CSV row: {error}.") from error
+        raise DataError(f"{file}:{start}  is no CSV row: {error}.{_quoted_separator(file)}") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
     if uneven:
