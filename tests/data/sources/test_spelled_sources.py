@@ -85,6 +85,18 @@ def test_the_classes_to_merge_are_stated_as_yaml_reads_them(twins, make_image, t
     assert len(read_samples(tmp_path, options=ListOptions(merge_classes=merge)).classes) == 2
 
 
+def test_a_label_column_that_a_list_lacks_is_named_where_another_is_read(photos, tmp_path, lines):
+    table = pd.DataFrame({"path": [f"{label}/{k}.png" for label in ("ant", "bee") for k in range(3)], "age": range(6)})
+    table.assign(label=["x", "y"] * 3).to_csv(tmp_path / "list.csv", index=False)
+    found = read_manifest(tmp_path / "list.csv", root=photos, options=ListOptions(names={"label": "agee"}))
+    assert found.classes == ("x", "y") and says(lines(), "'agee'", "data.columns.label", "'label'", "'age'")
+    before = len(lines())
+    assert (
+        len(read_manifest(tmp_path / "list.csv", root=photos, options=ListOptions(names={"label": "age"})).classes) == 6
+    )
+    assert not says(lines()[before:], "data.columns")
+
+
 @pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "upright bars")])
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_another_separator_is_named_also_between_quoted_names(mark, name, quote, tmp_path):

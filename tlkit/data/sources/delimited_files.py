@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import posixpath
 import re
 from collections import Counter
@@ -21,6 +22,8 @@ from tlkit.parquet_tables import is_parquet_folder, parquet_columns, read_parque
 from tlkit.predictions.validation import as_text
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 from tlkit.spelling import normal_form
+
+logger = logging.getLogger(__name__)
 
 MOST_COLUMNS = 10_000
 """Most columns that are read of a table."""
@@ -144,6 +147,12 @@ def _own_names(
         problems.append(f"{file} has columns of the same name: {first_few(twice)}. Rename or remove one of each.")
     if problems:
         raise DataError(*problems)
+    for name, theirs in names.items():
+        if name in required and name != PATH and name in present and theirs not in present:
+            logger.warning(
+                "%s has no column %r, which data.columns.%s names, so its column %r is read.%s",
+                *(file, theirs, name, name, did_you_mean(theirs, [column for column in columns if column != name])),
+            )
     kept = counts.keys() if optional is None else counts.keys() & {*required, *optional}
     if len(kept) > MOST_COLUMNS:
         raise DataError(f"{file} has {len(kept):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name.")
