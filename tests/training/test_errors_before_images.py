@@ -141,6 +141,7 @@ def test_what_the_tracker_lacks_comes_before_the_images(tracking, said, tiny_rec
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with pytest.raises(TlkitError, match=said.pattern):
-        fit(tiny_recipe(), {f"tracking.{key}": value for key, value in tracking.items()})
+    for verb in (fit, plan):
+        with pytest.raises(TlkitError, match=said.pattern):
+            verb(tiny_recipe(), [f"tracking.{key}={value}" for key, value in tracking.items()])
     assert decoding == [] and not Path("runs", "tiny").exists()

@@ -122,7 +122,6 @@ def _fit_at(
     _say_what_begins(path, recipe)
     # after the first line, since these load pandas and Pillow, which take a second
     from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
-    from tlkit.tracking.tracker_creation import require_tracker
     from tlkit.training.load_with_model import load_with_model
 
     with write_lock(path):
@@ -141,8 +140,9 @@ def _fit_at(
         # keep thumbnails: add_feature_leaks needs them if features are cached
         model = None
         if dataset is None:
-            require_tracker(recipe.tracking, name=recipe.name)
-            dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
+            dataset, model = load_with_model(
+                recipe, gray_thumbnails=can_use_cache(recipe), tracked=True, progress=on_check
+            )
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 
