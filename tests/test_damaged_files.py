@@ -266,3 +266,9 @@ def test_a_damaged_file_gives_a_tlkit_error_or_none(kinds, tmp_path, monkeypatch
         except Exception as error:
             wrong.append(f"{kind.name}: {error!r} {''.join(getattr(error, '__notes__', ()))}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_folder_in_place_of_the_weights_is_named(tmp_path):
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(ModelError, match=saying("model.safetensors", "folder", "train again").pattern):
+        read_tensors(tmp_path)

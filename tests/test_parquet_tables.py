@@ -16,6 +16,7 @@ from messages import says
 from tlkit.audit import audit_groups
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.errors import DataError, PredictionsError
+from tlkit.parquet_tables import read_parquet
 from tlkit.predictions import read_predictions
 
 UTC = pa.timestamp("us", "UTC")
@@ -80,6 +81,13 @@ def test_a_list_is_audited_by_each_of_its_values(tmp_path, caplog):
     table = audit_groups(read_predictions(write(tmp_path / "t.parquet", tags)), by="g:separator=;").group_table("g")
     assert [(row.group, row.images) for row in table.rows] == [(("x",), 4), (("y",), 2)]
     assert says(caplog.messages, "g:separator=;")
+
+
+def test_lists_of_labels_are_no_column_to_audit_by(tmp_path, caplog):
+    caplog.set_level("INFO", "tlkit")
+    pq.write_table(pa.table({"path": ["1", "2"], "label": pa.array([["x", "y"], ["x"]])}), tmp_path / "list.parquet")
+    assert read_parquet(tmp_path / "list.parquet")[0]["label"].to_pylist() == ["x;y", "x"]
+    assert says(caplog.messages, "label holds lists") and not says(caplog.messages, "separator=")
 
 
 def test_a_partitioned_folder_is_one_table(tmp_path):

@@ -17,6 +17,8 @@ from tlkit.spelling import SEPARATOR
 
 logger = logging.getLogger(__name__)
 
+LABELS = ("path", "label", "split", "y_true", "y_pred")
+"""Columns that are no groups to audit by."""
 MOST_CELLS = 4_000_000_000
 """Most cells of a Parquet file or folder: 32 GB of numbers."""
 
@@ -67,14 +69,8 @@ def read_parquet(
             refused[name] = str(error)
             continue
         if _is_list(column.type):
-            logger.info(
-                "%s: %s holds lists, joined by %r. To audit by each value: %s:separator=%s",
-                path,
-                name,
-                SEPARATOR,
-                name,
-                SEPARATOR,
-            )
+            how = "" if name in LABELS else f" To audit by each value: {name}:separator={SEPARATOR}"
+            logger.info("%s: %s holds lists, joined by %r.%s", path, name, SEPARATOR, how)
     return pa.table(plain).replace_schema_metadata(table.schema.metadata), refused
 
 

@@ -48,6 +48,18 @@ def preserved_process_state() -> Iterator[None]:
             (torch_state or TorchState()).restore()
 
 
+@contextmanager
+def environment_without(prefix: str) -> Iterator[None]:
+    """Remove the environment variables that begin so within the block; they are there again afterwards."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+    for name in before:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
 def _restore_environment(before: dict[str, str]) -> None:
     for name in os.environ.keys() - before.keys() - {*KEPT_VARIABLES}:
         del os.environ[name]

@@ -141,12 +141,13 @@ def test_a_loss_that_never_falls_gives_no_suggestion():
 def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatch):
     classifier, batches = _classifier(), list(_loader())
     monkeypatch.setattr(sweep, "_seconds", lambda work, device: next(seconds))
-    seconds = (size / speed for size, speed in ((2, 10), (4, 20), (8, 20.5), (16, 20.4), (32, 50)) for _ in range(3))
+    rounds = 2 * ((2, 10), (4, 20), (8, 20.5), (16, 20.4))
+    seconds = (size / speed for size, speed in rounds for _ in range(sweep.STEPS))
     flat = time_batch_sizes(classifier, batches, smallest=2, largest=100, memory_mb=1e9)
     assert (flat.stopped, [one.images for one in flat.tried], flat.suggested) == ("plateau", [2, 4, 8, 16], 4)
     memory = iter([100, 150, 300, 900])
     monkeypatch.setattr(sweep, "_memory_mb", lambda device: next(memory))
-    seconds = iter([1.0] * 9)
+    seconds = iter([1.0] * 4 * sweep.STEPS)
     full = time_batch_sizes(classifier, batches, smallest=2, largest=100, memory_mb=350)
     assert (full.stopped, [one.images for one in full.tried]) == ("memory", [2, 4])
     assert all(part in full.tables()[0].notes[0] for part in ("memory of 350 MB", "data: {batch_size: 4}"))
@@ -187,6 +188,38 @@ def test_a_batch_size_that_no_other_beats_is_kept(speeds, suggested):
     assert sizes.suggested == suggested and says(note, f"batch_size: {suggested}")
     assert ("keep" in note) == (suggested == 32)
     assert BatchSizes.from_dict(sizes.to_dict()) == sizes
+
+
+@pytest.mark.parametrize(
+    ("slower", "suggested", "scattered"),
+    [((99, 40, 39, 38), 4, False), ((70, 40, 39, 38), 32, True), ((50, 97, 39, 38), 8, False)],
+)
+def test_a_batch_size_is_suggested_only_where_both_rounds_of_timing_agree(slower, suggested, scattered):
+    speeds = zip((4, 8, 16, 32), (100, 99, 72, 71), slower, strict=True)
+    sizes = BatchSizes(tuple(BatchSize(size, fast, None, slow) for size, fast, slow in speeds), "plateau", None, 32)
+    note = sizes.tables()[0].notes[0]
+    assert (sizes.suggested, sizes.scattered, sizes.to_dict()["scattered"]) == (suggested, scattered, scattered)
+    assert says(note, "scatter", "factor of 2.5", "keep", "batch_size: 32") == scattered
+    assert sizes.largest_scatter == pytest.approx(99 / 40 if slower[1] == 40 else 2.0)
+    assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
+
+
+def test_other_work_on_the_machine_during_one_round_gives_no_suggestion(monkeypatch):
+    monkeypatch.setattr(sweep, "_seconds", lambda work, device: next(seconds))
+    quiet, loaded = ((4, 100), (8, 100), (16, 100)), ((4, 90), (8, 30), (16, 25))
+    seconds = (size / speed for size, speed in (*loaded, *quiet) for _ in range(sweep.STEPS))
+    sizes = time_batch_sizes(_classifier(), _loader(), largest=100, current=16, memory_mb=1e9)
+    assert [one.slower_round for one in sizes.tried] == pytest.approx([90, 30, 25])
+    assert (sizes.suggested, sizes.scattered) == (16, False)
+    seconds = (size / speed for size, speed in (*loaded, (4, 30), (8, 60), (16, 70)) for _ in range(sweep.STEPS))
+    sizes = time_batch_sizes(_classifier(), _loader(), largest=100, current=16, memory_mb=1e9)
+    assert (sizes.suggested, sizes.scattered) == (16, True)
+
+
+def test_a_batch_size_beyond_the_training_images_is_compared_as_the_largest_one():
+    tried = (BatchSize(4, 10.0, None, 9.9), BatchSize(6, 14.0, None, 13.9))
+    assert BatchSizes(tried, "images", None, 32).suggested == 32
+    assert BatchSizes(tried, "memory", 100.0, 32).suggested == 6  # the present one does not fit
 
 
 def test_the_current_batch_size_is_timed_even_beyond_a_plateau():

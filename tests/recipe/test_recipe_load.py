@@ -287,6 +287,7 @@ def test_a_column_is_cut_as_on_the_command_line(load: Load, problems: Problems) 
     for text, parts in (
         ("width:quantiles=x", ["audit.by[0]", "'width:quantiles=x'", "width:quantiles=4"]),
         ("width:quantiles=1", ["audit.by[0]", "'width:quantiles=1'", "2 to 50"]),
+        ("width:order=low,low", ["audit.by[0]", "'width:order=low,low'", "order", "once"]),
         ("height:quantiles=3", ["audit.by", "'height'", "width, tags"]),
     ):
         assert says(problems(f"audit: {{by: ['{text}']}}\n", head=data), *parts)

@@ -99,6 +99,7 @@ def test_one_process_trains_on_cached_features(recipe):
 
 def test_the_number_of_ranks_under_torchrun_is_checked(recipe, monkeypatch):
     found = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}
+    found |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     world = find_world(load_recipe(recipe, {"train.devices": "auto", "train.num_nodes": 2}))

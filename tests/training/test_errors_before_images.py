@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,23 @@ def test_without_weights_what_the_model_cannot_do_comes_before_the_images_too(ti
 )
 def test_the_model_waits_only_where_nothing_can_be_refused(overrides, refusable, tiny_recipe):
     assert may_refuse(load_recipe(tiny_recipe(), overrides)) == refusable
+
+
+@pytest.mark.parametrize(
+    ("tracking", "said"),
+    [
+        ({"kind": "wandb", "project": "a/b"}, saying("tracking.project", "a/b")),
+        ({"kind": "wandb", "mode": "online"}, saying("tracking.mode", "WANDB_API_KEY")),
+        ({"kind": "mlflow", "mode": "online"}, saying("tracking.mode", "MLFLOW_TRACKING_URI")),
+    ],
+    ids=["name", "key", "address"],
+)
+def test_what_the_tracker_lacks_comes_before_the_images(tracking, said, tiny_recipe, decoding, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    for verb in (fit, plan):
+        with pytest.raises(TlkitError, match=said.pattern):
+            verb(tiny_recipe(), [f"tracking.{key}={value}" for key, value in tracking.items()])
+    assert decoding == [] and not Path("runs", "tiny").exists()

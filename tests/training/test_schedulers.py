@@ -7,7 +7,7 @@ import socket
 from datetime import timedelta
 
 import pytest
-from messages import saying
+from messages import saying, says
 
 from tlkit.errors import RunError
 from tlkit.runs import RunDirectory
@@ -23,6 +23,8 @@ VARIABLES = {
     "one of torchrun": "TORCHELASTIC_RUN_ID=x RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1",
     "lsf": "LSB_JOBID=7 LSB_DJOB_RANKFILE=no JSM_NAMESPACE_LOCAL_RANK=1 JSM_NAMESPACE_SIZE=4 JSM_NAMESPACE_RANK=1",
     "kubeflow": "MASTER_ADDR=no.such MASTER_PORT=1 WORLD_SIZE=4 RANK=2 LOCAL_RANK=2",
+    "torchelastic without an address": "TORCHELASTIC_RUN_ID=x RANK=0 WORLD_SIZE=4 LOCAL_RANK=0 LOCAL_WORLD_SIZE=4",
+    "lightning": "PL_TRAINER_NUM_NODES=2 PL_TRAINER_DEVICES=4 PL_TRAINER_LIMIT_TRAIN_BATCHES=1 PL_TRAINER_MAX_STEPS=1",
     "mpi": "OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=1 PMI_SIZE=4 PMI_RANK=1",
 }
 
@@ -38,8 +40,20 @@ def test_one_process_trains_under_a_scheduler(scheduler, tiny_recipe, monkeypatc
     assert dict(os.environ) == before
 
 
+def test_variables_of_lightning_do_not_change_what_a_recipe_trains(tiny_recipe, monkeypatch, caplog):
+    steps = []
+    for limit in (None, "1"):
+        if limit:
+            monkeypatch.setenv("PL_TRAINER_LIMIT_TRAIN_BATCHES", limit)
+        run = fit(tiny_recipe(train=6, val=1, test=1), ALONE | {"data.batch_size": 4, "name": f"limit-{limit}"})
+        steps.append(run.history["train_loss"].tolist())
+    assert steps[0] == steps[1]
+    assert any(says(record.message, "PL_TRAINER_LIMIT_TRAIN_BATCHES") for record in caplog.records)
+
+
 def test_torchrun_is_known_by_all_of_its_variables(monkeypatch):
     found = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    found |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     world = torchrun_world()

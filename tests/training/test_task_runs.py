@@ -27,11 +27,13 @@ from tlkit.errors import RunError
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import task_figures
 from tlkit.inference.export.export_run import export_run
-from tlkit.predictions import read_multilabel, read_numbers
+from tlkit.predictions import MultilabelPredictions, read_multilabel, read_numbers
+from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_pages import task_contents
 from tlkit.training.fit import fit
+from tlkit.training.task_steps import judge_task
 from tlkit.training.tracked_task import track_task, track_task_report
 
 
@@ -173,6 +175,20 @@ def test_shuffled_labels_are_learnt_no_better_than_chance(task, tmp_path, monkey
         assert found.r_squared.low < 0.05
     else:
         assert found.of_grades.quadratic_kappa.low < 0.05
+
+
+def test_the_clusters_of_an_audit_are_counted_once_for_val_and_test(images, tmp_path, caplog):
+    recipe = load_recipe(
+        task_recipe(tmp_path, images, "multilabel"), {"data.groups": ["light", "scene"], "audit.cluster_by": "scene"}
+    )
+    groups = pd.DataFrame({"light": ["day", "night"] * 20, "scene": [str(n % 8) for n in range(40)]})
+    truth = np.arange(40)[:, None] % [2, 3] == 0
+    one = MultilabelPredictions.build(
+        labels=["a", "b"], path=[f"{n}.png" for n in range(40)], y_true=truth, proba=truth * 0.8 + 0.1, groups=groups
+    )
+    caplog.set_level("INFO", "tlkit")
+    judge_task(recipe, {"test": one, "val": one})
+    assert sum("8 clusters" in record.getMessage() for record in caplog.records) == 1
 
 
 class Recorder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,7 +85,9 @@ def objects_of(boxes: DetectionPredictions, options: AuditOptions, *, min_score:
     return Objects(boxes.categories, boxes.truth.category[kept], found[kept], groups, replace(options, columns=ordered))
 
 
-def audit_detection(boxes: DetectionPredictions, options: AuditOptions, *, min_score: float = MIN_SCORE) -> TaskAudit:
+def audit_detection(
+    boxes: DetectionPredictions, options: AuditOptions, *, min_score: float = MIN_SCORE, level: int = logging.INFO
+) -> TaskAudit:
     """Compare the share of objects found across groups, over all categories and for each; Holm covers all.
 
     A row of the audit is an object; objects of one image, or of a cluster, are not independent, and intervals and tests
@@ -94,6 +97,7 @@ def audit_detection(boxes: DetectionPredictions, options: AuditOptions, *, min_s
         boxes: with the group columns of the images; `object_size` is one more: small, medium or large, as COCO has it.
         options: columns, sizes, levels and design; without clusters an image is one.
         min_score: smallest score of a prediction that finds an object, at an overlap of 0.5.
+        level: of the log lines; those of a second split of one run would repeat the first's.
 
     Raises:
         PredictionsError: there is no true box, a column is missing, looks like an identifier or cannot be discretized
@@ -107,4 +111,6 @@ def audit_detection(boxes: DetectionPredictions, options: AuditOptions, *, min_s
     if options.positive is None and len(rates) > 1:
         rates.insert(0, Rate("recall"))
     outcomes = [objects.outcomes(rate) for rate in rates]
-    return audit_outcomes("detection", objects.groups, outcomes, options, images=len(boxes), counted="object")
+    return audit_outcomes(
+        "detection", objects.groups, outcomes, options, images=len(boxes), counted="object", level=level
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,11 @@ accuracy of a label is mostly that of the images without it."""
 
 
 def audit_multilabel(
-    predictions: MultilabelPredictions, options: AuditOptions, *, metrics: Sequence[Metric] | None = None
+    predictions: MultilabelPredictions,
+    options: AuditOptions,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    level: int = logging.INFO,
 ) -> TaskAudit:
     """Compare rates of every label across groups; Holm's correction is over all labels, rates and groups.
 
@@ -31,6 +36,7 @@ def audit_multilabel(
         options: columns, criteria, sizes, levels and design; of its metrics those that differ from the default, the
             accuracy, are compared. `positive` is one label that everything is about; None = every label.
         metrics: the rates to compare; default: those of the options' criteria, else recall and false positive rate.
+        level: of the log lines; those of a second split of one run would repeat the first's.
 
     Raises:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no label
@@ -50,6 +56,7 @@ def audit_multilabel(
         options,
         images=len(found),
         unlabelled=len(predictions) - len(found),
+        level=level,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from tlkit.audit.options import AuditOptions
@@ -13,7 +15,7 @@ from tlkit.errors import PredictionsError
 from tlkit.predictions.mask_predictions import MaskPredictions
 
 
-def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudit:
+def audit_masks(predictions: MaskPredictions, options: AuditOptions, *, level: int = logging.INFO) -> TaskAudit:
     """Compare the mean IoU of images, and the IoU of each class, across groups; Holm's correction covers all.
 
     An image's IoU of a class counts where either mask shows the class; every such image counts the same, however large
@@ -23,6 +25,7 @@ def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudi
         predictions: with true masks and group columns.
         options: columns, sizes, levels, tolerance (of IoU, from 0 to 1) and design. `positive` is one class that
             everything is about; None = every class and their mean.
+        level: of the log lines; those of a second split of one run would repeat the first's.
 
     Raises:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no pixel
@@ -54,7 +57,13 @@ def audit_masks(predictions: MaskPredictions, options: AuditOptions) -> TaskAudi
         rates.insert(0, Rate("mean_iou"))
     outcomes = [outcomes_of_masks(found, rate, options.tolerance) for rate in rates]
     return audit_outcomes(
-        "segmentation", found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)
+        "segmentation",
+        found.groups,
+        outcomes,
+        options,
+        images=len(found),
+        unlabelled=len(predictions) - len(found),
+        level=level,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from tlkit.audit.options import AuditOptions
@@ -19,7 +21,11 @@ standard deviation of an outcome that is 0 or 1."""
 
 
 def audit_numbers(
-    predictions: NumberPredictions, options: AuditOptions, *, mean_tolerance: float | None = None
+    predictions: NumberPredictions,
+    options: AuditOptions,
+    *,
+    mean_tolerance: float | None = None,
+    level: int = logging.INFO,
 ) -> TaskAudit:
     """Compare mean absolute error, mean error and, where there are intervals, their coverage across groups.
 
@@ -28,6 +34,7 @@ def audit_numbers(
         options: columns, sizes, levels and design; its tolerance is about the coverage.
         mean_tolerance: the largest difference of mean errors tolerated, in the unit of the numbers, or in grades;
             default: a tenth of the standard deviation of the true numbers.
+        level: of the log lines; those of a second split of one run would repeat the first's.
 
     Raises:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no true
@@ -50,7 +57,13 @@ def audit_numbers(
     metrics: list[AnyMetric] = [*NUMBER_MEANS, *(["coverage"] if found.lower is not None else [])]  # type: ignore[list-item]
     outcomes = [outcomes_of_numbers(found, metric, tolerance) for metric in metrics]
     return audit_outcomes(
-        found.task, found.groups, outcomes, options, images=len(found), unlabelled=len(predictions) - len(found)
+        found.task,
+        found.groups,
+        outcomes,
+        options,
+        images=len(found),
+        unlabelled=len(predictions) - len(found),
+        level=level,
     )
 
 

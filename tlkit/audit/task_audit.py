@@ -43,6 +43,7 @@ def audit_outcomes(
     images: int,
     unlabelled: int = 0,
     counted: str = "image",
+    level: int = logging.INFO,
 ) -> TaskAudit:
     """Return rates and means across groups, each group against its complement, with a verdict for each row.
 
@@ -57,14 +58,15 @@ def audit_outcomes(
         images: number of images.
         unlabelled: number of images that were left out.
         counted: what a row is: an image, or an object in an image.
+        level: of the log lines; those of a second split of one run would repeat the first's.
     """
     levels = [discretize(groups[spec.column], spec, max_values=options.max_values) for spec in options.columns]
-    log_levels(levels, options, logging.INFO)
-    design = design_of(groups, options)
+    log_levels(levels, options, level)
+    design = design_of(groups, options, level=level)
     everyone = np.ones(len(groups), dtype=np.bool_)
     untested = [
         one.compare(membership, design, options)
-        for membership in all_memberships(levels, everyone, options, logging.INFO)
+        for membership in all_memberships(levels, everyone, options, level)
         for one in outcomes
     ]
     tables, tests = assign_verdicts(untested, options)

@@ -64,7 +64,7 @@ def plan(
 
     read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
-        dataset, model = load_with_model(read, progress=on_check)
+        dataset, model = load_with_model(read, tracked=True, progress=on_check)
     # after all checks of the recipe and the images, since torch takes seconds to load
     from tlkit.training.plan import plan_sentence, plan_tables
     from tlkit.training.prepare import prepare

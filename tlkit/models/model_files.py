@@ -221,6 +221,8 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """
     path = folder / TENSORS_FILE
     refuse_pipe(path, error=ModelError)
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder, where a file should be. {REMEDY}")
     try:
         return load_file(path)
     except FileNotFoundError:

@@ -20,6 +20,8 @@ LEAST_FALL = 0.01
 """Smallest relative decrease that counts as a falling loss."""
 NEAR_BEST = 0.95
 """Share of the best throughput that the suggested size reaches."""
+Stopped = Literal["memory", "plateau", "images"]
+"""Why a series of batch sizes ends."""
 
 
 def smooth(losses: Iterable[float]) -> Floats:
@@ -128,11 +130,18 @@ class BatchSize:
         images: the batch size.
         images_per_s: throughput of training steps, the fastest of those timed.
         memory_mb: peak memory so far, of the process on a CPU, of torch on a GPU; None on Windows without a GPU.
+        slower_round: throughput of the fastest step in the slower of two rounds; None = one round.
     """
 
     images: int
     images_per_s: float
     memory_mb: float | None
+    slower_round: float | None = None
+
+    @property
+    def surely_per_s(self) -> float:
+        """The throughput that every round reached, in images per second."""
+        return self.images_per_s if self.slower_round is None else self.slower_round
 
 
 @dataclass(frozen=True)
@@ -147,18 +156,56 @@ class BatchSizes:
     """
 
     tried: tuple[BatchSize, ...]
-    stopped: Literal["memory", "plateau", "images"]
+    stopped: Stopped
     limit_mb: float | None
     current: int | None = None
 
     @property
     def suggested(self) -> int | None:
-        """The current size if it has 95 % of the best throughput, else the smallest that does; None where none fits."""
+        """The current size, or the smallest near the best throughput that surely beats it by 5 %; None where none fits.
+
+        A size surely beats the current one if its slower round does beat the current one's faster round.
+        """
         if not self.tried:
             return None
-        best = max(one.images_per_s for one in self.tried)
-        fast = [one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best]
-        return self.current if self.current in fast else fast[0]
+        now = self._now
+        if now is None:
+            return self._near_best[0].images
+        sure = () if now in self._near_best else self._surely_beating(now)
+        return sure[0].images if sure else self.current
+
+    @property
+    def scattered(self) -> bool:
+        """Whether a size seems to beat the current one by 5 %, but none does in both rounds of timing."""
+        now = self._now
+        return now is not None and now not in self._near_best and not self._surely_beating(now)
+
+    @property
+    def largest_scatter(self) -> float:
+        """Largest ratio of a size's throughput in its faster round to that in its slower round; 1 for one round."""
+        return max((one.images_per_s / one.surely_per_s for one in self.tried), default=1.0)
+
+    @property
+    def _now(self) -> BatchSize | None:
+        """The size in use, which is cut to the number of training images; None where it is unknown or does not fit."""
+        if self.current is None:
+            return None
+        return next(
+            (
+                one
+                for one in self.tried
+                if one.images == self.current or (self.stopped == "images" and one == self.tried[-1])
+            ),
+            None,
+        )
+
+    @property
+    def _near_best(self) -> list[BatchSize]:
+        best = max((one.images_per_s for one in self.tried), default=0.0)
+        return [one for one in self.tried if one.images_per_s >= NEAR_BEST * best]
+
+    def _surely_beating(self, now: BatchSize) -> list[BatchSize]:
+        return [one for one in self._near_best if NEAR_BEST * one.surely_per_s > now.images_per_s]
 
     def tables(self) -> tuple[Table, ...]:
         """Return the table of the sizes; its note holds the suggestion."""
@@ -170,7 +217,12 @@ class BatchSizes:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {"format_version": FORMAT_VERSION, **asdict(self), "suggested": self.suggested}
+        return {
+            "format_version": FORMAT_VERSION,
+            **asdict(self),
+            "suggested": self.suggested,
+            "scattered": self.scattered,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BatchSizes:

@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tlkit.models.losses import GroupDROLoss, weight_in_loss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.training_step import batch_seed
-from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep, smooth
+from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep, Stopped, smooth
 
 try:
     import resource
@@ -38,6 +39,8 @@ PROBE = 4
 """Images of the first timed step, which shows whether a whole batch would take too long."""
 FULL = 0.8
 """Share of the free memory that may be used."""
+STEPS = 2
+"""Timed steps of a batch size in each of the two rounds; the first of them also warms up."""
 
 
 def sweep_rates(
@@ -108,8 +111,9 @@ def time_batch_sizes(
     """Return the throughput of training steps at doubling batch sizes.
 
     The series ends when the device is out of memory; on a CPU, when twice the batch would take more than `memory_mb`;
-    when two sizes in a row gain less than 5 %, but not before the current size; or at `largest`. The classifier does
-    not change; torch's generator does.
+    when two sizes in a row gain less than 5 %, but not before the current size; or at `largest`. A second round times
+    the sizes again, since other work on the machine slows some sizes and not others; see `BatchSizes.scattered`. The
+    classifier does not change; torch's generator does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
@@ -120,33 +124,52 @@ def time_batch_sizes(
         memory_mb: memory by which the process may grow on a CPU; default: 80 % of the free memory.
         device: "cpu", "cuda" or "mps".
     """
-    tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
-    start, idle = _memory_mb(device), 0
     top = max(largest, smallest)
     doubled = itertools.takewhile(lambda size: size <= top, (smallest * 2**place for place in itertools.count()))
     sizes = sorted({*doubled, min(current or smallest, top)})
     trained = _copy(classifier, device)
     step, _, _ = training_step_of(trained)
     first = next(iter(batches))
-    for size in sizes:
+
+    def images_per_s(size: int) -> float:
         rows = torch.arange(size) % len(first[1])
         batch = _moved([part[rows] for part in first], trained, device)
+        return max(size / _seconds(lambda: step([batch], 0), device) for _ in range(STEPS))
+
+    tried, stopped = _growing(images_per_s, sizes, least=min(current or 0, top), limit_mb=limit, device=device)
+    again = [_two_rounds(one, images_per_s(one.images)) for one in tried]
+    return BatchSizes(tuple(again), stopped, limit, current)
+
+
+def _growing(
+    images_per_s: Callable[[int], float], sizes: Sequence[int], *, least: int, limit_mb: float | None, device: str
+) -> tuple[list[BatchSize], Stopped]:
+    """Return the first round over rising batch sizes, and why it ended; `least` is a size before which it goes on."""
+    tried: list[BatchSize] = []
+    start, idle = _memory_mb(device), 0
+    for size in sizes:
         try:
-            throughput = max(size / _seconds(lambda: step([batch], 0), device) for _ in range(3))  # noqa: B023
+            throughput = images_per_s(size)
         except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
             if "memory" not in str(error):
                 raise
-            return BatchSizes(tuple(tried), "memory", limit, current)
+            return tried, "memory"
         best = max((one.images_per_s for one in tried), default=0.0)
         idle = idle + 1 if throughput < LEAST_GAIN * best else 0
         peak = _memory_mb(device)
         tried.append(BatchSize(size, throughput, peak))
-        if idle >= 2 and size >= min(current or 0, top):
-            return BatchSizes(tuple(tried), "plateau", limit, current)
-        if limit is not None and start is not None and peak is not None and 2 * (peak - start) > limit:
-            return BatchSizes(tuple(tried), "memory", limit, current)
-    return BatchSizes(tuple(tried), "images", limit, current)
+        if idle >= 2 and size >= least:
+            return tried, "plateau"
+        if limit_mb is not None and start is not None and peak is not None and 2 * (peak - start) > limit_mb:
+            return tried, "memory"
+    return tried, "images"
+
+
+def _two_rounds(one: BatchSize, again: float) -> BatchSize:
+    """Return a batch size with the throughput of its faster round and of its slower one."""
+    rounds = (one.images_per_s, again)
+    return replace(one, images_per_s=max(rounds), slower_round=min(rounds))
 
 
 def time_steps(

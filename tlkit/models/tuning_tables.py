@@ -79,6 +79,12 @@ def _suggested_size(sizes: BatchSizes) -> str:
     }[sizes.stopped]
     if sizes.suggested is None:
         return f"{why} No batch size fits; use smaller images or a smaller backbone."
+    if sizes.scattered:
+        return (
+            f"{why} The timings scatter by a factor of {sizes.largest_scatter:.1f} between two rounds, too much for a "
+            f"suggestion: keep data: {{batch_size: {sizes.current}}}, and try again when the machine has nothing else "
+            "to do."
+        )
     if sizes.suggested == sizes.current:
         return f"{why} No other size is faster by 5 %: keep data: {{batch_size: {sizes.current}}}."
     return f"{why} Suggested: data: {{batch_size: {sizes.suggested}}}; the learning rate depends on it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def audit_task_split(
     *,
     options: AuditOptions | None = None,
     mean_tolerance: float | None = None,
+    level: int = logging.INFO,
 ) -> TaskAudit:
     """Return the audit of a split.
 
@@ -86,15 +88,16 @@ def audit_task_split(
         recipe: of the run.
         options: in place of the recipe's.
         mean_tolerance: largest tolerated difference of mean errors; see `audit_numbers`.
+        level: of the log lines; those of a second split of one run would repeat the first's.
     """
     options = options or options_of_recipe(recipe)
     if isinstance(predictions, MultilabelPredictions):
-        return audit_multilabel(predictions, options)
+        return audit_multilabel(predictions, options, level=level)
     if isinstance(predictions, MaskPredictions):
-        return audit_masks(predictions, options)
+        return audit_masks(predictions, options, level=level)
     if isinstance(predictions, DetectionPredictions):
-        return audit_detection(predictions, options)
-    return audit_numbers(predictions, options, mean_tolerance=mean_tolerance)
+        return audit_detection(predictions, options, level=level)
+    return audit_numbers(predictions, options, mean_tolerance=mean_tolerance, level=level)
 
 
 def rule_tables(rule: Mapping[str, Any]) -> tuple[Table, ...]:

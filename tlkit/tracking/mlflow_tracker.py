@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -179,14 +180,21 @@ class MlflowTracker:
             self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
 
 
-def open_mlflow(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> MlflowTracker:
-    """Return a new MLflow run; arguments and errors are those of `create_tracker`."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if section.mode == "online" and not uri:
+def require_mlflow(section: TrackingSection) -> None:
+    """Check what an MLflow run needs, without opening one; errors are those of `create_tracker`."""
+    if section.mode == "online" and not os.environ.get("MLFLOW_TRACKING_URI"):
         raise RecipeError(
             "tracking.mode is online, but MLFLOW_TRACKING_URI is not set. Set it to the address of an MLflow server,"
             " or use 'mode: offline', which writes to the run's folder mlruns/."
         )
+    if find_spec("mlflow") is None:
+        raise missing_extra("mlflow", ModuleNotFoundError("No module named 'mlflow'"))
+
+
+def open_mlflow(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> MlflowTracker:
+    """Return a new MLflow run; arguments and errors are those of `create_tracker`."""
+    require_mlflow(section)
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     folder = run_dir.absolute() / "mlruns"
     environment = _variables()
     tags = {f"tag.{tag}": "true" for tag in section.tags} | ({"group": section.group} if section.group else {})

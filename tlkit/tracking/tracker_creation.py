@@ -5,15 +5,43 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.tracking.attempts import missing_extra
 from tlkit.tracking.tracker import NullTracker, Tracker
+from tlkit.tracking.wandb_environment import check_names
 
 if TYPE_CHECKING:
     from tlkit.recipe import TrackingSection
 
 logger = logging.getLogger(__name__)
+
+
+def require_tracker(section: TrackingSection, *, name: str) -> None:
+    """Check what can be known of a recipe's tracker before images are read: its package, names, key or address.
+
+    Args:
+        section: kind, mode and names of the tracker.
+        name: name of the run.
+
+    Raises:
+        RecipeError: the tracker is not installed or refuses a name or a tag, or `online` is asked for without a key or
+            an address.
+    """
+    if section.kind == "mlflow":
+        from tlkit.tracking.mlflow_tracker import require_mlflow
+
+        require_mlflow(section)
+    elif section.kind == "tensorboard" and find_spec("tensorboard") is None:
+        raise missing_extra("tensorboard", ModuleNotFoundError("No module named 'tensorboard'"))
+    elif section.kind == "wandb":
+        check_names(project=section.project, tags=section.tags, name=name)
+        if section.mode == "online":
+            from tlkit.tracking.wandb_tracker import require_key
+
+            require_key()
 
 
 def create_tracker(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> Tracker:

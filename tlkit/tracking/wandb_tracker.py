@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -215,6 +216,19 @@ class WandbTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.finish(exit_code_of(kind, error, traceback))
+
+
+def require_key() -> None:
+    """Check that W&B has credentials, as an online run needs them; writes nothing that stays.
+
+    Raises:
+        RecipeError: it has none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _open_session("online", environment=wandb_variables(Path(folder)))
+        finally:
+            _close_session()
 
 
 def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> WandbTracker:

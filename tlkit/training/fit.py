@@ -140,7 +140,9 @@ def _fit_at(
         # keep thumbnails: add_feature_leaks needs them if features are cached
         model = None
         if dataset is None:
-            dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
+            dataset, model = load_with_model(
+                recipe, gray_thumbnails=can_use_cache(recipe), tracked=True, progress=on_check
+            )
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 

@@ -49,9 +49,11 @@ def torchrun_world() -> World | None:
 
     Schedulers set some of the variables too, such as Kubeflow RANK and WORLD_SIZE; torchrun sets all of them.
     """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    values = [os.environ.get(name, "") for name in names]
-    if "TORCHELASTIC_RUN_ID" not in os.environ or not all(value.isdecimal() for value in values):
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    *values, port = [os.environ.get(name, "") for name in names]
+    if not all(value.isdecimal() for value in (*values, port)):
+        return None
+    if not os.environ.get("TORCHELASTIC_RUN_ID") or not os.environ.get("MASTER_ADDR"):
         return None
     return World(*(int(value) for value in values))
 

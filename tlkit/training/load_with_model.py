@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.recipe import Recipe
+from tlkit.tracking.tracker_creation import require_tracker
 
 if TYPE_CHECKING:
     from tlkit.training.prepare import OpenedModel
 
 
 def load_with_model(
-    recipe: Recipe, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe,
+    *,
+    gray_thumbnails: bool = False,
+    tracked: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LoadedDataset, OpenedModel | None]:
     """Return the images of a recipe, checked and split, and its model.
 
@@ -26,6 +31,7 @@ def load_with_model(
     Args:
         recipe: the recipe.
         gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
+        tracked: try what the recipe's tracker needs, too.
         progress: called with (images checked, images in all).
 
     Raises:
@@ -42,6 +48,8 @@ def load_with_model(
             build_list([{"name": one.name, **one.arguments} for one in recipe.augment.transforms], log_advice=False)
         opened.append(open_model(recipe))
 
+    if tracked:
+        require_tracker(recipe.tracking, name=recipe.name)
     # where timm is loaded, the model's name has not been checked yet, either
     first = open_it if may_refuse(recipe) or "timm" in sys.modules else None
     dataset = load_dataset(recipe, gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=first)

@@ -53,10 +53,11 @@ def judge_task(
     recipe: Recipe, predictions: Mapping[str, AnyTaskPredictions]
 ) -> dict[str, tuple[TaskEvaluation, TaskAudit | None]]:
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
-    judged = {
-        split: (evaluate_task_split(one, recipe), audit_task_split(one, recipe) if recipe.audit.by else None)
-        for split, one in predictions.items()
-    }
+    judged = {}
+    for place, (split, one) in enumerate(predictions.items()):
+        level = logging.DEBUG if place else logging.INFO
+        audit = audit_task_split(one, recipe, level=level) if recipe.audit.by else None
+        judged[split] = (evaluate_task_split(one, recipe), audit)
     first = next(iter(judged))
     for sentence in task_sentences(judged[first][0], split=first):
         logger.info("%s", sentence)

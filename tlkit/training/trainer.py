@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
 from tlkit.lightning import pl
 from tlkit.models.training_step import NotFiniteError
+from tlkit.process_state import environment_without
 from tlkit.runs import RunDirectory
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.run_tables import history_of
@@ -50,6 +52,9 @@ from tlkit.training.tracked_results import track
 from tlkit.training.worst_group_metric import watch_worst_group
 
 logger = logging.getLogger(__name__)
+
+LIGHTNING_ARGUMENTS = "PL_TRAINER_"
+"""Beginning of the environment variables from which Lightning takes arguments of a trainer that were not given."""
 
 Outcome = Literal["finished", "interrupted"]
 
@@ -231,22 +236,33 @@ def _trainer(
     settings = prepared.recipe.train
     several_phases = len(prepared.classifier.phases) > 1
     arguments = trainer_arguments(prepared.world, several_phases=several_phases, sharded=prepared.sharded)
-    return pl.Trainer(
-        accelerator=prepared.device,
-        **arguments | {"plugins": [files, *arguments["plugins"]]},
-        precision=prepared.precision,
-        max_epochs=settings.epochs,
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=1.0 if _has_val(prepared) else 0,
-        default_root_dir=directory.path,
-        deterministic="warn",
-    )
+    _warn_of_variables()
+    with environment_without(LIGHTNING_ARGUMENTS):
+        return pl.Trainer(
+            accelerator=prepared.device,
+            **arguments | {"plugins": [files, *arguments["plugins"]]},
+            precision=prepared.precision,
+            max_epochs=settings.epochs,
+            accumulate_grad_batches=settings.accumulate_grad_batches,
+            gradient_clip_val=settings.gradient_clip_val,
+            callbacks=callbacks,
+            logger=False,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if _has_val(prepared) else 0,
+            default_root_dir=directory.path,
+            deterministic="warn",
+        )
+
+
+def _warn_of_variables() -> None:
+    """Warn of variables by which Lightning gives a trainer arguments: a recipe alone says how its run is trained."""
+    if found := sorted(name for name in os.environ if name.startswith(LIGHTNING_ARGUMENTS)):
+        logger.warning(
+            "Not read, since the recipe alone says how a run is trained: %s. State such values in its section train.",
+            first_few(found),
+        )
 
 
 @contextmanager

@@ -186,6 +186,25 @@ def test_a_mask_is_a_part_of_its_sample_and_two_views_are_two_images(tmp_path, m
     assert len(find_images([shard])) == 3
 
 
+def test_an_archive_in_a_shard_is_named_as_in_a_folder(tmp_path, make_image):
+    inner = write_tar(tmp_path / "inner.TAR", {"a.png": make_image("x.png").read_bytes()}).read_bytes()
+    members = {
+        "1.png": make_image("x.png").read_bytes(),
+        "1.cls": b"ant",
+        "more.tar": inner,
+        "B.ZIP": b"PK",
+        "c.txz": b"x",
+    }
+    assert kinds(survey_shards(str(write_tar(tmp_path / "t.tar", members))).entries) == {
+        "archive": ["t.tar/more.tar", "t.tar/B.ZIP", "t.tar/c.txz"]
+    }
+    (tmp_path / "folder" / "ant").mkdir(parents=True)
+    for name, content in members.items():
+        (tmp_path / "folder" / "ant" / name).write_bytes(content)
+    found = kinds(survey_folder(tmp_path / "folder").entries)
+    assert sorted(found["archive"]) == ["ant/B.ZIP", "ant/c.txz", "ant/more.tar"]
+
+
 def test_an_image_in_a_shard_whose_ending_says_nothing_is_named(tmp_path, make_image):
     image = make_image("x.png").read_bytes()
     members = {"1.png": image, "1.cls": b"ant", "IM7": image, "IM7.cls": b"ant", "LICENSE": b"Free.", "scan.5x": image}

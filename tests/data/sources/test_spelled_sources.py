@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pandas as pd
@@ -11,11 +12,12 @@ from messages import says
 
 from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.data.sources.list_options import ListOptions
-from tlkit.data.sources.manifest import apply_split, survey_list
+from tlkit.data.sources.manifest import apply_split, read_manifest, survey_list
 from tlkit.data.sources.metadata import join_metadata
 from tlkit.data.sources.read_samples import read_samples, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
+from tlkit.recipe import load_recipe
 
 
 @pytest.fixture
@@ -69,6 +71,40 @@ def test_classes_that_differ_in_case_are_merged_on_request(make_image, tmp_path,
     with pytest.raises(DataError) as caught:
         read_samples(tmp_path, options=ListOptions(merge_classes={"anger": ["ANGRE"]}))
     assert says(caught.value, "ANGRE", "'ANGER'", "Anger, anger, joy")
+
+
+@pytest.mark.parametrize("twins", [("2", "02"), ("false", "FALSE"), ("null", "Null"), ("a, b", "A, B")])
+def test_the_classes_to_merge_are_stated_as_yaml_reads_them(twins, make_image, tmp_path, lines):
+    for name in (*twins, "joy"):
+        make_image(f"{name}/1.png")
+    read_samples(tmp_path)
+    (hint,) = re.findall(r"data\.merge_classes: (\{.*?\})\.", " ".join(lines()))
+    stated = f"recipe_version: 1\nname: x\ndata: {{root: photos, merge_classes: {hint}}}\nmodel: {{name: resnet18}}\n"
+    (tmp_path / "r.yaml").write_text(stated, encoding="utf-8")
+    merge = load_recipe(tmp_path / "r.yaml").data.merge_classes
+    assert len(read_samples(tmp_path, options=ListOptions(merge_classes=merge)).classes) == 2
+
+
+def test_a_label_column_that_a_list_lacks_is_named_where_another_is_read(photos, tmp_path, lines):
+    table = pd.DataFrame({"path": [f"{label}/{k}.png" for label in ("ant", "bee") for k in range(3)], "age": range(6)})
+    table.assign(label=["x", "y"] * 3).to_csv(tmp_path / "list.csv", index=False)
+    found = read_manifest(tmp_path / "list.csv", root=photos, options=ListOptions(names={"label": "agee"}))
+    assert found.classes == ("x", "y") and says(lines(), "'agee'", "data.columns.label", "'label'", "'age'")
+    before = len(lines())
+    assert (
+        len(read_manifest(tmp_path / "list.csv", root=photos, options=ListOptions(names={"label": "age"})).classes) == 6
+    )
+    assert not says(lines()[before:], "data.columns")
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "upright bars")])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_another_separator_is_named_also_between_quoted_names(mark, name, quote, tmp_path):
+    file = tmp_path / "list.csv"
+    rows = [("path", "label"), ("1.png", "ant")]
+    file.write_text("\n".join(mark.join(f"{quote}{cell}{quote}" for cell in row) for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=f"separated by {name}; use commas"):
+        read_manifest(file)
 
 
 def read_lookalike_warning(folder, lines):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import logging
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +23,13 @@ from tlkit.predictions.validation import as_text
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 from tlkit.spelling import normal_form
 
+logger = logging.getLogger(__name__)
+
 MOST_COLUMNS = 10_000
 """Most columns that are read of a table."""
+MOST_HEADER = 65_536
+"""Most characters of the first line that are searched for another separator."""
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "upright bars"}
 SUFFIXES = (".csv", ".parquet")
 OPTIONAL = (PATH, LABEL, SPLIT, DIGEST, "quarantine", "decision")
 """Columns that are read where a file has them; others are read only where they are required."""
@@ -122,7 +129,7 @@ def _own_names(
     own = {theirs: name for name, theirs in names.items() if theirs in present}
     renamed = [own.get(name, "" if name in own.values() else name) for name in columns]
     one = columns[0] if len(columns) == 1 else ""
-    split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
+    split_by = next((name for mark, name in OTHER_SEPARATORS.items() if mark in one), None)
     problems = []
     counts = Counter(renamed)
     lacking = [name for name in dict.fromkeys(required) if name not in counts]
@@ -140,10 +147,23 @@ def _own_names(
         problems.append(f"{file} has columns of the same name: {first_few(twice)}. Rename or remove one of each.")
     if problems:
         raise DataError(*problems)
+    for name, theirs in names.items():
+        if name in required and name != PATH and name in present and theirs not in present:
+            logger.warning(
+                "%s has no column %r, which data.columns.%s names, so its column %r is read.%s",
+                *(file, theirs, name, name, did_you_mean(theirs, [column for column in columns if column != name])),
+            )
     kept = counts.keys() if optional is None else counts.keys() & {*required, *optional}
     if len(kept) > MOST_COLUMNS:
         raise DataError(f"{file} has {len(kept):,} columns, more than {MOST_COLUMNS:,}. Keep those that you name.")
     return [name if name in kept else "" for name in renamed]
+
+
+def _quoted_separator(file: Path) -> str:
+    """Return what to do where the first line has quoted names with another separator between them; else nothing."""
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened:
+        found = re.match(r'\s*"[^"]*"\s*([;\t|])', opened.readline(MOST_HEADER))
+    return f" It seems to be separated by {OTHER_SEPARATORS[found[1]]}; use commas." if found else ""
 
 
 def _read_csv(
@@ -177,7 +197,7 @@ def _read_csv(
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except csv.Error as error:
-        raise DataError(f"{file}:{start}  is no CSV row: {error}.") from error
+        raise DataError(f"{file}:{start}  is no CSV row: {error}.{_quoted_separator(file)}") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
     if uneven:

@@ -11,10 +11,11 @@ from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.mask_classes import MaskClasses
+from tlkit.recipe.value_messages import in_yaml
 from tlkit.samples import LABEL, Samples, rank_grades
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
-MERGE = "If they are one class, merge them: data.merge_classes: {{{}: [{}]}}."
+MERGE = "If they are one class, merge them: data.merge_classes: {}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class ListOptions:
         warn_of_lookalikes(
             sorted(set(column.dropna()) - {""}),
             what=what,
-            hint=lambda alike: MERGE.format(alike[-1], ", ".join(alike[:-1])),
+            hint=lambda alike: MERGE.format(in_yaml({alike[-1]: list(alike[:-1])})),
         )
         return column
 

@@ -86,6 +86,8 @@ def _companions(members: Iterable[TarMember], keys: set[str], shard: Path) -> tu
             unused.append(entry)
         elif own & samples:
             count += 1
+        elif entry is not None and entry.kind == "archive":
+            unused.append(entry)
         elif is_label or not says_nothing(member.name):
             unused.append(Entry("not-by-name", member.name, "no image has its key" if is_label else ""))
         else:

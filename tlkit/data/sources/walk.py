@@ -23,7 +23,10 @@ JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 PLAIN_ENDING = re.compile(r"\.[A-Za-z]{1,5}")
 """An ending that says what a file is: text, a table, a program."""
 FIRST_BYTES = 4096
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
+ARCHIVES = (
+    *(".zip", ".tar", ".7z", ".rar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst"),
+    *(".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"),
+)
 
 
 class FolderEntry(NamedTuple):

@@ -41,7 +41,10 @@ def _cut(given: object) -> object:
         parsed = parse_cut(given)
         return given if parsed is None else AuditColumn.model_validate(parsed)
     except ValidationError:
-        ranges = "quantiles are a whole number from 2 to 50, bins are different numbers in rising order"
+        ranges = (
+            "quantiles are a whole number from 2 to 50, bins are different numbers in rising order, "
+            "an order names every value once"
+        )
         raise v.value_error(f"is {given!r}, but {ranges}. Use such, as in 'age:quantiles=4'.") from None
     except ValueError as error:
         raise v.value_error(f"is {error}") from None
