@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from messages import saying
+from safetensors.torch import load_file, save_file
 from small_training import SIZE, noise, small_classifier, trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tlkit.errors import ModelError
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
-from tlkit.models.model_files import save_artifact
+from tlkit.models.model_files import read_tensors, save_artifact
 from tlkit.models.network import HEAD_INIT_STD, Network, load_network
 from tlkit.models.optim import create_optimizer, create_schedule
 from tlkit.models.strategies.plan_phases import Phase
@@ -186,3 +187,18 @@ def test_a_damaged_stored_model_is_named(tmp_path):
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
     with pytest.raises(ModelError, match=saying("model.safetensors", "damaged", "Restore it").pattern):
         load_network(folder)
+
+
+def test_weights_that_changed_inside_are_refused_and_those_of_other_tools_are_not(tmp_path):
+    classifier = small_classifier()
+    file = tmp_path / "model.safetensors"
+    save_artifact(tmp_path, classifier.network.state_dict(), classifier.card())
+    content, tensors = file.read_bytes(), load_file(file)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one bit of the last tensor
+    with pytest.raises(ModelError, match=saying("model.safetensors", "damaged", "Restore it").pattern):
+        load_network(tmp_path)
+    save_file(tensors, file)  # without a digest, as another tool writes it
+    assert load_network(tmp_path)[1] == classifier.card()
+    mixed = {"half": torch.zeros(3, dtype=torch.bfloat16), "count": torch.tensor(7), "none": torch.zeros(0, 4)}
+    save_artifact(tmp_path, mixed, classifier.card())
+    assert read_tensors(tmp_path).keys() == mixed.keys()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from tlkit.choices import TrainedTask
@@ -21,13 +21,15 @@ from tlkit.errors import ModelError
 from tlkit.input_files import refuse_pipe
 from tlkit.models.model_format import MODEL_FORMAT
 from tlkit.models.model_options import check_options
-from tlkit.models.weights.weight_files import WeightsFacts
+from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.stored_values import read_json
 
 TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
 REMEDY = "Restore it or train again."
+DIGEST = "tensors_sha256"
+"""Key of the file's metadata that holds the digest of its tensors."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors; raise an `OSError` where the disk refuses, which safetensors reports as an error of its own."""
     try:
-        save_file(tensors, path)
+        save_file(tensors, path, metadata={DIGEST: tensors_digest(tensors)})
     except SafetensorError as error:
         code = re.search(r"\(os error (\d+)\)", str(error))
         if code is None:
@@ -214,18 +216,23 @@ def read_facts(folder: Path) -> ModelFacts:
 
 
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a stored model.
+    """Return the tensors of a stored model, which must be those that were written where the file holds their digest.
 
     Raises:
-        ModelError: the file is missing or damaged.
+        ModelError: the file is missing, damaged, or its tensors have changed.
     """
     path = folder / TENSORS_FILE
     refuse_pipe(path, error=ModelError)
     if path.is_dir():
         raise ModelError(f"{path} is a folder, where a file should be. {REMEDY}")
     try:
-        return load_file(path)
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            written = (file.metadata() or {}).get(DIGEST)
     except FileNotFoundError:
         raise ModelError(f"There is no stored model in {folder} ({TENSORS_FILE} is missing).") from None
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged ({error}). {REMEDY}") from error
+    if written is not None and written != tensors_digest(tensors):
+        raise ModelError(f"{path} is damaged: its tensors are not those that were written. {REMEDY}")
+    return tensors
