@@ -340,11 +340,15 @@ def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
         fit(recipe, {"train.epochs": 3}, resume=True)
 
 
-def test_an_overwrite_that_fails_restores_the_earlier_run(made, tiny_run, caplog):
+def test_an_overwrite_that_fails_restores_the_earlier_run(made, tiny_run, caplog, monkeypatch):
     before = tiny_run.predictions()
-    tracked = {"tracking.kind": "wandb", "tracking.mode": "offline", "tracking.project": "a/b"}
-    with pytest.raises(RecipeError):
-        fit(made / "tiny.yaml", tracked, overwrite=True)
+
+    def refuse(*_, **__):
+        raise RunError("the tracker cannot be opened")
+
+    monkeypatch.setattr("tlkit.training.run_training.create_tracker", refuse)
+    with pytest.raises(RunError, match="tracker"):
+        fit(made / "tiny.yaml", overwrite=True)
     assert tiny_run.status == "finished"
     assert tiny_run.predictions() == before
     assert says(caplog.messages, "runs/tiny", "unchanged")
