@@ -18,7 +18,7 @@ from tlkit.input_files import refuse_pipe
 from tlkit.models.model_files import read_tensors
 from tlkit.models.weights.weight_files import read_state_dict
 from tlkit.predictions import read_predictions
-from tlkit.predictions.detection_predictions import read_detection
+from tlkit.predictions.box_reading import read_detection
 from tlkit.predictions.joined_tables import read_joined
 from tlkit.predictions.task_reading import read_multilabel
 from tlkit.recipe.gates_file import load_gates

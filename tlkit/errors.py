@@ -150,9 +150,9 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
 
 TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
 """Commands that take a run of several labels, grades or numbers."""
-MASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, report, card, show and runs"
+MASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
 """Commands that take a run of masks."""
-BOX_COMMANDS = "tlkit evaluate, audit, predict, report, card, show and runs"
+BOX_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, sweep, report, card, show and runs"
 """Commands that take a run of boxes."""
 
 

@@ -179,3 +179,10 @@ def test_names_of_columns_are_refused_where_no_file_of_predictions_is_judged(run
     second = ["runs/x"] if command == "compare" else []
     found = run(command, "runs/x", *second, option, "truth")
     assert found.returncode == 2 and says(found.stderr, option, "runs/x", "Leave it out")
+
+
+@pytest.mark.parametrize("command", ["slices", "errors", "calibration", "abstain", "conformal"])
+def test_every_command_that_judges_refuses_names_of_columns_for_a_run(run, tmp_path, command):
+    RunDirectory.create(tmp_path / "runs" / "x")
+    found = run(command, "runs/x", "--y-true", "truth")
+    assert found.returncode == 2 and says(found.stderr, "--y-true", "runs/x", "Leave it out")

@@ -17,7 +17,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.cli.task_file import TaskFile
 from tlkit.errors import MissingExtraError, PredictionsError
 from tlkit.evaluation.detection import DetectionEvaluation, evaluate_detection
-from tlkit.predictions.detection_predictions import read_detection
+from tlkit.predictions.box_reading import read_detection
 from tlkit.stats.box_matching import found_objects
 from tlkit.stats.box_measures import MatchedBoxes
 

@@ -39,7 +39,7 @@ from tlkit.cli.output import (
     require_svg,
     write_svg,
 )
-from tlkit.cli.run_or_file import FileColumns, open_run_or_file
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file, refuse_columns
 from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import open_task_run, refuse_options
 from tlkit.errors import PredictionsError
@@ -135,22 +135,18 @@ def slices(
     json: AsJson = False,
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
+    read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
+    refuse_columns([run_or_file], **read_as)
     file = TaskFile(
         path=run_or_file,
         stated=task,
-        val=None,
-        coverage=None,
         grades=grades,
         separator=separator,
         truth=truth,
-        min_score=None,
         classes=classes,
         void=void,
         groups=groups,
-        y_true=y_true,
-        y_pred=y_pred,
-        path_column=path,
-        verbatim=verbatim,
+        **read_as,
     )
     run, count = open_task_run(run_or_file), SLICE_CLUSTERS if clusters is None else clusters
     if run is not None or file.is_other_task:
@@ -173,7 +169,6 @@ def slices(
     if clusters and not is_run(run_or_file):
         raise PredictionsError(f"--clusters {clusters} is for runs, whose features are at hand. Leave it out.")
 
-    read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **read_as)
     with check_progress("measuring images") as progress:
         result = find_slices(judged, columns, split=split, clusters=count, min_images=min_images, progress=progress)

@@ -33,6 +33,7 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.gate import finish_gate, open_gate_file
+from tlkit.cli.judge_task_file import audit_task, evaluate_task
 from tlkit.cli.model_source import open_compared, predict_source
 from tlkit.cli.output import (
     judged_on,
@@ -45,7 +46,7 @@ from tlkit.cli.output import (
 )
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, print_evidence, refuse_columns, run_audit
 from tlkit.cli.task_compare import compare_task_pair, open_task_models
-from tlkit.cli.task_file import TaskFile, audit_task, evaluate_task
+from tlkit.cli.task_file import TaskFile
 from tlkit.cli.task_run import audit_run, evaluate_run, open_task_run, refuse_options
 from tlkit.errors import PredictionsError
 
@@ -103,10 +104,7 @@ def evaluate(
         classes=classes,
         void=void,
         groups=groups,
-        y_true=y_true,
-        y_pred=y_pred,
-        path_column=path,
-        verbatim=verbatim,
+        **columns,
         data=data,
         split=split,
         by=() if cluster_by is None else (cluster_by,),
@@ -240,10 +238,7 @@ def audit(
         classes=classes,
         void=void,
         groups=groups,
-        y_true=y_true,
-        y_pred=y_pred,
-        path_column=path,
-        verbatim=verbatim,
+        **columns,
         data=data,
         split=split,
         by=tuple(dict.fromkeys([*(text.partition(":")[0] for text in by or ()), *filter(None, (cluster_by, weights))])),
@@ -382,19 +377,13 @@ def compare(
         TaskFile(
             path=one,
             stated=task,
-            val=None,
-            coverage=None,
             grades=grades,
             separator=separator,
             truth=truth,
-            min_score=None,
             classes=classes,
             void=void,
             groups=groups,
-            y_true=y_true,
-            y_pred=y_pred,
-            path_column=path,
-            verbatim=verbatim,
+            **columns,
             data=data,
             split=split,
             by=tuple(text.partition(":")[0] for text in by or ()),

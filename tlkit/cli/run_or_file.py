@@ -97,8 +97,9 @@ def open_run_or_file(
     """Return the run, or the predictions with columns joined.
 
     Raises:
-        PredictionsError: columns are to be joined to a run.
+        PredictionsError: columns are to be joined to a run, or are named for one.
     """
+    refuse_columns([path], **columns)
     run = find_run(path, split=split)
     if run is None:
         return read_file(path, groups=groups, **columns)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from tlkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from tlkit.predictions.detection_predictions import DetectionPredictions, read_boxes, read_detection
+    from tlkit.predictions.box_reading import read_boxes, read_detection
+    from tlkit.predictions.detection_predictions import DetectionPredictions
     from tlkit.predictions.joined_tables import Joinable
     from tlkit.predictions.mask_predictions import MaskPredictions
     from tlkit.predictions.mask_reading import read_mask_folders, read_masks
@@ -46,8 +47,8 @@ __getattr__ = lazy_names(
         "NumberPredictions": "tlkit.predictions.number_predictions",
         "Predictions": "tlkit.predictions.predictions",
         "Unreadable": "tlkit.predictions.unreadable",
-        "read_boxes": "tlkit.predictions.detection_predictions",
-        "read_detection": "tlkit.predictions.detection_predictions",
+        "read_boxes": "tlkit.predictions.box_reading",
+        "read_detection": "tlkit.predictions.box_reading",
         "read_mask_folders": "tlkit.predictions.mask_reading",
         "read_masks": "tlkit.predictions.mask_reading",
         "read_multilabel": "tlkit.predictions.task_reading",

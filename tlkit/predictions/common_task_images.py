@@ -76,7 +76,7 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
     elif isinstance(first, DetectionPredictions):
         boxes = cast("dict[str, DetectionPredictions]", taken)
         _require_one_truth(boxes, paths)
-        known = first.known[: len(paths)]
+        known = np.ones(len(paths), dtype=np.bool_)
         with_truth = {name: replace(table, images=images) for name, table in boxes.items()}
     else:
         labelled = cast("dict[str, Labelled]", taken)

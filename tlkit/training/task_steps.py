@@ -14,6 +14,7 @@ from tlkit.models.model_files import ModelFacts
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
+from tlkit.stats.task_measures import prepare
 from tlkit.uncertainty.number_intervals import calibrate_intervals
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def judge_task(
 ) -> dict[str, tuple[TaskEvaluation, TaskAudit | None]]:
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
     judged = {}
-    for place, (split, one) in enumerate(predictions.items()):
+    for place, (split, predicted) in enumerate(predictions.items()):
+        one = prepare(predicted)
         level = logging.DEBUG if place else logging.INFO
         audit = audit_task_split(one, recipe, level=level) if recipe.audit.by else None
         judged[split] = (evaluate_task_split(one, recipe), audit)

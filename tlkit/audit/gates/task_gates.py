@@ -170,16 +170,13 @@ def _no_worse(baseline: TaskTable, predictions: TaskTable, file: GatesFile, opti
     worse = file.gates.no_worse_than
     assert worse is not None, "the caller has looked"
     where, margin = file.where("no_worse_than"), worse.margin
+    clusters = (
+        options.cluster_by if options.cluster_by in predictions.groups.columns else None
+    )  # that of objects: the image
     found = compare_task_models(
         baseline,
         predictions,
-        replace(
-            options,
-            columns=options.cut(worse.by),
-            cluster_by=options.cluster_by
-            if options.cluster_by in predictions.groups.columns
-            else None,  # else the image
-        ),
+        replace(options, columns=options.cut(worse.by), cluster_by=clusters),
         metric=worse.metric,
         names=(worse.baseline, "these predictions"),
     )
