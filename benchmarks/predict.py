@@ -1,11 +1,11 @@
 """JPEGs to probabilities: `tlkit predict` with each engine, beside an eager loop of torchvision and timm.
 
-    python benchmarks/predict.py RUN FOLDER... [--times 3] [--copies 1]
+    python benchmarks/predict.py RUN FOLDER... [--times 3] [--copies 1] [--ways NAME ...]
 
 RUN is a run of a network that timm makes from its stored architecture alone; FOLDER holds JPEGs, each of which is
 predicted `--copies` times under another name (a link). Every way runs in a process of its own, imports included, in
 alternating order. It prints medians of CPU and wall seconds of the process and its workers, and of peak memory, and
-the ratio of CPU seconds to the eager loop's.
+the ratios of CPU and wall seconds to the eager loop's.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", help="those to run: the eager loop, torch, onnxruntime")
     parser.add_argument("--eager", action="store_true")
     options = parser.parse_args()
     if options.eager:
@@ -80,10 +81,11 @@ def main() -> None:
                 (links / f"{copy}-{number:06d}.jpg").symlink_to(file.resolve())
         tlkit = [sys.executable, "-m", "tlkit", "predict", options.run, str(links), "--out"]
         ways = {
-            "eager loop": [sys.executable, __file__, options.run, str(links), "--eager"],
+            "eager": [sys.executable, __file__, options.run, str(links), "--eager"],
             "torch": [*tlkit, f"{made}/torch.csv", "--engine", "torch"],
             "onnxruntime": [*tlkit, f"{made}/onnxruntime.csv", "--engine", "onnxruntime"],
         }
+        ways = {name: command for name, command in ways.items() if name in (options.ways or ways)}
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for _ in range(options.times):
             for name, command in ways.items():
@@ -95,8 +97,9 @@ def main() -> None:
     }
     print(f"{len(found) * options.copies:,} images; medians of {options.times}")
     for name, one in middle.items():
-        ratio = middle["eager loop"]["cpu"] / one["cpu"]
-        print(f"{name:12} {one['cpu']:7.1f} s CPU {one['wall']:7.1f} s wall {one['mb']:6.0f} MB  CPU ratio {ratio:.2f}")
+        by = {key: middle["eager"][key] / one[key] for key in ("cpu", "wall")} if "eager" in middle else {}
+        ratios = "".join(f"  {key} ratio {ratio:.2f}" for key, ratio in by.items())
+        print(f"{name:12} {one['cpu']:7.1f} s CPU {one['wall']:7.1f} s wall {one['mb']:6.0f} MB{ratios}")
 
 
 if __name__ == "__main__":

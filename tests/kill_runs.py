@@ -263,7 +263,7 @@ class _Events:
             ("phase", Classifier, "enter_phase"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
-            ("batch of features", extract, "padded"),
+            ("batch of features", extract, "filled"),
             ("block of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))

@@ -163,7 +163,8 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
     def threads(engine):
         if name == "openvino":
             return engine.sessions.current().get_property("INFERENCE_NUM_THREADS")
-        return engine.sessions.current().get_session_options().intra_op_num_threads
+        assert engine.sessions.current().get_session_options().intra_op_num_threads == 1  # each thread a run
+        return engine.threads
 
     before = torch.get_num_threads()
     try:
@@ -174,6 +175,25 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
         torch.set_num_threads(2)
         np.testing.assert_allclose(engine(pixels()), one, rtol=1e-4, atol=1e-5)
         assert threads(engine) == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+def test_the_bits_of_onnx_runtime_depend_neither_on_threads_nor_on_the_batch(threads):
+    module = PixelBackbone(backbone_of("test_resnet").module.eval(), backbone_of("test_resnet").preprocess)
+    many = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (21, 3, 32, 32), dtype=np.uint8))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        engine = create_engine("onnxruntime", module, many, device="cpu")
+        expected = engine(many)
+        np.testing.assert_allclose(expected, create_engine("torch", module, many, device="cpu")(many), atol=1e-4)
+        torch.set_num_threads(threads)
+        assert engine.threads == min(threads, 8) and engine.images_per_run == 8
+        assert engine(many).tobytes() == expected.tobytes()
+        parts = [engine(torch.cat([many[row : row + 1], many[:7]]))[:1] for row in range(len(many))]
+        assert np.concatenate(parts).tobytes() == expected.tobytes()
     finally:
         torch.set_num_threads(before)
 

@@ -73,7 +73,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
     backbone = create_backbone("test_resnet", weights="none", image_size=(32, 32))
     strike = _Strike(at)
     os.fsync = strike.at_sync  # type: ignore[assignment]
-    for owner, name in ((Path, "replace"), (extraction, "padded"), (CacheBlock, "mark_used")):
+    for owner, name in ((Path, "replace"), (extraction, "filled"), (CacheBlock, "mark_used")):
         setattr(owner, name, strike.before(getattr(owner, name)))
     features = embed(
         scan_folder(root),

@@ -67,9 +67,9 @@ def test_auto_stays_with_torch_for_few_images_and_takes_onnx_runtime_for_many(mo
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 18)
     predictor = load_model(model, device="cpu")
     many = predictor.predict(photos)
-    assert seen == [32, 32, 32] and says(caplog.messages, "onnxruntime", "18 images", "--engine")  # two are checks
+    assert seen == [32, 32, 8, 8, 8] and says(caplog.messages, "onnxruntime", "18 images", "--engine")  # two are checks
     assert many.proba.tobytes() == predictor.predict(photos, engine="onnxruntime").proba.tobytes()
-    assert len(seen) == 4  # the session is kept
+    assert seen[5:] == [8, 8, 8]  # the session is kept
 
 
 def test_auto_falls_back_to_torch_where_a_probability_differs(model, photos, monkeypatch, caplog):

@@ -23,8 +23,9 @@ from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.errors import DataError
 from tlkit.features.engines.engine_choice import choose_engine
+from tlkit.inference.concurrent_runs import filled
 from tlkit.inference.embed import PixelBackbone, folded_backbone
-from tlkit.inference.prediction_engine import filled, head_probabilities
+from tlkit.inference.prediction_engine import head_probabilities
 from tlkit.inference.predictor import Predictor
 from tlkit.predictions import Predictions
 from tlkit.samples import Samples

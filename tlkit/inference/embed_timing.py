@@ -14,7 +14,7 @@ from tlkit.data.augment.transforms import augmentation_version, build_transform
 from tlkit.features.features import View
 from tlkit.inference.embed import choose_maker
 from tlkit.inference.embed_options import EmbedOptions
-from tlkit.inference.extraction import BATCH, Pixels, padded, read_digests
+from tlkit.inference.extraction import BATCH, Pixels, read_digests
 from tlkit.models.backbone import Backbone
 from tlkit.samples import Samples
 
@@ -72,7 +72,7 @@ def time_features(
     if augment is not None:
         stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
         view = View(stated, seed, 0, augmentation_version())
-    pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, 0, options.decode)
+    pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, "auto", options.decode)
     begun = time.perf_counter()
     maker = choose_maker(files, backbone, pixels, options)
     missing = options.cache.entry(maker.made_by).missing(files.keys(maker.made_by))
@@ -84,12 +84,16 @@ def time_features(
     count = min(len(missing), BATCH * (most + 1))
     some = files.take([missing[place] for place in np.linspace(0, len(missing) - 1, count).astype(int)])
     seconds: list[float] = []
-    last = time.perf_counter()
-    for batch in pixels.batches(some, quiet=True):
-        engine(padded(batch.image))
+    last, seen = time.perf_counter(), 0
+    for _, rows in pixels.features(engine, some, quiet=True):
+        seen += len(rows)
         now = time.perf_counter()
-        seconds.append(now - last)
-        last = now
-        if sum(seconds) >= budget_s:
+        spent = sum(seconds) + now - last >= budget_s
+        if seen >= BATCH or (spent and not seconds):
+            seconds.append((now - last) * max(1.0, BATCH / seen))
+            last, seen = now, 0
+        if spent:
             break
+    if not seconds:  # fewer images than a batch
+        seconds.append(time.perf_counter() - last)
     return FeatureTiming(len(files), len(missing), maker.made_by.engine, setup_s, tuple(seconds[1:] or seconds))

@@ -29,6 +29,7 @@ from tlkit.features.cache import CacheEntry
 from tlkit.features.engines.engine_choice import PROBE_IMAGES
 from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import Provenance, View
+from tlkit.inference.concurrent_runs import filled, run_concurrently, runs_concurrently
 from tlkit.samples import DIGEST, Samples
 
 logger = logging.getLogger(__name__)
@@ -105,18 +106,27 @@ class Pixels:
 
     def batches(self, files: Files, *, quiet: bool = False) -> Iterator[Batch]:
         """Yield batches of decoded files, prefetched by worker processes where there are many; `quiet` logs nothing."""
-        dataset = ImageDataset(
-            files.images,
-            transform=self.transform,
-            decode_options=self.decode_options,
-            seed=self.view.seed if self.view else 0,
-            quiet=quiet,
-        )
+        dataset = self._dataset(files, quiet=quiet)
         workers = choose_num_workers(self.num_workers, images=len(files))
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
         yield from loader
+
+    def features(
+        self, engine: Engine, files: Files, *, quiet: bool = False
+    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+        """Yield the features (M, D) of some files and their rows (M,), in order; `quiet` logs no unreadable files.
+
+        An engine that several threads may call decodes in these, unless a number of worker processes is given.
+        """
+        dataset = self._dataset(files, quiet=quiet)
+        if self.num_workers == "auto" and runs_concurrently(engine, dataset):
+            size = engine.images_per_run or BATCH
+            yield from run_concurrently(engine, dataset, lambda pixels: engine(filled(pixels, size))[: len(pixels)])
+            return
+        for batch in self.batches(files, quiet=quiet):
+            yield engine(filled(batch.image, BATCH))[: len(batch.image)], batch.index.numpy()
 
     def comparison_batch(self, files: Files) -> torch.Tensor:
         """Return a full batch that engines are compared on: up to `PROBE_IMAGES` real images, the others black.
@@ -126,8 +136,17 @@ class Pixels:
         for start in range(0, len(files), PROBE_IMAGES):
             some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
             for batch in replace(self, num_workers=0).batches(some, quiet=True):
-                return padded(batch.image)
+                return filled(batch.image, BATCH)
         return self.black_batch()
+
+    def _dataset(self, files: Files, *, quiet: bool) -> ImageDataset:
+        return ImageDataset(
+            files.images,
+            transform=self.transform,
+            decode_options=self.decode_options,
+            seed=self.view.seed if self.view else 0,
+            quiet=quiet,
+        )
 
     def black_batch(self) -> torch.Tensor:
         """Return a batch of black pixels in the shape of every batch, (BATCH, 3, H, W)."""
@@ -168,11 +187,10 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
         rows.clear()
         computed.clear()
 
-    for batch in pixels.batches(todo):
-        count = len(batch.image)
-        computed.append(engine(padded(batch.image))[:count].astype(maker.dtype, copy=False))
-        rows += batch.index.tolist()
-        done += count
+    for found, at in pixels.features(engine, todo):
+        computed.append(found.astype(maker.dtype, copy=False))
+        rows += at.tolist()
+        done += len(at)
         if progress is not None:
             progress(done, len(todo))
         if time.monotonic() - logged_s > LOG_EVERY_S:
@@ -182,12 +200,6 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
             flush()
     flush()
     return files
-
-
-def padded(pixels: torch.Tensor) -> torch.Tensor:
-    """Return a batch padded with black images, so that every batch has the same shape."""
-    short = BATCH - len(pixels)
-    return torch.cat([pixels, pixels.new_zeros(short, *pixels.shape[1:])]) if short else pixels
 
 
 def read_digests(images: Samples | Sequence[ImageSource]) -> Files:

@@ -16,6 +16,7 @@ from tlkit.data.loading.dataset import ImageDataset
 from tlkit.errors import DataError, did_you_mean
 from tlkit.features.engines.engine_choice import PROBE_IMAGES, available_engines, choose_engine, create_engine
 from tlkit.features.engines.torch_engine import Engine
+from tlkit.inference.concurrent_runs import filled
 from tlkit.inference.embed import PixelBackbone, folded_backbone
 from tlkit.models.network import Network
 from tlkit.preprocess import Preprocess
@@ -142,13 +143,6 @@ def head_probabilities(network: Network, features: npt.NDArray[np.float32]) -> n
     with torch.inference_mode():
         proba: npt.NDArray[np.float32] = network.scores(torch.from_numpy(features).to(device)).cpu().numpy()
     return proba
-
-
-def filled(pixels: torch.Tensor, images: int) -> torch.Tensor:
-    """Return pixels (B, 3, H, W), contiguous, filled with black images up to a number of images."""
-    missing = images - len(pixels)
-    pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])]) if missing > 0 else pixels
-    return pixels.contiguous()
 
 
 def _first_images(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,8 +26,9 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.activations import Activations
 from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import Features
+from tlkit.inference.concurrent_runs import filled, run_concurrently, runs_concurrently
 from tlkit.inference.devices import choose_device
-from tlkit.inference.prediction_engine import PredictionEngines, filled, head_probabilities, require_engine
+from tlkit.inference.prediction_engine import PredictionEngines, head_probabilities, require_engine
 from tlkit.inference.stored_model import load_stored
 from tlkit.models.cuts import POOLED, Cut
 from tlkit.models.model_files import ModelFacts
@@ -263,12 +265,11 @@ class Predictor:
         self.network.eval()
         graph = self._engines.of(engine, dataset, images=len(images), batch_size=batch_size, tta=tta)
         if graph is not None and num_workers == "auto":
-            num_workers = 0  # threads of this process decode beside the engine, which waits without spinning
+            num_workers = 0  # threads of this process decode, between the runs of the engine or beside them
         workers = choose_num_workers(num_workers, images=len(images))
-        loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
-        for batch in loader if graph is None or workers else prefetch(loader):
-            proba.append(self._batch_probabilities(batch.image, graph, batch_size=batch_size, tta=tta))
-            index.append(batch.index.numpy())
+        for found, at in self._answers(dataset, graph, batch_size=batch_size, workers=workers, tta=tta):
+            proba.append(found)
+            index.append(at)
             if progress is not None:
                 progress(int(index[-1][-1]) + 1, len(images))
         if on_changed is not None:
@@ -303,6 +304,20 @@ class Predictor:
         self.network.eval()
         graph = self._engines.of("auto", dataset, images=count, batch_size=batch_size, tta=tta)
         return "torch" if graph is None else "onnxruntime"
+
+    def _answers(
+        self, dataset: ImageDataset, engine: Engine | None, *, batch_size: int, workers: int, tta: Views
+    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+        """Yield the network's answers (B, C) to some images and their rows (B,); without an engine, torch runs it."""
+        if engine is not None and not workers and runs_concurrently(engine, dataset):
+            size = engine.images_per_run or batch_size
+            answer = partial(self._batch_probabilities, engine=engine, batch_size=size, tta=tta)
+            yield from run_concurrently(engine, dataset, answer)
+            return
+        loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
+        for batch in loader if engine is None or workers else prefetch(loader):
+            found = self._batch_probabilities(batch.image, engine, batch_size=batch_size, tta=tta)
+            yield found, batch.index.numpy()
 
     def _batch_probabilities(
         self, image: torch.Tensor, engine: Engine | None, *, batch_size: int, tta: Views

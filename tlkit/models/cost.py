@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.special import bdtr
 from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
@@ -107,7 +108,8 @@ def median_estimate(values: list[float], confidence: float = CONFIDENCE) -> Esti
         '5 [2, 8]'
     """
     ordered, n = sorted(values), len(values)
-    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))  # the largest r with P(X < r) <= tail, from 1
+    below = bdtr(np.arange(n), n, 0.5)  # P(X <= k); scipy.stats has the quantile, and takes 0.3 s to import
+    rank = int(np.searchsorted(below, (1 - confidence) / 2))  # the largest r with P(X < r) <= tail, from 1
     if rank < 1:
         return Estimate(statistics.median(ordered), None, None, n=n, note=f"{n} runs")
     return Estimate(statistics.median(ordered), ordered[rank - 1], ordered[n - rank], n=n)

@@ -103,6 +103,11 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         return self._targets.numpy()
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether the images are read from shards, in their order, by one thread."""
+        return self._read_ahead is not None
+
+    @property
     def changed(self) -> list[str]:
         """The paths of images that were read with another content than that of their digest, in order."""
         return [self._paths[index] for index in self._changed.nonzero()[:, 0].tolist()]
@@ -215,7 +220,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
 
         Albumentations keeps its random state in its objects, and a stream reads its shards sequentially.
         """
-        self.threads = threads if not self.transform.is_random and self._read_ahead is None else 1
+        self.threads = threads if not self.transform.is_random and not self.is_streamed else 1
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[LoadedImage | Failure]:
         """Return the items of a batch; Pillow decodes and scales without holding the GIL."""

@@ -1,13 +1,14 @@
-"""Prefetching: another thread computes the next items of an iterator."""
+"""Prefetching: other threads compute the next items of an iterator."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _End:
@@ -34,5 +35,33 @@ def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
         while not isinstance(item := waiting.popleft().result(), _End):
             waiting.append(pool.submit(next, source, _End()))
             yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
+    """Yield `function(item)` for each item, in order; several threads compute the next ones in advance.
+
+    At most two results for each thread wait to be taken. An error is raised in place of its item. Nothing more is
+    computed once the loop ends.
+
+    Args:
+        function: called by several threads at once.
+        items: read in this thread.
+        threads: number of threads, at least 1.
+
+    Example:
+        >>> list(map_ahead(str.upper, "abc", threads=2))
+        ['A', 'B', 'C']
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
+    try:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

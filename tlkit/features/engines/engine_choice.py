@@ -18,7 +18,7 @@ from torch import nn
 from tlkit.choices import EngineName
 from tlkit.errors import MissingExtraError
 from tlkit.features.engines.batch_norm_folding import FOLDING_VERSION
-from tlkit.features.engines.graph_engines import EXPORTER, OnnxRuntimeEngine, OpenVinoEngine
+from tlkit.features.engines.graph_engines import EXPORTER, IMAGES_PER_RUN, OnnxRuntimeEngine, OpenVinoEngine
 from tlkit.features.engines.torch_engine import Dtype, Engine, TorchEngine
 
 logger = logging.getLogger(__name__)
@@ -106,6 +106,8 @@ def engine_identity(name: EngineName, device: str, *, folds: bool = True) -> Eng
         settings.append(f"float32 precision {_float32_precision(where)}")
     else:
         settings = [f"{package} {_graph_version(package)}", EXPORTER, *settings]
+        if package == "onnxruntime":
+            settings.append(f"{IMAGES_PER_RUN} images a run")
     build = ", ".join([*settings, f"batch norm folding {FOLDING_VERSION if folds else 'none'}"])
     return EngineIdentity(f"{package}/{where}", "float32" if name == package else "bfloat16", build)
 

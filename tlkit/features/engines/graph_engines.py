@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -23,6 +24,11 @@ EXPORTER = f"TorchScript exporter, opset {OPSET}"
 """How a network is exported; part of the key of cached features."""
 EXAMPLE_IMAGES = 2
 """Images that the exporter runs; the batch axis of the graph is dynamic."""
+IMAGES_PER_RUN = 8
+"""Images of one run of ONNX Runtime, whatever the number of threads: the bits may depend on it. Part of the key of
+cached features."""
+MOST_RUNS = 8
+"""Runs of ONNX Runtime at once; with more cores, each run uses several."""
 
 
 def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
@@ -88,6 +94,9 @@ class _Sessions:
 class OnnxRuntimeEngine:
     """ONNX Runtime on the CPU, in float32.
 
+    Each thread runs `IMAGES_PER_RUN` images by itself. Threads that share one run wait for each other after every
+    operator, and a large batch does not fit into a core's cache.
+
     Args:
         module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
         pixels: an input; all later ones have its shape.
@@ -101,19 +110,38 @@ class OnnxRuntimeEngine:
         options.use_deterministic_compute = True
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads decode meanwhile
-        options.add_free_dimension_override_by_name("batch", len(pixels))
+        self.images_per_run = min(IMAGES_PER_RUN, len(pixels))
+        options.add_free_dimension_override_by_name("batch", self.images_per_run)
         graph = export_onnx(module, pixels)
 
         def open_session(threads: int) -> onnxruntime.InferenceSession:
-            options.intra_op_num_threads = threads
+            options.intra_op_num_threads = max(1, threads // MOST_RUNS)
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
         self.sessions = _Sessions(open_session)
 
+    @property
+    def threads(self) -> int:
+        """How many threads may call it at once: torch's number, at most `MOST_RUNS`, which bounds the memory."""
+        return min(torch.get_num_threads(), MOST_RUNS)
+
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
-        features: npt.NDArray[np.float32] = self.sessions.current().run(["features"], {"pixels": pixels.numpy()})[0]
-        return features
+        session, images, count = self.sessions.current(), self.images_per_run, len(pixels)
+        given = pixels.numpy()
+        if count % images:
+            given = np.concatenate([given, np.zeros((images - count % images, *given.shape[1:]), np.uint8)])
+
+        def run(start: int) -> npt.NDArray[np.float32]:
+            features: npt.NDArray[np.float32] = session.run(["features"], {"pixels": given[start : start + images]})[0]
+            return features
+
+        starts = range(0, count, images)
+        threads = min(self.threads, len(starts))
+        if threads == 1:
+            return np.concatenate([run(start) for start in starts])[:count]
+        with ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime") as pool:
+            return np.concatenate(list(pool.map(run, starts)))[:count]
 
 
 class OpenVinoEngine:
@@ -125,6 +153,8 @@ class OpenVinoEngine:
 
     name = "openvino/cpu"
     dtype: Dtype = "float32"
+    images_per_run = None
+    threads = 1
 
     def __init__(self, module: nn.Module, pixels: torch.Tensor) -> None:
         try:

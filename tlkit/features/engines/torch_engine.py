@@ -18,12 +18,18 @@ class Engine(Protocol):
     Attributes:
         name: what it is and where it runs, such as "torch/cpu"; part of every cache key.
         dtype: its arithmetic.
+        images_per_run: how many images each of several threads gives it at a time; None = it takes one call at a time.
+        threads: how many threads may call it at once.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
     def dtype(self) -> Dtype: ...  # noqa: D102
+    @property
+    def images_per_run(self) -> int | None: ...  # noqa: D102
+    @property
+    def threads(self) -> int: ...  # noqa: D102
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
@@ -37,6 +43,9 @@ class TorchEngine:
         device: "cpu", "cuda" or "mps".
         dtype: the arithmetic of the network; features come out as float32 whichever it is.
     """
+
+    images_per_run = None
+    threads = 1
 
     def __init__(self, module: nn.Module, *, device: str = "cpu", dtype: Dtype = "float32") -> None:
         self.name = f"torch/{device}"
