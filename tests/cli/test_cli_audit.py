@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import saying, says
+from run_fixtures import write_run
+from tables_of_predictions import predictions_of
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
@@ -138,3 +141,19 @@ def test_the_file_of_groups_is_read_once(csv, tmp_path, monkeypatch):
     seen.clear()
     compared = CliRunner().invoke(app, ["compare", str(csv), str(csv), "--groups", str(groups), "--by", "shift"])
     assert (compared.exit_code, seen) == (0, [groups]), compared.output
+
+
+def test_a_table_joined_to_a_run_is_logged_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    y = np.arange(200) % 2
+    test = predictions_of(y, np.where(np.arange(200) < 20, 1 - y, y), classes=("cat", "dog"), light=["day"] * 200)
+    table = pd.DataFrame({"path": test.path, "label": np.array(["cat", "dog"])[y], "light": "day"})
+    recipe = "recipe_version: 1\nname: pets\ndata: {root: photos, metadata: meta.csv, groups: [light]}\n"
+    write_run(Path("runs/pets"), recipe + "model: {name: test_resnet, weights: none}\nstrategy: frozen\n", table, test)
+    pd.DataFrame({"path": test.path, "light": ["day", "night"] * 100}).to_csv("groups.csv", index=False)
+    Path("gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, at_least: 0.01}]\n")
+    done = CliRunner().invoke(
+        app, ["audit", "runs/pets", "--groups", "groups.csv", "--details", "--gate", "gates.yaml"]
+    )
+    assert done.exit_code == 0 and "night" in done.stdout, done.output
+    assert len([line for line in done.stderr.splitlines() if says(line, "groups.csv", "light")]) == 1, done.stderr

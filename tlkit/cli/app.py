@@ -32,6 +32,7 @@ from tlkit.cli.uncertainty_commands import abstain, calibration, conformal
 from tlkit.cli.unknown_commands import drift, errors, label_next, unknown
 from tlkit.cli.zero_shot_command import zero_shot
 from tlkit.disk import DISK_FULL_ERRNOS, failed_path
+from tlkit.environment_variables import require_usable_variables
 
 app = typer.Typer(
     name="tlkit",
@@ -103,6 +104,7 @@ def configure(
 ) -> None:
     """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""
     start_logging(quiet=quiet, verbose=verbose)
+    require_usable_variables()
 
 
 def _working_folder_problem() -> list[str]:

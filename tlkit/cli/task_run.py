@@ -93,12 +93,14 @@ def audit_run(
         The verdicts on the gates; None without any.
     """
     from tlkit.audit.task_verdicts import task_verdicts
+    from tlkit.predictions.joined_tables import read_joined
     from tlkit.runs.gate_run import gate
 
     options = dict(stated)
     mean_tolerance = None if run.task in ("multilabel", "segmentation", "detection") else options.pop("tolerance")
-    audit = run.task_audit(split=split, groups=groups, mean_tolerance=mean_tolerance, **options)
-    report = None if gates is None else gate(run, gates, split=split, groups=groups, options=audit.settings)
+    joined = None if groups is None else read_joined(groups)
+    audit = run.task_audit(split=split, groups=joined, mean_tolerance=mean_tolerance, **options)
+    report = None if gates is None else gate(run, gates, split=split, groups=joined, options=audit.settings)
     if json:
         print_json(audit.to_redacted() | ({"gate": report.to_dict()} if report else {}))
         return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -31,6 +31,7 @@ from tlkit.evaluation.task_figures import TaskEvaluation, evaluation_from_dict
 from tlkit.output_files import require_writable
 from tlkit.predictions import Joinable, Predictions, read_predictions
 from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.joined_tables import JoinedTable
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.render.report.task_page import write_task_card, write_task_report
@@ -63,6 +64,7 @@ class Run:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self._recipe: tuple[bytes, Recipe] | None = None
+        self._joined: tuple[JoinedTable, Path, Any] | None = None  # what the last table of groups was joined to
 
     def __repr__(self) -> str:
         return f"Run({self.path}, {self.status})"
@@ -150,11 +152,8 @@ class Run:
         """
         self._require_classes()
         file = self.directory.predictions(self.judged_split(split))
-        predictions = read_predictions(file)
-        if (predictions.y_true < 0).all():
-            raise RunError(f"{file} is damaged: none of its {len(predictions)} images has a label. {REMEDY}")
-        verbatim = self.recipe.data.verbatim
-        return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
+        predictions: Predictions = self._with_groups(file, groups, self._read_classes)
+        return predictions
 
     def task_predictions(self, split: str | None = None, *, groups: Joinable | None = None) -> TaskPredictions:
         """Return the predictions for a split of a run of several labels, grades or numbers.
@@ -169,8 +168,28 @@ class Run:
         """
         if self.task == "multiclass":
             raise RunError(f"{self.path} is of one class for each image. Use `predictions`.")
-        found = read_task_predictions(self.directory.predictions(self.judged_split(split)), self.task)
-        return found if groups is None else found.with_groups(groups, verbatim=self.recipe.data.verbatim)
+        file = self.directory.predictions(self.judged_split(split))
+        predictions: TaskPredictions = self._with_groups(
+            file, groups, lambda file: read_task_predictions(file, self.task)
+        )
+        return predictions
+
+    def _read_classes(self, file: Path) -> Predictions:
+        predictions = read_predictions(file)
+        if (predictions.y_true < 0).all():
+            raise RunError(f"{file} is damaged: none of its {len(predictions)} images has a label. {REMEDY}")
+        return predictions
+
+    def _with_groups(self, file: Path, groups: Joinable | None, read: Callable[[Path], Any]) -> Any:
+        """Return a file's predictions with the groups; the same table is joined to the same file once, and logged."""
+        if groups is None:
+            return read(file)
+        if self._joined is not None and self._joined[0] is groups and self._joined[1] == file:
+            return self._joined[2]
+        found = read(file).with_groups(groups, verbatim=self.recipe.data.verbatim)
+        if isinstance(groups, JoinedTable):  # a table or file of the caller's may change
+            self._joined = groups, file, found
+        return found
 
     def task_evaluation(self, split: str | None = None) -> TaskEvaluation:
         """Return the evaluation of a split of such a run with the recipe's settings, stored in `evaluation.json`.
