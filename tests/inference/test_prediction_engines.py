@@ -58,7 +58,17 @@ def test_each_engine_gives_the_probabilities_of_torch_and_leaves_out_the_same_im
     assert np.ptp(expected.proba, axis=0).max() > 1e-3  # else equal probabilities would prove nothing
 
 
-def test_auto_stays_with_torch_for_few_images_and_takes_onnx_runtime_for_many(model, photos, monkeypatch, caplog):
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_auto_stays_with_torch_for_few_images_and_takes_onnx_runtime_for_many(
+    model, photos, monkeypatch, caplog, threads
+):
     caplog.set_level(logging.DEBUG, "tlkit")
     seen = run_in_onnx_runtime(monkeypatch)
     few = load_model(model, device="cpu").predict(photos)
@@ -67,9 +77,12 @@ def test_auto_stays_with_torch_for_few_images_and_takes_onnx_runtime_for_many(mo
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 18)
     predictor = load_model(model, device="cpu")
     many = predictor.predict(photos)
-    assert seen == [32, 32, 8, 8, 8] and says(caplog.messages, "onnxruntime", "18 images", "--engine")  # two are checks
+    passes = [32] if threads == 1 else [8, 8, 8]  # each of several threads takes 8 images
+    assert seen == [32, 32, *passes] and says(caplog.messages, "onnxruntime", "18 images", "--engine")  # two are checks
     assert many.proba.tobytes() == predictor.predict(photos, engine="onnxruntime").proba.tobytes()
-    assert seen[5:] == [8, 8, 8]  # the session is kept
+    assert seen[len(passes) + 2 :] == passes  # the session is kept
+    torch.set_num_threads(3 - threads)
+    assert many.proba.tobytes() == predictor.predict(photos, engine="onnxruntime").proba.tobytes()
 
 
 def test_auto_falls_back_to_torch_where_a_probability_differs(model, photos, monkeypatch, caplog):

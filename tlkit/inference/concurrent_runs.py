@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,8 +23,9 @@ MOST_GONE = 32
 
 
 def runs_concurrently(engine: Engine, dataset: ImageDataset) -> bool:
-    """Return whether `run_concurrently` can be used: the engine allows it, and any thread can load any image."""
-    return engine.images_per_run is not None and not dataset.transform.is_random and not dataset.is_streamed
+    """Return whether `run_concurrently` can be used: the engine takes several threads, and each can load any image."""
+    is_any_order = not dataset.transform.is_random and not dataset.is_streamed
+    return engine.images_per_run is not None and engine.threads > 1 and is_any_order
 
 
 def run_concurrently(
@@ -41,7 +41,7 @@ def run_concurrently(
         answer: maps uint8 pixels (B, 3, H, W) to their answers (B, ...); it is called by several threads at once.
 
     Raises:
-        DataError: none of `MOST_GONE` files in a row can be opened.
+        DataError: none of `MOST_GONE` files in a row can be opened, or an image does not fit the transform.
     """
     images = engine.images_per_run or len(dataset)
 
@@ -52,12 +52,15 @@ def run_concurrently(
             return None, items
         return answer(torch.from_numpy(np.stack(good)).permute(0, 3, 1, 2)), items
 
-    gone: deque[LoadedImage | Failure] = deque(maxlen=MOST_GONE)
+    gone: list[Failure] = []  # in a row
     for found, items in map_ahead(work, range(0, len(dataset), images), threads=engine.threads):
-        gone.extend(items)
-        if len(gone) == MOST_GONE and all(isinstance(item, Failure) and item.kind == "gone" for item in gone):
-            error = collate(list(gone))
-            raise error if isinstance(error, DataError) else DataError("The images cannot be opened.")
+        for item in items:
+            is_gone = isinstance(item, Failure) and item.kind == "gone"
+            gone = [*gone, item] if is_gone else []
+            if len(gone) == MOST_GONE or (isinstance(item, Failure) and item.kind == "unfit"):
+                error = collate(gone or [item])
+                assert isinstance(error, DataError), "of such failures it makes an error"
+                raise error
         if found is not None:
             yield found, np.array([item.index for item in items if isinstance(item, LoadedImage)], dtype=np.int64)
 
