@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from tlkit.errors import ModelError, reason_of
 from tlkit.preprocess import Interpolation, Preprocess, Resize
@@ -34,13 +35,18 @@ def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
 def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:
     """Return D of the (1, D) features that a network gives for a blank image.
 
+    The network runs on torch's meta device, which computes shapes alone, and on the CPU where that fails: where the
+    network cannot take the size, too, so that the reason is the one that a real image meets.
+
     Raises:
         ModelError: the network cannot take images of this size, or does not pool its features.
     """
     training = module.training
     try:
         with torch.no_grad():
-            features = module.eval()(torch.zeros(1, 3, *image_size))
+            features = _meta_features(module.eval(), image_size)
+            if features is None:
+                features = module(torch.zeros(1, 3, *image_size))
     except Exception as error:  # networks raise another kind for every size that they cannot take
         raise ModelError(
             f"{name} cannot take images of {image_size[0]}x{image_size[1]} px ({reason_of(error)}). "
@@ -53,6 +59,16 @@ def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> 
             f"{name} gives features of shape {tuple(features.shape)} instead of (1, D). Choose another model."
         )
     return int(features.shape[1])
+
+
+def _meta_features(module: nn.Module, image_size: tuple[int, int]) -> torch.Tensor | None:
+    """Return the features of a blank image on the meta device; None where the network cannot run there."""
+    tensors = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    try:
+        features: torch.Tensor = functional_call(module, tensors, (torch.zeros(1, 3, *image_size, device="meta"),))
+    except Exception:  # networks raise any class; those that make tensors on the CPU in `forward`, too
+        return None
+    return features
 
 
 def shapes_of(module: nn.Module) -> dict[str, torch.Size]:

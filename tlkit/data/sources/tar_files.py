@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +35,29 @@ MOST_HEADER_BYTES = 2**20
 """Larger headers, which hold names and attributes, are refused."""
 ENTRY = np.dtype([("name", "<u8"), ("offset", "<i8"), ("size", "<i8")])
 MOST_INDICES = 4096
+_OCTAL = re.compile(rb" *[0-7]+[ \0]*")
+
+
+class _Header(tarfile.TarInfo):
+    """A header; those of regular files without extensions, nearly all, are read without tarfile's other fields."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        """Return the header in 512 bytes.
+
+        POSIX.1-1988 (ustar): name in bytes 0 to 99, size 124 to 135 and checksum 148 to 155 in octal digits, type in
+        156, magic 257 to 262, prefix of the name 345 to 499. The checksum is the sum of the header's bytes with its own
+        as spaces. What has another form is left to tarfile.
+        """
+        name, _, _ = bytes(buf[:100]).partition(b"\0")
+        plain = len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE and not buf[345] and name
+        if plain and _OCTAL.fullmatch(buf, 124, 136) and _OCTAL.fullmatch(buf, 148, 156):
+            stated, size = (int(bytes(buf[at : at + 8 + 4 * (at < 148)]).strip(b" \0"), 8) for at in (148, 124))
+            if stated == sum(buf) - sum(buf[148:156]) + 8 * ord(" ") and not name.endswith(b"/"):
+                info = cls(name.decode(encoding, errors))
+                info.size = size
+                return info
+        return super().frombuf(buf, encoding, errors)  # type: ignore[return-value]
 
 
 class TarMember(NamedTuple):
@@ -176,7 +200,7 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
                         f"{path} is compressed with {what}, so its members have no fixed offsets. Decompress it to a "
                         "plain .tar; compression hardly shrinks images."
                     )
-            with tarfile.open(fileobj=_Bounded(file), mode="r:", errors="surrogateescape") as tar:
+            with tarfile.open(fileobj=_Bounded(file), mode="r:", errors="surrogateescape", tarinfo=_Header) as tar:
                 while (info := tar.next()) is not None:
                     tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
                     yield info
