@@ -55,8 +55,7 @@ def run_concurrently(
     gone: list[Failure] = []  # in a row
     for found, items in map_ahead(work, range(0, len(dataset), images), threads=engine.threads):
         for item in items:
-            is_gone = isinstance(item, Failure) and item.kind == "gone"
-            gone = [*gone, item] if is_gone else []
+            gone = [*gone, item] if isinstance(item, Failure) and item.kind == "gone" else []
             if len(gone) == MOST_GONE or (isinstance(item, Failure) and item.kind == "unfit"):
                 error = collate(gone or [item])
                 assert isinstance(error, DataError), "of such failures it makes an error"

@@ -57,7 +57,7 @@ class _Header(tarfile.TarInfo):
                 info = cls(name.decode(encoding, errors))
                 info.size = size
                 return info
-        return super().frombuf(buf, encoding, errors)  # type: ignore[return-value]
+        return super().frombuf(buf, encoding, errors)
 
 
 class TarMember(NamedTuple):
