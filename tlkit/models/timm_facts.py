@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, cast, get_args
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from tlkit.errors import ModelError, reason_of
 from tlkit.preprocess import Interpolation, Preprocess, Resize
@@ -35,8 +35,8 @@ def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
 def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:
     """Return D of the (1, D) features that a network gives for a blank image.
 
-    The network runs on torch's meta device, which computes shapes alone, and on the CPU where that fails: where the
-    network cannot take the size, too, so that the reason is the one that a real image meets.
+    At the size of its configuration the network runs on torch's meta device, which computes shapes alone. At another
+    size it runs on the CPU: the meta device looks up no values, so it takes sizes that some networks cannot (MViT).
 
     Raises:
         ModelError: the network cannot take images of this size, or does not pool its features.
@@ -62,10 +62,13 @@ def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> 
 
 
 def _meta_features(module: nn.Module, image_size: tuple[int, int]) -> torch.Tensor | None:
-    """Return the features of a blank image on the meta device; None where the network cannot run there."""
-    tensors = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    """Return the features of a blank image on the meta device; None at another size, or where it cannot run there."""
+    own = (getattr(module, "pretrained_cfg", None) or {}).get("input_size", ())
+    if tuple(own[1:]) != tuple(image_size):
+        return None
     try:
-        features: torch.Tensor = functional_call(module, tensors, (torch.zeros(1, 3, *image_size, device="meta"),))
+        copied = copy.deepcopy(module).to("meta")  # networks may keep tensors of a pass (CoaT)
+        features: torch.Tensor = copied(torch.zeros(1, 3, *image_size, device="meta"))
     except Exception:  # networks raise any class; those that make tensors on the CPU in `forward`, too
         return None
     return features
