@@ -104,7 +104,6 @@ def configure(
 ) -> None:
     """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""
     start_logging(quiet=quiet, verbose=verbose)
-    require_usable_variables()
 
 
 def _working_folder_problem() -> list[str]:
@@ -137,6 +136,7 @@ def main() -> None:
 
     open_missing_streams()
     try:
+        require_usable_variables()
         app(prog_name=PROGRAM)
     except SystemExit as end:  # every command ends so; click gives 1 to a broken pipe, which would mean a failed gate
         flush_stdout()

@@ -267,7 +267,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
     if out.suffix.lower() == ".csv":
         from tlkit.csv_files import write_csv
 
-        write_csv(out, table, verbatim=["path"])
+        write_csv(out, table, verbatim=["path", "mask"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))

@@ -16,7 +16,7 @@ from tlkit.predictions.prediction_files import read_csv_table, read_parquet_tabl
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
-from tlkit.spelling import normal_form
+from tlkit.spelling import normal_form, spelled_twice
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,16 @@ def _classes(
 def paths_of(file: Path, table: pd.DataFrame) -> list[str]:
     """Return the path of each row; "row 1" and so on where there is no column of paths."""
     if PATH in table.columns:
-        return as_text(table[PATH]).fillna("").tolist()
+        paths: list[str] = as_text(table[PATH]).fillna("").tolist()
+        if same := spelled_twice(paths):
+            logger.warning(
+                "%s: paths that look like two spellings of one file count as images of their own (%d): %s. Keep one "
+                "row for each image.",
+                file,
+                len(same),
+                first_few([" and ".join(map(repr, one)) for one in same]),
+            )
+        return paths
     logger.info(
         "%s has no column 'path': its rows are named 'row 1' to 'row %d'. Call the column with the image paths 'path' "
         "to join groups and to find images.",
