@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.parquet_tables import is_parquet_folder
+from tlkit.parquet_tables import is_parquet_folder, list_columns
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
-from tlkit.spelling import normal_form, spelled_twice
+from tlkit.spelling import SEPARATOR, normal_form, spelled_twice
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def read_predictions(
     table = without_unreadable(file, table, y_pred=y_pred)
     verbatim = verbatim or noted is not None
 
+    _require_single(file, table, (y_true, y_pred))
     truth = as_text(table[y_true]) if y_true in table.columns else None
     guess = as_text(table[y_pred]) if y_pred in table.columns else None
     if truth is None:
@@ -167,6 +168,19 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
         )
     if problems:
         raise PredictionsError(*problems)
+
+
+def _require_single(file: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Check that no cell of these columns is a list of several classes."""
+    lists = list_columns(file)
+    for name in names:
+        if name in lists and name in table.columns:
+            several = int(as_text(table[name]).str.contains(SEPARATOR, regex=False).sum())
+            if several:
+                raise PredictionsError(
+                    f"{file}: {name} holds lists, of which {several} of {len(table)} name several classes. Judge "
+                    "several labels of an image with --task multilabel (in Python, read_multilabel)."
+                )
 
 
 def _own_columns(names: list[str]) -> dict[str, str]:

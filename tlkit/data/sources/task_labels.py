@@ -62,6 +62,12 @@ def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProbl
             "Write numbers with a decimal point, at most 1e30; name their column: data.columns: {label: age}.",
         )
         return text
+    if options.names.get(LABEL, LABEL) in list_columns(file):
+        add_problem(
+            "a label is a list of several",
+            table.index[table[LABEL].str.contains(SEPARATOR, regex=False)],
+            "State one class for each image, or task: multilabel; labels of several annotators have a row each.",
+        )
     found = options.labels(table[LABEL], what=what)
     return options.as_stated(found) if options.task == "ordinal" else found
 
