@@ -37,6 +37,7 @@ def test_a_rank_that_is_no_number_is_refused(monkeypatch, name, value):
         ("NODE_RANK", "first", "0"),
         ("TORCHINDUCTOR_COMPILE_THREADS", "all", "2"),
         ("OPENCV_IO_MAX_IMAGE_PIXELS", "many", "64MB"),
+        ("OPENCV_FOR_THREADS_NUM", "all", "4"),
     ],
 )
 def test_text_where_a_library_reads_a_number_is_refused(monkeypatch, name, wrong, right):

@@ -42,8 +42,13 @@ _INTEGERS = {
 """Variables that a library takes for a whole number, by the library; most do so while they are imported."""
 _NUMBERS = ("TQDM_TOTAL", "TQDM_MININTERVAL", "TQDM_MAXINTERVAL", "TQDM_MINITERS", "TQDM_SMOOTHING", "TQDM_DELAY")
 _EMPTY_IS_UNSET = ("TIMM_DATASET_MAX_RETRIES", "TERMINAL_WIDTH")
-_SIZES = ("OPENCV_IO_MAX_IMAGE_PIXELS", "OPENCV_IO_MAX_IMAGE_WIDTH", "OPENCV_IO_MAX_IMAGE_HEIGHT")
-"""Those that end the process from within OpenCV, without an exception."""
+_SIZES = (
+    "OPENCV_IO_MAX_IMAGE_PIXELS",
+    "OPENCV_IO_MAX_IMAGE_WIDTH",
+    "OPENCV_IO_MAX_IMAGE_HEIGHT",
+    "OPENCV_FOR_THREADS_NUM",
+)
+"""Those that OpenCV reads; most end the process from within it, without an exception."""
 _BACKENDS = frozenset(
     {
         "agg",

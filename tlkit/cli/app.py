@@ -131,10 +131,11 @@ def message_of(error: OSError) -> str:
 
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
-    from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
+    from tlkit.cli.streams import READER_GONE, escape_unwritable_letters, flush_stdout, open_missing_streams
     from tlkit.errors import TlkitError
 
     open_missing_streams()
+    escape_unwritable_letters()
     try:
         require_usable_variables()
         app(prog_name=PROGRAM)
