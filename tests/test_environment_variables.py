@@ -1,4 +1,4 @@
-"""Environment variables that stop Lightning or matplotlib at their import are refused, with what to do."""
+"""Environment variables by which libraries fail are refused, with what to do."""
 
 from __future__ import annotations
 
@@ -23,6 +23,32 @@ def test_a_rank_that_is_no_number_is_refused(monkeypatch, name, value):
     require_usable_variables()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("SOURCE_DATE_EPOCH", "today", "1700000000"),
+        ("LOKY_MAX_CPU_COUNT", "", "4"),
+        ("SKLEARN_WORKING_MEMORY", "1GB", " 512"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "10s", "10"),
+        ("TIMM_FUSED_ATTN", "yes", "1"),
+        ("TQDM_MININTERVAL", "slow", "0.5"),
+        ("TQDM_NCOLS", "80.5", "80"),
+        ("TERMINAL_WIDTH", "wide", ""),
+        ("NODE_RANK", "first", "0"),
+        ("TORCHINDUCTOR_COMPILE_THREADS", "all", "2"),
+        ("OPENCV_IO_MAX_IMAGE_PIXELS", "many", "64MB"),
+        ("OPENCV_FOR_THREADS_NUM", "all", "4"),
+    ],
+)
+def test_text_where_a_library_reads_a_number_is_refused(monkeypatch, name, wrong, right):
+    monkeypatch.setenv(name, wrong)
+    with pytest.raises(TlkitError) as error:
+        require_usable_variables()
+    assert says(str(error.value), name, repr(wrong), "Unset it")
+    monkeypatch.setenv(name, right)
+    require_usable_variables()
+
+
 @pytest.mark.parametrize("value", ["agg", "Agg", "module://matplotlib_inline.backend_inline", "", "svg"])
 def test_backends_of_matplotlib_are_accepted(monkeypatch, value):
     monkeypatch.setenv("MPLBACKEND", value)
@@ -30,10 +56,17 @@ def test_backends_of_matplotlib_are_accepted(monkeypatch, value):
 
 
 def test_the_command_line_refuses_all_at_once_with_exit_code_2():
-    """In a process of its own: matplotlib reads its variable when it is imported."""
+    """In a process of its own: libraries read their variables when they are imported."""
     done = subprocess.run(
-        [sys.executable, "-m", "tlkit", "runs", "."],
-        env={"PATH": "", "RANK": "x", "MPLBACKEND": "no-such-backend", "PYTHONPATH": ":".join(sys.path)},
+        [sys.executable, "-m", "tlkit", "--help"],
+        env={
+            "PATH": "",
+            "RANK": "x",
+            "MPLBACKEND": "no-such-backend",
+            "TORCH_LOGS": "no-such-log",
+            "TERMINAL_WIDTH": "wide",
+            "PYTHONPATH": ":".join(sys.path),
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -41,3 +74,4 @@ def test_the_command_line_refuses_all_at_once_with_exit_code_2():
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert says(done.stderr, "RANK is 'x'", "MPLBACKEND is 'no-such-backend'")
+    assert says(done.stderr, "TORCH_LOGS is 'no-such-log'") and says(done.stderr, "TERMINAL_WIDTH is 'wide'")

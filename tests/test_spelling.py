@@ -157,6 +157,16 @@ def test_a_file_of_predictions_is_read_by_value(tmp_path, caplog):
     assert read_predictions(again) == kept
 
 
+def test_two_spellings_of_a_path_in_one_file_are_warned_of(tmp_path, caplog):
+    file = tmp_path / "p.csv"
+    file.write_text("path,y_true,y_pred\nday/a.jpg,1,1\nday\\a.jpg,1,2\nb.jpg,2,2\n")
+    assert len(read_predictions(file)) == 3
+    assert says(caplog.messages, "p.csv", "two spellings", "(1)", "'day/a.jpg'")
+    caplog.clear()
+    file.write_text("path,y_true,y_pred\nday/a.jpg,1,1\n.day/a..jpg,1,2\nb.jpg,2,2\n")
+    assert len(read_predictions(file)) == 3 and not caplog.messages
+
+
 def test_groups_are_joined_and_models_compared_by_any_spelling_of_a_path():
     made = predictions()
     table = pd.DataFrame({"path": [f".\\{path} " for path in made.path], "site": ["a", "b"] * 120})

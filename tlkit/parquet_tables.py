@@ -83,6 +83,20 @@ def parquet_columns(path: Path) -> list[str]:
     return list(map(str, (pq.ParquetDataset(path).schema if path.is_dir() else pq.read_schema(path)).names))
 
 
+def list_columns(path: Path) -> frozenset[str]:
+    """Return the columns of lists of a Parquet file or folder, which `read_parquet` joins by ";"; else none.
+
+    Of a path that is no Parquet file, or a damaged one, that is none: its reader says what is wrong.
+    """
+    if path.suffix.lower() != ".parquet" and not is_parquet_folder(path):
+        return frozenset()
+    try:
+        schema = pq.ParquetDataset(path).schema if path.is_dir() else pq.read_schema(path)
+    except (pa.ArrowException, OSError, ValueError):
+        return frozenset()
+    return frozenset(str(field.name) for field in schema if _is_list(field.type))
+
+
 def require_parquet_bounds(path: Path) -> None:
     """Check the size that a Parquet file, or each part of a folder, states for its content, before any of it is read.
 

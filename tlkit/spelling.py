@@ -23,6 +23,8 @@ from tlkit.errors import first_few
 logger = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_ODD = re.compile(r"\\|//|/$|(^|/)\.\.?(/|$)")
+"""Parts of a path that have another spelling."""
 SEPARATOR = LABEL_SEPARATOR
 """What joins several values of one image."""
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
@@ -190,6 +192,23 @@ def path_key(path: str) -> str:
     """
     text = unicodedata.normalize("NFC", path).strip().replace("\\", "/")
     return posixpath.normpath(text) if text else ""
+
+
+def spelled_twice(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the sets of different paths that are spellings of one (see `path_key`).
+
+    Example:
+        >>> spelled_twice(["day/a.jpg", "./day/a.jpg", "b.jpg", "b.jpg"])
+        [('day/a.jpg', './day/a.jpg')]
+    """
+    known = list(dict.fromkeys(paths))
+    plain = [text.isascii() and text == text.strip() and not _ODD.search(text) for text in known]
+    if all(plain):
+        return []
+    by_key: dict[str, list[str]] = {}
+    for text, is_plain in zip(known, plain, strict=True):
+        by_key.setdefault(text if is_plain else path_key(text), []).append(text)
+    return [tuple(same) for same in by_key.values() if len(same) > 1]
 
 
 def match_paths(given: Iterable[str], known: Sequence[str]) -> dict[str, str]:

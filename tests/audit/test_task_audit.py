@@ -197,6 +197,36 @@ def test_means_say_how_many_images_would_decide():
     assert many.group_table("site", metric="mean_error").row(("a",)).detectable_gap == pytest.approx(0.5, rel=0.25)
 
 
+@pytest.mark.parametrize("people", [2, 5])
+def test_the_need_of_groups_of_few_people_is_stated_in_people(people):
+    rng = np.random.default_rng(0)
+    code = np.repeat(np.arange(people + 30), 40)
+    groups = pd.DataFrame({"site": np.where(code < people, "a", "b"), "who": [f"p{one}" for one in code]})
+    truth = (rng.random(len(code)) < 0.5).astype(int)
+    right = rng.random(len(code)) < rng.beta(8, 2, people + 30)[code]
+    labels = MultilabelPredictions.build(
+        labels=["x"],
+        path=np.arange(len(code)).astype(str),
+        y_true=truth[:, None],
+        y_pred=np.where(right, truth, 1 - truth)[:, None],
+        groups=groups,
+    )
+    numbers = NumberPredictions.build(
+        path=labels.path, y_true=truth, y_pred=truth + rng.normal(0, 1, people + 30)[code], groups=groups
+    )
+    by = options(by="site", cluster_by="who")
+    for audit in (audit_multilabel(labels, by), audit_numbers(numbers, by)):
+        for table in audit.group_tables:
+            row = table.row(("a",))
+            assert (row.verdict, row.clusters) == ("NOT ENOUGH DATA", people)
+            assert 10 - people <= row.clusters_needed < 10_000
+            per_person = row.rate.n / people
+            assert row.images_needed == pytest.approx(row.clusters_needed * per_person, abs=per_person)
+        shown = audit.tables()[-1]
+        assert shown.column("clusters")[0] == people and shown.column("clusters_needed")[0] == row.clusters_needed
+        assert TaskAudit.from_dict(json.loads(json.dumps(audit.to_dict()))) == audit
+
+
 def test_coverage_of_intervals_is_audited_as_a_rate():
     found = numbers_of(6, 900, noise=2.0)
     ends = NumberPredictions.build(

@@ -91,6 +91,22 @@ def test_truth_that_comes_in_another_file_gives_the_figures_of_one_file(folder, 
         assert found == json.loads(run(command, folder / f"{name}_test.csv", "--task", task, *more, "--json"))
 
 
+@pytest.mark.parametrize(("name", "task"), [("labels", "multilabel"), ("numbers", "regression")])
+def test_truth_in_another_file_may_have_another_name_and_separator_for_val_too(folder, tmp_path, name, task):
+    parts = {split: pd.read_csv(folder / f"{name}_{split}.csv", keep_default_na=False) for split in ("val", "test")}
+    for split, whole in parts.items():
+        whole.drop(columns="y_true").to_csv(tmp_path / f"{split}.csv", index=False)
+    truth = pd.concat(parts.values())[["path", "y_true"]].rename(columns={"y_true": "truth"})
+    mark = [] if task == "regression" else ["--separator", "|"]
+    if mark:
+        truth["truth"] = truth["truth"].str.replace(";", "|")
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    words = ("--task", task, "--val", tmp_path / "val.csv", "--groups", tmp_path / "truth.csv", "--y-true", "truth")
+    found = json.loads(run("evaluate", tmp_path / "test.csv", *words, *mark, "--json"))
+    own = (folder / f"{name}_test.csv", "--task", task, "--val", folder / f"{name}_val.csv")
+    assert found == json.loads(run("evaluate", *own, "--json"))
+
+
 def test_a_file_of_numbers_is_evaluated_and_audited_with_intervals_of_val(folder):
     words = (folder / "numbers_test.csv", "--task", "regression", "--val", folder / "numbers_val.csv")
     found = json.loads(run("evaluate", *words, "--coverage", "0.9", "--json"))

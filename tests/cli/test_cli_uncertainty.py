@@ -48,6 +48,17 @@ def test_each_command_judges_a_file_with_its_validation_file(run, files, tmp_pat
     assert run("abstain", "test.csv").returncode == 0  # the curve needs no validation images
 
 
+@pytest.mark.parametrize("command", ["calibration", "abstain", "conformal"])
+def test_images_of_val_are_not_judged(run, files, tmp_path, command):
+    test = pd.read_csv(tmp_path / "test.csv")
+    pd.concat([pd.read_csv(tmp_path / "val.csv"), test.head(2).assign(path=[f"./test{i}.jpg" for i in (0, 1)])]).to_csv(
+        tmp_path / "both.csv", index=False
+    )
+    for val, words in (("test.csv", "300 images are both in val"), ("both.csv", "2 images are both in val")):
+        ended = run(command, "test.csv", "--val", val)
+        assert ended.returncode == 2 and says(ended.stderr, words, "Judge other images")
+
+
 def test_what_lacks_is_named_with_the_remedy(run, files, tmp_path):
     for command in (("abstain", "test.csv", "--risk", "0.1"), ("conformal", "test.csv")):
         ended = run(*command)

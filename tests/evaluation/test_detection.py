@@ -244,6 +244,15 @@ def test_file_of_predict_is_matched_by_names(tmp_path):
         assert says(str(caught.value), *words)
 
 
+def test_names_of_predicted_categories_and_images_match_in_any_spelling(tmp_path):
+    found, truth = scene(tmp_path)
+    values = predicted_instances(found, truth, folder="day\\")
+    for one in values["categories"]:
+        one["name"] += "\u00a0"
+    (tmp_path / "instances.json").write_text(json.dumps(values))
+    assert read_detection(tmp_path / "instances.json", truth).table().equals(read_detection(found, truth).table())
+
+
 def test_several_true_images_at_the_end_of_a_path_are_refused(tmp_path):
     found, truth = scene(tmp_path, images=3)
     values = json.loads(truth.read_text())

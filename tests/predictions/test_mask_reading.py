@@ -119,3 +119,12 @@ def test_masks_of_other_shapes_or_classes_are_refused():
             masks=[(np.zeros((2, 2), int), np.zeros((2, 3), int)), (np.full((2, 2), 5), np.zeros((2, 2), int))],
         )
     assert len(caught.value.problems) == 2
+
+
+def test_true_masks_that_are_no_files_are_named(tmp_path, caplog):
+    masks = random_masks(np.random.default_rng(0), count=3)
+    true, called = write(tmp_path / "true", masks), write(tmp_path / "called", masks)
+    (true / "scene0" / "lost.png").symlink_to("nowhere.png")
+    (true / "scene0" / "loop.png").symlink_to("loop.png")
+    assert len(read_mask_folders(called, true, CLASSES)) == 3
+    assert saying("true masks", "not judged (2)", "loop.png", "lost.png") in caplog.messages

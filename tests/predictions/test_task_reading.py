@@ -46,6 +46,25 @@ def test_labels_of_a_cell_and_columns_of_a_label_read_alike(tmp_path):
     assert list(joined.groups.columns) == ["light"]
 
 
+def test_lists_of_parquet_are_labels_whatever_separates_those_of_texts(tmp_path):
+    table = pd.DataFrame({"path": ["a", "b", "c"], "y_true": [["cat", "dog"], [], ["dog"]]})
+    table.assign(y_pred=["cat,dog", "dog", "dog"]).to_parquet(tmp_path / "p.parquet")
+    found = read_multilabel(tmp_path / "p.parquet", separator=",")
+    assert found.labels == ("cat", "dog")
+    assert found.y_true.tolist() == [[1, 1], [0, 0], [0, 1]]
+    assert found.y_pred.tolist() == [[True, True], [False, True], [False, True]]
+
+
+def test_a_list_of_several_classes_is_no_class(tmp_path):
+    table = pd.DataFrame({"path": ["a", "b"], "y_true": [["cat"], ["dog"]], "y_pred": ["cat", "cat"]})
+    table.to_parquet(tmp_path / "p.parquet")
+    assert read_predictions(tmp_path / "p.parquet").correct.tolist() == [True, False]
+    table.assign(y_true=[["cat"], ["cat", "dog"]]).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(tmp_path / "p.parquet")
+    assert says(str(error.value), "y_true", "1 of 2", "--task multilabel")
+
+
 def test_an_empty_cell_of_a_label_is_unknown_and_one_of_all_labels_means_none(tmp_path):
     found = read_multilabel(
         written(tmp_path, "path,cat,dog,proba_cat,proba_dog\na,1,,.9,.1\nb,-1,0,.1,.2\nc,,,.5,.5\n")

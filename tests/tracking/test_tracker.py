@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from messages import saying
+from messages import saying, says
 from opened_trackers import open_tracker
 
+from tlkit.errors import RecipeError
+from tlkit.recipe import TrackingSection
 from tlkit.tracking import NullTracker
+from tlkit.tracking.tracker_creation import require_tracker
 
 ARGUMENTS = {
     "project": "tlkit",
@@ -66,3 +69,18 @@ def test_tracked_predictions_have_no_group_column():
     table = tracked_predictions(predictions)
     assert tuple(table.columns) == PREDICTION_COLUMNS
     assert "dark-secret" not in table.to_csv()
+
+
+def test_variables_that_wandb_refuses_are_named_before_images_are_read(monkeypatch):
+    pytest.importorskip("wandb")
+    section = TrackingSection(kind="wandb", mode="offline", project="tlkit")
+    monkeypatch.setenv("WANDB_CONSOLE", "off")
+    require_tracker(section, name="pets")
+    monkeypatch.setenv("WANDB_MODE", "junk")
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "soon")
+    with pytest.raises(RecipeError) as error:
+        require_tracker(section, name="pets")
+    first, second = error.value.problems
+    assert says(first, "WANDB_INIT_TIMEOUT is 'soon'", "valid number") and says(
+        second, "WANDB_MODE is 'junk'", "offline"
+    )

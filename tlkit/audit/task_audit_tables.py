@@ -96,7 +96,8 @@ def failed_table(audit: TaskAudit) -> Table:
 def group_table(audit: TaskAudit, table: GroupTable) -> Table:
     """Return one rate or mean by group, and its difference from the complement, with test and verdict."""
     settings, most = audit.settings, _most(audit, table)
-    level, in_clusters = f"{settings.confidence:.0%}", settings.cluster_by is not None
+    level, in_clusters = f"{settings.confidence:.0%}", settings.unit_column is not None
+    units = f"{'matched sets' if settings.pair_by is not None else 'clusters'} of {settings.unit_column}"
     rows: list[tuple[Cell, ...]] = [
         (
             row.name,
@@ -108,6 +109,7 @@ def group_table(audit: TaskAudit, table: GroupTable) -> Table:
             row.verdict,
             row.detectable_gap,
             None if row.images_needed is None else two_figures(row.images_needed),
+            *([row.clusters_needed] if in_clusters else []),
         )
         for row in table.rows
     ]
@@ -118,13 +120,14 @@ def group_table(audit: TaskAudit, table: GroupTable) -> Table:
         columns=(
             Column("group", "group"),
             Column("n", "n", "count"),
-            *([Column("clusters", f"clusters of {settings.cluster_by}", "count")] if in_clusters else []),
+            *([Column("clusters", units, "count")] if in_clusters else []),
             Column("rate", f"{table.rate_name} [{level}]", "estimate", in_unit=in_unit),
             Column("difference", f"minus the complement [{level}]", "estimate", in_unit=in_unit, signed=True),
             Column("p_holm", "p (Holm)", "p_value"),
             Column("verdict", "verdict", "verdict"),
             Column("detectable_gap", "smallest gap it could show", "significant", digits=2),
             Column("images_needed", f"more {audit.counted}s for a gap of {audit.tolerance_of(table):.3g}", "count"),
+            *([Column("clusters_needed", f"in {units}", "count")] if in_clusters else []),
         ),
         rows=tuple(rows),
         marks={place: failure_mark(table, row) for place, row in enumerate(table.rows) if row.verdict == "FAIL"}

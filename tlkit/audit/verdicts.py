@@ -82,9 +82,9 @@ def _mean_table(
         decided = None
         if untested.judged[i]:
             decided = verdict(difference, p_holm[i], tolerance=estimates.tolerance, alpha=options.alpha)
-        needed = None
+        more, more_clusters, complement_too = None, None, False
         if decided == "NOT ENOUGH DATA":
-            needed = estimates.needed(i, alpha=options.alpha / tests, least=options.min_group_size)
+            more, more_clusters, complement_too = _needed_of_mean(estimates, i, options.alpha / tests, options)
         rows.append(
             GroupRow(
                 group=group,
@@ -95,14 +95,32 @@ def _mean_table(
                 p_holm=p_holm[i],
                 verdict=decided,
                 detectable_gap=estimates.detectable(i, options.alpha / tests) if untested.tested[i] else None,
-                images_needed=None if needed is None else needed[0],
-                complement_needed=needed is not None and needed[1],
-                clusters=None if options.cluster_by is None else int(estimates.n_eff[i]),
+                images_needed=more,
+                complement_needed=complement_too,
+                clusters=None if options.unit_column is None else int(estimates.moments.clusters[i]),
+                clusters_needed=more_clusters,
                 direction=direction_of(decided, difference),
             )
         )
     rate = untested.rate
     return GroupTable(membership.columns, rate.metric, rate.class_name, tuple(rows), None, membership.unlisted)
+
+
+def _needed_of_mean(
+    estimates: MeanEstimates, i: int, alpha: float, options: AuditOptions
+) -> tuple[int | None, int | None, bool]:
+    """Return how many images to add to row i, in how many clusters, and whether the complement must grow as well.
+
+    Few clusters do not show how much their means differ: at least `FEW_CLUSTERS` are asked for.
+    """
+    found = estimates.needed(i, alpha=alpha, least=options.min_group_size)
+    more, complement_too = (0, False) if found is None else found
+    images, clusters = int(estimates.n[i]), int(estimates.moments.clusters[i])
+    if options.unit_column is None or not images:
+        return more or None, None, complement_too
+    per_cluster = images / max(clusters, 1)
+    needed = max(math.ceil(more / per_cluster), FEW_CLUSTERS - clusters, 0)
+    return max(more, math.ceil(needed * per_cluster)) or None, needed or None, complement_too
 
 
 def _rate_table(

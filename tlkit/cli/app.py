@@ -104,7 +104,6 @@ def configure(
 ) -> None:
     """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""
     start_logging(quiet=quiet, verbose=verbose)
-    require_usable_variables()
 
 
 def _working_folder_problem() -> list[str]:
@@ -132,11 +131,13 @@ def message_of(error: OSError) -> str:
 
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
-    from tlkit.cli.streams import READER_GONE, flush_stdout, open_missing_streams
+    from tlkit.cli.streams import READER_GONE, escape_unwritable_letters, flush_stdout, open_missing_streams
     from tlkit.errors import TlkitError
 
     open_missing_streams()
+    escape_unwritable_letters()
     try:
+        require_usable_variables()
         app(prog_name=PROGRAM)
     except SystemExit as end:  # every command ends so; click gives 1 to a broken pipe, which would mean a failed gate
         flush_stdout()

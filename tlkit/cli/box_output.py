@@ -40,7 +40,8 @@ def predict_boxes(
     """Write the boxes of images as COCO's instances with scores; or print them.
 
     The file has the lists images (id, file_name, height, width), categories, and annotations: id, image_id,
-    category_id, bbox, area, iscrowd and score. An unreadable image is named on the terminal.
+    category_id, bbox, area, iscrowd and score. An unreadable image is named on the terminal, and in a list of its own
+    beside COCO's, unreadable: file_name and error.
 
     Args:
         model: of detection.
@@ -68,7 +69,9 @@ def predict_boxes(
     from tlkit.disk import write_text
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, json.dumps(_instances(found, model.card.classes), ensure_ascii=False, allow_nan=False) + "\n")
+    values = _instances(found, model.card.classes)
+    values["unreadable"] = [{"file_name": path, "error": reason} for path, reason in failed]
+    write_text(out, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     print_lines([str(out), *notes])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from tlkit.cli.streams import writes_unicode
 from tlkit.disk import write_text
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.output_files import require_writable
@@ -105,8 +106,8 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print JSON to stdout."""
-    print(json.dumps(values, indent=2, ensure_ascii=False))
+    """Print JSON to stdout; in ASCII where its encoding lacks letters."""
+    print(json.dumps(values, indent=2, ensure_ascii=not writes_unicode(sys.stdout)))
 
 
 def print_result(result: Result, *, as_json: bool, sentence: str = "") -> None:
@@ -267,7 +268,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
     if out.suffix.lower() == ".csv":
         from tlkit.csv_files import write_csv
 
-        write_csv(out, table, verbatim=["path"])
+        write_csv(out, table, verbatim=["path", "mask"])
     else:
         records = table.astype(object).where(lambda cells: cells.notna(), None).to_dict("records")
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records))

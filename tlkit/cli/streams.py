@@ -1,9 +1,11 @@
-"""Standard streams that are closed, or whose reader has ended."""
+"""Standard streams that are closed, whose reader has ended, or whose encoding lacks letters."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import TextIO
 
 READER_GONE = 141
 """Exit code where the reader of the output ends first, as `head` does: 128 + SIGPIPE, as in a shell."""
@@ -14,6 +16,18 @@ def open_missing_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
+def escape_unwritable_letters() -> None:
+    """Write letters that the encoding of a stream lacks as escapes, where they would end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def writes_unicode(stream: TextIO) -> bool:
+    """Return whether a stream can write every letter."""
+    return (stream.encoding or "utf-8").lower().startswith("utf")
 
 
 def flush_stdout() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
     from tlkit.predictions.common_task_images import TaskTable
     from tlkit.predictions.detection_predictions import DetectionPredictions
+    from tlkit.predictions.joined_tables import JoinedTable
 
 
 @dataclass(frozen=True)
@@ -140,15 +141,38 @@ class TaskFile:
 
     def open_labels(self) -> MultilabelPredictions:
         """Return the predictions of several labels in the file, with group columns joined."""
-        found = self._read_labels(self.path)
-        return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
+        return self._with_group_labels(self._read_labels(self.path))
 
     def open_val_labels(self, path: Path, *, cluster_by: str | None) -> MultilabelPredictions:
-        """Return those of val; group columns are joined only where the clusters are not in the file itself."""
+        """Return those of val; columns are joined only where the clusters or the labels are not in the file itself."""
         found = self._read_labels(path)
-        if self.groups is None or cluster_by is None or cluster_by in found.groups.columns:
+        if found.known.any() and (cluster_by is None or cluster_by in found.groups.columns):
             return found
-        return found.with_groups(self.groups, verbatim=self.verbatim)
+        return self._with_group_labels(found)
+
+    def _with_group_labels(self, found: MultilabelPredictions) -> MultilabelPredictions:
+        from tlkit.spelling import SEPARATOR
+
+        if self._joined is None:
+            return found
+        separator = self.separator or SEPARATOR
+        return found.with_groups(self._joined, y_true=self.y_true, separator=separator, verbatim=self.verbatim)
+
+    @cached_property
+    def _joined(self) -> JoinedTable | None:
+        """The table of groups, which is read once."""
+        from tlkit.predictions.joined_tables import read_joined
+
+        return None if self.groups is None else read_joined(self.groups)
+
+    @property
+    def _own_truth(self) -> str:
+        """The column of the truth in the file itself, where that of another name stands in the table of groups."""
+        from tlkit.predictions.validation import Y_TRUE
+
+        names = [] if self._joined is None else list(map(str, self._joined.columns.columns))
+        beside = any(name == self.y_true or name.startswith(f"{self.y_true}_") for name in names)
+        return Y_TRUE if beside else self.y_true
 
     def _read_labels(self, path: Path) -> MultilabelPredictions:
         from tlkit.predictions import MultilabelPredictions, read_multilabel
@@ -160,7 +184,7 @@ class TaskFile:
             return found
         return read_multilabel(
             path,
-            y_true=self.y_true,
+            y_true=self._own_truth,
             y_pred=self.y_pred,
             path_column=self.path_column,
             separator=self.separator or SEPARATOR,
@@ -241,25 +265,28 @@ class TaskFile:
         return self.open_labels() if self.task == "multilabel" else self.open_numbers(self.path)
 
     def open_numbers(self, path: Path) -> NumberPredictions:
-        """Return the numbers or grades in a file; group columns are joined to the judged ones, not to val."""
+        """Return the numbers or grades in a file; columns are joined to val only where the truth is not in its file."""
         from tlkit.predictions import NumberPredictions, read_numbers
 
         if self.is_exported and path == self.path:
             predicted = self._predicted()
             assert isinstance(predicted, NumberPredictions), "the file says its task"
-            return predicted if self.groups is None else predicted.with_groups(self.groups, verbatim=self.verbatim)
+            return self._with_group_numbers(predicted)
         found = read_numbers(
             path,
             task="ordinal" if self.task == "ordinal" else "regression",
-            y_true=self.y_true,
+            y_true=self._own_truth,
             y_pred=self.y_pred,
             path_column=self.path_column,
             grades=None if self.grades is None else [one.strip() for one in self.grades.split(",")],
             verbatim=self.verbatim,
         )
-        if self.groups is None or path != self.path:
+        return found if path != self.path and found.known.any() else self._with_group_numbers(found)
+
+    def _with_group_numbers(self, found: NumberPredictions) -> NumberPredictions:
+        if self._joined is None:
             return found
-        return found.with_groups(self.groups, verbatim=self.verbatim)
+        return found.with_groups(self._joined, y_true=self.y_true, verbatim=self.verbatim)
 
 
 def numbered_classes(text: str) -> dict[str, int]:

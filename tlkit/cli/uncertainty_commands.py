@@ -182,12 +182,16 @@ def _open(
 ) -> tuple[Predictions, Predictions | None, LogitScaling | None, str, str | None]:
     """Return the predictions to judge, those of val, the scaling in the model, a line and the clusters of a run."""
     from tlkit.predictions import Predictions
+    from tlkit.predictions.image_columns import require_apart
     from tlkit.runs.assess_split import chose_epoch
     from tlkit.runs.run_uncertainty import scaling_of, val_predictions
 
     judged = open_run_or_file(path, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        return judged, None if val is None else read_file(val, groups=groups, **columns), None, "", None
+        own = None if val is None else read_file(val, groups=groups, **columns)
+        if own is not None:
+            require_apart(own.path, judged.path, purpose="which fits or chooses what is judged")
+        return judged, own, None, "", None
     if val is not None:
         raise PredictionsError(f"--val {val} is for a file of predictions. The run {path} has its own val split.")
     name = judged.judged_split(split)

@@ -140,6 +140,10 @@ class ExportedFacts:
             raise ValueError(f"task is unknown: {facts.task!r}")
         if (not facts.classes and facts.task != "regression") or len(set(facts.classes)) != len(facts.classes):
             raise ValueError("classes are not different names")
+        if rule:
+            from tlkit.uncertainty.stored_rule import StoredRule  # only models of other tasks than classes have one
+
+            StoredRule.of(rule, facts.classes)
         if facts.task == "segmentation":
             facts.mask_classes  # noqa: B018  # raises where names and numbers do not match
         for limit in (facts.answer_above, facts.wanted_risk):

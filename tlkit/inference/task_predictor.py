@@ -14,8 +14,7 @@ import torch
 from tlkit.choices import PredictEngine, Views
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.given_images import GivenImages, read_images
-from tlkit.errors import DataError
-from tlkit.evaluation.label_thresholds import LabelThresholds
+from tlkit.errors import DataError, ModelError
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.box_predictor import BoxPredictor
@@ -24,7 +23,7 @@ from tlkit.inference.mask_predictor import MaskPredictor
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.cuts import Cut
-from tlkit.models.model_files import ModelFacts
+from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import (
@@ -36,7 +35,8 @@ from tlkit.predictions import (
 )
 from tlkit.runs import find_model
 from tlkit.samples import Samples, target_numbers
-from tlkit.uncertainty.number_intervals import IntervalRule
+from tlkit.stored_values import damaged
+from tlkit.uncertainty.stored_rule import StoredRule
 
 TaskPredictions = MultilabelPredictions | NumberPredictions
 AnyTaskPredictions = TaskPredictions | MaskPredictions | DetectionPredictions
@@ -61,6 +61,13 @@ class TaskPredictor:
     """
 
     def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
+        """Take a network and its facts.
+
+        Raises:
+            ModelError: the rule in the facts cannot be used.
+        """
+        with damaged(Path(FACTS_FILE), error=ModelError, remedy=REMEDY):
+            StoredRule.of(card.rule, card.classes)
         self._images = Predictor(network, card, device=device)
         self.network, self.card, self.device = self._images.network, card, device
 
@@ -170,10 +177,10 @@ class TaskPredictor:
 
     def with_rule(self, predictions: TaskPredictions) -> TaskPredictions:
         """Return predictions by the thresholds or with the intervals of the model; unchanged where val chose none."""
-        thresholds, intervals = (self.card.rule.get(name) for name in ("thresholds", "intervals"))
+        rule = StoredRule.of(self.card.rule, self.card.classes)
         if isinstance(predictions, MultilabelPredictions):
-            return predictions if thresholds is None else LabelThresholds.from_dict(thresholds).apply(predictions)
-        return predictions if intervals is None else IntervalRule.from_dict(intervals).apply(predictions)
+            return predictions if rule.thresholds is None else rule.thresholds.apply(predictions)
+        return predictions if rule.intervals is None else rule.intervals.apply(predictions)
 
 
 def task_predictor(

@@ -16,6 +16,7 @@ from tlkit.predictions.detection_predictions import FOUND, TRUE, Boxes, Detectio
 from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.reading import open_table, paths_of, task_of
 from tlkit.predictions.validation import PATH, repeated
+from tlkit.spelling import match_names, path_key
 
 
 def read_boxes(path: Path | str) -> DetectionPredictions:
@@ -128,16 +129,18 @@ def _ids_by_name(
     if len(listed) < len(guesses["images"]) or len(called) < len(guesses["categories"]):
         raise PredictionsError(f"{file}: ids of images, and of categories, must differ.")
     place = {name: position for position, name in enumerate(names)}
+    same = match_names(called.values(), list(names))
     problems = []
-    if strange := sorted(set(called.values()) - place.keys()):
+    if strange := sorted(set(called.values()) - same.keys()):
         problems.append(f"{file} has categories that {source} lacks: {first_few(strange)}. They are matched by name.")
-    of_path = {path: position for position, path in enumerate(paths)}
+    of_path = {path_key(path): position for position, path in enumerate(paths)}
     images: dict[Any, int] = {}
     unknown = []
     for key, name in listed.items():
-        parts = Path(name).as_posix().split("/")
+        whole = path_key(name)
+        parts = whole.split("/")
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
-        fits = [of_path[name]] if name in of_path else [of_path[end] for end in ends if end in of_path]
+        fits = [of_path[whole]] if whole in of_path else [of_path[end] for end in ends if end in of_path]
         if len(fits) != 1:
             unknown.append(f"{name} ({'several' if fits else 'none'})")
         else:
@@ -157,7 +160,7 @@ def _ids_by_name(
             f"{len(missing)} of {len(paths)} images of {source} were not predicted: {first_few(missing)}. Predict "
             "them, too, or leave them out of the truth."
         )
-    return (images, {key: place[name] for key, name in called.items() if name in place}), problems
+    return (images, {key: place[same[name]] for key, name in called.items() if name in same}), problems
 
 
 _KEYS = ("images", "annotations", "categories")

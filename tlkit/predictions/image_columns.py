@@ -14,6 +14,7 @@ import pandas as pd
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.joined_tables import Joinable, paths_in_table, read_joined, with_known_paths
 from tlkit.predictions.validation import PATH, Strings, group_table, name_problems
+from tlkit.spelling import match_paths
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ UNNAMED = re.compile(r"row \d+")
 
 
 def require_apart(val: Strings, test: Strings, *, purpose: str) -> None:
-    """Check that no image of val is judged; rows without a path ("row 1") cannot be compared.
+    """Check that no image of val is judged, in any spelling; rows without a path ("row 1") cannot be compared.
 
     Args:
         val: paths of val.
@@ -32,7 +33,7 @@ def require_apart(val: Strings, test: Strings, *, purpose: str) -> None:
     Raises:
         PredictionsError: some are in both.
     """
-    both = sorted(set(val.tolist()) & set(test.tolist()))
+    both = sorted(match_paths(test.tolist(), val.tolist()))
     if both and all(UNNAMED.fullmatch(path) for path in both):
         logger.warning("The files have no column of paths, so nothing says whether images of val are judged.")
     elif both:

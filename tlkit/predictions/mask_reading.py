@@ -146,11 +146,15 @@ def _files(folder: Path, what: str) -> dict[str, Path]:
     """Return the PNG files below a folder by their paths, sorted."""
     if not folder.is_dir():
         raise PredictionsError(f"The folder {folder} of {what} masks does not exist.")
-    found = {
-        file.relative_to(folder).with_suffix(SUFFIX).as_posix(): file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() == SUFFIX and file.is_file()
-    }
+    named = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() == SUFFIX]
+    found = {file.relative_to(folder).with_suffix(SUFFIX).as_posix(): file for file in named if file.is_file()}
+    if others := [str(file) for file in named if not file.is_file() and not file.is_dir()]:
+        logger.warning(
+            "Entries in the folder of %s masks that are no files, such as broken links, and are not judged (%d): %s.",
+            what,
+            len(others),
+            first_few(others),
+        )
     if not found:
         raise PredictionsError(f"The folder {folder} of {what} masks holds no PNG file.")
     return found

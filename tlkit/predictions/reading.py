@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.parquet_tables import is_parquet_folder
+from tlkit.parquet_tables import is_parquet_folder, list_columns
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable_rows import without_unreadable
 from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved, one_spelling
-from tlkit.spelling import normal_form
+from tlkit.spelling import SEPARATOR, normal_form, spelled_twice
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def read_predictions(
     table = without_unreadable(file, table, y_pred=y_pred)
     verbatim = verbatim or noted is not None
 
+    _require_single(file, table, (y_true, y_pred))
     truth = as_text(table[y_true]) if y_true in table.columns else None
     guess = as_text(table[y_pred]) if y_pred in table.columns else None
     if truth is None:
@@ -169,6 +170,19 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
         raise PredictionsError(*problems)
 
 
+def _require_single(file: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Check that no cell of these columns is a list of several classes."""
+    lists = list_columns(file)
+    for name in names:
+        if name in lists and name in table.columns:
+            several = int(as_text(table[name]).str.contains(SEPARATOR, regex=False).sum())
+            if several:
+                raise PredictionsError(
+                    f"{file}: {name} holds lists, of which {several} of {len(table)} name several classes. Judge "
+                    "several labels of an image with --task multilabel (in Python, read_multilabel)."
+                )
+
+
 def _own_columns(names: list[str]) -> dict[str, str]:
     """Return columns of probabilities without white space around the class, where each still has its own name."""
     own = {name: PROBA_PREFIX + normal_form(name.removeprefix(PROBA_PREFIX)) for name in names}
@@ -188,7 +202,16 @@ def _classes(
 def paths_of(file: Path, table: pd.DataFrame) -> list[str]:
     """Return the path of each row; "row 1" and so on where there is no column of paths."""
     if PATH in table.columns:
-        return as_text(table[PATH]).fillna("").tolist()
+        paths: list[str] = as_text(table[PATH]).fillna("").tolist()
+        if same := spelled_twice(paths):
+            logger.warning(
+                "%s: paths that look like two spellings of one file count as images of their own (%d): %s. Keep one "
+                "row for each image.",
+                file,
+                len(same),
+                first_few([" and ".join(map(repr, one)) for one in same]),
+            )
+        return paths
     logger.info(
         "%s has no column 'path': its rows are named 'row 1' to 'row %d'. Call the column with the image paths 'path' "
         "to join groups and to find images.",

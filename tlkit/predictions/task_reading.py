@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.parquet_tables import list_columns
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
@@ -72,7 +73,7 @@ def read_multilabel(
         y_true: the column of the true labels, or what its columns of one label begin with.
         y_pred: the column of the predicted labels, or what its columns of one label begin with.
         path_column: name of the column that holds the path of the image.
-        separator: what stands between the labels of a cell.
+        separator: what stands between the labels of a cell; a list column of Parquet needs none.
         thresholds: by label, for probabilities; default: those in the file, else 0.5 each.
         verbatim: keep labels and group values as they are written.
 
@@ -83,10 +84,12 @@ def read_multilabel(
     table, noted = open_table(file, path_column=path_column)
     _require_task(file, noted, "multilabel")
     table = without_unreadable(file, table, y_pred=y_pred)
-    labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separator=separator, verbatim=verbatim)
-    cells = partial(label_cells, str(file), table, labels, separator=separator, verbatim=verbatim)
-    truth, true_columns = cells(name=y_true, plain=True)
-    guess, pred_columns = cells(name=y_pred, plain=False)
+    joined = list_columns(file)
+    separators = {name: SEPARATOR if name in joined else separator for name in (y_true, y_pred)}
+    labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separators=separators, verbatim=verbatim)
+    cells = partial(label_cells, str(file), table, labels, verbatim=verbatim)
+    truth, true_columns = cells(name=y_true, plain=True, separator=separators[y_true])
+    guess, pred_columns = cells(name=y_pred, plain=False, separator=separators[y_pred])
     score_columns = [f"{PROBA_PREFIX}{label}" for label in labels]
     there = [name for name in score_columns if name in table.columns]
     problems = []
@@ -206,7 +209,7 @@ def _labels(
     *,
     y_true: str,
     y_pred: str,
-    separator: str,
+    separators: Mapping[str, str],
     verbatim: bool,
 ) -> list[str]:
     if noted is not None and noted.get("classes"):
@@ -216,10 +219,9 @@ def _labels(
         if found:
             warn_of_lookalikes(found, what=f"The labels of {file}", hint=lambda _: WRITE_ALIKE)
             return sorted(found)
-    cells = [as_text(table[name]).dropna() for name in (y_true, y_pred) if name in table.columns]
-    seen = pd.Series(
-        [part for column in cells for cell in column for part in parts_of(cell, separator)], dtype="string"
-    )
+    cells = {name: as_text(table[name]).dropna() for name in (y_true, y_pred) if name in table.columns}
+    parts = [part for name, column in cells.items() for cell in column for part in parts_of(cell, separators[name])]
+    seen = pd.Series(parts, dtype="string")
     if not verbatim:
         (seen,) = unify(seen, what=f"The labels of {file}", hint=WRITE_ALIKE)
     names = sorted(seen.unique().tolist())

@@ -38,6 +38,10 @@ def require_tracker(section: TrackingSection, *, name: str) -> None:
         raise missing_extra("tensorboard", ModuleNotFoundError("No module named 'tensorboard'"))
     elif section.kind == "wandb":
         check_names(project=section.project, tags=section.tags, name=name)
+        if any(one.startswith("WANDB_") for one in os.environ):
+            from tlkit.tracking.wandb_tracker import require_variables
+
+            require_variables()
         if section.mode == "online":
             from tlkit.tracking.wandb_tracker import require_key
 

@@ -218,6 +218,26 @@ class WandbTracker:
         self.finish(exit_code_of(kind, error, traceback))
 
 
+def require_variables() -> None:
+    """Check that W&B can read its environment variables.
+
+    Raises:
+        RecipeError: it refuses values; the error names all of them.
+    """
+    problems = []
+    for name in sorted(one for one in os.environ if one.startswith("WANDB_")):
+        try:
+            wandb.Settings().update_from_env_vars({name: os.environ[name]})
+        except ValueError as error:
+            reason = str(error).splitlines()[2:3] or [str(error)]
+            problems.append(
+                f"The environment variable {name} is {os.environ[name]!r}, which W&B refuses: {reason[0].strip()}. "
+                "Unset it, or correct it."
+            )
+    if problems:
+        raise RecipeError(*problems)
+
+
 def require_key() -> None:
     """Check that W&B has credentials, as an online run needs them; writes nothing that stays.
 

@@ -306,6 +306,14 @@ def test_a_file_that_changed_since_its_quarantine_is_kept_and_named(tmp_path, li
         exclude_quarantined(samples, tmp_path / "m.cvs")
 
 
+def test_quarantined_rows_that_belong_to_no_image_are_named(tmp_path, lines):
+    samples = diagnose(sound(tmp_path / "set"))[1]
+    table = samples.table.assign(quarantine=["bad", *[""] * (len(samples) - 1)])
+    table.assign(path="photos/" + table["path"]).to_csv(tmp_path / "m.csv", index=False)
+    assert len(exclude_quarantined(samples, tmp_path / "m.csv")) == len(samples)
+    assert lines()[-1] == saying("m.csv", "not among the images (1)", f"photos/{samples.paths[0]}")
+
+
 def test_a_folder_that_is_unusable_for_training_is_examined(tmp_path):
     (tmp_path / "only").mkdir()
     picture(1).save(tmp_path / "only" / "1.jpg")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from box_images import CLASSES, write_box_images
-from messages import saying
+from messages import saying, says
 from pycocotools.coco import COCO
 
 from tlkit.box_labels import BoxLabel, boxes_in, boxes_text
@@ -52,6 +53,43 @@ def test_samples_hold_the_boxes_that_pycocotools_reads(root, capsys):
     counts = samples.counts()
     for key, category in coco.cats.items():
         assert counts.loc[category["name"]].sum() == len(coco.getImgIds(catIds=[key]))
+
+
+def in_two_spellings(values, other):
+    """Give every second object of the first category another category of this name."""
+    first = values["categories"][0]["id"]
+    values["categories"].append({"id": 99, "name": other})
+    for one in [one for one in values["annotations"] if one["category_id"] == first][::2]:
+        one["category_id"] = 99
+
+
+def test_categories_that_differ_in_white_space_are_one_class(root, lines):
+    counted = read(root).counts()
+    changed(root, lambda values: in_two_spellings(values, "disc\u00a0"))
+    assert read(root).classes == CLASSES and read(root).counts().equals(counted)
+    assert says(lines(), "instances.json", "as 'disc'")
+    assert len(read(root, verbatim=True).classes) == 3
+
+
+def test_categories_that_differ_in_case_are_warned_of(root, lines):
+    changed(root, lambda values: in_two_spellings(values, "Disc"))
+    assert read(root).classes == ("Disc", "disc", "square")
+    assert says(lines(), "instances.json", "'Disc' and 'disc'", "stay apart")
+
+
+def test_boxes_of_a_list_are_spelled_alike_and_have_a_class(root, tmp_path, lines):
+    names = ["disc", "disc ", "Disc", "1", "1.0"]
+    table = pd.DataFrame({"path": [f"train/{k:03d}.png" for k in range(5)]})
+    table["label"] = [json.dumps([[name, 1, 2, 30, 40, 0]]) for name in names]
+    table.to_csv(root / "list.csv", index=False)
+    options = ListOptions(task="detection")
+    assert read_samples(root / "list.csv", options=options).classes == ("1", "Disc", "disc")
+    assert says(lines(), "list.csv", "'disc ' as 'disc'") and says(lines(), "list.csv", "'disc' and 'Disc'")
+    table.loc[2, "label"] = '[[" ", 1, 2, 30, 40, 0]]'
+    table.to_csv(root / "list.csv", index=False)
+    with pytest.raises(DataError) as error:
+        read_samples(root / "list.csv", options=options)
+    assert says(str(error.value), "list.csv:4", "no list of boxes")
 
 
 def test_stored_samples_are_read_back(root, tmp_path):

@@ -270,3 +270,26 @@ def test_lists_in_json_members_are_several_values_and_equal_numbers_one(photos, 
     assert samples.classes == ("a", "b")
     assert samples.table["tags"].fillna("missing").tolist() == ["x;y", "missing"]
     assert samples.table["age"].tolist() == ["7", "7"]
+
+
+def test_a_column_that_no_sample_has_is_refused(photos, tmp_path):
+    image = (photos / "ant" / "0.png").read_bytes()
+    members = {}
+    for k in range(4):
+        values = {"label": "ab"[k % 2], **({"patient": "p1"} if k == 0 else {"patient": float("nan")})}
+        members |= {f"{k}.png": image, f"{k}.json": json.dumps(values).encode()}
+    shard = write_tar(tmp_path / "train.tar", members)
+    assert read_shards([str(shard)], columns=["patient"]).table["patient"].isna().tolist() == [False, True, True, True]
+    with pytest.raises(DataError) as error:
+        read_shards([str(shard)], columns=["patiant"])
+    assert says(str(error.value), "'patiant'", "Did you mean 'patient'")
+
+
+def test_samples_that_state_two_classes_are_named(photos, tmp_path, lines):
+    image = (photos / "ant" / "0.png").read_bytes()
+    members = {}
+    for k, stated in enumerate(["a", "b", "a ", "a"]):
+        members |= {f"{k}.png": image, f"{k}.cls": b"ab"[k % 2 : k % 2 + 1]}
+        members[f"{k}.json"] = json.dumps({"label": stated}).encode()
+    assert read_shards([str(write_tar(tmp_path / "train.tar", members))]).table["label"].tolist() == ["a", "b"] * 2
+    assert says(lines(), "different classes (1)", "train.tar/3.png", ".cls is taken")

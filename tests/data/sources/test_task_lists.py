@@ -51,6 +51,25 @@ def test_another_mark_may_separate_labels(tmp_path):
         read_manifest(listed(tmp_path, label=["a;b|cat", "cat"]), options=ListOptions(task="multilabel", separator="|"))
 
 
+def test_lists_of_parquet_need_no_mark_between_labels(tmp_path):
+    listed(tmp_path, label=["", ""])
+    table = pd.DataFrame({"path": ["0.png", "1.png"], "tags": [["dog", "cat"], ["dog"]]})
+    table.to_parquet(tmp_path / "list.parquet")
+    options = ListOptions(task="multilabel", separator="|", names={"label": "tags"})
+    assert read_manifest(tmp_path / "list.parquet", options=options).table["label"].tolist() == ["cat;dog", "dog"]
+
+
+def test_a_list_of_several_labels_is_no_class(tmp_path):
+    listed(tmp_path, label=["", "", ""])
+    table = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": [["dog"], ["cat"], ["cat"]]})
+    table.to_parquet(tmp_path / "list.parquet")
+    assert read_manifest(tmp_path / "list.parquet").table["label"].tolist() == ["dog", "cat", "cat"]
+    table["label"] = [["dog"], ["cat", "dog"], ["cat"]]
+    table.to_parquet(tmp_path / "list.parquet")
+    with pytest.raises(DataError, match=r"list.parquet:2.*list of several.*multilabel"):
+        read_manifest(tmp_path / "list.parquet")
+
+
 def test_each_label_may_have_a_column(tmp_path):
     file = listed(tmp_path, dog=["1", "0", "no"], cat=["true", "1.0", "0"])
     samples = read_manifest(file, options=ListOptions(task="multilabel", label_columns=["dog", "cat"]))

@@ -113,7 +113,7 @@ def _check(samples: Samples, path: str, mask: str, sizes: pd.DataFrame | None) -
     try:
         height, width = _size(samples.root / path) if sizes is None else sizes.loc[path, ["height", "width"]]
     except UnreadableImageError as error:
-        return CheckedMask(kind="cannot be used", reason=f"{OF_IMAGE} {error.reason}")
+        return CheckedMask(kind="cannot be used", reason=f"{OF_IMAGE}: {error.reason}")
     if numbers.shape != (height, width):
         reason = f"{numbers.shape[1]}x{numbers.shape[0]}, the image {width}x{height}"
         return CheckedMask(kind="have another size than their image", reason=reason)

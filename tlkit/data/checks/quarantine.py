@@ -62,7 +62,7 @@ def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
     """Return the samples without the images that a manifest quarantines.
 
     An image is excluded if its path and its digest are those of a row with a reason. A file that has changed since is
-    kept, with a warning. Images that the manifest does not list are kept.
+    kept, with a warning; so is a row of no image. Images that the manifest does not list are kept.
 
     Raises:
         DataError: the manifest is missing or lacks a column, or a class would lose its last training image.
@@ -86,6 +86,8 @@ def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
     remaining = samples.with_table(kept)
     require_training_images(samples, remaining, action=f"{file} quarantines")
     logger.info("Excluded %d of %d images that %s quarantines.", sum(excluded), len(samples), file)
+    if missing := sorted(set(digests) - set(samples.table[PATH])):
+        logger.warning("Quarantined by %s, but not among the images (%d): %s.", file, len(missing), first_few(missing))
     if changed:
         logger.warning("Quarantined, but changed since, so kept (%d): %s.", len(changed), first_few(changed))
     return remaining

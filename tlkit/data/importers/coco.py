@@ -92,7 +92,7 @@ def coco_categories(categories: Sequence[Mapping[str, Any]], file: Path) -> dict
     names: dict[Any, str] = {}
     for place, one in enumerate(categories):
         key, name = one.get("id"), one.get("name")
-        if not isinstance(key, int | str) or not isinstance(name, str):
+        if not isinstance(key, int | str) or not isinstance(name, str) or not name.strip():
             raise DataError(f"{file}: categories[{place}] has no id or no name. Add them.")
         if key in names or name in names.values():
             what = f"the id {key}" if key in names else f"the name {name!r}"

@@ -20,6 +20,7 @@ from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.spelling import match_names
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
             "the folder of the images in data.root, or remove their entries."
         )
     boxes, wrong, flat = _boxes(values["annotations"], listed, names)
+    spelled = options.boxes(list(boxes.values()), what=f"The categories of {file}")
+    boxes = dict(zip(boxes, spelled, strict=True))
     warn_of_flat_boxes(flat, file)
     if wrong:
         problems.append(
@@ -104,7 +107,8 @@ def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
         )
     table[SPLIT] = table[SPLIT].where(stated, "train")
     classes = tuple(sorted({one.name for held in boxes.values() for one in held}))
-    if unused := sorted(set(names.values()) - set(classes)):
+    shown = match_names(names.values(), classes)
+    if unused := sorted(set(names.values()) - set(shown)):
         logger.warning("%d categories of %s have no box and are left out: %s.", len(unused), file, first_few(unused))
     samples = Samples(root, classes, table, "detection")
     entries = Entries(read=len(table), skipped=tuple(skipped))

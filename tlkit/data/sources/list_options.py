@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from tlkit.box_labels import BoxLabel
 from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
@@ -15,6 +16,7 @@ from tlkit.recipe.value_messages import in_yaml
 from tlkit.samples import LABEL, Samples, rank_grades
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
+ALIKE = "Write them alike if they are one class."
 MERGE = "If they are one class, merge them: data.merge_classes: {}."
 
 
@@ -115,6 +117,15 @@ class ListOptions:
             hint=lambda alike: MERGE.format(in_yaml({alike[-1]: list(alike[:-1])})),
         )
         return column
+
+    def boxes(self, boxes: Sequence[Sequence[BoxLabel]], *, what: str) -> list[list[BoxLabel]]:
+        """Return the boxes of each image with one spelling for each class; what looks alike is warned of."""
+        names = pd.Series([one.name for held in boxes for one in held], dtype="str")
+        if self.verbatim:
+            warn_of_lookalikes(sorted(set(names)), what=what, hint=lambda _: ALIKE)
+            return [list(held) for held in boxes]
+        own = dict(zip(names, unify(names, what=what, hint=ALIKE)[0], strict=True))
+        return [[one._replace(name=own[one.name]) for one in held] for held in boxes]
 
     def as_stated(self, column: pd.Series[str]) -> pd.Series[str]:
         """Return labels with grades as `grades` writes them, where they are other spellings."""

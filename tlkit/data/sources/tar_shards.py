@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections import Counter
@@ -24,7 +25,7 @@ from tlkit.data.sources.tar_files import list_members
 from tlkit.data.sources.tar_samples import TarImage, group_members, key_of
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
-from tlkit.spelling import text_of
+from tlkit.spelling import text_of, value_key
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|pipe:")
 IN_TAR = re.compile(r"\.tar/", flags=re.IGNORECASE)
 MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 1_000_000
+MOST_KEYS = 1_000
+"""Most keys of .json members that are kept to suggest one for a column."""
 LABEL_NAMES = ("label", "cls", "class")
 """Keys of a .json member that hold the class, by precedence."""
 
@@ -78,11 +81,11 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
 
     Args:
         patterns: shards, or patterns of them (see `expand_shards`).
-        columns: group columns to take from the `.json` members; a missing key or null is a missing value.
+        columns: group columns to take from the `.json` members; a missing key, null or NaN is a missing value.
 
     Raises:
-        DataError: a shard is missing or damaged, or samples have no class, several images or an unreadable label; all
-            problems at once.
+        DataError: a shard is missing or damaged, no sample has a column, or samples have no class, several images or an
+            unreadable label; all problems at once.
     """
     survey = survey_shards(patterns, columns=columns)
     survey.entries.log("the shards")
@@ -112,6 +115,8 @@ def survey_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ())
     for shard, name in zip(shards, names, strict=True):
         reader.read(shard, name)
     reader.label_by_folder()
+    reader.check_columns()
+    reader.warn_of_two_classes()
     table = pd.DataFrame(reader.rows, columns=[PATH, LABEL, SPLIT, *columns])
     if not len(table) and not reader.problems:
         known = ", ".join(sorted(readable_endings()))
@@ -134,6 +139,8 @@ class _ShardReader:
     companions: int = 0
     skipped: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    two_classes: list[str] = field(default_factory=list)
 
     def read(self, shard: Path, name: str) -> None:
         try:
@@ -161,6 +168,11 @@ class _ShardReader:
                     facts = _read_facts(file.fileno(), image)
                     values = _json(facts)
                     label = _label(facts, values)
+                    if len(self.keys) < MOST_KEYS:
+                        self.keys |= values.keys()
+                    self.keys |= values.keys() & {*self.columns}
+                    if "cls" in facts and _states_another(values, label):
+                        self.two_classes.append(path)
                 except ValueError as error:
                     wrong.append(f"{image.member.name} ({error})")
                     self.skipped.append(Entry("no-class", path, str(error)))
@@ -184,9 +196,29 @@ class _ShardReader:
     def _group(value: object, column: str) -> str | None:
         """Return a value of a group column as text; None = missing."""
         try:
-            return None if value is None else text_of(value) or None
+            missing = value is None or (isinstance(value, float) and math.isnan(value))
+            return None if missing else text_of(value) or None
         except ValueError as error:
             raise ValueError(f"{column}: {error}") from error
+
+    def check_columns(self) -> None:
+        """Add a problem for each column that no sample has: its name is probably misspelled."""
+        for name in self.columns if self.rows else ():
+            if name not in self.keys:
+                has = f"They have {first_few(sorted(self.keys))}." if self.keys else "No sample has a .json member."
+                self.problems.append(
+                    f"No sample of the shards has the key {name!r} in its .json member.{did_you_mean(name, self.keys)} "
+                    f"{has} Name one of them, or a CSV file of columns: data.metadata."
+                )
+
+    def warn_of_two_classes(self) -> None:
+        """Log the samples whose .cls and .json members state different classes."""
+        if self.two_classes:
+            logger.warning(
+                "Samples whose .cls and .json members state different classes (%d): %s. That of .cls is taken.",
+                len(self.two_classes),
+                first_few(self.two_classes),
+            )
 
     def label_by_folder(self) -> None:
         """Take the folder as the class where no image states its class; else skip the images without one."""
@@ -269,6 +301,12 @@ def _expand(pattern: str) -> Iterator[str]:
         raise DataError(f"{pattern} has braces without a range or a choice. Write {{000..009}} or {{a,b}}.")
     for word in words:
         yield from _expand(pattern[: braces.start()] + word + pattern[braces.end() :])
+
+
+def _states_another(values: dict[str, object], label: str | None) -> bool:
+    """Return whether a .json member states another class than the label."""
+    stated = next((values[name] for name in LABEL_NAMES if name in values), None)
+    return stated is not None and label is not None and value_key(str(stated)) != value_key(label)
 
 
 def _json(facts: dict[str, bytes]) -> dict[str, object]:

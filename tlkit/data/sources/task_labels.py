@@ -12,9 +12,10 @@ import pandas as pd
 from tlkit.box_labels import boxes_in, boxes_text
 from tlkit.data.sources.box_file import warn_of_flat_boxes
 from tlkit.data.sources.list_options import ListOptions
+from tlkit.parquet_tables import list_columns
 from tlkit.predictions.truth_cells import LABEL_CELLS
 from tlkit.samples import LABEL, is_number, names_in, rank_grades
-from tlkit.spelling import SEPARATOR, unify, warn_of_lookalikes
+from tlkit.spelling import SEPARATOR, normal_form, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProbl
         boxes = [boxes_in(text) for text in table[LABEL].where(holds, "[]")]
         kept = [[one for one in held if one.width and one.height] for held in boxes]
         warn_of_flat_boxes(sum(map(len, boxes)) - sum(map(len, kept)), file)
+        kept = options.boxes(kept, what=f"The classes of the boxes in {file}")
         return pd.Series([boxes_text(held) for held in kept], index=table.index, dtype="str")
     what = f"The labels of {file}"
     if options.task == "regression":
@@ -60,6 +62,12 @@ def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProbl
             "Write numbers with a decimal point, at most 1e30; name their column: data.columns: {label: age}.",
         )
         return text
+    if options.names.get(LABEL, LABEL) in list_columns(file):
+        add_problem(
+            "a label is a list of several",
+            table.index[table[LABEL].str.contains(SEPARATOR, regex=False)],
+            "State one class for each image, or task: multilabel; labels of several annotators have a row each.",
+        )
     found = options.labels(table[LABEL], what=what)
     return options.as_stated(found) if options.task == "ordinal" else found
 
@@ -73,7 +81,8 @@ def grades_of(labels: pd.Series[str], options: ListOptions, *, file: Path) -> tu
 
 def _holds_boxes(text: str) -> bool:
     try:
-        return bool(boxes_in(text)) or text.strip() == "[]"
+        boxes = boxes_in(text)
+        return all(normal_form(one.name) for one in boxes) and (bool(boxes) or text.strip() == "[]")
     except (ValueError, TypeError, RecursionError):
         return False
 
@@ -98,7 +107,8 @@ def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem,
         rows = zip(*(cells[name].tolist() for name in names), strict=True)
         joined = [SEPARATOR.join(name for name, cell in zip(names, row, strict=True) if cell == 1) for row in rows]
         return pd.Series(joined, index=table.index, dtype="str")
-    parts = [[one for one in map(str.strip, cell.split(options.separator)) if one] for cell in table[LABEL]]
+    separator = SEPARATOR if options.names.get(LABEL, LABEL) in list_columns(file) else options.separator
+    parts = [[one for one in map(str.strip, cell.split(separator)) if one] for cell in table[LABEL]]
     holds = [any(SEPARATOR in one for one in names) for names in parts]
     add_problem(
         f"the name of a label holds {SEPARATOR!r}",
