@@ -10,9 +10,10 @@ import pandas as pd
 from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.label_texts import rank_grades
 from tlkit.mask_classes import MaskClasses
 from tlkit.recipe.value_messages import in_yaml
-from tlkit.samples import LABEL, Samples, rank_grades
+from tlkit.samples import LABEL, Samples
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 MERGE = "If they are one class, merge them: data.merge_classes: {}."
