@@ -25,12 +25,12 @@ from tlkit.tracking import Tracker
 from tlkit.training.cached_features import FeatureBatches, threads_for
 from tlkit.training.calibration import fit_run_scaling
 from tlkit.training.callbacks import GracefulStop
-from tlkit.training.checkpoints import find_start
 from tlkit.training.predict_splits import predict_split
 from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
 from tlkit.training.sklearn_heads import fit_recipe_head, fit_task_head
+from tlkit.training.start_checkpoint import find_start
 from tlkit.training.trainer import Outcome, load_best, train
 
 logger = logging.getLogger(__name__)
