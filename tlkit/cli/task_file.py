@@ -169,7 +169,7 @@ class TaskFile:
 
     def _predicted(self) -> TaskTable:
         """Return what an exported file predicts of the labelled images."""
-        from tlkit.exported.labelled_images import predict_task_images
+        from tlkit.exported.labelled_predictions import predict_task_images
         from tlkit.spelling import SEPARATOR
 
         if self.data is None:

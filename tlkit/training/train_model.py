@@ -23,8 +23,8 @@ from tlkit.runs.run_tables import history_of
 from tlkit.samples import Samples
 from tlkit.tracking import Tracker
 from tlkit.training.cached_features import FeatureBatches, threads_for
-from tlkit.training.calibration import fit_run_scaling
 from tlkit.training.callbacks import GracefulStop
+from tlkit.training.fit_calibration import fit_run_scaling
 from tlkit.training.predict_splits import predict_split
 from tlkit.training.prefix_batches import PrefixBatches, prefix_batches
 from tlkit.training.prepare import Prepared

@@ -9,9 +9,9 @@ from tlkit.predictions import Predictions
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.uncertainty.abstention import assess_abstention
 from tlkit.uncertainty.abstention_result import Abstention
-from tlkit.uncertainty.calibration import assess_calibration
+from tlkit.uncertainty.assess_calibration import assess_calibration
+from tlkit.uncertainty.assess_sets import assess_sets
 from tlkit.uncertainty.calibration_result import Calibration
-from tlkit.uncertainty.conformal import assess_sets
 from tlkit.uncertainty.conformal_result import ConformalSets
 from tlkit.uncertainty.val_scores import ValScores
 

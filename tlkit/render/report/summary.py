@@ -9,6 +9,7 @@ import numpy as np
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.limitations import limits_of
+from tlkit.render.report.page_section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.plain_words import (
     MARKS,
     failing_sentence,
@@ -17,9 +18,8 @@ from tlkit.render.report.plain_words import (
     verdict_of,
     verdict_of_row,
 )
-from tlkit.render.report.section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 from tlkit.render.report.sections.measurements_section import drift_sentence, robustness_sentence
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
