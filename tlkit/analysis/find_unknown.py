@@ -1,4 +1,4 @@
-"""`find_unknown`: thresholds beyond which a run's model calls images unknown, whom they hit, and what they detect."""
+"""`find_unknown`: the thresholds for unknown images, their false alarms by group, and what they detect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tlkit export` and `tlkit verify`: a run's model as ONNX or OpenVINO files, and whether they say what it says."""
+"""`tlkit export` and `tlkit verify`: a run's model as ONNX or OpenVINO files, and their comparison with it."""
 
 from __future__ import annotations
 

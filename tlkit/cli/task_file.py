@@ -1,4 +1,4 @@
-"""`TaskFile`: a file of predictions of several labels, grades, numbers, masks or boxes, as the command line says it."""
+"""`TaskFile`: a file of predictions of another task than one class, as command-line options describe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported file of segmentation says of images, as masks in the size of each image. Needs no torch."""
+"""Masks that an exported file of segmentation predicts, in the size of each image. Needs no torch."""
 
 from __future__ import annotations
 

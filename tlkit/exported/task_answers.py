@@ -1,4 +1,4 @@
-"""What an exported file of several labels, grades or numbers says of images, as tables. Needs no torch."""
+"""Tables of predictions of an exported file of several labels, grades or numbers. Needs no torch."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
 
 
 def calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> TrainedModel:
-    """Return the model with its logits rescaled as the recipe wants it; the scaling is fitted on val."""
+    """Return the model with its logits scaled by the recipe's `evaluate.calibrate`; the scaling is fitted on val."""
     method = prepared.recipe.evaluate.calibrate
     if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
         return trained

@@ -1,4 +1,4 @@
-"""What a model's confidence is worth: calibration, abstention and prediction sets, as reports show them."""
+"""`ConfidenceReport`: calibration, abstention and prediction sets of a model, as reports show them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def assess_confidence(
     cluster_by: str | None = None,
     chose_epoch: bool = False,
 ) -> ConfidenceReport | None:
-    """Return what confidence is worth; None where there are no probabilities, or no labels.
+    """Return calibration, abstention and prediction sets; None where there are no probabilities, or no labels.
 
     Args:
         predictions: the predictions to judge, after the scaling.

@@ -52,7 +52,7 @@ def summary_of(run: RunContents) -> Summary:
             if audit is None
             else ()
         ),
-        ("What you can conclude", _can(run)),
+        ("What you can conclude", _conclusions(run)),
         ("What you cannot conclude", (*_drifted(run), *limits_of(run, failures=False))),
         ("What to do next", _next(run)),
     )
@@ -147,7 +147,7 @@ def _drifted(run: RunContents) -> tuple[Claim, ...]:
     return tuple(Claim(drift_sentence(name, report), ("drift",)) for name, report in run.drift.items())
 
 
-def _can(run: RunContents) -> tuple[Claim, ...]:
+def _conclusions(run: RunContents) -> tuple[Claim, ...]:
     evaluation, audit = run.evaluation, run.audit
     if evaluation.trained_on:
         return (Claim(TRAINED_ON, ("result",)),)

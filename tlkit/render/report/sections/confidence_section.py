@@ -1,4 +1,4 @@
-"""Confidence: whether it agrees with accuracy, what silence or sets of classes where the model is unsure would gain."""
+"""Confidence: whether it agrees with accuracy, and the effect of abstention and of prediction sets."""
 
 from __future__ import annotations
 

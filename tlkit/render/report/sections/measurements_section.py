@@ -81,7 +81,7 @@ def drift_sentence(name: str, report: DriftReport) -> str:
 
 
 def unknown_section(run: RunContents) -> Section | None:
-    """Return whom the threshold for unknown images hits; None where `tlkit unknown` was not asked."""
+    """Return the false alarms of the threshold for unknown images by group; None where `tlkit unknown` has not run."""
     report = run.unknown
     if report is None:
         return None
