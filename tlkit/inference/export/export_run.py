@@ -42,7 +42,7 @@ from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts, read_facts
 from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
-from tlkit.runs import RunDirectory, write_lock
+from tlkit.runs import RunDirectory, folder_of_run, write_lock
 from tlkit.runs.answer_rules import AnswerRules
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def export_run(
     _require_int8_options(int8=int8, tolerance=tolerance, require=require, format=format)
     if format == "openvino":
         require_openvino()
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     if task_of_model(directory.model) == "detection":
         raise ModelError(other_task(str(directory.path), "detection"))
     facts = _require_exportable(directory, int8=int8, format=format, decode=decode)
