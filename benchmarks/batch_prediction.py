@@ -31,7 +31,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tiny_export import tiny_jpeg, write_tiny
 
-from tlkit.exported.predictor import load_exported
+from tlkit.exported.exported_predictor import load_exported
 
 PICTURES = 200
 SHARD = 5000

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.analysis.nearest_neighbors import neighbor_class_shares
+from tlkit.analysis.neighbor_classes import neighbor_class_shares
 from tlkit.features import FeatureCache, Provenance
 from tlkit.features.heads import fit_head
 from tlkit.preprocess import Preprocess

@@ -30,8 +30,8 @@ import tlkit
 from tlkit.data.decode.decoding import open_rgb
 from tlkit.data.decode.resizing import fit, reduction
 from tlkit.exported import ExportedFacts, normalize_pixels
+from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.facts import PROBABILITIES
-from tlkit.exported.predictor import load_exported
 from tlkit.exported.sessions import OnnxRuntimeSession
 from tlkit.inference.export.export_ladder import export_network
 from tlkit.inference.export.make_int8 import make_int8

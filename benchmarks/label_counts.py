@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
+from tlkit.analysis.neighbor_classes import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.arrays import Floats, Ints
 from tlkit.data.sources.folder import scan_folder

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import average_precision_score, mean_absolute_error
 from sklearn.multiclass import OneVsRestClassifier
 
-from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_comparison import compare_task_models

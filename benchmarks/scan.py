@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from tlkit.analysis.data_doctor import data_doctor
-from tlkit.data.checks.duplicates import Fingerprints, find_duplicates
+from tlkit.data.checks.duplicates import find_duplicates
+from tlkit.data.checks.fingerprints import Fingerprints
 from tlkit.data.sources.folder import scan_folder
 
 FOLDERS, INODES = 100, 500

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from tiny_export import tiny_jpeg, write_tiny
 
-from tlkit.exported.predictor import load_exported
+from tlkit.exported.exported_predictor import load_exported
 
 LITSERVE_VARIANTS = ((2, 1, 0.0), (1, 16, 0.002), (2, 8, 0.002))
 """Workers, batch size, seconds that a batch waits."""

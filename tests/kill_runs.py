@@ -135,7 +135,7 @@ def stop_after(patch: pytest.MonkeyPatch, batches: int, error: BaseException | N
 
 
 def _after(patch: pytest.MonkeyPatch, batches: int, action: Callable[[Any], None]) -> None:
-    from tlkit.training.checkpoints import KeepCheckpoints
+    from tlkit.training.checkpoint_callback import KeepCheckpoints
 
     seen = []
     original = KeepCheckpoints.on_train_batch_end
@@ -251,15 +251,17 @@ class _Events:
         from tlkit.features import cache
         from tlkit.inference import extraction as extract
         from tlkit.models.classifier import Classifier
-        from tlkit.training import callbacks, checkpoints
+        from tlkit.training import callbacks
+        from tlkit.training.checkpoint_callback import KeepCheckpoints
+        from tlkit.training.hashed_file import HashedFile
 
         for kind, owner, name in (
             ("before a step", Classifier, "on_before_optimizer_step"),
-            ("after a batch", checkpoints.KeepCheckpoints, "on_train_batch_end"),
+            ("after a batch", KeepCheckpoints, "on_train_batch_end"),
             ("start of an epoch", Classifier, "on_train_epoch_start"),
             ("validation", Classifier, "validation_step"),
             ("metrics", callbacks.MetricsRecorder, "on_train_epoch_end"),
-            ("end of an epoch", checkpoints.KeepCheckpoints, "on_train_epoch_end"),
+            ("end of an epoch", KeepCheckpoints, "on_train_epoch_end"),
             ("phase", Classifier, "enter_phase"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
@@ -267,7 +269,7 @@ class _Events:
             ("block of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))
-        write, note = checkpoints.HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end
+        write, note = HashedFile.write, KeepCheckpoints.on_train_epoch_end
 
         def half(file: Any, data: bytes) -> int:
             if self._is_next("write"):
@@ -282,7 +284,7 @@ class _Events:
                 file.write(json.dumps([trainer.current_epoch, state]) + "\n")
             note(keeper, trainer, module)
 
-        checkpoints.HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end = half, noted
+        HashedFile.write, KeepCheckpoints.on_train_epoch_end = half, noted
 
     def _counted(self, kind: str, function: Any) -> Any:
         def counted(*arguments: Any, **options: Any) -> Any:

@@ -9,9 +9,9 @@ from tlkit.evaluation.label_next_result import Candidate, LabelNext
 from tlkit.evaluation.robustness_report import CorruptionResult, RobustnessReport, SeverityFigures, WorstCorruptedGroup
 from tlkit.evaluation.unknown_report import ForeignSet, ScoreThreshold, UnknownReport
 from tlkit.exported.bench import Benchmark, BenchRow
-from tlkit.stats.detection import detection
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.ood_detection import detection
 from tlkit.stats.unknown_threshold import unknown_threshold
 
 

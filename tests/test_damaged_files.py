@@ -38,7 +38,8 @@ from tlkit.recipe.gates_file import load_gates
 from tlkit.recipe.loading import load_recipe
 from tlkit.runs.directory import RunDirectory
 from tlkit.samples import Samples
-from tlkit.training.checkpoints import FORMAT_VERSION, find_start
+from tlkit.training.checkpoint_files import FORMAT_VERSION
+from tlkit.training.start_checkpoint import find_start
 
 DIGEST = "0" * 64
 FUZZ = int(os.environ.get("TLKIT_FUZZ", "0"))

@@ -11,6 +11,7 @@ LIBRARY = Path(__file__).parents[1] / "tlkit"
 
 FORBIDDEN = {
     "os._exit": "ends the process past Python",
+    "os.abort": "ends the process past Python",
     "os.fork": "forks a process that may have loaded torch",
     "os.forkpty": "forks a process that may have loaded torch",
     "threading._shutdown": "ends the process past Python",
@@ -19,6 +20,7 @@ FORBIDDEN = {
     "gc.disable": "changes the process of the caller",
     "sys.meta_path": "hooks the import system",
     "sys.path_hooks": "hooks the import system",
+    "builtins.__import__": "hooks the import system",
     "sys._getframe": "reads the caller's variables",
     "torch.ops": "calls operators that torch does not document",
 }
@@ -37,6 +39,8 @@ def tricks(source):
             return modules.get(node.id)
         if isinstance(node, ast.Attribute) and (inner := full_name(node.value)):
             return f"{inner}.{node.attr}"
+        if _asks_by_name(node) and (inner := full_name(node.args[0])):
+            return f"{inner}.{node.args[1].value}"
         return None
 
     def changes_modules(node):
@@ -53,7 +57,7 @@ def tricks(source):
     for node in ast.walk(tree):
         if changes_modules(node):
             yield "a change of sys.modules"
-        names = [full_name(node)] if isinstance(node, ast.Attribute | ast.Name) else []
+        names = [full_name(node)] if isinstance(node, ast.Attribute | ast.Name) or _asks_by_name(node) else []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -82,6 +86,13 @@ def _names_of_modules(tree):
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def _asks_by_name(node):
+    """Return whether a node is a call like `getattr(torch, "_C")`."""
+    called = node.func if isinstance(node, ast.Call) else None
+    named = isinstance(called, ast.Name) and called.id == "getattr" and len(node.args) > 1
+    return named and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)
 
 
 def _asks_for_fork(call):
@@ -119,11 +130,16 @@ def test_the_library_holds_no_trick():
         ("import sys\nsys.modules.pop('a')", "a change of sys.modules"),
         ("import sys\nsys.meta_path.insert(0, Finder)", "sys.meta_path"),
         ("import os\nos._exit(0)", "os._exit"),
+        ("import os\ngetattr(os, '_exit')(0)", "os._exit"),
+        ("import os\nos.abort()", "os.abort"),
+        ("import builtins\nbuiltins.__import__ = mine", "builtins.__import__"),
         ("from os import fork\nfork()", "os.fork"),
         ("import threading\nthreading._shutdown()", "threading._shutdown"),
         ("import gc\ngc.set_threshold(700)", "gc.set_threshold"),
         ("import torch\ntorch.ops.mkldnn._convolution_pointwise(x)", "torch.ops"),
         ("import torch\ntorch._C._jit_set_profiling_mode(False)", "torch._C"),
+        ("import torch\ngetattr(torch, '_C')", "torch._C"),
+        ("import torch\ngetattr(getattr(torch, 'ops'), 'mkldnn')", "torch.ops"),
         ("from torch import _dynamo", "torch._dynamo"),
         ("import torch._inductor.config", "torch._inductor"),
         ("from torch import nn\nnn.modules.batchnorm._BatchNorm", "torch.nn.modules.batchnorm._BatchNorm"),

@@ -73,7 +73,7 @@ def _encoded(text: Any, encoding: Any = "latin-1") -> bytes:
 
 
 class _Maker:
-    """What a pickle gets for a name: it can be called, and nothing of it can be set, so that no pickle changes it."""
+    """Stands for any name in a pickle: calls return plain values, and its attributes cannot be set by a pickle."""
 
     __slots__ = ("_make",)
 

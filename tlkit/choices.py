@@ -26,6 +26,7 @@ Criterion = Literal[
 Decoder = Literal["unet", "fpn", "deeplabv3plus"]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 ExplainMethod = Literal["auto", "grad_cam", "attention", "rollout", "occlusion"]
+ExportFormat = Literal["onnx", "openvino"]
 GraphEngineName = Literal["onnxruntime", "openvino"]
 HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"

@@ -28,7 +28,7 @@ _ODD = re.compile(r"\\|//|/$|(^|/)\.\.?(/|$)")
 SEPARATOR = LABEL_SEPARATOR
 """What joins several values of one image."""
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
-"""Zero-width space, word joiner and byte order mark, which no eye can see."""
+"""Invisible characters: zero-width space, word joiner and byte order mark."""
 
 
 def normal_form(text: str) -> str:

@@ -24,7 +24,7 @@ from tlkit.errors import DataError, ModelError
 from tlkit.preflight import recipe_dataset as images
 from tlkit.recipe import AugmentSection, Recipe
 from tlkit.runs.run import open_run
-from tlkit.training import run_training as fitting
+from tlkit.training import train_model as fitting
 from tlkit.training.fit import fit
 
 CROPPED = ["test/a/t2.png", "test/b/t3.png"]

@@ -11,7 +11,7 @@ from messages import saying, says
 
 from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_issues import find_label_issues
-from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
+from tlkit.analysis.neighbor_classes import choose_neighbor_count, neighbor_class_shares
 from tlkit.errors import DataError
 from tlkit.tables import counted
 

@@ -12,7 +12,7 @@ from scipy import stats
 from tables_of_predictions import predictions_of
 
 from tlkit.audit import audit_groups, validate_columns
-from tlkit.audit.audit_tables import grouping
+from tlkit.audit.audit_notes import grouping
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize, parse_column
 from tlkit.audit.groups.intersections import auditable_columns, cross_columns, membership_of
 from tlkit.errors import PredictionsError

@@ -10,7 +10,7 @@ from messages import says
 from scipy import stats
 
 from tlkit.audit import audit_groups
-from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_audit_result import TaskAudit

@@ -13,7 +13,7 @@ from small_exports import CLASSES, encoded, write_small_export
 from tars import write_tar
 
 import tlkit
-from tlkit.exported.labelled_images import predict_labelled_images
+from tlkit.exported.labelled_predictions import predict_labelled_images
 from tlkit.predictions import read_predictions
 from tlkit.runs import RunDirectory
 

@@ -107,10 +107,10 @@ def test_a_newer_format_is_refused(network):
     helper.set_model_props(
         model, {**values, "tlkit": values["tlkit"].replace('"format_version": 1', '"format_version": 9')}
     )
-    from tlkit.exported.seal import DIGEST_KEY, EMPTY, sealed
+    from tlkit.exported.embedded_digest import DIGEST_KEY, EMPTY, with_digest
 
     next(prop for prop in model.metadata_props if prop.key == DIGEST_KEY).value = EMPTY
-    network.write_bytes(sealed(model.SerializeToString()))
+    network.write_bytes(with_digest(model.SerializeToString()))
     with pytest.raises(ModelError) as error:
         open_exported(network)
     assert says(error, "newer", "9")

@@ -19,7 +19,7 @@ from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.batch import normalize
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.errors import DataError, ModelError
-from tlkit.exported.predictor import load_exported
+from tlkit.exported.exported_predictor import load_exported
 
 PROJECT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from tlkit.errors import DataError
+from tlkit.features.heads.fit_task_heads import fit_label_head, fit_number_head
 from tlkit.features.heads.head_kinds import FACTS
-from tlkit.features.heads.task_heads import fit_label_head, fit_number_head
 
 
 def made(seed: int = 0, n: int = 240, width: int = 12):

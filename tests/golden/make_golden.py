@@ -484,7 +484,8 @@ def splits() -> dict[str, Any]:
 def images() -> dict[str, Any]:
     """Return digests or means of augmented pixels, perceptual hashes, and the duplicates of made images."""
     from tlkit.data.augment.transforms import build_transform, sample_id_of
-    from tlkit.data.checks.duplicates import Fingerprints, find_duplicates, fingerprint
+    from tlkit.data.checks.duplicates import find_duplicates
+    from tlkit.data.checks.fingerprints import Fingerprints, fingerprint
     from tlkit.preprocess import Preprocess
 
     pixels = np.asarray(picture(0, (160, 120)))

@@ -24,8 +24,8 @@ from tlkit import load_model
 from tlkit.cli.app import main
 from tlkit.errors import DataError, ModelError
 from tlkit.exported import ExportedFacts, ExportedModel, open_exported
+from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.mask_answers import most_probable
-from tlkit.exported.predictor import load_exported
 from tlkit.exported.verification import Verification
 from tlkit.inference.export import torture_images
 from tlkit.inference.export import verify_run as verify_run_module

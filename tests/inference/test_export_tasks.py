@@ -22,7 +22,7 @@ from tlkit import load_model
 from tlkit.cli.app import main
 from tlkit.errors import ModelError
 from tlkit.exported import open_exported
-from tlkit.exported.predictor import load_exported
+from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.task_answers import grade_of, margin_of, thresholds_of
 from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_run import export_run

@@ -12,7 +12,7 @@ from test_report import images_of, options
 from tlkit.audit.error_examples import NearestImage, worst_images
 from tlkit.audit.heat_maps import HeatMap, HeatMaps
 from tlkit.render.report import ReportImages, RunContents, write_report
-from tlkit.render.report.section import Section
+from tlkit.render.report.page_section import Section
 from tlkit.render.report.sections import further_commands
 from tlkit.render.report.sections.measurements_section import (
     drift_section,

@@ -24,7 +24,7 @@ from tlkit.render.report.glossary import GLOSSARY, anchor, link_words
 from tlkit.render.report.limitations import limits_of
 from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
 from tlkit.render.report.sections import sections_of
-from tlkit.render.report.sections.data_section import data_section
+from tlkit.render.report.sections.dataset_section import data_section
 from tlkit.render.report.sections.explanation_section import gap_sentences
 from tlkit.render.report.sections.images_section import group_images_section, worst_section
 from tlkit.render.report.sections.training_section import training_section

@@ -14,7 +14,7 @@ from messages import saying, says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
-from tlkit.cli.evaluation_commands import compare
+from tlkit.cli.compare_command import compare
 from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
 from tlkit.runs.assess_split import chose_epoch

@@ -27,7 +27,7 @@ from small_exports import CLASSES, encoded, write_small_export
 
 import tlkit
 from tlkit.predictions import read_predictions
-from tlkit.serving.options import ServeError, ServeOptions
+from tlkit.serving.serve_options import ServeError, ServeOptions
 from tlkit.serving.server import create_server, listening_socket
 
 TOKEN = "0123456789abcdef"

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from tlkit.stats.detection import detection, fpr_at_tpr
+from tlkit.stats.ood_detection import detection, fpr_at_tpr
 
 
 def sklearn_fpr(positive, negative):

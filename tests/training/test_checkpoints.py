@@ -18,9 +18,11 @@ from tlkit.models.model_files import read_tensors
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
-from tlkit.training.checkpoints import DurableCheckpointIO, FrozenWeights, KeepCheckpoints, find_start, read_checkpoint
+from tlkit.training.checkpoint_callback import KeepCheckpoints
+from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights, read_checkpoint
 from tlkit.training.fit import fit
 from tlkit.training.prepare import prepare
+from tlkit.training.start_checkpoint import find_start
 from tlkit.training.trainer import load_best
 
 CACHED = {"strategy": "frozen", "train.epochs": 3, "data.batch_size": 4, "report.enabled": False}

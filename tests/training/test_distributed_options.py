@@ -18,7 +18,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.training_step import batch_seed
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run
-from tlkit.training.checkpoints import read_checkpoint
+from tlkit.training.checkpoint_files import read_checkpoint
 from tlkit.training.fit import fit
 
 WORST = "val_worst_group_accuracy"

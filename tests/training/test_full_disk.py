@@ -15,7 +15,7 @@ from tlkit.errors import RunError
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
-from tlkit.training.checkpoints import DurableCheckpointIO, FrozenWeights
+from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights
 from tlkit.training.fit import fit
 
 

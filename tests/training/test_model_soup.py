@@ -20,7 +20,7 @@ from tlkit.models.weights.weight_files import tensors_digest, without_prefix
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
 from tlkit.training import model_soup as soup
-from tlkit.training.checkpoints import read_checkpoint
+from tlkit.training.checkpoint_files import read_checkpoint
 from tlkit.training.fit import fit
 
 SOUP = {

@@ -24,17 +24,12 @@ from tlkit.inference.predictor import load_model
 from tlkit.models.classifier import Classifier
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import open_run
-from tlkit.training import checkpoints
 from tlkit.training.callbacks import GracefulStop
-from tlkit.training.checkpoints import (
-    DurableCheckpointIO,
-    FrozenWeights,
-    KeepCheckpoints,
-    digest_path,
-    find_start,
-    read_checkpoint,
-)
+from tlkit.training.checkpoint_callback import KeepCheckpoints
+from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights, digest_path, read_checkpoint
 from tlkit.training.fit import fit
+from tlkit.training.hashed_file import HashedFile
+from tlkit.training.start_checkpoint import find_start
 from tlkit.training.tracked_results import epoch_metric
 
 OVERRIDES = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
@@ -332,7 +327,7 @@ def test_a_checkpoint_whose_best_epoch_is_lost_is_not_used(cut, caplog):
 
 def test_a_full_disk_keeps_earlier_checkpoints_and_names_the_remedy(recipe, whole, monkeypatch):
     full = []
-    original = checkpoints.HashedFile.finish
+    original = HashedFile.finish
 
     def finish(self):
         full.append(1)
@@ -341,7 +336,7 @@ def test_a_full_disk_keeps_earlier_checkpoints_and_names_the_remedy(recipe, whol
         original(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.HashedFile, "finish", finish)
+        patch.setattr(HashedFile, "finish", finish)
         said = saying("runs/cut/checkpoints/epoch-0002.ckpt", "No space left on device", "Free some space", "--resume")
         with pytest.raises(RunError, match=said.pattern):
             fit(recipe, {"name": "cut", **OVERRIDES})

@@ -21,7 +21,7 @@ from tlkit.models.network import Network
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run
-from tlkit.training.checkpoints import read_checkpoint
+from tlkit.training.checkpoint_files import read_checkpoint
 from tlkit.training.fit import fit
 from tlkit.training.sharded import _shard
 

@@ -22,7 +22,7 @@ from sklearn.metrics import (
 from task_images import task_recipe, write_task_images
 
 import tlkit
-from tlkit.audit.label_audit import audit_multilabel
+from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.errors import RunError
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import task_figures

@@ -1,4 +1,4 @@
-"""`find_unknown`: thresholds beyond which a run's model calls images unknown, whom they hit, and what they detect."""
+"""`find_unknown`: the thresholds for unknown images, their false alarms by group, and what they detect."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from tlkit.runs.run_options import options_of_run, with_all_columns
 from tlkit.runs.stored_measurements import store_unknown
 from tlkit.samples import SPLITS, Samples
 from tlkit.stats.cluster_sampling import Units
-from tlkit.stats.detection import detection
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.ood_detection import detection
 from tlkit.stats.unknown_threshold import UnknownThreshold, unknown_threshold
 
 logger = logging.getLogger(__name__)

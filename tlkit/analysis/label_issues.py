@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.analysis.label_audit import LabelAudit, Suspect
-from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
+from tlkit.analysis.neighbor_classes import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, FOLDS, REPEATS, SEED

@@ -39,7 +39,7 @@ def label_next(
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LabelNext:
-    """Return the unlabelled images that are worth a label, and what as many labels would bring.
+    """Return the unlabelled images to label next, and the accuracy that as many labels would add.
 
     Copies of the run's images, and of each other, are left out. The forecast is that of the learning curve of a
     logistic head on the run's features, for random images: it has its interval, or says why there is none. The choice

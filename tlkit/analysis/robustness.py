@@ -1,4 +1,4 @@
-"""`robustness`: what light, blur, noise, compression, geometry, occlusion and weather do to a run's accuracy."""
+"""`robustness`: a run's accuracy under changes of light, blur, noise, compression, geometry, occlusion, weather."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zero_shot`: classes told apart by their names, with an image-text model and without training."""
+"""`zero_shot`: classifies images by the names of classes, with an image-text model and without training."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.groups.intersections import validate_columns
-from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.mask_audit import audit_masks
 from tlkit.audit.model_comparison import Comparison, compare_predictions
+from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.task_comparison import TaskComparison, compare_task_models
 

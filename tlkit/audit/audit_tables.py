@@ -7,20 +7,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tlkit.audit.audit_notes import (
+    assessed_sentence,
+    column_notes,
+    design_notes,
+    named_failure,
+    rate_notes,
+    undecided_reason,
+)
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
-from tlkit.audit.estimators import FEW_CLUSTERS
-from tlkit.audit.groups.group_columns import QUANTILES, short_number
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact, redaction_notes
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
+from tlkit.tables import Cell, Column, Mark, Table, counted, two_figures
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
-    from tlkit.audit.audit_result import Audit, ColumnFacts
-    from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
-    from tlkit.audit.groups.group_columns import GroupColumn, Kind
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.group_tables import GroupRow, GroupTable
     from tlkit.audit.options import AuditOptions
     from tlkit.stats.estimate import Estimate
 
@@ -84,7 +89,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
         *_cluster_columns(settings)[1:],
     ]
-    extra = [_rate_note(audit, row) for row in shown]
+    extra = [undecided_reason(audit, row) for row in shown]
     if any(extra):
         columns.append(Column("note", "note"))
     marks: dict[int, Mark] = {place: "quiet" for place, row in enumerate(shown) if row.suppressed}
@@ -99,7 +104,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
             (*_rate(row, settings, directed=directed), *((note,) if any(extra) else ()))
             for row, note in zip(shown, extra, strict=True)
         ),
-        notes=(*more, *_rate_notes(audit, table, shown)),
+        notes=(*more, *rate_notes(audit, table, shown)),
         marks=marks,
     )
 
@@ -233,11 +238,11 @@ def _overview_notes(audit: Audit) -> list[str]:
     found = [assessed_sentence(audit)]
     failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
-        named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
+        named = [named_failure(table, row, difference, settings.max_half_width) for table, row, difference in failed]
         found.append(f"Beyond the tolerance of {settings.tolerance:g}, {audit.directions}: {first_few(named)}.")
     specs = {spec.column: spec for spec in settings.columns}
-    found += [note for facts in audit.columns for note in _column_notes(facts, specs[facts.column])]
-    found += _design_notes(audit)
+    found += [note for facts in audit.columns for note in column_notes(facts, specs[facts.column])]
+    found += design_notes(audit)
     tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
     corrected = (
         f"p-values ({settings.test_name}) are corrected for {tests} (Holm, alpha {settings.alpha:g})"
@@ -250,66 +255,6 @@ def _overview_notes(audit: Audit) -> list[str]:
     )
     tables = [rate_table(audit, table) for table in audit.group_tables]
     return [*found, *redaction_notes((*tables, *profile_tables(audit)), settings.max_half_width)]
-
-
-def assessed_sentence(audit: Audit) -> str:
-    """Return the number of images and the accuracy over them."""
-    weights = audit.settings.weights
-    left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
-    accuracy = "accuracy" if weights is None else f"accuracy weighted by {weights}"
-    return f"{counted(audit.images, 'image')} assessed, {accuracy} {audit.overall.format()}.{left_out}"
-
-
-def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
-    rate = redact(row.rate, most).format()
-    against = redact(difference, most).format(signed=True)
-    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement, {row.direction})"
-
-
-def grouping(kind: Kind, groups: int, spec: GroupColumn) -> str:
-    """Return in words how the groups of a column were made: "4 groups of about equal size"."""
-    if kind == "multi-valued":
-        return f"{groups} values separated by {spec.separator!r}, an image counts in each of its values"
-    if kind == "ordered":
-        return f"{groups} values in the order given"
-    if kind != "continuous":
-        return "one value" if groups == 1 else f"{groups} values"
-    if spec.bins:
-        return f"bins with the edges {', '.join(map(short_number, spec.bins))}"
-    if groups < 2:
-        return "1 group" if groups else "no number"
-    fewer = groups < (spec.quantiles or QUANTILES)
-    return f"{groups} groups, because many images share a value" if fewer else f"{groups} groups of about equal size"
-
-
-def _column_notes(facts: ColumnFacts, spec: GroupColumn) -> list[str]:
-    found = []
-    if facts.kind in ("continuous", "ordered", "multi-valued"):
-        found.append(f"{facts.column} is {facts.kind}: {grouping(facts.kind, len(facts.groups) - 1, spec)}.")
-    if facts.missing and facts.missing_p is not None:
-        found.append(
-            f"{facts.column} is missing for {counted(facts.missing, 'image')}; test of association with errors: "
-            f"{format_p(facts.missing_p)} ({facts.missing_test})."
-        )
-    return found
-
-
-def _design_notes(audit: Audit) -> list[str]:
-    """Return the sampling design, and the largest design effect."""
-    settings = audit.settings
-    if settings.pair_by is not None:
-        matched = f"Groups are compared within matched sets of {settings.pair_by}"
-        return [f"{matched}; images without a match take no part in the comparison."]
-    if not settings.design_columns:
-        return []
-    effects = [
-        row.design_effect
-        for table in audit.group_tables
-        for row in table.rows
-        if row.design_effect is not None and not row.suppressed
-    ]
-    cost = f" Design effects reach {max(effects):.2f}: the factor by which more images are needed." if effects else ""
-    return [f"Intervals and tests allow for {settings.design_words}.{cost}"]
 
 
 def _cluster_columns(settings: AuditOptions) -> tuple[Column, ...]:
@@ -342,80 +287,3 @@ def _rate(row: GroupRow, settings: AuditOptions, *, directed: bool) -> tuple[Cel
 
 def _needed(row: GroupRow) -> int | None:
     return None if row.images_needed is None else two_figures(row.images_needed)
-
-
-def _rate_note(audit: Audit, row: GroupRow) -> str:
-    """Return why a row is undecided, as far as its numbers do not show it; else ""."""
-    if row.verdict != "NOT ENOUGH DATA":
-        return ""
-    found = [row.rate.note.partition(", but ")[2]] if ", but " in row.rate.note else []
-    if row.difference is None and not row.suppressed:
-        found.append("too few other images to compare with")
-    if row.clusters is not None and 1 < row.clusters < FEW_CLUSTERS:
-        kind = "matched sets" if audit.settings.pair_by is not None else "clusters"
-        found.append(f"only {row.clusters} {kind} of {audit.settings.unit_column}")
-    if row.p_holm is not None and row.p_holm < audit.settings.alpha:
-        found.append("there is a gap, but it may be within the tolerance")
-    return "; ".join(found)
-
-
-def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> list[str]:
-    found = [_no_gap_note(audit, table) if table.gap is None else _gap_note(audit, table, table.gap)]
-    if table.unlisted:
-        found.append(f"{table.unlisted} empty combinations are not listed.")
-    if any(row.suppressed and row.images for row in shown):
-        found.append(
-            f"Groups with fewer than {audit.settings.min_group_size} images show their size instead of a rate."
-        )
-    large = [row.name for row in shown if row.complement_needed]
-    if large:
-        every = len(large) == sum(row.images_needed is not None for row in shown)
-        of = "" if every else f" of {first_few(large)}"
-        found.append(f"Where more images are needed, the complement{of} needs as many more.")
-    return found
-
-
-def _no_gap_note(audit: Audit, table: GroupTable) -> str:
-    """Return why there is no gap between groups."""
-    options, groups = audit.settings, [(row, row.group) for row in table.rows if row.group is not None]
-    seen = [group for row, group in groups if row.images]
-    if len(seen) < 2:
-        found = f"There is only one group ({', '.join(seen[0])})" if seen else "No image has a value"
-        return f"{found}, so there is no gap to measure."
-    if sum(row.rate.n >= options.min_group_size for row, _ in groups) < 2:
-        return (
-            f"Fewer than two groups have at least {options.min_group_size} images in the rate's denominator, so there "
-            "is no gap to measure."
-        )
-    why = f"only images of weight 0 (column {options.weights})"
-    if options.unit_column is not None:
-        units = "clusters" if options.pair_by is None else "matched sets"
-        why = f"fewer than two {units} (column {options.unit_column})"
-    return f"Fewer than two groups can be compared, so there is no gap to measure. Other groups have {why}."
-
-
-def _gap_note(audit: Audit, table: GroupTable, gap: Gap) -> str:
-    """Return the largest gap and that expected by chance; no number where a rate at one of its ends has none."""
-    lowest, highest = table.row(gap.lowest), table.row(gap.highest)
-    if gap.value == 0:
-        return f"All groups that have a rate have the same {table.rate_name}."
-    gaps, how = len(audit.gaps), audit.settings.gap_test_name
-    corrected = f", {format_p(gap.p_holm)} after Holm's correction for {gaps} gaps" if gaps > 1 else ""
-    apart = "" if lowest.wide or highest.wide else f"{gap.value:.3f} "
-    if table.worst == lowest:
-        found = f"The lowest {table.rate_name} is that of {_tied(table, lowest)}, {apart}below {_tied(table, highest)}"
-    else:
-        found = f"The highest {table.rate_name} is that of {_tied(table, highest)}, {apart}above {_tied(table, lowest)}"
-    return (
-        f"{found}. Chance alone would give a largest gap of {gap.expected:.3f} on average ({how} {format_p(gap.p)}"
-        f"{corrected})."
-    )
-
-
-def _tied(table: GroupTable, row: GroupRow) -> str:
-    """Return the name of a group at one end of a gap, and the names of those that have the same rate."""
-    first, *others = table.tied_with(row)
-    if len(others) == 1:
-        return f"{first.name} and {others[0].name}"
-    names = first_few([one.name for one in others], most=3)
-    return f"{first.name} and {len(others)} others ({names})" if others else first.name

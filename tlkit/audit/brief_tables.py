@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.audit.audit_tables import assessed_sentence, rate_table
+from tlkit.audit.audit_notes import assessed_sentence
+from tlkit.audit.audit_tables import rate_table
 from tlkit.audit.redaction import redaction_notes
 from tlkit.tables import Table
 from tlkit.tables.formatting import SIGNS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlkit.arrays import Mask
-from tlkit.audit.audit_tables import grouping
+from tlkit.audit.audit_notes import grouping
 from tlkit.audit.groups.group_columns import Levels
 from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
 from tlkit.audit.options import AuditOptions

@@ -14,9 +14,10 @@ from tlkit.cli import data_commands, feature_commands, recipe_commands, track_co
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
 from tlkit.cli.bench_command import bench
+from tlkit.cli.compare_command import compare
 from tlkit.cli.completion import PROGRAM, completion
 from tlkit.cli.environment_commands import doctor_env
-from tlkit.cli.evaluation_commands import audit, compare, evaluate
+from tlkit.cli.evaluation_commands import audit, evaluate
 from tlkit.cli.export_commands import export, verify
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.init_command import init

@@ -153,3 +153,6 @@ VoidNumber = Annotated[
 Details = Annotated[
     bool, typer.Option("--details", "--verbose", "-v", help="Print every table and log line, not only the summary.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Let --html replace a file that this command did not write.")
+]

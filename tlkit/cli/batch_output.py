@@ -57,7 +57,7 @@ def predict_parts(
 ) -> None:
     """Predict images as parts, and print what is done; an exported file has an engine of its own."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.inference.batch.manifest import PART_IMAGES
+    from tlkit.inference.batch.batch_manifest import PART_IMAGES
     from tlkit.inference.batch.predict_shard import batch_settings, parse_shard, predict_shard
 
     place = parse_shard(shard) if shard is not None else (0, 1)

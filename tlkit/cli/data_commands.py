@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import FOLDS, HeadKind, ImportKind
+from tlkit.choices import ImportKind
 from tlkit.cli.arguments import (
-    MOST,
     MOST_REPEATS,
     MOST_SEED,
     AsJson,
     Details,
-    FoldsOption,
-    FrozenRunPath,
     ListAnnotations,
     ListColumns,
     ListFolder,
@@ -27,9 +24,11 @@ from tlkit.cli.arguments import (
     ListSeparator,
     ListTask,
     MaskNames,
+    Overwrite,
     RunPath,
     VoidNumber,
 )
+from tlkit.cli.label_commands import labels
 from tlkit.cli.list_source import list_columns, list_source
 from tlkit.cli.output import (
     check_progress,
@@ -39,12 +38,9 @@ from tlkit.cli.output import (
     print_paragraphs,
     print_result,
     print_tables,
+    require_own_html,
     wants_details,
 )
-from tlkit.errors import DataError
-
-if TYPE_CHECKING:
-    from tlkit.runs.run import Run
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -58,9 +54,6 @@ FIX_HELP = (
     "Write a manifest (CSV) of kept and quarantined images. These kinds qualify: files that cannot be read, training "
     "copies of images in val or test, and copies under more than one label."
 )
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Let --html replace a file that this command did not write.")
-]
 
 
 @app.command()
@@ -201,7 +194,7 @@ def summary(
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
     from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 
-    _require_own_page(html, command="summary", overwrite=overwrite)
+    require_own_html(html, command="summary", overwrite=overwrite)
     source = list_source(
         root,
         folder=folder,
@@ -223,83 +216,7 @@ def summary(
     print_result(result, as_json=json)
 
 
-@app.command()
-def labels(
-    run: FrozenRunPath,
-    split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
-    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
-    folds: FoldsOption = FOLDS,
-    out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
-    overwrite: Overwrite = False,
-    top: Annotated[int, typer.Option(min=1, max=MOST, help="How many to print.")] = 20,
-    json: AsJson = False,
-) -> None:
-    """Rank suspect labels of a run; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
-    from tlkit.data.checks.label_decisions import write_decisions
-    from tlkit.data.checks.quarantine import require_new
-    from tlkit.data.checks.thumbnails import draw_thumbnails
-    from tlkit.runs.run import open_run
-
-    require_new(out, what="list of labels")
-    _require_own_page(html, command="labels", overwrite=overwrite)
-    opened = open_run(run)
-    if opened.task == "multilabel":
-        if html is not None:
-            raise DataError(
-                f"--html is about one class for each image; {run} is of several labels. Use --out FILE.csv."
-            )
-        _audit_label_sets(opened, split, head=head, folds=folds, out=out, top=top, json=json)
-        return
-    from tlkit.analysis.audit_labels import audit_labels
-
-    with check_progress() as on_check:
-        result = audit_labels(opened, splits=split, head=head, folds=folds, progress=on_check)
-    if out is not None:
-        write_decisions(out, result.table())
-    if html is not None:
-        from tlkit.render.report.dataset_pages import MOST_SUSPECTS, write_label_sheet
-
-        drawn = draw_thumbnails(opened.samples.root, (one.path for one in result.suspects[:MOST_SUSPECTS]))
-        write_label_sheet(html, result, name=opened.directory.name, thumbnails=drawn)
-    if json:
-        print_json(result.to_dict())
-        return
-    print_tables(result.tables(), most_rows=top)
-    print_lines(_next_step(result.suspects, out, html))
-
-
-def _audit_label_sets(
-    run: Run, split: list[str] | None, *, head: HeadKind, folds: int, out: Path | None, top: int, json: bool
-) -> None:
-    """Audit each of several labels of a run."""
-    from tlkit.analysis.task_label_audit import audit_label_sets
-    from tlkit.csv_files import csv_text
-    from tlkit.disk import write_text
-
-    with check_progress() as on_check:
-        result = audit_label_sets(run, splits=split, head=head, folds=folds, progress=on_check)
-    if out is not None:
-        write_text(out, csv_text(result.table()))
-    if json:
-        print_json(result.to_dict())
-        return
-    print_tables(result.tables(), most_rows=top)
-    if result.suspects:
-        print_lines([f"Next: look at the images, correct the list of {run.directory.name}, and fit again."])
-
-
-def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:
-    """Return what to do next with the suspect labels; no lines where there are none."""
-    if not suspects:
-        return []
-    if out is None:
-        page = "" if html is not None else ", and with --html sheet.html a page with their pictures"
-        return [f"Next: with --out labels.csv the same command writes a list to decide in{page}."]
-    return [
-        f"Next: look at {html or 'the images'}, write keep, drop or relabel to CLASS into the column decision of "
-        f"{out}, and fit with data.label_corrections={out}."
-    ]
+app.command()(labels)
 
 
 @app.command()
@@ -365,7 +282,7 @@ def doctor(
 
     shown = wants_details(details)
     require_new(fix)
-    _require_own_page(html, command="doctor", overwrite=overwrite)
+    require_own_html(html, command="doctor", overwrite=overwrite)
     require_writable({"--sarif": sarif})
     with named_progress() as on_step:
 
@@ -407,11 +324,3 @@ def doctor(
             print_lines(["", "All of each kind: --details, or with pictures: --html doctor.html"])
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)
-
-
-def _require_own_page(html: Path | None, *, command: Literal["doctor", "labels", "summary"], overwrite: bool) -> None:
-    """Check that the page may be written; without a page nothing that draws it is loaded."""
-    if html is not None:
-        from tlkit.render.report.dataset_pages import require_own_page
-
-        require_own_page(html, command=command, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""`tlkit export` and `tlkit verify`: a run's model as ONNX or OpenVINO files, and whether they say what it says."""
+"""`tlkit export` and `tlkit verify`: a run's model as ONNX or OpenVINO files, and their comparison with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tlkit.choices import ExportFormat
 from tlkit.cli.arguments import MOST, AsJson, RunPath
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.preprocess import Decode
@@ -17,9 +18,7 @@ VerifiedImages = Annotated[
 
 def export(
     run: RunPath,
-    format: Annotated[
-        Literal["onnx", "openvino"], typer.Option("--format", help="onnx, or openvino (needs the extra).")
-    ] = "onnx",
+    format: Annotated[ExportFormat, typer.Option("--format", help="onnx, or openvino (needs the extra).")] = "onnx",
     fast: Annotated[
         bool, typer.Option("--fast", help="Also write model-fast.onnx, whose pixels are close to Pillow's, not equal.")
     ] = False,

@@ -199,7 +199,7 @@ def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     """Predict images with an exported file."""
     from tlkit.data.sources.entries import Entry
     from tlkit.data.sources.listed_images import find_listed_images
-    from tlkit.exported.predictor import load_exported
+    from tlkit.exported.exported_predictor import load_exported
     from tlkit.predictions.unreadable import Unreadable
 
     model = load_exported(file)

@@ -83,7 +83,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
     found: TaskAudit
     table: TaskTable | None = None
     if file.task == "multilabel":
-        from tlkit.audit.label_audit import audit_multilabel
+        from tlkit.audit.multilabel_audit import audit_multilabel
         from tlkit.evaluation.label_thresholds import thresholds_for
 
         labels = file.open_labels()

@@ -78,7 +78,7 @@ class ExportedFile:
 
     def load(self) -> FileModel:
         """Return the model."""
-        from tlkit.exported.predictor import load_exported
+        from tlkit.exported.exported_predictor import load_exported
         from tlkit.inference.batch.file_model import FileModel
 
         return FileModel(load_exported(self.path, workers=self.workers))
@@ -169,7 +169,7 @@ def predict_source(
     stated = stated_classes(classes)
     columns = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
     if weights is None:
-        from tlkit.exported.labelled_images import predict_labelled_images
+        from tlkit.exported.labelled_predictions import predict_labelled_images
 
         predictions = predict_labelled_images(name, data, split=split, columns=columns, classes=stated)
     else:
@@ -226,8 +226,8 @@ def open_compared(
         path: open_run_or_file(path, split=split, groups=groups, **columns) for path in paths if path not in exported
     }
     if exported:
-        from tlkit.exported.labelled_images import predict_labelled_images, predict_samples
-        from tlkit.exported.predictor import load_exported
+        from tlkit.exported.exported_predictor import load_exported
+        from tlkit.exported.labelled_predictions import predict_labelled_images, predict_samples
 
         runs = [model for model in found.values() if not isinstance(model, Predictions)]
         own = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from tlkit.cli.streams import writes_unicode
 from tlkit.disk import write_text
@@ -345,3 +345,11 @@ def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
         yield on_step
     finally:
         bar.stop()
+
+
+def require_own_html(html: Path | None, *, command: Literal["doctor", "labels", "summary"], overwrite: bool) -> None:
+    """Check that the page may be written; without a page nothing that draws it is loaded."""
+    if html is not None:
+        from tlkit.render.report.dataset_pages import require_own_page
+
+        require_own_page(html, command=command, overwrite=overwrite)

@@ -38,7 +38,7 @@ def serve(
     """Serve an exported model, or a run that was exported, over HTTP until it is stopped; needs the extra serve."""
     from tlkit.errors import MissingExtraError
     from tlkit.output_files import require_folder
-    from tlkit.serving.options import ServeError, ServeOptions
+    from tlkit.serving.serve_options import ServeError, ServeOptions
 
     if log_images is not None and log is None:
         raise ServeError("--log-images is for a server with --log. Name the log, too.")

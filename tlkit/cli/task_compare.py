@@ -86,7 +86,7 @@ def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskTable:
         file = replace(file, stated=task)
     file.refuse({})
     if file.is_exported and file.data is None and run is not None:
-        from tlkit.exported.predictor import ExportedPredictor
+        from tlkit.exported.exported_predictor import ExportedPredictor
         from tlkit.exported.task_answers import load_exported_task
 
         model = load_exported_task(file.path)

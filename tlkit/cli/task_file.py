@@ -1,4 +1,4 @@
-"""`TaskFile`: a file of predictions of several labels, grades, numbers, masks or boxes, as the command line says it."""
+"""`TaskFile`: a file of predictions of another task than one class, as command-line options describe it."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class TaskFile:
 
     def _predicted(self) -> TaskTable:
         """Return what an exported file predicts of the labelled images."""
-        from tlkit.exported.labelled_images import predict_task_images
+        from tlkit.exported.labelled_predictions import predict_task_images
         from tlkit.spelling import SEPARATOR
 
         if self.data is None:

@@ -180,7 +180,7 @@ def predicts_other_task(
 
 @dataclass(frozen=True)
 class _Images:
-    """Images to predict: their files, the paths that were given, where results go, and who hears of them."""
+    """Images to predict: files, paths as given, place of the results, callbacks of progress and unreadable files."""
 
     files: Sequence[Path]
     paths: Sequence[Path]

@@ -55,7 +55,7 @@ def calibration(
     """Compare confidence with accuracy: reliability, calibration errors beside chance, before and after scaling."""
     from tlkit.render.plots import plot_reliability
     from tlkit.stats.logit_scaling import choose_scaling, fit_scaling
-    from tlkit.uncertainty.calibration import assess_calibration
+    from tlkit.uncertainty.assess_calibration import assess_calibration
     from tlkit.uncertainty.group_rows import require_judgeable
     from tlkit.uncertainty.plain_uncertainty import calibration_sentence
 
@@ -154,7 +154,7 @@ def conformal(
 ) -> None:
     """Judge conformal prediction sets that are calibrated on val: coverage and size, by class and by group."""
     from tlkit.render.plots import plot_sets
-    from tlkit.uncertainty.conformal import assess_sets
+    from tlkit.uncertainty.assess_sets import assess_sets
     from tlkit.uncertainty.plain_uncertainty import sets_sentence
 
     require_svg(plot)

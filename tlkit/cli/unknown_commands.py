@@ -1,4 +1,4 @@
-"""`tlkit errors`, `unknown`, `drift` and `label-next`: what is wrong, foreign, different, and worth a label."""
+"""`tlkit errors`, `unknown`, `drift` and `label-next`: errors, unknown images, drift, and images to label next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tlkit zero-shot`: tell images apart by the names of classes, with an image-text model."""
+"""`tlkit zero-shot`: classifies images by the names of classes, with an image-text model."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.evaluation.class_intervals import f1_bounds
+from tlkit.evaluation.score_names import SCORES
 from tlkit.predictions import Predictions
 from tlkit.stats.area_intervals import AreaMean, area_counts, area_estimate, moderated
 from tlkit.stats.bootstrap import percentile_estimate
@@ -65,7 +66,7 @@ def confusion_estimates(
     for place, name in enumerate(CONFUSION_SCORES):
         if name in ("balanced_accuracy", "macro_f1"):
             continue
-        value, lowest = min(values[name], 1.0), 0.0 if "precision" in name or "f1" in name else -1.0
+        value, lowest = min(values[name], 1.0), SCORES[name].lowest
         note = _classes_note(confusion, predicted=name == "macro_precision")
         if math.isnan(values[name]):
             found[name] = Estimate(None, None, None, n=n, note=why_no_score(name, margins))
@@ -94,7 +95,7 @@ def _classes_note(confusion: Ints, *, predicted: bool) -> str:
 
 
 def _distances(name: str, confusion: Ints, confidence: float) -> tuple[float, float]:
-    """Return how far the ends of a score's interval are from its value at least."""
+    """Return how far the ends of a score's interval are from its value at least; 0 = as far as the bootstrap says."""
     support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
     n, present = int(confusion.sum()), support > 0
     if name in ("macro_precision", "weighted_precision"):
@@ -109,7 +110,8 @@ def _distances(name: str, confusion: Ints, confidence: float) -> tuple[float, fl
         low, high = (ends[present] for ends in f1_bounds(confusion, confidence))
         rate, share = 2 * right[present] / (support + predicted)[present], support[present] / n
         return math.sqrt(2) * _combined(share * (rate - low)), math.sqrt(2) * _combined(share * (high - rate))
-    if name == "cohen_kappa_quadratic" and right.sum() < n:
+    is_chance_corrected = name in ("mcc", "cohen_kappa") or (name == "cohen_kappa_quadratic" and right.sum() == n)
+    if not is_chance_corrected:
         return 0.0, 0.0
     hits, chance = int(right.sum()), float(support @ predicted) / n**2
     low, high = wilson_bounds(hits, n, confidence)

@@ -1,4 +1,4 @@
-"""`LabelNext`: unlabelled images that are worth a label, and what as many labels would bring by the learning curve."""
+"""`LabelNext`: unlabelled images to label next, and the accuracy that their labels would add by the learning curve."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ HOW = {
 
 
 def label_next_tables(result: LabelNext) -> tuple[Table, ...]:
-    """Return the images to label; the notes say how they were chosen and what the labels would bring."""
+    """Return the images to label; the notes say how they were chosen and what accuracy the labels would add."""
     notes = [f"Chosen by {result.method}: {HOW[result.method]}.", _gain(result)]
     if result.copies:
         notes.append(f"{counted(result.copies, 'file')} left out as copies of the run's images or of each other.")
@@ -43,7 +43,7 @@ def label_next_tables(result: LabelNext) -> tuple[Table, ...]:
 
 
 def label_next_sentence(result: LabelNext) -> str:
-    """Return which images to label, and what as many labels would bring."""
+    """Return which images to label, and what accuracy as many labels would add."""
     found = [f"Label these {counted(len(result.images), 'image')} of {result.pool:,} first, chosen by {result.method}."]
     gain = result.gain
     if gain.value is not None and gain.low is not None and gain.high is not None:

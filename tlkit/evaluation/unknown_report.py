@@ -11,8 +11,8 @@ from tlkit.choices import OodScoreName
 from tlkit.errors import DataError, refuse_newer
 from tlkit.evaluation.unknown_tables import unknown_tables
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.stats.detection import Detection
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.ood_detection import Detection
 from tlkit.stats.unknown_threshold import UnknownThreshold
 from tlkit.tables import Table, to_html
 

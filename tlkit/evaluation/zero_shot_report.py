@@ -1,4 +1,4 @@
-"""`ZeroShotReport`: classes told apart by their names alone, how often that is right, and what other words change."""
+"""`ZeroShotReport`: accuracy of classification by class names, and how it changes with other words and templates."""
 
 from __future__ import annotations
 

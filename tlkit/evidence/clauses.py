@@ -13,7 +13,7 @@ from tlkit.evidence.clause import ACT, RMF, TS, Clause
 from tlkit.evidence.resilience_clauses import monitoring_clauses, resilience_clauses
 from tlkit.evidence.run_facts import RunFacts
 from tlkit.render.published_figures import ALL_IMAGES
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 from tlkit.tables import counted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlkit.evidence.run_facts import RunFacts
 from tlkit.render.report.card_metadata import name_of_data
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 
 _CR = "http://mlcommons.org/croissant/"
 SPLITS_URL = {"train": f"{_CR}TrainingSplit", "val": f"{_CR}ValidationSplit", "test": f"{_CR}TestSplit"}

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tlkit.evidence.run_facts import RunFacts, RunFile
 from tlkit.render.published_figures import Figure
 from tlkit.render.report.card_metadata import hub_license, name_of_data
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 
 CycloneDxVersion = Literal["1.6", "1.7"]
 SPDX = {

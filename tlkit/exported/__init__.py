@@ -2,7 +2,7 @@
 
 `tlkit.inference.export` writes these files. `network.onnx` takes the float input of the network, which tlkit's own
 decoding and resizing make; `model.onnx` takes uint8 RGB pixels of any size.
-`tlkit.exported.predictor` predicts with either.
+`tlkit.exported.exported_predictor` predicts with either.
 """
 
 import tlkit.no_telemetry  # noqa: F401  before ONNX Runtime

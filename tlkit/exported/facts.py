@@ -96,7 +96,7 @@ class ExportedFacts:
 
     @property
     def scores_output(self) -> str:
-        """Name of the output that says the most: numbers or probabilities."""
+        """Name of the last output: numbers or probabilities."""
         return NUMBER if self.task == "regression" else PROBABILITIES
 
     @property

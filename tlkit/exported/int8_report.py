@@ -29,7 +29,7 @@ INT8_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Int8Report:
-    """What int8 costs. `judge_int8` makes it, and an export adds what it did.
+    """The loss of accuracy by int8, overall and by group. `judge_int8` makes it, and an export adds what it wrote.
 
     Attributes:
         split: split of the judged images.

@@ -1,4 +1,4 @@
-"""What an exported file of segmentation says of images, as masks in the size of each image. Needs no torch."""
+"""Masks that an exported file of segmentation predicts, in the size of each image. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tlkit.data.decode.resizing import letterbox_place
 from tlkit.data.sources.given_images import GivenImages, read_images
 from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
+from tlkit.exported.exported_predictor import ExportedPredictor
 from tlkit.exported.facts import ExportedFacts
-from tlkit.exported.predictor import ExportedPredictor
 from tlkit.mask_classes import MaskClasses
 from tlkit.mask_files import Positions, PredictedMask
 from tlkit.notebook_progress import with_notebook_bar

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
+from tlkit.exported.embedded_digest import require_digest
 from tlkit.exported.facts import LOGITS, MASK, NETWORK_INPUT, PROBABILITIES, REMEDY, ExportedFacts, facts_of_text
 from tlkit.exported.network_input import normalize_pixels
-from tlkit.exported.seal import require_sealed
 from tlkit.exported.sessions import OnnxRuntimeSession, OpenVinoSession, Session
 from tlkit.input_files import refuse_pipe
 
@@ -142,7 +142,7 @@ def open_exported(path: str | Path, *, threads: int = 0) -> ExportedModel:
     if path.suffix.lower() == ".xml":
         session = OpenVinoSession(path, content, threads=threads)
     else:
-        require_sealed(content, path=path)
+        require_digest(content, path=path)
         session = OnnxRuntimeSession(path, content, threads=threads)
     facts = facts_of_text(session.facts, path=path)
     if (session.input == NETWORK_INPUT) != (facts.kind == "network"):

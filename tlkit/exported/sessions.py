@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import MissingExtraError, ModelError, reason_of
+from tlkit.exported.embedded_digest import OPENVINO_DIGEST, require_digest
 from tlkit.exported.facts import FACTS_KEY, REMEDY
-from tlkit.exported.seal import OPENVINO_DIGEST, require_sealed
 
 OPTIMIZATION_LEVEL = "all"
 """Graph optimizations of ONNX Runtime: the level at which files are verified, and at which tlkit runs them."""
@@ -90,7 +90,7 @@ class OpenVinoSession:
             raise MissingExtraError(package="openvino", extra="openvino", purpose=os.fspath(path)) from None
         weights = path.with_suffix(".bin")
         try:
-            require_sealed(content, path=path, rest=weights.read_bytes(), pattern=OPENVINO_DIGEST)
+            require_digest(content, path=path, rest=weights.read_bytes(), pattern=OPENVINO_DIGEST)
         except FileNotFoundError:
             raise ModelError(f"{path} has no weights beside it ({weights.name} is missing). {REMEDY}") from None
         settings: dict[str, Any] = {

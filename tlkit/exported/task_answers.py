@@ -1,4 +1,4 @@
-"""What an exported file of several labels, grades or numbers says of images, as tables. Needs no torch."""
+"""Tables of predictions of an exported file of several labels, grades or numbers. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pandas as pd
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.label_thresholds import LabelThresholds
+from tlkit.exported.exported_predictor import ExportedPredictor
 from tlkit.exported.facts import ExportedFacts
 from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.model import open_exported
-from tlkit.exported.predictor import ExportedPredictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
 from tlkit.predictions.common_task_images import Labelled

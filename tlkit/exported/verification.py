@@ -96,7 +96,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class DecodeEffect:
-    """What it does to probabilities that tlkit lets the decoder scale large JPEGs, which a graph cannot imitate.
+    """Change of probabilities by the decoder's scaling of large JPEGs, which tlkit uses and a graph cannot imitate.
 
     Attributes:
         images: images that are decoded at a reduced scale.

@@ -18,7 +18,7 @@ from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, Benchmark, Contender,
 from tlkit.exported.peak_memory import peak_bytes
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.process_state import preserved_process_state
-from tlkit.runs import RunDirectory
+from tlkit.runs import RunDirectory, folder_of_run
 from tlkit.runs.stored_measurements import store_benchmark
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ def bench_run(
         RunError: there is no such run.
         ModelError: there is no exported file, or one has been changed.
     """
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     files = ExportFolder(directory.path / EXPORT_FOLDER).files()
     if not files:
         raise ModelError(f"There is no exported model of {directory.path}. Export the run first: tlkit export RUN")

@@ -18,7 +18,7 @@ from tlkit.models.box_head import BoxHead
 from tlkit.models.mask_decoder import MaskDecoder
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
-from tlkit.runs import RunDirectory
+from tlkit.runs import RunDirectory, folder_of_run
 from tlkit.runs.run import Run
 
 
@@ -40,7 +40,7 @@ def embed_run(
     Raises:
         TlkitError: there is no such run, it has no stored model, or none of the images can be read.
     """
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     samples = Run(directory).samples
     splits = [splits] if isinstance(splits, str) else splits
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
@@ -65,7 +65,7 @@ def embed_with_run(
     Raises:
         TlkitError: there is no such run, it has no stored model, or none of the images can be read.
     """
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
     return embed(images, backbone=_stored_backbone(directory.model), options=options, progress=progress)
 

@@ -9,8 +9,8 @@ from tlkit.errors import ModelError
 from tlkit.exported import is_exported
 
 if TYPE_CHECKING:
+    from tlkit.exported.exported_predictor import ExportedPredictor
     from tlkit.exported.mask_answers import ExportedMaskPredictor
-    from tlkit.exported.predictor import ExportedPredictor
     from tlkit.exported.task_answers import ExportedTaskPredictor
     from tlkit.inference.box_predictor import BoxPredictor
     from tlkit.inference.mask_predictor import MaskPredictor

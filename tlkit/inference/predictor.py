@@ -35,7 +35,7 @@ from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions, Unreadable
-from tlkit.runs import find_model
+from tlkit.runs import find_model, folder_of_run
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -350,5 +350,5 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
         ModelError: there is no stored model, or it does not fit this timm.
         RunError: there is no run at the path.
     """
-    network, card = load_stored(find_model(Path(getattr(run, "path", run))))  # type: ignore[arg-type]
+    network, card = load_stored(find_model(folder_of_run(run)))
     return Predictor(network, card, device=choose_device(device, key="device"))

@@ -33,7 +33,7 @@ from tlkit.predictions import (
     NumberPredictions,
     Unreadable,
 )
-from tlkit.runs import find_model
+from tlkit.runs import find_model, folder_of_run
 from tlkit.samples import Samples, target_numbers
 from tlkit.stored_values import damaged
 from tlkit.uncertainty.stored_rule import StoredRule
@@ -214,7 +214,7 @@ def load_task_model(
         ModelError: there is no stored model, or it does not fit this timm.
         RunError: there is no run at the path.
     """
-    folder = find_model(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    folder = find_model(folder_of_run(run))
     network, card = load_any_task(folder)
     if card.task == "multiclass":
         return load_model(folder, device=device)

@@ -18,7 +18,7 @@ from tlkit.features.ood.store import UnknownDetector, load_detector
 from tlkit.inference.predictor import Predictor
 from tlkit.models.network import Network, ScoredHead
 from tlkit.predictions import Predictions, Unreadable
-from tlkit.runs import find_model
+from tlkit.runs import find_model, folder_of_run
 
 ROWS = 4096
 """Batch size of features on their way through the head."""
@@ -66,7 +66,7 @@ def predict_unknown(
         ModelError: the run has no stored threshold, or one for another model.
         DataError: as for `Predictor.predict`.
     """
-    detector = load_detector(find_model(Path(getattr(run, "path", run))))  # type: ignore[arg-type]
+    detector = load_detector(find_model(folder_of_run(run)))
     if model.network.head.in_features != detector.width:
         raise ModelError(f"The threshold takes {detector.width} features; the model has others. Use the run's own.")
     seen: list[npt.NDArray[np.float32]] = []

@@ -17,8 +17,9 @@ from torch import nn
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError
 from tlkit.models.model_names import as_wildcard
+from tlkit.models.pretrained_modules import load_module
 from tlkit.models.timm_facts import feature_width
-from tlkit.models.timm_modules import bare_backbone, load_module
+from tlkit.models.timm_modules import bare_backbone
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 

@@ -224,7 +224,7 @@ class Classifier(pl.LightningModule):
         }
 
     def layers(self, phase: Phase | None = None) -> list[applying.LayerRow]:
-        """Return what each block does in a phase, by default the current one; the network enters the phase to see."""
+        """Return what each block does in a phase, by default the current one; it enters the phase and returns."""
         self._require_network()
         before = self.phase
         if phase is not None and phase is not before:
@@ -270,7 +270,7 @@ class Classifier(pl.LightningModule):
             applying.require_gradients(self.network, self.phases)
 
     def _take(self, samples: Samples) -> None:
-        """Take from the images of the data module what the classifier was not told."""
+        """Take from the images of the data module what no argument has stated."""
         require_same_task(self.task.task, samples)
         if samples.masks is not None:
             self.decoder = decoder_of_data(self.decoder, samples.masks)

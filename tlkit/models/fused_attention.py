@@ -1,4 +1,4 @@
-"""Switches timm's fused attention off for networks that are built meanwhile, which some exporters need."""
+"""Switches timm's fused attention off for networks built within a block, since some exporters refuse it."""
 
 from __future__ import annotations
 

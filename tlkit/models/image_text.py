@@ -36,7 +36,7 @@ RESIZES: Mapping[str, Resize] = {"shortest": "crop", "longest": "letterbox", "sq
 """tlkit's word for open_clip's `resize_mode`; `shortest` crops nothing but the overhang."""
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 NAMES_PER_PASS = 10
-"""Names that the text tower sees at once: open_clip's own number, since the last digits depend on it."""
+"""Names in one batch of the text tower: open_clip's own number, since the last digits depend on it."""
 
 
 class ImageTower(nn.Module):

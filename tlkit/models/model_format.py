@@ -11,7 +11,7 @@ from tlkit.stored_values import read_json
 
 
 def _with_options_and_head(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 to 2: the head may be a file of its own; at first a variant of the architecture could not be stated."""
+    """Version 1 to 2: adds the options of an architecture's variant and a head in its own file, both empty."""
     return {"options": {}, "head": {}, **values}
 
 

@@ -17,8 +17,8 @@ from torch import nn
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
+from tlkit.models.pretrained_modules import load_module
 from tlkit.models.timm_facts import feature_width
-from tlkit.models.timm_modules import load_module
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.spelling import known_name, normal_form
 

@@ -1,4 +1,4 @@
-"""What a task needs of a network: the outputs of its head, its loss, and what its outputs say."""
+"""`TaskHead`: the number of outputs, the loss, the scores and the predictions of each task."""
 
 from __future__ import annotations
 

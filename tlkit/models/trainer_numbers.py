@@ -115,7 +115,7 @@ class TrainerNumbers:
         return True
 
     def warn(self, trainer: pl.Trainer, *, each: int | None, has_class_weights: bool) -> None:
-        """Log where the trainer has otherwise what the section states, and what only `tlkit.fit` carries out."""
+        """Log where the trainer's numbers differ from the section's, and which keys only `tlkit.fit` applies."""
         problems = list(disagreements(self.stated, trainer, each=each))
         if self._in_own_script:
             problems += left_to_fit(self.stated, has_class_weights=has_class_weights)
@@ -216,7 +216,7 @@ def _length_problem(train: TrainSection, length: TrainingLength) -> Iterator[str
 
 
 def left_to_fit(train: TrainSection, *, has_class_weights: bool) -> Iterator[str]:
-    """Yield a message for each stated key of a section that only `tlkit.fit` carries out, with what to do instead."""
+    """Yield a message for each stated key of a section that only `tlkit.fit` applies, with what to do instead."""
     for name, remedy in ONLY_FIT.items():
         value, default = getattr(train, name), TrainSection.model_fields[name].default
         if name not in train.model_fields_set or value == default or (name == "class_weights" and has_class_weights):

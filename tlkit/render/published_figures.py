@@ -1,4 +1,4 @@
-"""`published_figures`: the figures of an evaluation and an audit that may leave the house, small cells hidden."""
+"""`published_figures`: the figures of an evaluation and an audit that may be published, small cells hidden."""
 
 from __future__ import annotations
 

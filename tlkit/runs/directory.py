@@ -402,6 +402,11 @@ def is_run(path: Path) -> bool:
     return (path / MARKER).is_file()
 
 
+def folder_of_run(run: object) -> Path:
+    """Return the folder of a run: that of a `Run`, or the path that is given in its place."""
+    return Path(getattr(run, "path", run))  # type: ignore[arg-type]
+
+
 def find_model(path: Path) -> Path:
     """Return the folder of a stored model: a run's, or the path itself where it is one.
 

@@ -104,7 +104,7 @@ def contents_for_report(run: Run, split: str | None = None) -> RunContents:
 
 
 def confidence_of(run: Run, split: str) -> ConfidenceReport | None:
-    """Return what the confidence of a run is worth on a split; None where it has no probabilities or no labels."""
+    """Return calibration, abstention and prediction sets of a split; None without probabilities or labels."""
     return assess_confidence(
         run.predictions(split),
         val=val_predictions(run, judged=split),

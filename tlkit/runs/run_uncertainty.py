@@ -1,4 +1,4 @@
-"""What a run knows of its uncertainty: the scaling in its model, and the scores of its validation images."""
+"""The scaling in a run's model, and the scores of its validation images, for calibration and thresholds."""
 
 from __future__ import annotations
 

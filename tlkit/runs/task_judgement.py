@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.audit.detection_audit import audit_detection
-from tlkit.audit.label_audit import audit_multilabel
 from tlkit.audit.mask_audit import audit_masks
+from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.audit.number_audit import audit_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.task_audit_result import TaskAudit

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tlkit.serving.options import ServeOptions
+from tlkit.serving.serve_options import ServeOptions
 
 if TYPE_CHECKING:
     from tlkit.serving.connections import Connections

@@ -116,7 +116,7 @@ class ImageQueue:
                 if self._is_closed and not item.is_dropped:
                     item.is_dropped = True
                     self._waiting -= 1
-                    _tell(item, item.future.cancel)
+                    _call_in_loop(item, item.future.cancel)
                 item.is_begun = not item.is_dropped
             if item.is_begun:
                 self._run(item)
@@ -132,16 +132,16 @@ class ImageQueue:
         with self._lock:
             self._mean_s = MEMORY * self._mean_s + (1 - MEMORY) * took if self._mean_s else took
             self._waiting -= 1
-        _tell(item, lambda: _settle(item.future, outcome))
+        _call_in_loop(item, lambda: _set_outcome(item.future, outcome))
 
 
-def _tell(item: _Item, callback: Callable[[], object]) -> None:
+def _call_in_loop(item: _Item, callback: Callable[[], object]) -> None:
     """Run a callback in the event loop of an item's request, unless that has ended."""
     with contextlib.suppress(RuntimeError):
         item.loop.call_soon_threadsafe(callback)
 
 
-def _settle(future: asyncio.Future[Outcome], outcome: Outcome | BaseException) -> None:
+def _set_outcome(future: asyncio.Future[Outcome], outcome: Outcome | BaseException) -> None:
     if future.done():  # nobody waits any longer
         return
     if isinstance(outcome, BaseException) and not isinstance(outcome, UnreadableImageError):

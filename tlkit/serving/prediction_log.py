@@ -15,11 +15,11 @@ import pandas as pd
 from tlkit.data.decode.formats import detect_format
 from tlkit.disk import atomic_file
 from tlkit.errors import reason_of
-from tlkit.exported.predictor import ExportedPredictor
+from tlkit.exported.exported_predictor import ExportedPredictor
 from tlkit.predictions import read_predictions
 from tlkit.predictions.predictions import Predictions
 from tlkit.runs.lock import file_lock
-from tlkit.serving.options import ServeError
+from tlkit.serving.serve_options import ServeError
 
 logger = logging.getLogger(__name__)
 

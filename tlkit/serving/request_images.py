@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from tlkit.serving.options import ServeOptions
+from tlkit.serving.serve_options import ServeOptions
 
 MULTIPART, JSON, RAW = "multipart/form-data", "application/json", "application/octet-stream"
 BODIES = 8

@@ -17,11 +17,11 @@ import uvicorn
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportFolder, is_exported
 from tlkit.exported.export_folder import NETWORK_ONNX
-from tlkit.exported.predictor import load_exported
+from tlkit.exported.exported_predictor import load_exported
 from tlkit.runs import RunDirectory
-from tlkit.serving.app import ServedModel, create_app
 from tlkit.serving.connections import Connections
-from tlkit.serving.options import ServeError, ServeOptions
+from tlkit.serving.routes import ServedModel, create_app
+from tlkit.serving.serve_options import ServeError, ServeOptions
 
 logger = logging.getLogger(__name__)
 

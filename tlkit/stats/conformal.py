@@ -30,7 +30,7 @@ def nonconformity(
     penalty: float = PENALTY,
     free_classes: int = FREE_CLASSES,
 ) -> Floats:
-    """Return how strange each class would be for each image, shape (N, C); larger = stranger.
+    """Return the nonconformity score of each class for each image, shape (N, C); larger = less plausible.
 
     lac: 1 − p. Sadinle, Lei & Wasserman (2019), J. Am. Stat. Assoc. 114:223. The smallest sets on average; a set may
     be empty. aps: the probability of all classes that are more probable, plus `share` times the own. Romano, Sesia &

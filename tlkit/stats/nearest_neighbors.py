@@ -19,7 +19,7 @@ BYTES_AT_ONCE = 32_000_000
 """Bytes of a block of similarities, and at most of a block of features. All temporary arrays take about five times as
 much."""
 FEW_CANDIDATES = 64
-"""Candidates of a row beside 4 k, up to which only they are compared with what is known."""
+"""Up to 4 k and so many more candidates of a row are merged one by one; of more, the k nearest are selected first."""
 
 Matrix = npt.NDArray[np.floating[Any]]
 Similarities = npt.NDArray[np.float32]

@@ -25,7 +25,7 @@ LONG_SEQUENCE = 40
 """Number of sizes from which a sequence is entered at several places; a shorter one has a single start."""
 MOST_SIZES = 500
 NEIGHBORS = 0.5
-"""Exponent of n: about so many images around a threshold tell how often the model errs there."""
+"""Exponent of n: the error rate around a threshold is estimated from about n ** 0.5 images."""
 
 
 @dataclass(frozen=True)

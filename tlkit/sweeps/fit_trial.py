@@ -42,7 +42,7 @@ class FitTrial(Protocol):
     """Fits a recipe below a folder and returns its figure on val; what it raises as a `TlkitError` fails the trial."""
 
     def __call__(self, recipe: Recipe, folder: Path, *, metric: str, on_epoch: OnEpoch | None = None) -> Fitted:
-        """Fit it, or go on where a killed process had begun."""
+        """Fit it, or resume the fit of a killed process."""
 
 
 class TrialFitter:

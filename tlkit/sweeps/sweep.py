@@ -118,10 +118,10 @@ def _work_on(
         study.stop(taken)
         raise
     study.finish(taken, fitted.estimate, pruned=fitted.pruned, seconds=monotonic() - begun)
-    _say(taken, fitted, file, study)
+    _log_trial(taken, fitted, file, study)
 
 
-def _say(taken: TakenTrial, fitted: Fitted, file: SweepFile, study: SweepStudy) -> None:
+def _log_trial(taken: TakenTrial, fitted: Fitted, file: SweepFile, study: SweepStudy) -> None:
     """Log one line on a trial."""
     rows = study.rows()
     metric = file.settings.metric

@@ -1,4 +1,4 @@
-"""Calls to a tracker's library that never cost a run: an error is logged, and a tracker that keeps failing is left."""
+"""Calls to a tracker's library whose errors never end a run: they are logged; after several, calls are skipped."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Tracker(Protocol):
         """Record which images were used, a row for each without its groups, with facts such as the fingerprint."""
 
     def alert(self, title: str, text: str) -> None:
-        """Tell the people who watch the run something, such as that its audit fails."""
+        """Send an alert to those who follow the run, such as that its audit fails."""
 
     def log_report(self, page: Path) -> None:
         """Record an HTML page that needs no other file: to look at, and as a file to download."""

@@ -116,7 +116,7 @@ class MetricsRecorder(pl.Callback):
 
 
 class BatchWatch(pl.Callback):
-    """Tells a function after each batch how many of all batches of the training are done."""
+    """Calls a function after each batch with the number of batches done and of all batches of the training."""
 
     def __init__(self, on_batch: Callable[[int, int], None]) -> None:
         self._on_batch = on_batch
@@ -130,9 +130,9 @@ class BatchWatch(pl.Callback):
 
 
 class EpochWatch(pl.Callback):
-    """Hands the row of each epoch to a function, and stops the training where it returns True.
+    """Calls a function with the row of each epoch, and stops the training where it returns True.
 
-    It stands after what writes checkpoints, so that the epoch can be resumed after.
+    It runs after the callback that writes checkpoints, so that training can be resumed after the epoch.
     """
 
     def __init__(self, recorder: MetricsRecorder, on_epoch: Callable[[Mapping[str, float]], bool]) -> None:

@@ -33,9 +33,9 @@ from tlkit.training.worst_group_metric import WorstGroup
 logger = logging.getLogger(__name__)
 
 TIMEOUT = timedelta(hours=2)
-"""How long a rank waits for another that is alive: the others wait while rank 0 checks all images."""
+"""Timeout of a collective operation. It is long, since the other ranks wait while rank 0 checks all images."""
 PATIENCE = timedelta(seconds=30)
-"""How long a rank waits for the others without a word."""
+"""How long a rank waits for the others before it logs a warning."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def joined() -> Iterator[None]:
         RunError: the others have not come in time.
     """
     has_gpu = torch.cuda.is_available()
-    waiting = threading.Timer(PATIENCE.total_seconds(), _tell_of_waiting)
+    waiting = threading.Timer(PATIENCE.total_seconds(), _log_waiting)
     waiting.daemon = True
     waiting.start()
     until = time.monotonic() + TIMEOUT.total_seconds()
@@ -159,7 +159,7 @@ def joined() -> Iterator[None]:
     except distributed.DistError as error:
         if time.monotonic() < until:
             raise
-        raise RunError(f"The other processes have not come. {_whom_it_waits_for()}") from error
+        raise RunError(f"The other processes have not come. {_waiting_message()}") from error
     finally:
         waiting.cancel()
     try:
@@ -169,11 +169,11 @@ def joined() -> Iterator[None]:
             distributed.destroy_process_group()
 
 
-def _tell_of_waiting() -> None:
-    logger.warning("%s It gives up after %.3g hours.", _whom_it_waits_for(), TIMEOUT / timedelta(hours=1))
+def _log_waiting() -> None:
+    logger.warning("%s It gives up after %.3g hours.", _waiting_message(), TIMEOUT / timedelta(hours=1))
 
 
-def _whom_it_waits_for() -> str:
+def _waiting_message() -> str:
     """Return that this rank waits for the others, where, and what to do if there are none."""
     world = torchrun_world() or World()
     host, port = (os.environ.get(name, "unknown") for name in ("MASTER_ADDR", "MASTER_PORT"))

@@ -119,7 +119,7 @@ def _fit_at(
         from tlkit.training.prepare import require_task_operators  # imports torch
 
         require_task_operators(recipe)
-    _say_what_begins(path, recipe)
+    _log_start(path, recipe)
     # after the first line, since these load pandas and Pillow, which take a second
     from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
     from tlkit.training.load_with_model import load_with_model
@@ -154,7 +154,7 @@ def _fit_at(
         return run
 
 
-def _say_what_begins(path: Path, recipe: Recipe) -> None:
+def _log_start(path: Path, recipe: Recipe) -> None:
     """Log what is trained on what, before anything slow is loaded."""
     images = recipe.data.source_name
     trains = (

@@ -15,10 +15,11 @@ from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.lightning import pl
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
 from tlkit.models.training_step import cut_of
-from tlkit.training.checkpoints import FrozenWeights, read_whole
+from tlkit.training.checkpoint_files import FrozenWeights
 from tlkit.training.prefix_batches import PrefixBatches
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
+from tlkit.training.start_checkpoint import read_whole
 
 logger = logging.getLogger(__name__)
 

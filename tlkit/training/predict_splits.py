@@ -1,9 +1,10 @@
-"""Predictions of the splits of a fit, from cached features or activations where there are any."""
+"""Predictions of the splits of a fit, from cached features or activations where there are any, and their files."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from tlkit.choices import Views
@@ -11,7 +12,10 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
+from tlkit.inference.task_predictor import AnyTaskPredictions
 from tlkit.models.cuts import Cut
+from tlkit.predictions import DetectionPredictions, Predictions
+from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
 from tlkit.training.prepare import Prepared
 
@@ -64,3 +68,16 @@ def predict_split(
         tta=tta,
         on_changed=prepared.data.add_changed,
     )
+
+
+def replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | AnyTaskPredictions]) -> None:
+    """Write the predictions, and delete the results that belong to earlier ones."""
+    results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
+    for path in (*results, directory.repair):
+        path.unlink(missing_ok=True)
+    for split, predicted in predictions.items():
+        directory.predictions(split).parent.mkdir(exist_ok=True)
+        predicted.to_parquet(directory.predictions(split))
+        if isinstance(predicted, DetectionPredictions):
+            for file, values in zip(directory.boxes(split), predicted.coco(), strict=True):
+                directory.write_text(file, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")

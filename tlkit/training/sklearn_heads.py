@@ -13,10 +13,10 @@ from tlkit.arrays import Floats, Ints
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, bound_images, max_folds, warn_rare_classes
 from tlkit.features.heads import Head, choose_head, fit_head
+from tlkit.features.heads.fit_task_heads import LabelHead, fit_label_head, fit_number_head
 from tlkit.features.heads.head_store import HEAD_FILE
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.features.heads.linear import LinearWeights
-from tlkit.features.heads.task_heads import LabelHead, fit_label_head, fit_number_head
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
 from tlkit.models.task_heads import RegressionHead

@@ -33,21 +33,15 @@ from tlkit.training.callbacks import (
     ProgressBar,
     StopRequested,
 )
-from tlkit.training.checkpoints import (
-    DurableCheckpointIO,
-    FrozenWeights,
-    KeepCheckpoints,
-    Start,
-    find_start,
-    naming_checkpoint,
-    read_checkpoint,
-)
+from tlkit.training.checkpoint_callback import KeepCheckpoints
+from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights, read_checkpoint
 from tlkit.training.compute_format import applied_compute_format, choose_compute_format
 from tlkit.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
 from tlkit.training.grad_checkpointing import GradCheckpointing
 from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
+from tlkit.training.start_checkpoint import Start, find_start, naming_checkpoint
 from tlkit.training.tracked_results import track
 from tlkit.training.worst_group_metric import watch_worst_group
 

@@ -51,7 +51,7 @@ def assess_abstention(
     weights: str | None = None,
     seed: int = SEED,
 ) -> Abstention:
-    """Return what a model gains by not answering where it is unsure, and for whom.
+    """Return risk and coverage of a model that abstains where its confidence is low, overall and by group.
 
     Thresholds are chosen on `val` alone and judged on the predictions, which must be of other images. By group, three
     things are compared with the complement: how often an image is answered; the risk among those that are; and how

@@ -92,7 +92,7 @@ class GroupAbstention:
 
 @dataclass(frozen=True, eq=False)
 class Abstention:
-    """What a model gains by not answering where it is unsure.
+    """Risk and coverage of a model that abstains where its confidence is low, overall and by group.
 
     Attributes:
         n: labelled images that are judged.

@@ -1,4 +1,4 @@
-"""What a model's confidence is worth: calibration, abstention and prediction sets, as reports show them."""
+"""`ConfidenceReport`: calibration, abstention and prediction sets of a model, as reports show them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tlkit.predictions import Predictions
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.uncertainty.abstention import assess_abstention
 from tlkit.uncertainty.abstention_result import Abstention
-from tlkit.uncertainty.calibration import assess_calibration
+from tlkit.uncertainty.assess_calibration import assess_calibration
+from tlkit.uncertainty.assess_sets import assess_sets
 from tlkit.uncertainty.calibration_result import Calibration
-from tlkit.uncertainty.conformal import assess_sets
 from tlkit.uncertainty.conformal_result import ConformalSets
 from tlkit.uncertainty.val_scores import ValScores
 
@@ -41,7 +41,7 @@ def assess_confidence(
     cluster_by: str | None = None,
     chose_epoch: bool = False,
 ) -> ConfidenceReport | None:
-    """Return what confidence is worth; None where there are no probabilities, or no labels.
+    """Return calibration, abstention and prediction sets; None where there are no probabilities, or no labels.
 
     Args:
         predictions: the predictions to judge, after the scaling.

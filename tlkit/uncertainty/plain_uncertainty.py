@@ -38,7 +38,7 @@ def calibration_sentence(calibration: Calibration) -> str:
 
 
 def abstention_sentence(abstention: Abstention) -> str:
-    """Return what the model gains by not answering where it is unsure, and for whom."""
+    """Return how abstention changes the error rate, and for which groups it does not help."""
     level = f"{abstention.confidence:.0%} intervals"
     found = [f"With everything answered the model errs in {in_percent(abstention.error)} of images ({level})."]
     if (chosen := next((one for one in abstention.thresholds if one.chosen.threshold is not None), None)) is not None:

@@ -12,15 +12,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from tlkit.data.checks import duplicates
 from tlkit.data.checks.copies import find_copies
-from tlkit.data.checks.duplicates import (
-    MOST_BITS,
-    DuplicateSet,
-    Fingerprints,
-    _candidates,
-    _turned_hashes,
-    find_duplicates,
-    fingerprint,
-)
+from tlkit.data.checks.duplicates import DuplicateSet, find_duplicates
+from tlkit.data.checks.fingerprints import Fingerprints, fingerprint, turned_hashes
+from tlkit.data.checks.hash_search import MOST_BITS, similar_hashes
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -272,9 +266,11 @@ def test_the_index_equals_a_comparison_of_all_pairs(seeds, noise, way):
             flips = sum(1 << int(bit) for bit in generator.permutation(64)[:bits])
             hashes.append(seed ^ flips)
     array = np.array(hashes, np.uint64)
-    turned = _turned_hashes(array, way)
+    turned = turned_hashes(array, way)
     found = {
-        pair for left, right in _candidates(array, turned) for pair in zip(left.tolist(), right.tolist(), strict=True)
+        pair
+        for left, right in similar_hashes(array, turned)
+        for pair in zip(left.tolist(), right.tolist(), strict=True)
     }
     expected = {
         (a, b)
@@ -307,7 +303,7 @@ def test_the_hash_of_a_turned_picture_follows_from_its_hash(seed, change):
     image = turned = picture(seed)
     for transpose in transposes:
         turned = turned.transpose(transpose)
-    expected = _turned_hashes(np.array([fingerprint(image).hash]), way)[0]
+    expected = turned_hashes(np.array([fingerprint(image).hash]), way)[0]
     assert int(fingerprint(turned).hash ^ expected).bit_count() <= 3  # rounding, where a frequency is nearly absent
 
 

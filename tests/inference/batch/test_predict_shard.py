@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import DataError
+from tlkit.inference.batch.batch_manifest import MANIFEST, read_manifest
 from tlkit.inference.batch.batch_result import BatchResult
-from tlkit.inference.batch.manifest import MANIFEST, read_manifest
 from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, parse_shard, predict_shard
 from tlkit.inference.predictor import load_model
 from tlkit.predictions import Unreadable, read_predictions

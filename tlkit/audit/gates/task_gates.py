@@ -20,9 +20,9 @@ from tlkit.audit.gates.gate_verdicts import gate_options, gate_problems, limit_r
 from tlkit.audit.group_tables import ALL, GroupTable
 from tlkit.audit.groups.group_columns import GroupColumn, discretize
 from tlkit.audit.groups.intersections import cross_columns
-from tlkit.audit.label_audit import outcomes_of_label
 from tlkit.audit.mask_audit import outcomes_of_masks
 from tlkit.audit.memberships import count_groups
+from tlkit.audit.multilabel_audit import outcomes_of_label
 from tlkit.audit.number_audit import outcomes_of_numbers
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.outcomes import Outcomes

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.duplicates import Fingerprints
+from tlkit.data.checks.fingerprints import Fingerprints
 from tlkit.data.decode.exif import read_exif
 from tlkit.data.decode.formats import Format
 from tlkit.samples import PATH, Samples

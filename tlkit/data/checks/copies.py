@@ -18,11 +18,11 @@ from tlkit.data.checks.duplicates import (
     DUPLICATE_KINDS,
     DuplicateKind,
     DuplicateSet,
-    Fingerprints,
     Pair,
     find_duplicates,
     find_identical,
 )
+from tlkit.data.checks.fingerprints import Fingerprints
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.num_workers import available_cores

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.diagnosis import Diagnosis, make_finding
-from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints
+from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.finding_kinds import KINDS
+from tlkit.data.checks.fingerprints import Fingerprints
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
 from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.mask_check import OF_IMAGE, REMEDIES, CheckedMask, examine_masks, with_pixels

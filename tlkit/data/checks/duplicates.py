@@ -4,13 +4,8 @@ A pair of them has one of three degrees of certainty: identical pixels; the same
 which `find_copies` finds out from all of their pixels; or a near duplicate, which a person decides on.
 
 1. Files with equal digests are identical.
-2. The others get a perceptual hash: the signs of 64 low frequencies of the cosine transform at 32 x 32 (after Zauner
-   2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1, with signs in place of a
-   comparison with the median; a frequency that is absent, as in symmetric drawings, has no sign). Mirroring flips the
-   signs of the odd frequencies of one axis, transposing swaps the axes; so the hash of a picture gives the hashes of
-   its eight orientations.
-3. Hashes that differ in up to 7 bits are found by multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in
-   Hamming Space with Multi-Index Hashing", section 3).
+2. The others get a perceptual hash (`fingerprints`), which gives the hashes of the eight orientations of a picture.
+3. `hash_search` finds the hashes that differ in up to 7 bits.
 4. A pair is a near duplicate if its color thumbnails correlate far better than those of different pictures of the
    dataset. It may be a copy, which only its pixels tell, if its thumbnails are nearly equal.
 """
@@ -24,18 +19,11 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from tlkit.data.checks.fingerprints import THUMBNAIL, Fingerprints, swapped_axes, turned_hashes
+from tlkit.data.checks.hash_search import similar_hashes
 from tlkit.stats.connected_components import connected_components
 
-THUMBNAIL = 16
-"""Side of the thumbnails, in pixels."""
-MOST_BITS = 7
-"""Largest difference in bits between the hashes of duplicates. Four bands of 16 bits, each probed with up to one bit
-changed, find every pair that differs in up to 7 bits: with 8, each band could differ in two."""
-BANDS, BAND_BITS = 4, 16
-ABSENT = 100.0
-"""Frequencies up to this are noise: an amplitude of 0.4, of 255."""
 LEAST_CONTRAST = 2.0
 """Thumbnails with a smaller standard deviation, of 255, are plain: their hash is noise; they are compared by digest."""
 LEAST_SIMILARITY, CERTAIN_SIMILARITY = 0.93, 0.998
@@ -44,8 +32,6 @@ MOST_COPIES, PROBED = 20, 200
 MARGIN = 3.5
 """A duplicate's correlation is this many times nearer to 1 than that of 90 % of the pictures with their 20th nearest
 neighbor (of n < 60 pictures: the n/3-th). A picture may have that many copies before they count as usual."""
-WINDOW = 128
-"""Where very many pictures share a hash, each is compared with this many neighbors on either side."""
 PAIRS_AT_ONCE = 20_000
 """Pairs whose thumbnails are compared at a time, in 120 MB."""
 QUERIES_AT_ONCE = 4096
@@ -54,30 +40,10 @@ MOST_APART = 45.0
 
 Number = TypeVar("Number", bound=np.generic)
 
-_FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
-"""All (u, v) with u + v up to 10 except (5, 5): 64, closed under swapping the axes."""
-_DOWN, _ACROSS = (np.array(axis) for axis in zip(*_FREQUENCIES, strict=True))
-_COSINES = np.cos(np.pi / 32 * np.outer(np.arange(12), np.arange(32) + 0.5)).astype(np.float32)  # DCT-II, unscaled
-
-
-def _pack(bits: npt.NDArray[np.bool_]) -> np.uint64:
-    return np.uint64(int.from_bytes(np.packbits(bits).tobytes(), "big"))
-
-
-_MIRROR, _UPSIDE_DOWN = _pack(_ACROSS % 2 == 1), _pack(_DOWN % 2 == 1)
-_SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
 
 DuplicateKind = Literal["identical", "re-encoded", "mirrored", "turned", "cropped", "edited"]
 DUPLICATE_KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
 """Kinds of duplicates, closest first."""
-
-
-class Fingerprint(NamedTuple):
-    """A perceptual hash of 64 bits, which of its bits are noise, and a uint8 RGB thumbnail (16, 16, 3)."""
-
-    hash: np.uint64
-    absent: np.uint64
-    thumbnail: npt.NDArray[np.uint8]
 
 
 class Pair(NamedTuple):
@@ -101,40 +67,6 @@ Verify = Callable[[Sequence[Pair]], list[Pair]]
 """Returns the pairs that are copies among some that may be, by their pixels."""
 PixelDigests = Callable[[Sequence[int]], Sequence[str]]
 """Returns a digest of the pixels of each of some rows; "" for one that cannot be decoded."""
-
-
-@dataclass(frozen=True)
-class Fingerprints:
-    """Fingerprints of N images.
-
-    Attributes:
-        digest: (N,) sha256 of each file, hex; "" where the file could not be read.
-        hash: (N,) uint64 perceptual hashes; 0 where the image could not be decoded.
-        absent: (N,) uint64, the bits of the hashes whose frequencies are absent.
-        thumbnail: (N, 16, 16, 3) uint8 RGB; black where the image could not be decoded. 768 bytes per image.
-    """
-
-    digest: npt.NDArray[np.str_]
-    hash: npt.NDArray[np.uint64]
-    absent: npt.NDArray[np.uint64]
-    thumbnail: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, digests: Sequence[str], prints: Sequence[Fingerprint | None]) -> Fingerprints:
-        """Return stacked fingerprints; None stands for an image that cannot be decoded."""
-        thumbnails = np.zeros((len(prints), THUMBNAIL, THUMBNAIL, 3), np.uint8)
-        hashes, absent = np.zeros((2, len(prints)), np.uint64)
-        for row, found in enumerate(prints):
-            if found is not None:
-                hashes[row], absent[row], thumbnails[row] = found
-        return cls(np.array(digests, dtype=str), hashes, absent, thumbnails)
-
-    def __len__(self) -> int:
-        return len(self.hash)
-
-    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Fingerprints:
-        """Return the fingerprints of some rows."""
-        return Fingerprints(self.digest[rows], self.hash[rows], self.absent[rows], self.thumbnail[rows])
 
 
 @dataclass(frozen=True)
@@ -186,23 +118,6 @@ class DuplicateSet:
     def across(self, values: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Return the groups of one picture whose rows differ in `values` (N,), such as the splits or the labels."""
         return tuple(group for group in self.groups if len({values[row] for row in group}) > 1)
-
-
-def fingerprint(image: Image.Image) -> Fingerprint:
-    """Return the fingerprint of an RGB image; about 1 ms for a photo, 0.05 ms for 32 pixels."""
-    small = image.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    luminance = np.asarray(small.convert("L"), np.float32)
-    spectrum = (_COSINES @ luminance @ _COSINES.T)[_DOWN, _ACROSS]
-    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return Fingerprint(_pack(spectrum > 0), _pack(np.abs(spectrum) <= ABSENT), np.asarray(thumbnail))
-
-
-def fingerprint_reduction(width: int, height: int) -> int:
-    """Return by how much a decoder may divide an image's sides before its fingerprint is taken: to 256 pixels or more.
-
-    That is eight times the 32 pixels of the hash, so that the hash of a photo hardly changes.
-    """
-    return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
 
 
 def find_duplicates(
@@ -275,8 +190,8 @@ def _alike(
     for way in range(8):
         kind = DUPLICATE_KINDS[1 + min(way, 2)]
         turned = _turned(vectors, way)
-        queries = _turned_hashes(hashes, way) & ~_swapped(absent, way)
-        candidates = _candidates(hashes & ~absent, queries)
+        queries = turned_hashes(hashes, way) & ~swapped_axes(absent, way)
+        candidates = similar_hashes(hashes & ~absent, queries)
         for key in _each_once(one * len(rows) + other for one, other in candidates):
             left, right = np.divmod(key, len(rows))
             similarity = np.einsum("ij,ij->i", vectors[left].astype(np.float32), turned[right].astype(np.float32))
@@ -356,20 +271,6 @@ def _turned(vectors: npt.NDArray[Number], way: int) -> npt.NDArray[Number]:
     return turned.reshape(vectors.shape)
 
 
-def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
-    """Return the hashes of the pictures in another orientation, as in `_turned`."""
-    hashes = hashes ^ (_MIRROR if way & 1 else np.uint64(0)) ^ (_UPSIDE_DOWN if way & 2 else np.uint64(0))
-    return _swapped(hashes, way)
-
-
-def _swapped(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
-    """Return hashes with the two axes of their frequencies swapped where the orientation is transposed."""
-    if not way & 4:
-        return hashes
-    bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)[:, _SWAPPED]
-    return np.frombuffer(np.packbits(bits, axis=1).tobytes(), ">u8").astype(np.uint64)
-
-
 def _threshold(vectors: npt.NDArray[np.float16]) -> float:
     """Return the correlation that duplicates must reach, from the similarity of different pictures of the dataset."""
     n = len(vectors)
@@ -384,62 +285,6 @@ def _threshold(vectors: npt.NDArray[np.float16]) -> float:
         nearest = np.sort(np.concatenate([nearest, similarity], axis=1), axis=1)[:, -rank - 1 :]  # and itself
     usual = float(np.quantile(nearest[:, 0], 0.9))
     return min(max(LEAST_SIMILARITY, 1 - (1 - usual) / MARGIN), CERTAIN_SIMILARITY)
-
-
-def _candidates(
-    hashes: npt.NDArray[np.uint64], turned: npt.NDArray[np.uint64]
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Yield pairs of positions (left, right) with the hash of left within 7 bits of the turned hash of right.
-
-    Pairs may repeat. Each band of 16 bits is rotated to the top, so that hashes that share it are neighbors once
-    sorted.
-    """
-    shift = np.uint64(64 - BAND_BITS)
-    for band in range(BANDS):
-        stored, query_hashes = _rotated(hashes, band), _rotated(turned, band)
-        order, queries = np.argsort(stored, kind="stable"), np.argsort(query_hashes, kind="stable")
-        stored, query_hashes = stored[order], query_hashes[queries]
-        bounds = np.searchsorted(stored >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
-        for bit in range(-1, BAND_BITS):
-            probes = query_hashes if bit < 0 else query_hashes ^ np.uint64(1 << (64 - BAND_BITS + bit))
-            bucket = (probes >> shift).astype(np.intp)
-            start, stop = bounds[bucket], bounds[bucket + 1]
-            full = stop - start > 2 * WINDOW
-            middle = np.searchsorted(stored, probes[full])
-            start[full] = np.maximum(start[full], middle - WINDOW)
-            stop[full] = np.minimum(stop[full], middle + WINDOW)
-            yield from _near(hashes, turned, queries=queries, order=order, start=start, stop=stop, full=full)
-
-
-def _rotated(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
-    by = band * BAND_BITS
-    return (hashes << np.uint64(by)) | (hashes >> np.uint64(64 - by)) if band else hashes
-
-
-def _near(
-    hashes: npt.NDArray[np.uint64],
-    turned: npt.NDArray[np.uint64],
-    *,
-    queries: npt.NDArray[np.intp],
-    order: npt.NDArray[np.intp],
-    start: npt.NDArray[np.intp],
-    stop: npt.NDArray[np.intp],
-    full: npt.NDArray[np.bool_],
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Yield the pairs whose hashes differ in at most 7 bits: each query with the hashes of `order[start:stop]`.
-
-    Only left < right is yielded: the search for the inverse orientation yields the other. Both are yielded where a
-    bucket is too full to be searched completely.
-    """
-    for at in range(0, len(queries), QUERIES_AT_ONCE):
-        begin, length = start[at : at + QUERIES_AT_ONCE], (stop - start)[at : at + QUERIES_AT_ONCE]
-        right = np.repeat(queries[at : at + QUERIES_AT_ONCE], length)
-        offsets = np.arange(len(right)) - np.repeat(np.cumsum(length) - length, length)
-        left = order[np.repeat(begin, length) + offsets]
-        close = np.bitwise_count(hashes[left] ^ turned[right]) <= MOST_BITS
-        close &= (left < right) | (np.repeat(full[at : at + QUERIES_AT_ONCE], length) & (left != right))
-        if close.any():
-            yield left[close], right[close]
 
 
 def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:

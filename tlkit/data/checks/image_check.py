@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.data.checks.bursts import Moment, moment_of
-from tlkit.data.checks.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
+from tlkit.data.checks.fingerprints import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, Gray, GrayThumbnails, gray_thumbnail
 from tlkit.data.checks.image_quality import is_nearly_gray
 from tlkit.data.checks.thread_pool import map_files

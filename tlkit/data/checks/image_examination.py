@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tlkit.data.checks.duplicates import Fingerprint, fingerprint
+from tlkit.data.checks.fingerprints import Fingerprint, fingerprint
 from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
 from tlkit.data.checks.image_quality import is_nearly_gray, quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tlkit.data.checks.duplicates import THUMBNAIL, Fingerprint, Fingerprints, fingerprint
+from tlkit.data.checks.fingerprints import THUMBNAIL, Fingerprint, Fingerprints, fingerprint
 from tlkit.data.checks.image_quality import brightness_of, edge_strength, subsampled
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.decode.decode_options import DecodeOptions

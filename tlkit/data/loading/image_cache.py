@@ -41,7 +41,7 @@ SUFFIX = ".rgb"
 SHARE_OF_FREE_DISK = 0.5
 """Most of the free space on the disk that the cache may take."""
 USED_AGAIN_S = 3600
-"""Seconds after which a file that is read counts as used anew."""
+"""Seconds after which reading a file updates the time of its last use."""
 ABANDONED_S = 86_400
 """Age in seconds from which a partial file belongs to a process that was killed."""
 

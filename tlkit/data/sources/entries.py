@@ -1,4 +1,4 @@
-"""What lies in a source of images: how many entries were read, set aside and skipped, each with its name and reason.
+"""Entries of a source of images: how many were read, excluded and skipped, each with its name and reason.
 
 Every source fills the same value, so that read + companions + excluded + skipped = found. An entry is a file or a link
 in a folder, a folder that is not entered, a row of a list, or a member of a tar that is no folder.

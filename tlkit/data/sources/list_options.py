@@ -11,9 +11,10 @@ from tlkit.box_labels import BoxLabel
 from tlkit.choices import Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.label_texts import rank_grades
 from tlkit.mask_classes import MaskClasses
 from tlkit.recipe.value_messages import in_yaml
-from tlkit.samples import LABEL, Samples, rank_grades
+from tlkit.samples import LABEL, Samples
 from tlkit.spelling import SEPARATOR, match_names, unify, warn_of_lookalikes
 
 ALIKE = "Write them alike if they are one class."

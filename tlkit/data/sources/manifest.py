@@ -20,8 +20,9 @@ from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.data.sources.task_labels import classes_of, grades_of, read_labels
 from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.label_texts import label_names
 from tlkit.parquet_tables import is_parquet_folder
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples, label_names
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, VOTES, Samples
 from tlkit.spelling import match_paths, value_key
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tlkit.data.decode.formats import format_by_name
 from tlkit.data.sources.entries import Entry
 from tlkit.data.sources.tar_files import TarMember, read_start
-from tlkit.data.sources.walk import FIRST_BYTES, is_junk, named_by_content, says_nothing, skip_by_name
+from tlkit.data.sources.walk import FIRST_BYTES, has_unknown_ending, is_junk, named_by_content, skip_by_name
 
 LABEL_TYPES = ("cls", "json", "txt")
 
@@ -88,7 +88,7 @@ def _companions(members: Iterable[TarMember], keys: set[str], shard: Path) -> tu
             count += 1
         elif entry is not None and entry.kind == "archive":
             unused.append(entry)
-        elif is_label or not says_nothing(member.name):
+        elif is_label or not has_unknown_ending(member.name):
             unused.append(Entry("not-by-name", member.name, "no image has its key" if is_label else ""))
         else:
             unused.append(named_by_content(Entry("not-by-name", member.name), read_start(shard, member, FIRST_BYTES)))

@@ -12,9 +12,10 @@ import pandas as pd
 from tlkit.box_labels import boxes_in, boxes_text
 from tlkit.data.sources.box_file import warn_of_flat_boxes
 from tlkit.data.sources.list_options import ListOptions
+from tlkit.label_texts import is_number, names_in, rank_grades
 from tlkit.parquet_tables import list_columns
 from tlkit.predictions.truth_cells import LABEL_CELLS
-from tlkit.samples import LABEL, is_number, names_in, rank_grades
+from tlkit.samples import LABEL
 from tlkit.spelling import SEPARATOR, normal_form, unify, warn_of_lookalikes
 
 logger = logging.getLogger(__name__)

@@ -104,8 +104,8 @@ def unnamed_image(entry: Entry, root: Path) -> Entry:
         return entry
 
 
-def says_nothing(name: str) -> bool:
-    """Return whether the ending of a file that is no image by its name does not say what it is."""
+def has_unknown_ending(name: str) -> bool:
+    """Return whether a file's ending names no known type, so that only its content can."""
     return not PLAIN_ENDING.fullmatch(PurePosixPath(name).suffix)
 
 
@@ -168,7 +168,7 @@ def walk_images(
         path = f"{place}/{entry.name}" if place else entry.name
         reason = skip_reason(entry, path)
         if reason is not None:
-            is_unknown = reason.kind == "not-by-name" and says_nothing(path)
+            is_unknown = reason.kind == "not-by-name" and has_unknown_ending(path)
             skipped.append(unnamed_image(reason, root) if is_unknown else reason)
         elif entry.kind == "folder":
             yield from walk_images(root, path, skipped, above | {identity})

@@ -1,4 +1,4 @@
-"""`BatchResult`: what one process of a batch prediction has done, and what the folder lacks still."""
+"""`BatchResult`: what one process of a batch prediction has done, and the parts that are still missing."""
 
 from __future__ import annotations
 

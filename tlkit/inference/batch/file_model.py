@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tlkit.choices import PredictEngine, Views
-from tlkit.exported.predictor import ANSWERED, ExportedPredictor
+from tlkit.exported.exported_predictor import ANSWERED, ExportedPredictor
 from tlkit.predictions import Predictions, Unreadable
 
 

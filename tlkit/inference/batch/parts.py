@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tlkit.choices import PredictEngine, Views
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError
-from tlkit.inference.batch.manifest import Manifest, names_digest
+from tlkit.inference.batch.batch_manifest import Manifest, names_digest
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.predictions.prediction_files import METADATA_KEY, write_parquet_table
 from tlkit.predictions.unreadable import ERROR

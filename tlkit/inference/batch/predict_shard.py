@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tlkit.choices import PredictEngine, Views
 from tlkit.errors import DataError
+from tlkit.inference.batch.batch_manifest import PART_IMAGES, BatchSettings, Manifest, make_manifest
 from tlkit.inference.batch.batch_result import BatchResult
-from tlkit.inference.batch.manifest import PART_IMAGES, BatchSettings, Manifest, make_manifest
 from tlkit.inference.batch.parts import ImageModel, PartCount, count_part, predict_part
 
 logger = logging.getLogger(__name__)

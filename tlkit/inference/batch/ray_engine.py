@@ -10,8 +10,8 @@ from typing import Any
 import tlkit.no_telemetry  # noqa: F401  before Ray
 
 from tlkit.errors import DataError, MissingExtraError
+from tlkit.inference.batch.batch_manifest import BatchSettings, make_manifest, read_manifest
 from tlkit.inference.batch.batch_result import BatchResult
-from tlkit.inference.batch.manifest import BatchSettings, make_manifest, read_manifest
 from tlkit.inference.batch.parts import ImageModel, PartCount, count_part, predict_part
 from tlkit.inference.batch.predict_shard import shard_result
 

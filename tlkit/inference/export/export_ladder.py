@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, by the first of four exporters whose graph is valid and says what torch says."""
+"""A network as an ONNX graph, by the first of four exporters whose graph is valid and agrees with torch."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 
 class WithProbabilities(nn.Module):
-    """A network with two outputs, float32: logits (N, K), and what its task makes of them (N, C), probabilities mostly.
+    """A network with two outputs, float32: logits (N, K), and the scores (N, C) of its task, mostly probabilities.
 
     Attributes:
-        task: what the logits say.
+        task: computes the scores from the logits.
     """
 
     def __init__(self, network: nn.Module) -> None:

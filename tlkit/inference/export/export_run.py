@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import onnx
 from torch import nn
 
+from tlkit.choices import ExportFormat
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
 from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean, other_task
@@ -42,12 +43,11 @@ from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts, read_facts
 from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
-from tlkit.runs import RunDirectory, write_lock
+from tlkit.runs import RunDirectory, folder_of_run, write_lock
 from tlkit.runs.answer_rules import AnswerRules
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["onnx", "openvino"]
 PACKAGES = ("tlkit", "torch", "timm", "onnx", "onnxscript", "onnxruntime", "openvino", "pillow", "numpy")
 """Packages whose versions an exported file names."""
 
@@ -89,7 +89,7 @@ class _Planned:
 def export_run(
     run: str | Path | object,
     *,
-    format: Format = "onnx",
+    format: ExportFormat = "onnx",
     fast: bool = False,
     decode: Decode | None = None,
     images: int = DEFAULT_IMAGES,
@@ -131,15 +131,15 @@ def export_run(
 
         `export_run("runs/pets").files` names `network.onnx` and `model.onnx` in the run's folder `export`.
     """
-    if format not in get_args(Format):
-        known = get_args(Format)
+    if format not in get_args(ExportFormat):
+        known = get_args(ExportFormat)
         raise RunError(f"There is no format {format!r}. Use {' or '.join(known)}.{did_you_mean(str(format), known)}")
     if fast and format != "onnx":
         raise RunError("--fast is a variant of model.onnx. Leave it out, or use --format onnx.")
     _require_int8_options(int8=int8, tolerance=tolerance, require=require, format=format)
     if format == "openvino":
         require_openvino()
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     if task_of_model(directory.model) == "detection":
         raise ModelError(other_task(str(directory.path), "detection"))
     facts = _require_exportable(directory, int8=int8, format=format, decode=decode)
@@ -184,7 +184,7 @@ def export_run(
     return Export(files, graph.rung, graph.refused, verification, report)
 
 
-def _require_int8_options(*, int8: bool, tolerance: float | None, require: str | None, format: Format) -> None:
+def _require_int8_options(*, int8: bool, tolerance: float | None, require: str | None, format: ExportFormat) -> None:
     """Check the options of int8.
 
     Raises:
@@ -222,7 +222,9 @@ def _remove_int8(folder: ExportFolder) -> None:
             logger.info("Removed %s of an earlier export: int8 did not pass.", path)
 
 
-def _require_exportable(directory: RunDirectory, *, int8: bool, format: Format, decode: Decode | None) -> ModelFacts:
+def _require_exportable(
+    directory: RunDirectory, *, int8: bool, format: ExportFormat, decode: Decode | None
+) -> ModelFacts:
     """Return the facts of a run's model.
 
     Raises:
@@ -263,7 +265,7 @@ def _plan(
     model: ModelFacts,
     graph: NetworkGraph,
     *,
-    format: Format,
+    format: ExportFormat,
     fast: bool,
     decode: Decode | None,
 ) -> list[_Planned]:

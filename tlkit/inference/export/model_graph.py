@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper
 
+from tlkit.exported.embedded_digest import DIGEST_KEY, EMPTY, with_digest
 from tlkit.exported.facts import LABEL, LOGITS, MODEL_INPUT, NETWORK_INPUT, PROBABILITIES, ExportedFacts
-from tlkit.exported.seal import DIGEST_KEY, EMPTY, sealed
 from tlkit.inference.export.graph_builder import GraphBuilder
 from tlkit.inference.export.graph_models import as_model
 from tlkit.inference.export.mask_graph import add_frame, with_mask
@@ -72,4 +72,4 @@ def onnx_content(model: onnx.ModelProto, facts: ExportedFacts) -> bytes:
     model.producer_name = "tlkit"
     values = {"tlkit": facts.to_json(), "classes": "\n".join(facts.classes), DIGEST_KEY: EMPTY}
     helper.set_model_props(model, values)
-    return sealed(model.SerializeToString(deterministic=True))
+    return with_digest(model.SerializeToString(deterministic=True))

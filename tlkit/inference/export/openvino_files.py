@@ -11,8 +11,8 @@ import onnx
 
 from tlkit.disk import atomic_file
 from tlkit.errors import MissingExtraError, ModelError, reason_of
+from tlkit.exported.embedded_digest import EMPTY, OPENVINO_DIGEST, with_digest
 from tlkit.exported.facts import FACTS_KEY, ExportedFacts
-from tlkit.exported.seal import EMPTY, OPENVINO_DIGEST, sealed
 
 
 def require_openvino() -> None:
@@ -43,7 +43,7 @@ class OpenVinoFiles:
             written = Path(folder, path.name)
             openvino.save_model(self._model, os.fspath(written), compress_to_fp16=False)
             weights = written.with_suffix(".bin").read_bytes()
-            content = sealed(written.read_bytes(), rest=weights, pattern=OPENVINO_DIGEST)
+            content = with_digest(written.read_bytes(), rest=weights, pattern=OPENVINO_DIGEST)
         for target, data in ((path.with_suffix(".bin"), weights), (path, content)):
             with atomic_file(target) as partial:
                 partial.write_bytes(data)

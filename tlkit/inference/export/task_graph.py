@@ -1,4 +1,4 @@
-"""The last output of `model.onnx` for several labels, grades and numbers: what val's rule makes of the scores."""
+"""The last output of `model.onnx` for several labels, grades and numbers: thresholds or margins from val applied."""
 
 from __future__ import annotations
 

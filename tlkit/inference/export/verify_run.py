@@ -38,7 +38,7 @@ from tlkit.inference.stored_model import load_any_task
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.preprocess import Preprocess
-from tlkit.runs import RunDirectory, find_model
+from tlkit.runs import RunDirectory, find_model, folder_of_run
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
         Traceback (most recent call last):
         tlkit.errors.ModelError: There is no exported model in runs/pets/export. Export the run first: tlkit export RUN
     """
-    directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
+    directory = RunDirectory.open(folder_of_run(run))
     folder = ExportFolder(directory.path / EXPORT_FOLDER)
     files = [open_exported(path) for path in folder.files()]
     _require_source(files, directory.model)

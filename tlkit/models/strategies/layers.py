@@ -106,7 +106,7 @@ def _groups(backbone: nn.Module, *, coarse: bool) -> tuple[dict[str, int], int]:
     sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
     stages = numbered_modules(sizes)
     found = timm_groups(backbone, coarse=coarse)
-    if found is not None and _keeps_apart(stages, found[0], sizes):
+    if found is not None and _separates_stages(stages, found[0], sizes):
         return found
     if not stages:
         order = list(dict.fromkeys(name.partition(".")[0] for name in sizes))
@@ -114,7 +114,7 @@ def _groups(backbone: nn.Module, *, coarse: bool) -> tuple[dict[str, int], int]:
     return _by_order(sizes, stages if coarse else [block for stage in stages for block in _blocks(stage, sizes)])
 
 
-def _keeps_apart(stages: list[str], group_of: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
+def _separates_stages(stages: list[str], group_of: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
     """Return whether no group joins parameters of two stages that are more than half of the network's."""
     joined: dict[int, dict[str, int]] = {}
     for name, group in group_of.items():

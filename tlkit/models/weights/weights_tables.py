@@ -21,7 +21,7 @@ def local_weights_table(found: Sequence[LocalWeights], *, pattern: str = "*") ->
         Column("remark", ""),
     )
     shown = [one for one in found if fnmatchcase(one.name, as_wildcard(pattern))]
-    rows = tuple((one.name, one.weights, one.license, format_bytes(one.size_bytes), _remark(one)) for one in shown)
+    rows = tuple((one.name, one.weights, one.license, format_bytes(one.size_bytes), _note(one)) for one in shown)
     installed = {id(known_package(one.weights.partition(":")[2])) for one in found}
     absent = [
         f"{name}{' (--no-deps)' if known.without_dependencies else ''}"
@@ -32,7 +32,7 @@ def local_weights_table(found: Sequence[LocalWeights], *, pattern: str = "*") ->
     return Table("weights", "", columns, rows, notes=tuple(notes) if rows else ("None found.", *notes))
 
 
-def _remark(one: LocalWeights) -> str:
+def _note(one: LocalWeights) -> str:
     known = known_package(one.weights.partition(":")[2]) if one.weights.startswith("pip:") else None
     if known is not None:
         return ", ".join(part for part in (known.note, "" if known.has_head else "no head") if part)

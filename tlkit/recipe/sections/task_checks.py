@@ -110,7 +110,7 @@ def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _box_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what detection lacks, or cannot have: a file of boxes beside one folder, a geometry that shows it all."""
+    """Yield what is missing or contradicts detection: the file of boxes, several folders, a geometry that crops."""
     data = recipe.data
     if data.boxes is None and not is_listed(data) and data.name is None:
         yield Contradiction(

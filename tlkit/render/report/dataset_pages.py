@@ -12,7 +12,7 @@ from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.errors import DataError
 from tlkit.output_files import require_writable
 from tlkit.render.plots import plot_class_counts
-from tlkit.render.report.section import Figure
+from tlkit.render.report.page_section import Figure
 from tlkit.render.report.template import render_to
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tlkit.audit.audit_tables import undecided_table
 from tlkit.choices import MIN_CELL_SIZE
 from tlkit.errors import first_few
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
-from tlkit.render.report.section import Claim
+from tlkit.render.report.page_section import Claim
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit

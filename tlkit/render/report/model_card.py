@@ -19,7 +19,7 @@ from tlkit.render.published_tables import figure_table
 from tlkit.render.report.card_metadata import card_metadata
 from tlkit.render.report.limitations import limits_of
 from tlkit.render.report.run_contents import RunContents
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 from tlkit.render.report.summary import lead
 from tlkit.tables import to_markdown
 

@@ -9,7 +9,7 @@ from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.group_tables import direction_counts
 from tlkit.audit.plain_verdicts import shown_by
 from tlkit.audit.redaction import redact
-from tlkit.render.report.section import Verdict
+from tlkit.render.report.page_section import Verdict
 from tlkit.tables import two_figures
 from tlkit.tables.formatting import SIGNS
 from tlkit.tables.shares import percent, percent_range, points
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.explanation import ExplainedGroup
     from tlkit.audit.group_tables import GroupRow, GroupTable
-    from tlkit.render.report.section import Mark
+    from tlkit.render.report.page_section import Mark
 
 MARKS: dict[str, Mark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
 

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from tlkit.render.report.glossary import GLOSSARY
+from tlkit.render.report.page_section import Page
 from tlkit.render.report.run_contents import RunContents
-from tlkit.render.report.section import Page
 from tlkit.render.report.sections import further_commands, sections_of
 from tlkit.render.report.summary import summary_of
 from tlkit.render.report.template import render_to

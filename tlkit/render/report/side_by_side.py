@@ -16,8 +16,8 @@ from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.plots import plot_history, plot_runs
 from tlkit.render.plots.runs_plot import MOST_RUNS
 from tlkit.render.report.glossary import GLOSSARY
+from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, Part, Section, Strip, Summary, Verdict
 from tlkit.render.report.plain_words import verdict_of
-from tlkit.render.report.section import Claim, Figure, Fold, Grid, Page, Part, Section, Strip, Summary, Verdict
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
 from tlkit.render.report.template import render_to

@@ -9,6 +9,7 @@ import numpy as np
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.limitations import limits_of
+from tlkit.render.report.page_section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.plain_words import (
     MARKS,
     failing_sentence,
@@ -17,9 +18,8 @@ from tlkit.render.report.plain_words import (
     verdict_of,
     verdict_of_row,
 )
-from tlkit.render.report.section import Claim, Strip, Summary, Verdict
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
-from tlkit.render.report.sections.data_section import data_sentence
+from tlkit.render.report.sections.dataset_section import data_sentence
 from tlkit.render.report.sections.measurements_section import drift_sentence, robustness_sentence
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
@@ -52,7 +52,7 @@ def summary_of(run: RunContents) -> Summary:
             if audit is None
             else ()
         ),
-        ("What you can conclude", _can(run)),
+        ("What you can conclude", _conclusions(run)),
         ("What you cannot conclude", (*_drifted(run), *limits_of(run, failures=False))),
         ("What to do next", _next(run)),
     )
@@ -147,7 +147,7 @@ def _drifted(run: RunContents) -> tuple[Claim, ...]:
     return tuple(Claim(drift_sentence(name, report), ("drift",)) for name, report in run.drift.items())
 
 
-def _can(run: RunContents) -> tuple[Claim, ...]:
+def _conclusions(run: RunContents) -> tuple[Claim, ...]:
     evaluation, audit = run.evaluation, run.audit
     if evaluation.trained_on:
         return (Claim(TRAINED_ON, ("result",)),)

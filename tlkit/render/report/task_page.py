@@ -13,9 +13,9 @@ from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_fig
 from tlkit.render.report.card_metadata import front_matter
 from tlkit.render.report.glossary import GLOSSARY
 from tlkit.render.report.model_card import NOT_STATED, bullets, origin_blocks, plain, write_blocks
+from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
 from tlkit.render.report.plain_words import MARKS
-from tlkit.render.report.section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
-from tlkit.render.report.sections.data_section import counts_table, excluded_table, leaks_table
+from tlkit.render.report.sections.dataset_section import counts_table, excluded_table, leaks_table
 from tlkit.render.report.sections.masks_section import MaskImage, masks_section
 from tlkit.render.report.sections.provenance_section import environment_section, model_sentence
 from tlkit.render.report.sections.training_section import history_section, kept_sentence

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.report.sections.audit_section import audit_section
 from tlkit.render.report.sections.classes_section import classes_section, confusions_section
 from tlkit.render.report.sections.confidence_section import confidence_section
-from tlkit.render.report.sections.data_section import data_section
+from tlkit.render.report.sections.dataset_section import data_section
 from tlkit.render.report.sections.explanation_section import explanation_section
 from tlkit.render.report.sections.figures_section import figures_section
+from tlkit.render.report.sections.groups_section import audit_section
 from tlkit.render.report.sections.images_section import group_images_section, slices_section, worst_section
 from tlkit.render.report.sections.measurements_section import (
     drift_section,
@@ -30,8 +30,8 @@ from tlkit.render.report.sections.repair_section import repair_section
 from tlkit.render.report.sections.training_section import training_section
 
 if TYPE_CHECKING:
+    from tlkit.render.report.page_section import Section
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Section
 
 SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
     audit_section,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from tlkit.evaluation.evaluation_tables import class_table, confused_table, confusion_matrix_table, lowest_recall
 from tlkit.render.plots import plot_confusion, plot_per_class
-from tlkit.render.report.section import Figure, Fold, Grid, Section
+from tlkit.render.report.page_section import Figure, Fold, Grid, Section
 from tlkit.tables.shares import percent
 
 if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
+    from tlkit.render.report.page_section import Block
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Block
 
 MOST_CLASSES = 200  # rows of the table of classes
 MOST_AS_MATRIX = 40  # classes whose confusion matrix is a table

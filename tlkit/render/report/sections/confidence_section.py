@@ -1,11 +1,11 @@
-"""Confidence: whether it agrees with accuracy, what silence or sets of classes where the model is unsure would gain."""
+"""Confidence: whether it agrees with accuracy, and the effect of abstention and of prediction sets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tlkit.render.plots import plot_reliability, plot_risk_coverage, plot_sets
-from tlkit.render.report.section import Figure, Fold, Part, Section
+from tlkit.render.report.page_section import Figure, Fold, Part, Section
 from tlkit.tables.shares import percent, points
 from tlkit.uncertainty.abstention_tables import abstention_tables
 from tlkit.uncertainty.calibration_tables import calibration_tables

@@ -14,13 +14,13 @@ from tlkit.audit.explanation_tables import (
 )
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_heat
-from tlkit.render.report.section import Figure, Fold, Part, Section
+from tlkit.render.report.page_section import Figure, Fold, Part, Section
 from tlkit.tables.shares import points, signed_points
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import ExplainedColumn, Explanation
+    from tlkit.render.report.page_section import Block
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Block
 
 
 def explanation_section(run: RunContents) -> Section | None:

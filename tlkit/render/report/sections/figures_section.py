@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON, score_table, summary_table
-from tlkit.render.report.section import Fold, Grid, Section
+from tlkit.render.report.page_section import Fold, Grid, Section
 
 if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.error_example_tables import confusion_tables
 from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
-from tlkit.render.report.section import Fold, Gallery, Grid, Part, Picture, Section, Verdict, Words
+from tlkit.render.report.page_section import Fold, Gallery, Grid, Part, Picture, Section, Verdict, Words
 
 if TYPE_CHECKING:
     from tlkit.audit.error_examples import ErrorExample, GroupImages
+    from tlkit.render.report.page_section import Block
     from tlkit.render.report.run_contents import ReportImages, RunContents
-    from tlkit.render.report.section import Block
 
 MOST_GROUPS = 8
 METHODS = {"grad_cam": "Grad-CAM", "attention": "attention, weighted by gradients", "rollout": "attention rollout"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlkit.render.report.section import Gallery, Picture, Section
+from tlkit.render.report.page_section import Gallery, Picture, Section
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from tlkit.evaluation.robustness_tables import robustness_tables
 from tlkit.evaluation.unknown_tables import unknown_sentence, unknown_tables
 from tlkit.exported.bench_tables import bench_tables
 from tlkit.render.plots import plot_bench, plot_drift, plot_robustness, plot_unknown
+from tlkit.render.report.page_section import Figure, Fold, Grid, Part, Section, Verdict
 from tlkit.render.report.plain_words import MARKS
-from tlkit.render.report.section import Figure, Fold, Grid, Part, Section, Verdict
 from tlkit.tables import counted
 from tlkit.tables.formatting import SIGNS
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tlkit.evaluation.label_next_result import LabelNext
     from tlkit.evaluation.robustness_report import RobustnessReport
     from tlkit.exported.bench import Benchmark
+    from tlkit.render.report.page_section import Block, Mark
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Block, Mark
 
 DRIFT_MARKS: dict[str, Mark] = {"DRIFT": "bad", "NO DRIFT FOUND": "good", "NOT ENOUGH DATA": "open"}
 MOST_NAMED = 3
@@ -81,7 +81,7 @@ def drift_sentence(name: str, report: DriftReport) -> str:
 
 
 def unknown_section(run: RunContents) -> Section | None:
-    """Return whom the threshold for unknown images hits; None where `tlkit unknown` was not asked."""
+    """Return the false alarms of the threshold for unknown images by group; None where `tlkit unknown` has not run."""
     report = run.unknown
     if report is None:
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RecipeError
 from tlkit.recipe.yaml_nodes import read_yaml
-from tlkit.render.report.section import Code, Fold, Section, Words
+from tlkit.render.report.page_section import Code, Fold, Section, Words
 from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.render.report.section import Fold, Section
+from tlkit.render.report.page_section import Fold, Section
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit

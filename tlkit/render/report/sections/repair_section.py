@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tlkit.render.report.page_section import Fold, Grid, Section, Verdict
 from tlkit.render.report.plain_words import MARKS
-from tlkit.render.report.section import Fold, Grid, Section, Verdict
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
+    from tlkit.render.report.page_section import Block
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Block
 
 
 def repair_section(run: RunContents) -> Section | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tlkit.render.plots import plot_history
-from tlkit.render.report.section import Figure, Fold, Section
+from tlkit.render.report.page_section import Figure, Fold, Section
 from tlkit.tables import Cell, Column, Mark, Table
 
 if TYPE_CHECKING:

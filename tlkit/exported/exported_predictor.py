@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 ANSWERED = "answered"
 """Group column of a file that states when its model abstains: "yes" or "no"."""
 IMAGES_PER_WORKER = 16
-"""Images that wait for each worker; so many results are held before progress is told."""
+"""Images that are queued for each worker, and results that are held before progress is reported."""
 
 Floats = npt.NDArray[np.float32]
 Answer = TypeVar("Answer")

@@ -22,7 +22,7 @@ ONNX_DIGEST = re.compile(rb"tlkit\.sha256\x12@([0-9a-f]{64})")
 OPENVINO_DIGEST = re.compile(rb'<sha256 value="([0-9a-f]{64})"')
 
 
-def sealed(content: bytes, *, rest: bytes = b"", pattern: re.Pattern[bytes] = ONNX_DIGEST) -> bytes:
+def with_digest(content: bytes, *, rest: bytes = b"", pattern: re.Pattern[bytes] = ONNX_DIGEST) -> bytes:
     """Return a file's content with its digest in place of the zeros.
 
     Args:
@@ -36,7 +36,7 @@ def sealed(content: bytes, *, rest: bytes = b"", pattern: re.Pattern[bytes] = ON
     return content[: found[0].start(1)] + digest + content[found[0].end(1) :]
 
 
-def require_sealed(content: bytes, *, path: Path, rest: bytes = b"", pattern: re.Pattern[bytes] = ONNX_DIGEST) -> None:
+def require_digest(content: bytes, *, path: Path, rest: bytes = b"", pattern: re.Pattern[bytes] = ONNX_DIGEST) -> None:
     """Check that a file is as it was written.
 
     Raises:

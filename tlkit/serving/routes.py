@@ -15,17 +15,17 @@ from starlette.requests import ClientDisconnect
 
 from tlkit import __version__
 from tlkit.data.decode.decoding import UnreadableImageError
-from tlkit.exported.predictor import ExportedPredictor
+from tlkit.exported.exported_predictor import ExportedPredictor
 from tlkit.serving.connections import Connections
 from tlkit.serving.guard import PREDICT, Guard
 from tlkit.serving.image_queue import BusyError, ImageQueue
 from tlkit.serving.metrics import CONTENT_TYPE, ServerMetrics
-from tlkit.serving.model_card import model_card
-from tlkit.serving.options import ServeOptions
 from tlkit.serving.pages import PAGE, PAGE_POLICY, docs_page
 from tlkit.serving.predict_schema import PREDICT_SCHEMA
 from tlkit.serving.prediction_log import PredictionLog
 from tlkit.serving.request_images import RefusedError, RequestReader
+from tlkit.serving.serve_options import ServeOptions
+from tlkit.serving.served_model_card import model_card
 
 logger = logging.getLogger(__name__)
 

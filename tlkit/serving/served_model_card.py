@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.exported.predictor import ExportedPredictor
-from tlkit.serving.options import ServeOptions
+from tlkit.exported.exported_predictor import ExportedPredictor
+from tlkit.serving.serve_options import ServeOptions
 
 
 def model_card(predictor: ExportedPredictor, *, digest: str, options: ServeOptions) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.render.plots import plot_groups
+from tlkit.render.report.page_section import Figure, Fold, Grid, Part, Section
 from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
-from tlkit.render.report.section import Figure, Fold, Grid, Part, Section
 from tlkit.tables.shares import points
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.group_tables import GroupTable
+    from tlkit.render.report.page_section import Block
     from tlkit.render.report.run_contents import RunContents
-    from tlkit.render.report.section import Block
 
 MOST_FIGURES = 12
 SHOWN = ("group", "verdict", "rate", "difference", "n")

@@ -8,8 +8,8 @@ from pathlib import Path
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import read_with_columns, split_of
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
+from tlkit.exported.exported_predictor import ExportedPredictor, load_exported
 from tlkit.exported.mask_answers import ExportedMaskPredictor
-from tlkit.exported.predictor import ExportedPredictor, load_exported
 from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
 from tlkit.predictions.common_task_images import Labelled

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tlkit.data.checks.leak_tables import leak_table
 from tlkit.data.checks.summary_tables import class_count_table
 from tlkit.render.plots import plot_class_counts
-from tlkit.render.report.section import Figure, Fold, Section, Verdict
+from tlkit.render.report.page_section import Figure, Fold, Section, Verdict
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:

@@ -176,7 +176,7 @@ def _write(partial: Path, sources: Sequence[str | Path], settings: BatchSettings
 
 
 def _publish(partial: Path, target: Path) -> None:
-    """Give a file its name unless another process was first."""
+    """Link a finished file to its name, unless another process has done so."""
     try:
         os.link(partial, target)
     except FileExistsError:
