@@ -145,7 +145,7 @@ def test_what_coco_skips_is_counted_and_named(tmp_path):
         (lambda values: values["images"][4].update(file_name="../secret.jpg"), ("../secret.jpg", "outside")),
         (lambda values: values["images"][4].update(file_name="/etc/x.jpg"), ("/etc/x.jpg", "outside")),
         (lambda values: values["categories"][0].update(name="cat;kitten"), ("cat;kitten", "Rename")),
-        (lambda values: values["categories"][0].update(name=" "), ("empty name",)),
+        (lambda values: values["categories"][0].update(name=" "), ("categories[0]", "no name")),
         (lambda values: values["images"].clear(), ("lists no images",)),
         (lambda values: values["annotations"].clear(), ("no image with a label", "no annotation")),
     ],
