@@ -131,6 +131,7 @@ def find_duplicates(
     pixels, if `pixel_digests` is given. Time and memory grow linearly with the number of images.
 
     Example:
+        >>> from PIL import Image
         >>> from tlkit.data.checks.fingerprints import fingerprint
         >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
         >>> views = (noise, noise[:, ::-1], noise[:24])
