@@ -157,3 +157,19 @@ def test_a_table_joined_to_a_run_is_logged_once(tmp_path, monkeypatch):
     )
     assert done.exit_code == 0 and "night" in done.stdout, done.output
     assert len([line for line in done.stderr.splitlines() if says(line, "groups.csv", "light")]) == 1, done.stderr
+
+
+def test_a_table_is_joined_again_where_the_predictions_have_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    y = np.arange(200) % 2
+    test = predictions_of(y, y, classes=("cat", "dog"), light=["day"] * 200)
+    table = pd.DataFrame({"path": test.path, "label": np.array(["cat", "dog"])[y], "light": "day"})
+    recipe = "recipe_version: 1\nname: pets\ndata: {root: photos, metadata: meta.csv, groups: [light]}\n"
+    path = Path("runs/pets")
+    run = write_run(path, recipe + "model: {name: test_resnet, weights: none}\nstrategy: frozen\n", table, test)
+    joined = joined_tables.read_joined(pd.DataFrame({"path": test.path, "shift": ["early", "late"] * 100}))
+    first = run.predictions(groups=joined)
+    assert run.predictions(groups=joined) is first and "shift" in first.groups
+    other = predictions_of(y, 1 - y, classes=("cat", "dog"), light=["day"] * 200)
+    other.to_parquet(run.directory.predictions("test"))
+    assert (run.predictions(groups=joined).y_pred == 1 - y).all()

@@ -64,7 +64,9 @@ class Run:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self._recipe: tuple[bytes, Recipe] | None = None
-        self._joined: tuple[JoinedTable, Path, Any] | None = None  # what the last table of groups was joined to
+        self._joined: tuple[JoinedTable, tuple[object, ...], Any] | None = (
+            None  # what the last table of groups was joined to
+        )
 
     def __repr__(self) -> str:
         return f"Run({self.path}, {self.status})"
@@ -184,11 +186,14 @@ class Run:
         """Return a file's predictions with the groups; the same table is joined to the same file once, and logged."""
         if groups is None:
             return read(file)
-        if self._joined is not None and self._joined[0] is groups and self._joined[1] == file:
+        verbatim = self.recipe.data.verbatim
+        status = file.stat()  # a run's files are replaced whole, so another content has another number
+        state = (file, status.st_ino, status.st_size, status.st_mtime_ns, verbatim)
+        if self._joined is not None and self._joined[0] is groups and self._joined[1] == state:
             return self._joined[2]
-        found = read(file).with_groups(groups, verbatim=self.recipe.data.verbatim)
+        found = read(file).with_groups(groups, verbatim=verbatim)
         if isinstance(groups, JoinedTable):  # a table or file of the caller's may change
-            self._joined = groups, file, found
+            self._joined = groups, state, found
         return found
 
     def task_evaluation(self, split: str | None = None) -> TaskEvaluation:
