@@ -110,8 +110,8 @@ def _distances(name: str, confusion: Ints, confidence: float) -> tuple[float, fl
         low, high = (ends[present] for ends in f1_bounds(confusion, confidence))
         rate, share = 2 * right[present] / (support + predicted)[present], support[present] / n
         return math.sqrt(2) * _combined(share * (rate - low)), math.sqrt(2) * _combined(share * (high - rate))
-    is_chance_corrected = name in ("mcc", "cohen_kappa") or (name == "cohen_kappa_quadratic" and right.sum() == n)
-    if not is_chance_corrected:
+    assert name in ("mcc", "cohen_kappa", "cohen_kappa_quadratic"), f"{name} needs a least width of its interval"
+    if name == "cohen_kappa_quadratic" and right.sum() < n:
         return 0.0, 0.0
     hits, chance = int(right.sum()), float(support @ predicted) / n**2
     low, high = wilson_bounds(hits, n, confidence)
