@@ -20,6 +20,7 @@ from scipy.ndimage import gaussian_filter
 import tlkit
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.features.heads.fit_head import fit_and_score
+from tlkit.features.heads.standardized import Standardized
 from tlkit.features.selection import k_center, smallest_margins, typical
 from tlkit.stats.means import mean_estimate
 
@@ -97,7 +98,10 @@ def compare_selection(run: tlkit.Run, repeats: int) -> list[str]:
     def scores(rows: np.ndarray, on: np.ndarray) -> np.ndarray:
         weights = np.ones(len(rows))
         grid = [SETTINGS]
-        (found,) = fit_and_score("logistic", x[rows], y[rows], weights, on, grid=grid, classes=classes, seed=0)
+        known = Standardized.by_itself(x, rows)
+        (found,) = fit_and_score(
+            "logistic", known, y[rows], weights, known.like(on), grid=grid, classes=classes, seed=0
+        )
         return found
 
     gains: dict[str, list[float]] = {name: [] for name in ("random", "margin", "coverage", "typicality")}

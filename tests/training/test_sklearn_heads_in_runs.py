@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkit
-from tlkit.errors import ModelError, RunError
+from tlkit.choices import MOST_HEAD_IMAGES
+from tlkit.errors import ModelError, RecipeError, RunError
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.inference.embed_run import embed_run
 from tlkit.models.model_files import read_tensors
@@ -159,3 +161,10 @@ def test_auto_chooses_the_head_of_a_run(head_recipe, caplog):
     assert [one["kind"] for one in facts["choice"]["candidates"]][:3] == ["logistic", "lda", "ridge"]
     assert says(caplog.messages, "head", "auto", facts["kind"])
     assert run.evaluate("test").accuracy.value > 0.5
+
+
+def test_more_images_than_a_head_takes_are_refused_before_features_are_computed(head_recipe, monkeypatch):
+    monkeypatch.setitem(MOST_HEAD_IMAGES, "svm", 20)
+    with pytest.raises(RecipeError, match=saying("strategy.head", "svm", "20", "auto").pattern):
+        tlkit.fit(head_recipe("svm"))
+    assert not Path(os.environ["TLKIT_CACHE"]).exists()

@@ -26,6 +26,7 @@ from tlkit.features.heads.fit_head import (
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
+from tlkit.features.heads.standardized import Standardized
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 
@@ -73,7 +74,7 @@ def learning_curve(
         DataError: the features are no finite matrix, a size is below 2, or the images are too few.
         ModelError: the kind is unknown, or takes no class weights.
     """
-    validate_kind(kind, class_weight)
+    validate_kind(kind, class_weight, images=len(x))
     x, codes = validate_features(x, y, classes)
     hashes = hash_rows(x) if keys is None or digests is None else []
     names = hashes if keys is None else list(keys)
@@ -164,8 +165,9 @@ class _HeadModel:
     def predict(self, x: Features, y: Ints, x_new: Features, *, settings: Settings) -> Ints:
         """Return the predicted codes of other images, shape (M,), by a head fitted on (x, y)."""
         weights = image_weights(y, self.classes, self.class_weight)
+        known = Standardized.by_itself(x)
         (scores,) = fit_and_score(
-            self.kind, x, y, weights, x_new, grid=[settings], classes=len(self.classes), seed=self.seed
+            self.kind, known, y, weights, known.like(x_new), grid=[settings], classes=len(self.classes), seed=self.seed
         )
         return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 

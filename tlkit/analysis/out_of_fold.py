@@ -74,7 +74,7 @@ def out_of_fold(
         DataError: the features are no finite matrix, or the images are too few.
         ModelError: the kind is unknown, or takes no class weights.
     """
-    validate_kind(kind, class_weight)
+    validate_kind(kind, class_weight, images=len(x))
     x, codes = validate_features(x, y, classes)
     assigned = assign_folds(paths, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=digests)
     warn_rare_classes(assigned, classes)

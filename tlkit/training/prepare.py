@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import MOST_HEAD_IMAGES
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.datamodule import ImageFolderDataModule
@@ -165,6 +166,7 @@ def prepare(
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(section.batch_size, 2) * world.size:
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
+    require_images_of_head(recipe, images)
     has_decoder = recipe.task == "segmentation"  # whose batch normalization trains with every strategy
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora") and not has_decoder
     has_statistics = has_decoder or any(name.endswith("running_mean") for name in backbone.module.state_dict())
@@ -202,6 +204,21 @@ def prepare(
     if head_kind(recipe) == "linear":
         logger.debug("Training on %s in precision %s (train.device, train.precision).", device, precision)
     return Prepared(recipe, data, classifier, device, precision, steps, world)
+
+
+def require_images_of_head(recipe: Recipe, images: int) -> None:
+    """Check that the recipe's head takes so many training images.
+
+    Raises:
+        RecipeError: it takes fewer.
+    """
+    word = head_kind(recipe)
+    most = {str(kind): number for kind, number in MOST_HEAD_IMAGES.items()}.get(word, images)
+    if images > most:
+        raise RecipeError(
+            f"strategy.head is {word}, which takes at most {most:,} training images, since its memory grows by the "
+            f"square of their number. There are {images:,}. Use auto or another head."
+        )
 
 
 def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: LoadedDataset) -> ImageFolderDataModule:

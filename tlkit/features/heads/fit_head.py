@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.arrays import Floats, Ints
-from tlkit.choices import FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, SEED
+from tlkit.choices import FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, MOST_HEAD_IMAGES, SEED
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
 from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, ScaledEstimator, Trial
 from tlkit.features.heads.head_kinds import FACTS, KINDS, HeadKind, Settings
 from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights
+from tlkit.features.heads.standardized import Standardized, row_blocks
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.temperature import fit_temperature, mean_log_loss, probabilities
@@ -59,7 +60,7 @@ def fit_head(
         ModelError: the kind is unknown, or takes no class weights.
         DataError: the features are no finite matrix, or the images are too few.
     """
-    validate_kind(kind, class_weight)
+    validate_kind(kind, class_weight, images=len(x))
     x, codes = validate_features(x, y, classes)
     fold = resolve_folds(x, codes, classes, folds=folds, groups=groups, seed=seed)
     found = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
@@ -155,12 +156,12 @@ def fit_setting(
         ModelError: the kind is unknown, or takes no class weights.
         DataError: the features are no finite matrix, or all images are of one class.
     """
-    validate_kind(kind, class_weight)
+    validate_kind(kind, class_weight, images=len(x))
     x, codes = validate_features(x, y, classes)
     weights = image_weights(codes, classes, class_weight)
     present, relabelled = np.unique(codes, return_inverse=True)
-    mean, scale = feature_mean_and_scale(x)
-    standardized = ((x - mean) / scale).astype(np.float64)
+    standardized = Standardized.by_itself(x)
+    mean, scale = standardized.mean_and_scale
     parameters: LinearWeights | ScaledEstimator
     facts = FACTS[kind]
     if facts.linear is not None:
@@ -170,7 +171,9 @@ def fit_setting(
         )
     else:
         assert facts.nonlinear is not None, "a head is linear or not"
-        estimator = facts.nonlinear.fit(standardized, relabelled, settings, weights, seed)
+        estimator = facts.nonlinear.fit(
+            cast(Floats, standardized.dense(np.float64)), relabelled, settings, weights, seed
+        )
         parameters = ScaledEstimator(mean, scale, estimator, present)
     return Head(kind, tuple(classes), dict(settings), temperature, parameters, x.shape[1], len(x))
 
@@ -188,23 +191,27 @@ def out_of_fold_scores(
 ) -> Floats:
     """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = class absent from the training part.
 
-    `x` (N, D), `y` (N,) class codes, G settings in `grid`, `fold` (N,), C `classes`, `weights` of the images (N,).
+    `x` (N, D), `y` (N,) class codes, G settings in `grid`, `fold` (N,), C `classes`, `weights` of the images (N,). The
+    precision is `FACTS[kind].dtype`.
     """
-    scores = np.full((len(grid), len(y), classes), -np.inf)
+    scores = np.full((len(grid), len(y), classes), -np.inf, dtype=FACTS[kind].dtype)
     for number in np.unique(fold):
         test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        images = x[train], y[train], weights[train]
-        for place, found in enumerate(fit_and_score(kind, *images, x[test], grid=grid, classes=classes, seed=seed)):
+        known = Standardized.by_itself(x, train)
+        fitted = fit_and_score(
+            kind, known, y[train], weights[train], known.like(x, test), grid=grid, classes=classes, seed=seed
+        )
+        for place, found in enumerate(fitted):
             scores[place, test] = found
     return scores
 
 
 def fit_and_score(
     kind: HeadKind,
-    x: Features,
+    x: Standardized,
     y: Ints,
     weights: Floats,
-    x_new: Features,
+    x_new: Standardized,
     *,
     grid: Sequence[Settings],
     classes: int,
@@ -214,27 +221,24 @@ def fit_and_score(
 
     A class that is absent from `y` has the score -inf; where `y` holds one class only, that class has the score 0.
 
-    `x` (N, D) and `y` (N,) are fitted with `weights` (N,); `x_new` (M, D) is scored.
+    `x` (N, D) and `y` (N,) are fitted with `weights` (N,); `x_new` (M, D), on the scale of `x`, is scored.
     """
     present, relabelled = np.unique(y, return_inverse=True)
     if len(present) == 1:
-        constant = np.full((len(x_new), classes), -np.inf)
+        constant = np.full((x_new.shape[0], classes), -np.inf)
         constant[:, present] = 0.0
         yield from [constant] * len(grid)
         return
-    mean, scale = feature_mean_and_scale(x)
     facts = FACTS[kind]
-    known, new = (cast(Floats, ((values - mean) / scale).astype(facts.dtype)) for values in (x, x_new))
     found: Iterator[Floats]
     if facts.linear is not None:
-        found = (
-            one.scores(new) for one in facts.linear(known, relabelled, grid, weights.astype(facts.dtype), TOLERANCE)
-        )
+        found = (one.scores(x_new) for one in facts.linear(x, relabelled, grid, weights, TOLERANCE))
     else:
         assert facts.nonlinear is not None, "a head is linear or not"
+        known, new = (cast(Floats, part.dense(np.float64)) for part in (x, x_new))
         found = facts.nonlinear.fit_and_score(known, relabelled, new, grid, weights=weights, seed=seed)
     for values in found:
-        scores = np.full((len(x_new), classes), -np.inf)
+        scores = np.full((x_new.shape[0], classes), -np.inf)
         scores[:, present] = values
         yield scores
 
@@ -242,7 +246,8 @@ def fit_and_score(
 def _score_trials(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:
     """Return the position of the setting with the smallest log loss, and the trials of all settings."""
     trials = []
-    for setting, found in zip(grid, scores, strict=True):
+    for setting, stored in zip(grid, scores, strict=True):
+        found = stored.astype(np.float64, copy=False)
         temperature = fit_temperature(found, y, weights=weights)
         proba = probabilities(found, temperature)
         right = proba.argmax(axis=1) == y
@@ -269,14 +274,6 @@ def fold_standardization(
     return LinearWeights(weight.astype(np.float32), bias.astype(np.float32))
 
 
-def feature_mean_and_scale(x: Features) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each feature, shape (D,); the latter is 1 for a constant feature."""
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(np.asarray(x, dtype=np.float64))
-    return np.asarray(scaler.mean_), np.asarray(scaler.scale_)
-
-
 def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) -> Floats:
     """Return the weight of each image, shape (N,), mean about 1 where balanced.
 
@@ -298,17 +295,28 @@ def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) ->
     return np.array([float(class_weight.get(classes[code], 1.0)) for code in y])
 
 
-def validate_kind(kind: str, class_weight: ClassWeight) -> None:
-    """Check the kind of a head, and that it takes class weights where some are given.
+def validate_kind(kind: str, class_weight: ClassWeight, *, images: int) -> None:
+    """Check the kind of a head, and that it takes class weights, where some are given, and so many images.
 
     Raises:
-        ModelError: the kind is unknown, or takes no class weights.
+        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
     """
     if kind not in KINDS:
         raise ModelError(f"There is no head {kind!r}.{did_you_mean(kind, KINDS)} There are {', '.join(KINDS)}.")
     if class_weight is not None and kind in HEADS_WITHOUT_CLASS_WEIGHTS:
         able = [name for name in KINDS if name not in HEADS_WITHOUT_CLASS_WEIGHTS]
         raise ModelError(f"A head of kind {kind} takes no class weights. Leave them out, or use {', '.join(able)}.")
+    if not takes_images(kind, images):
+        able = [name for name in KINDS if takes_images(name, images)]
+        raise ModelError(
+            f"A head of kind {kind} takes at most {MOST_HEAD_IMAGES[kind]:,} training images, since its memory grows "
+            f"by the square of their number. There are {images:,}. Use {', '.join(able)}."
+        )
+
+
+def takes_images(kind: HeadKind, images: int) -> bool:
+    """Return whether so many training images can be fitted by a kind of head."""
+    return images <= MOST_HEAD_IMAGES.get(kind, images)
 
 
 def validate_features(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> tuple[Features, Ints]:
@@ -323,8 +331,7 @@ def validate_features(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> 
         problems.append(
             f"Features must be a matrix of floats, shape (N, D). Got {values.dtype} {values.shape} instead."
         )
-    elif not np.isfinite(values).all():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist()
+    elif bad := _rows_not_finite(values):
         problems.append(f"Features are NaN or infinite in {len(bad)} of {len(values)} rows ({first_few(bad)}).")
     if codes.shape != values.shape[:1] or not np.issubdtype(codes.dtype, np.integer):
         problems.append(
@@ -337,6 +344,14 @@ def validate_features(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> 
     if problems:
         raise DataError(*problems)
     return values, codes.astype(np.int64)
+
+
+def _rows_not_finite(values: Features) -> list[int]:
+    """Return the rows that hold NaN or infinity."""
+    blocks = row_blocks(*values.shape)
+    return [
+        rows.start + row for rows in blocks for row in np.flatnonzero(~np.isfinite(values[rows]).all(axis=1)).tolist()
+    ]
 
 
 def resolve_folds(

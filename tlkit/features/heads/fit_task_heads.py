@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from tlkit.arrays import Floats, Ints
 from tlkit.errors import DataError
-from tlkit.features.heads.fit_head import feature_mean_and_scale
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import FACTS, HeadKind, Settings, format_settings
-from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights, principal_axes
+from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights, fit_least_squares
+from tlkit.features.heads.linear_solver import LabelLoss, fit_linear_scores
+from tlkit.features.heads.standardized import Standardized
 
 logger = logging.getLogger(__name__)
 
@@ -95,19 +94,18 @@ def fit_label_head(
     grid = FACTS["logistic"].grid
     losses = np.zeros(len(grid))
     for number in np.unique(fold):
-        test, train = fold == number, fold != number
-        mean, scale = feature_mean_and_scale(x[train])
-        new = (x[test] - mean) / scale
-        fits = _logistic((x[train] - mean) / scale, targets[train], grid, weights[train], TOLERANCE)
-        for place, found in enumerate(fits):
+        test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        known = Standardized.by_itself(x, train)
+        new = known.like(x, test)
+        for place, found in enumerate(_logistic(known, targets[train], grid, weights[train], TOLERANCE)):
             z = found.scores(new)
             each = weights[test] * (np.logaddexp(0, z) - targets[test] * z)
             losses[place] += float((each * share).sum())
     losses /= float((weights * share).sum())
     best = int(losses.argmin())
-    mean, scale = feature_mean_and_scale(x)
-    (found,) = _logistic((x - mean) / scale, targets, [grid[best]], weights, FINE_TOLERANCE)
-    return _head("logistic", found, (mean, scale), grid, losses, n=len(x))
+    known = Standardized.by_itself(x)
+    (found,) = _logistic(known, targets, [grid[best]], weights, FINE_TOLERANCE)
+    return _head("logistic", found, known.mean_and_scale, grid, losses, n=len(x))
 
 
 def fit_number_head(x: Features, y: Floats, *, fold: Ints) -> LabelHead:
@@ -125,15 +123,15 @@ def fit_number_head(x: Features, y: Floats, *, fold: Ints) -> LabelHead:
     grid = FACTS["ridge"].grid
     losses = np.zeros(len(grid))
     for number in np.unique(fold):
-        test, train = fold == number, fold != number
-        mean, scale = feature_mean_and_scale(x[train])
-        new = (x[test] - mean) / scale
-        for place, found in enumerate(_ridge((x[train] - mean) / scale, target[train], grid)):
+        test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        known = Standardized.by_itself(x, train)
+        new = known.like(x, test)
+        for place, found in enumerate(_ridge(known, target[train], grid)):
             losses[place] += float(((found.scores(new)[:, 0] - target[test]) ** 2).sum())
     losses /= len(target)
-    mean, scale = feature_mean_and_scale(x)
-    (found,) = _ridge((x - mean) / scale, target, [grid[int(losses.argmin())]])
-    return _head("ridge", found, (mean, scale), grid, losses, n=len(x))
+    known = Standardized.by_itself(x)
+    (found,) = _ridge(known, target, [grid[int(losses.argmin())]])
+    return _head("ridge", found, known.mean_and_scale, grid, losses, n=len(x))
 
 
 def _head(
@@ -154,42 +152,23 @@ def _head(
     return LabelHead(kind, dict(grid[int(losses.argmin())]), parameters, n, trials)
 
 
-def _checked(x: Features, rows: int) -> Floats:
-    values = np.asarray(x, dtype=np.float64)
+def _checked(x: Features, rows: int) -> Features:
+    values = np.asarray(x)
     if values.ndim != 2 or len(values) != rows or not np.isfinite(values).all():
         raise DataError(f"Features must be a matrix of finite numbers with {rows} rows. Got {values.shape} instead.")
     return values
 
 
 def _logistic(
-    x: Floats, y: Floats, grid: Sequence[Settings], weights: Floats, tolerance: float
+    x: Standardized, y: Floats, grid: Sequence[Settings], weights: Floats, tolerance: float
 ) -> Iterator[LinearWeights]:
     """Yield the regressions of all labels for each C; `x` (N, D) standardized, `y` and `weights` (N, L)."""
-    labels, width = y.shape[1], x.shape[1]
-    flat = np.zeros((labels, width + 1))
-    sign = 2.0 * y - 1.0
-
-    def loss(given: Floats, c: float) -> tuple[float, Floats]:
-        w = given.reshape(labels, width + 1)
-        z = x @ w[:, :-1].T + w[:, -1]
-        value = 0.5 * float((w[:, :-1] ** 2).sum()) + c * float((weights * np.logaddexp(0, -sign * z)).sum())
-        slope = -c * weights * sign * expit(-sign * z)  # (N, L)
-        gradient = np.hstack([w[:, :-1] + slope.T @ x, slope.sum(axis=0)[:, None]])
-        return value, gradient.ravel()
-
-    for setting in grid:
-        c = float(setting["C"])
-        options = {"maxiter": 2000, "maxfun": 4000, "gtol": tolerance * c * len(x) * 0.01, "ftol": 1e-4 * tolerance}
-        flat = minimize(loss, flat.ravel(), args=(c,), jac=True, method="L-BFGS-B", options=options).x
-        flat = flat.reshape(labels, width + 1)
-        yield LinearWeights(flat[:, :-1].copy(), flat[:, -1].copy())
+    strengths = [float(setting["C"]) for setting in grid]
+    found = fit_linear_scores(x, LabelLoss(y, weights), strengths, tolerance=tolerance)
+    for parameters in found:
+        yield LinearWeights(parameters[:, :-1].copy(), parameters[:, -1].copy())
 
 
-def _ridge(x: Floats, y: Floats, grid: Sequence[Settings]) -> Iterator[LinearWeights]:
+def _ridge(x: Standardized, y: Floats, grid: Sequence[Settings]) -> Iterator[LinearWeights]:
     """Yield the regression for each alpha, by one decomposition; `x` (N, D) standardized, `y` (N,)."""
-    x_mean, y_mean = x.mean(axis=0), float(y.mean())
-    axes, squares = principal_axes(x - x_mean)
-    along = axes.T @ ((x - x_mean).T @ (y - y_mean))
-    for setting in grid:
-        coef = (axes @ (along / (squares + float(setting["alpha"]))))[None, :]
-        yield LinearWeights(coef, np.array([y_mean]) - coef @ x_mean)
+    return fit_least_squares(x, y[:, None], [float(setting["alpha"]) for setting in grid], np.ones(len(y)))

@@ -18,6 +18,7 @@ from tlkit.features.heads.fit_head import (
     cross_validate,
     fit_best_setting,
     resolve_folds,
+    takes_images,
     validate_features,
 )
 from tlkit.features.heads.head import Features, Head, Trial
@@ -121,7 +122,7 @@ def choose_head(
         y: positions in `classes`, shape (N,).
         classes: class names in the order of the columns.
         kinds: what to compare; default: all but the ensembles of trees. Where class weights are given, kinds that take
-            none are left out.
+            none are left out, and so are kinds that take fewer images.
         seed: of the folds and of what is random in trees.
         class_weight: as in `fit_head`.
         groups: what must stay in one fold, one per image.
@@ -132,10 +133,15 @@ def choose_head(
         ModelError: no kind is left to choose from.
         DataError: the features are no finite matrix, or the images are too few.
     """
-    excluded = HEADS_WITHOUT_CLASS_WEIGHTS if class_weight is not None else ()
-    if left_out := [kind for kind in KINDS if kind in kinds and kind in excluded]:
-        logger.info("head: auto leaves out %s: no class weights can be given to them.", ", ".join(left_out))
-    able = [kind for kind in KINDS if kind in kinds and kind not in excluded]
+    unweighted = HEADS_WITHOUT_CLASS_WEIGHTS if class_weight is not None else ()
+    too_many = [kind for kind in KINDS if not takes_images(kind, len(x))]
+    for excluded, why in (
+        (unweighted, "no class weights can be given to them"),
+        (too_many, f"{len(x):,} training images are too many for them"),
+    ):
+        if left_out := [kind for kind in KINDS if kind in kinds and kind in excluded]:
+            logger.info("head: auto leaves out %s: %s.", ", ".join(left_out), why)
+    able = [kind for kind in KINDS if kind in kinds and kind not in (*unweighted, *too_many)]
     if not able:
         raise ModelError("There is no head to choose from. Name some of: " + ", ".join(KINDS) + ".")
     x, codes = validate_features(x, y, classes)

@@ -31,7 +31,7 @@ class HeadFacts:
         grid: the settings that cross-validation chooses from, the most regularized first.
         linear: fits it for each setting, where it is one weight matrix and one bias; else None.
         nonlinear: how it is fitted, scored and stored, where it is not linear; else None.
-        dtype: of the features in cross-validation; L-BFGS needs four digits there.
+        dtype: of the scores that cross-validation keeps; those of L-BFGS have four digits there.
     """
 
     description: str

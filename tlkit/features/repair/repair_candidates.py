@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.arrays import Floats, Ints
-from tlkit.features.heads.fit_head import feature_mean_and_scale
 from tlkit.features.heads.linear import LinearWeights
+from tlkit.features.heads.standardized import feature_mean_and_scale
 from tlkit.features.repair.group_weights import (
     balanced_weights,
     reweighing_weights,
