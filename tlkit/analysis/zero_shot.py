@@ -15,7 +15,7 @@ import torch
 
 from tlkit.analysis.class_texts import Classes, ClassTexts, read_synonyms, read_templates
 from tlkit.analysis.labelled_images import read_labelled
-from tlkit.arrays import Mask
+from tlkit.arrays import Floats32, Mask
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset
@@ -49,8 +49,6 @@ MOST_NAMED = 20
 """Images that change their class, of which a report names the paths."""
 MOST_COMPARED = 256
 """Images on which a stored head is scaled and compared with the image-text model."""
-
-Floats32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats32
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.label_thresholds import LabelThresholds
@@ -22,8 +23,6 @@ from tlkit.predictions.common_task_images import Labelled
 from tlkit.predictions.multilabel_predictions import THRESHOLD
 from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
-
-Floats = npt.NDArray[np.float32]
 
 
 def thresholds_of(facts: ExportedFacts) -> tuple[float, ...]:
@@ -102,7 +101,7 @@ class ExportedTaskPredictor:
         some = samples.take(rows)
         return self.table_of(some.paths, scores, some)
 
-    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> Labelled:
+    def table_of(self, path: npt.NDArray[np.str_], scores: Floats32, samples: Samples | None = None) -> Labelled:
         """Return probabilities (N, C) or numbers (N, 1) as predictions, by the thresholds or with the intervals of val.
 
         Args:

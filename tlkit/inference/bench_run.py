@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.arrays import Pixels
 from tlkit.choices import CONFIDENCE
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import ModelError
@@ -20,8 +21,6 @@ from tlkit.inference.predictor import Predictor, load_model
 from tlkit.process_state import preserved_process_state
 from tlkit.runs import RunDirectory, folder_of_run
 from tlkit.runs.stored_measurements import store_benchmark
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def bench_run(

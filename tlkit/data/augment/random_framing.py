@@ -8,14 +8,12 @@ as those of torchvision's RandomResizedCrop. Evaluation, whose pixels are a cont
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
+from tlkit.arrays import Pixels
 from tlkit.data.decode.resizing import FILTERS, PADDING, Frame, Framing
 from tlkit.preprocess import Preprocess
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def framed(pixels: Pixels, preprocess: Preprocess, framing: Framing, frame: Frame) -> Pixels:

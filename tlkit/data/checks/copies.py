@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from tlkit.arrays import Pixels
 from tlkit.data.checks.duplicates import (
     DUPLICATE_KINDS,
     DuplicateKind,
@@ -30,7 +30,6 @@ from tlkit.samples import LABEL, PATH, Samples
 
 logger = logging.getLogger(__name__)
 
-Pixels = npt.NDArray[np.uint8]
 ReadPixels = Callable[[int], Pixels | None]
 UPRIGHT: tuple[DuplicateKind, ...] = ("identical", "re-encoded")
 """Kinds that are copies under any label. Orientation may be the label, as in 6 and 9 or in arrows: a mirrored or turned

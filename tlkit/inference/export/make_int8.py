@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from tlkit.arrays import Pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.resizing import fit, reduction
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 CALIBRATION, HELD_OUT = 96, 48
 """Training images that give the ranges of the activations, and others on which attempts are compared; at most."""
 BATCH = 32
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def make_int8(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32, Pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.resizing import fit, reduction
@@ -22,9 +23,6 @@ from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.compare_runs import table_of
 from tlkit.runs.run import Run
-
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Case:
 
 def cases_of_run(
     directory: RunDirectory, split: str, preprocess: Preprocess, most: int, notes: list[str]
-) -> tuple[Floats | None, list[Case]]:
+) -> tuple[Floats32 | None, list[Case]]:
     """Return the stored probabilities of images of the run, or None where they cannot be compared, and the images."""
     run = Run(directory)
     stored = table_of(run, split)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.arrays import Floats32
 from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
 from tlkit.exported import ExportedModel
@@ -46,8 +47,6 @@ EXACT_IMAGES = 4
 """Images of the run, and as many made ones, that also go through torch in float64; each has many pixels."""
 TIE = 10.0
 """Difference of two logits, in tolerances of a probability and shares of the larger one, that rounding may turn."""
-
-Floats = npt.NDArray[np.float32]
 
 
 def verify_masks(
@@ -151,10 +150,10 @@ class _Compared:
         self._preprocess = preprocess
         self._refused: list[str] = []
         self._errors: dict[bool, list[float]] = {True: [], False: []}
-        self._ends: tuple[Floats, Floats] | None = None
+        self._ends: tuple[Floats32, Floats32] | None = None
 
     def see(
-        self, name: str, expected: _Said, proba: Floats | None, mask: npt.NDArray[np.integer], *, is_real: bool
+        self, name: str, expected: _Said, proba: Floats32 | None, mask: npt.NDArray[np.integer], *, is_real: bool
     ) -> None:
         """Compare the probabilities (C, h, w), if any, and the mask (H, W) of an image with the model's."""
         other, wrong = _other_pixels(expected, mask, self._preprocess, TIE * self.tolerance)

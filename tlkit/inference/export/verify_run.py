@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tlkit.arrays import Floats32
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
@@ -48,8 +49,6 @@ EXACT_IMAGES = 16
 """Images of the run, and as many made ones, that also go through torch in float64."""
 INT8_DIFFERENCE = 1.0
 """Difference of a probability that int8 may have: any. Its accuracy is judged by `judge_int8`."""
-
-Floats = npt.NDArray[np.float32]
 
 
 def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Verification:
@@ -137,7 +136,7 @@ class _Judge:
 
     def __init__(
         self,
-        answers: Callable[[Floats], npt.NDArray[np.str_]],
+        answers: Callable[[Floats32], npt.NDArray[np.str_]],
         real: Sequence[Case],
         made: Sequence[Case],
         *,
@@ -153,8 +152,8 @@ class _Judge:
         subject: str,
         reference: str,
         engine: str,
-        found: Floats,
-        expected: Floats,
+        found: Floats32,
+        expected: Floats32,
         *,
         tolerance: float = TOLERANCE,
         distances: tuple[float, float] | None = None,
@@ -207,7 +206,7 @@ class _Judge:
             )
         )
 
-    def add_file(self, file: ExportedModel, expected: Floats, network: nn.Module) -> None:
+    def add_file(self, file: ExportedModel, expected: Floats32, network: nn.Module) -> None:
         """Compare an exported file with the probabilities of torch."""
         reduced = file.facts.kind == "network" and file.facts.preprocess.decode == "reduced"
         cases = [*self._real, *self._made]
@@ -251,7 +250,7 @@ def _require_source(files: Sequence[ExportedModel], model: Path) -> None:
                 )
 
 
-def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.NDArray[np.str_]:
+def _answers(network: Network, classes: Sequence[str], scores: Floats32) -> npt.NDArray[np.str_]:
     """Return in words what scores (N, C) say, shape (N,): the class or grade, labels, or the number in its unit."""
     unit = score_unit(network.task)
     predicted = network.task.predicted(torch.from_numpy(np.ascontiguousarray(scores * np.float32(unit)))).numpy()
@@ -263,7 +262,7 @@ def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.ND
     return np.asarray(np.array(classes, dtype=str)[predicted])
 
 
-def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats:
+def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats32:
     """Return the probabilities (N, C) of torch in float32, or numbers in deviations (N, 1), of pixels (H, W, 3)."""
     if not scaled:
         return np.zeros((0, 0), dtype=np.float32)
@@ -276,7 +275,7 @@ def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Prepro
 
 
 def _decode_effect(
-    real: Sequence[Case], anew: Floats, anew_full: Floats, answers: Callable[[Floats], npt.NDArray[np.str_]]
+    real: Sequence[Case], anew: Floats32, anew_full: Floats32, answers: Callable[[Floats32], npt.NDArray[np.str_]]
 ) -> DecodeEffect | None:
     rows = [place for place, case in enumerate(real) if case.is_reduced]
     if not rows:
