@@ -20,7 +20,7 @@ from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.image_properties import PROPERTIES
 from tlkit.errors import PredictionsError
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.runs import store_judgements
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.compare_runs import task_table
@@ -30,7 +30,7 @@ from tlkit.runs.run_options import options_of_run
 
 @with_notebook_bar("measuring images")
 def find_task_slices(
-    source: Run | TaskTable,
+    source: Run | TaskPredictions,
     columns: Sequence[str] | None = None,
     *,
     split: str | None = None,

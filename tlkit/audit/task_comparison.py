@@ -22,7 +22,8 @@ from tlkit.choices import OBJECT_SIZE, Task
 from tlkit.errors import PredictionsError, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import MultilabelPredictions
-from tlkit.predictions.common_task_images import TaskTable, common_task_images
+from tlkit.predictions.common_task_images import common_task_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.cluster_sampling import Units, student_estimate
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -163,8 +164,8 @@ class TaskComparison:
 
 
 def compare_task_models(
-    first: TaskTable,
-    second: TaskTable,
+    first: TaskPredictions,
+    second: TaskPredictions,
     options: AuditOptions,
     *,
     metric: str | None = None,
@@ -246,7 +247,7 @@ def compare_task_models(
     )
 
 
-def _figures(one: TaskTable, two: TaskTable, metric: str | None, names: tuple[str, str]) -> list[str]:
+def _figures(one: TaskPredictions, two: TaskPredictions, metric: str | None, names: tuple[str, str]) -> list[str]:
     """Return the figures to compare, the main one first.
 
     Raises:
@@ -265,8 +266,8 @@ def _figures(one: TaskTable, two: TaskTable, metric: str | None, names: tuple[st
 class _Pair:
     """Two aligned tables, with the units and the options of their comparison."""
 
-    first: TaskTable
-    second: TaskTable
+    first: TaskPredictions
+    second: TaskPredictions
     units: Units | None
     options: AuditOptions
 

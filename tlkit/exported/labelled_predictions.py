@@ -12,7 +12,7 @@ from tlkit.exported.exported_predictor import ExportedPredictor, load_exported
 from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
-from tlkit.predictions.common_task_images import Labelled
+from tlkit.predictions.task_predictions import RowPredictions
 from tlkit.samples import LABEL, Samples
 from tlkit.spelling import SEPARATOR, known_name, match_names
 
@@ -58,7 +58,7 @@ def predict_task_images(
     separator: str = SEPARATOR,
     grades: Sequence[str] = (),
     verbatim: bool = False,
-) -> Labelled:
+) -> RowPredictions:
     """Return predictions of labelled images by an exported file of several labels, grades or numbers.
 
     Args:

@@ -26,20 +26,12 @@ from tlkit.models.cuts import Cut
 from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions import (
-    DetectionPredictions,
-    MaskPredictions,
-    MultilabelPredictions,
-    NumberPredictions,
-    Unreadable,
-)
+from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
+from tlkit.predictions.task_predictions import RowPredictions
 from tlkit.runs import find_model, folder_of_run
 from tlkit.samples import Samples, target_numbers
 from tlkit.stored_values import damaged
 from tlkit.uncertainty.stored_rule import StoredRule
-
-TaskPredictions = MultilabelPredictions | NumberPredictions
-AnyTaskPredictions = TaskPredictions | MaskPredictions | DetectionPredictions
 
 
 class TaskPredictor:
@@ -84,7 +76,7 @@ class TaskPredictor:
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> TaskPredictions:
+    ) -> RowPredictions:
         """Return predictions of images, as `Predictor.predict` does; its arguments are the same.
 
         Labels are predicted from the thresholds on that val chose, and numbers have the intervals that val calibrated,
@@ -115,7 +107,7 @@ class TaskPredictor:
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
         on_changed: Callable[[Sequence[str]], None] | None = None,
-    ) -> TaskPredictions:
+    ) -> RowPredictions:
         """Return predictions of labelled samples from their pixels, as `Predictor.predict_samples` does."""
         self._images.require_known(samples)
         scores, index = self._images.scores_of(
@@ -130,7 +122,7 @@ class TaskPredictor:
 
     def predict_features(
         self, features: Features | Activations, samples: Samples, *, cut: Cut | None = None
-    ) -> TaskPredictions:
+    ) -> RowPredictions:
         """Return predictions of labelled samples from features, as `Predictor.predict_features` does."""
         self._images.require_known(samples)
         scores, index = self._images.scores_of_features(features, samples, cut=cut)
@@ -138,7 +130,7 @@ class TaskPredictor:
 
     def table(
         self, path: npt.NDArray[np.str_], scores: npt.NDArray[np.float32], samples: Samples | None = None
-    ) -> TaskPredictions:
+    ) -> RowPredictions:
         """Return the table of predictions of images.
 
         Args:
@@ -175,7 +167,7 @@ class TaskPredictor:
         )
         return self.with_rule(found)
 
-    def with_rule(self, predictions: TaskPredictions) -> TaskPredictions:
+    def with_rule(self, predictions: RowPredictions) -> RowPredictions:
         """Return predictions by the thresholds or with the intervals of the model; unchanged where val chose none."""
         rule = StoredRule.of(self.card.rule, self.card.classes)
         if isinstance(predictions, MultilabelPredictions):

@@ -18,7 +18,7 @@ from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions import Joinable, NumberPredictions, Predictions, read_predictions
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
@@ -97,7 +97,7 @@ def load_task_gates(path: str | os.PathLike[str], task: Task) -> GatesFile:
     return load_gates(path, metrics=TASK_METRICS[task], means=NUMBER_MEANS if numbers else (), unit_margin=numbers)
 
 
-def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable) -> TaskTable:
+def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskPredictions) -> TaskPredictions:
     """Return the predictions of a baseline, a run or a file, of the same task as others.
 
     Raises:

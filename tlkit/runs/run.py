@@ -30,8 +30,8 @@ from tlkit.evaluation import Evaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, evaluation_from_dict
 from tlkit.output_files import require_writable
 from tlkit.predictions import Joinable, Predictions, read_predictions
-from tlkit.predictions.common_task_images import TaskTable
 from tlkit.predictions.joined_tables import JoinedTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.render.report.task_page import write_task_card, write_task_report
@@ -43,7 +43,7 @@ from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
 from tlkit.runs.run_tables import read_alike, read_excluded, read_history, read_leaks
-from tlkit.runs.task_judgement import TaskPredictions, audit_task_split, evaluate_task_split, read_task_predictions
+from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split, read_task_predictions
 from tlkit.runs.task_pages import task_contents
 from tlkit.samples import Samples
 
@@ -493,7 +493,7 @@ class Run:
 
     def task_compare(
         self,
-        other: Run | TaskTable,
+        other: Run | TaskPredictions,
         *,
         metric: str | None = None,
         by: By | Sequence[By] | None = None,

@@ -12,9 +12,10 @@ from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import TaskEvaluation, task_sentences
 from tlkit.inference.recipe_features import CachedFeatures
 from tlkit.inference.stored_model import store_model
-from tlkit.inference.task_predictor import AnyTaskPredictions, task_predictor
+from tlkit.inference.task_predictor import task_predictor
 from tlkit.models.model_files import ModelFacts
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe import Recipe
 from tlkit.render.report.task_page import write_task_report
 from tlkit.runs import RunDirectory, store_judgements
@@ -51,14 +52,14 @@ def finish_task(
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
     given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}
     predictor: Any = task_predictor(network, card, **given)  # of whichever task, with predictions of that task
-    first: dict[str, AnyTaskPredictions] = {}
+    first: dict[str, TaskPredictions] = {}
     if "val" in parts:
         val = predict_split(predictor, prepared, parts["val"], features=features, activations=activations, tta=tta)
         card = with_rule(card, val, recipe)
         predictor = task_predictor(network, card, **given)
         first = {"val": predictor.with_rule(val)}
     store_model(directory.model, network, card, None)
-    predictions: dict[str, AnyTaskPredictions] = {
+    predictions: dict[str, TaskPredictions] = {
         split: first[split]
         if split in first
         else predict_split(predictor, prepared, part, features=features, activations=activations, tta=tta)
@@ -84,7 +85,7 @@ def finish_task(
     track_model(tracker, directory.model, card.to_dict(), inputs.environment, best="val" in predictions)
 
 
-def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> ModelFacts:
+def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
     """Return the card with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
 
     Args:
@@ -115,7 +116,7 @@ def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> Mode
 
 
 def judge_task(
-    recipe: Recipe, predictions: Mapping[str, AnyTaskPredictions]
+    recipe: Recipe, predictions: Mapping[str, TaskPredictions]
 ) -> dict[str, tuple[TaskEvaluation, TaskAudit | None]]:
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
     judged = {}

@@ -13,8 +13,8 @@ from tlkit.evaluation.detection import DetectionEvaluation
 from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, task_figures
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.render.report.task_page import TaskContents, write_task_report
-from tlkit.runs.task_judgement import TaskPredictions
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.tracked_results import plain_table
 

@@ -24,7 +24,8 @@ from tlkit.choices import Task
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
-from tlkit.predictions.common_task_images import TaskTable, known_images
+from tlkit.predictions.common_task_images import known_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.box_measures import MatchedBoxes, objects_of_images
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -99,7 +100,7 @@ class TaskSliceReport:
         return to_html(self.tables())
 
 
-def image_losses(known: TaskTable) -> tuple[str, Floats]:
+def image_losses(known: TaskPredictions) -> tuple[str, Floats]:
     """Return what is compared between images, and its value for each, shape (N,); less is better.
 
     Of several labels it is the share of an image's known labels that are wrong, of grades and numbers the absolute
@@ -117,7 +118,7 @@ def image_losses(known: TaskTable) -> tuple[str, Floats]:
     return "absolute error", np.abs(known.errors)
 
 
-def comparable_images(table: TaskTable) -> Mask:
+def comparable_images(table: TaskPredictions) -> Mask:
     """Return the images that have a loss, shape (N,): those of known truth, and of boxes those with an object."""
     if isinstance(table, DetectionPredictions):
         return np.asarray(np.bincount(table.truth.image[~table.truth.crowd], minlength=len(table)) > 0)
@@ -125,7 +126,7 @@ def comparable_images(table: TaskTable) -> Mask:
 
 
 def search_task_slices(
-    predictions: TaskTable,
+    predictions: TaskPredictions,
     *,
     columns: pd.DataFrame,
     units: Ints | None = None,
