@@ -1,7 +1,8 @@
-"""Choices of recipe keys as literal types, and the defaults that recipe, gates, command line and Python share."""
+"""Choices of recipe keys and words of results as literal types, and the defaults that recipe and Python share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 Annotations = Literal["one", "majority", "soft"]
@@ -51,6 +52,12 @@ TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
 TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation", "detection"]
 Views = Literal["none", "flip", "ten_crop"]
+
+Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
+EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
+"""Exit codes of the command line."""
+ChangeDirection = Literal["better", "worse", "not distinguishable"]
+"""How the second of two models compares with the first."""
 
 OBJECT_SIZE = "object_size"
 """A column that the audit of detection has of itself: small, medium or large."""

@@ -14,7 +14,7 @@ from PIL import Image
 from tlkit.analysis.image_explanations import ImageExplanation, ImageExplanations
 from tlkit.arrays import Floats
 from tlkit.audit.error_examples import worst_images
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.choices import CONFIDENCE, SEED, ExplainMethod
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.checks.thumbnails import as_jpeg
@@ -99,7 +99,7 @@ def explain_images(
     files = read_images(images, background=predictor.card.preprocess.background)
     found: list[ImageExplanation] = []
     similar: list[float] = []
-    drawn: dict[str, dict[str, HeatMap]] = {}
+    drawn: dict[str, dict[str, ImageHeatMap]] = {}
     for batch in _batches(predictor, files):
         pixels = normalize(batch.image.to(predictor.device), predictor.card.preprocess)
         with torch.no_grad():
@@ -127,7 +127,7 @@ def explain_images(
             if own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
                 picture = batch.image[place].permute(1, 2, 0).numpy()
                 speaks = heat.max() > max(heat.min(), 0.0)  # else the picture would be bare
-                drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture) if speaks else "")
+                drawn[split_of[own]][own] = ImageHeatMap(found[-1].explained, _drawn(heat, picture) if speaks else "")
         if progress is not None:
             progress(int(batch.index[-1]) + 1, len(files))
     if not found:

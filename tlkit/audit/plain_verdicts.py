@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
-from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable
 from tlkit.audit.redaction import redact
+from tlkit.choices import Verdict
 from tlkit.errors import first_few
 from tlkit.tables import counted, two_figures
 from tlkit.tables.shares import percent, points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.task_comparison_tables import task_comparison_tables
-from tlkit.choices import OBJECT_SIZE, Task
+from tlkit.choices import OBJECT_SIZE, ChangeDirection, Task
 from tlkit.errors import PredictionsError, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import MultilabelPredictions
@@ -38,8 +38,7 @@ LABEL, CLASS = "(label)", "(class)"
 """What rows of one label, or of one class of masks or boxes, are by."""
 WHOLE = (ALL, LABEL, CLASS)
 """What rows of all images are by."""
-Direction = Literal["better", "worse", "not distinguishable"]
-UNDECIDED: Direction = "not distinguishable"
+UNDECIDED: ChangeDirection = "not distinguishable"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class TaskChange:
     difference: Estimate
     p: float | None
     p_holm: float | None
-    change: Direction
+    change: ChangeDirection
     detectable: float | None
     needed: int | None
     small: bool

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from tlkit.evidence.run_facts import RunFacts, RunFile
-from tlkit.render.published_figures import Figure
+from tlkit.render.published_figures import PublishedFigure
 from tlkit.render.report.card_metadata import hub_license, name_of_data
 from tlkit.render.report.sections.dataset_section import data_sentence
 
@@ -120,7 +120,7 @@ def _card(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _metric(figure: Figure) -> dict[str, Any]:
+def _metric(figure: PublishedFigure) -> dict[str, Any]:
     metric: dict[str, Any] = {"type": figure.metric, "slice": figure.slice}
     if figure.value is not None:
         metric["value"] = f"{figure.value:g}"

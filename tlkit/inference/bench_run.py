@@ -15,7 +15,7 @@ from tlkit.choices import CONFIDENCE
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportFolder
-from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, Benchmark, Contender, bench_files
+from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, BenchCandidate, Benchmark, bench_files
 from tlkit.exported.peak_memory import peak_bytes
 from tlkit.inference.predictor import Predictor, load_model
 from tlkit.process_state import preserved_process_state
@@ -52,7 +52,7 @@ def bench_run(
         result = bench_files(
             files,
             subject=directory.name,
-            others=(_torch_contender(directory),),
+            others=(_torch_candidate(directory),),
             batches=batches,
             calls=calls,
             budget_s=budget_s,
@@ -64,7 +64,7 @@ def bench_run(
     return result
 
 
-def _torch_contender(directory: RunDirectory) -> Contender:
+def _torch_candidate(directory: RunDirectory) -> BenchCandidate:
     predictor = load_model(directory.path, device="cpu")
 
     def make(batch: int, threads: int) -> Callable[[], object]:
@@ -81,7 +81,7 @@ def _torch_contender(directory: RunDirectory) -> Contender:
         return "tlkit.inference.bench_run", str(directory.path.resolve()), str(batch), str(threads)
 
     size = sum(path.stat().st_size for path in directory.model.iterdir())
-    return Contender(f"torch {torch.__version__}", "model", "float32", size, make, memory)
+    return BenchCandidate(f"torch {torch.__version__}", "model", "float32", size, make, memory)
 
 
 def _noise(predictor: Predictor, batch: int) -> Pixels:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.error_examples import GroupImages, Neighbors, worst_images
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
@@ -162,7 +162,7 @@ def _size_of(thumbnails: Mapping[str, str], shown: Iterable[GroupImages]) -> int
     return sum(len(data) * uses.get(path, 1) for path, data in thumbnails.items())
 
 
-def _heat_within(heat: HeatMaps | None, uses: Mapping[str, int], most_bytes: int) -> dict[str, HeatMap]:
+def _heat_within(heat: HeatMaps | None, uses: Mapping[str, int], most_bytes: int) -> dict[str, ImageHeatMap]:
     """Return the heat maps of images that are shown, as many as take no more bytes in the page."""
     kept, size = {}, 0
     for path, one in heat.images.items() if heat else ():

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
-from tlkit.audit.group_tables import MISSING, Verdict
+from tlkit.audit.group_tables import MISSING
 from tlkit.audit.groups.group_columns import By
-from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, TOLERANCE, SetMethod
+from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, TOLERANCE, SetMethod, Verdict
 from tlkit.errors import PredictionsError
 from tlkit.evaluation.clustered_figures import effective_rate
 from tlkit.predictions import Predictions

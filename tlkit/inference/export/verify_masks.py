@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.arrays import Floats32
+from tlkit.choices import Verdict
 from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
 from tlkit.exported import ExportedModel
@@ -25,7 +26,6 @@ from tlkit.exported.verification import (
     DecodeEffect,
     ImageDifference,
     Parity,
-    Verdict,
     Verification,
 )
 from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tlkit.arrays import Floats32
+from tlkit.choices import Verdict
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
@@ -28,7 +29,6 @@ from tlkit.exported.verification import (
     DecodeEffect,
     ImageDifference,
     Parity,
-    Verdict,
     Verification,
 )
 from tlkit.inference.export.export_ladder import score_unit
