@@ -36,7 +36,7 @@ from tlkit.exported.sessions import OnnxRuntimeSession
 from tlkit.inference.export.export_ladder import export_network
 from tlkit.inference.export.make_int8 import make_int8
 from tlkit.inference.export.model_graph import onnx_content
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.inference.stored_model import load_stored
 from tlkit.tables.text import to_lines
 
@@ -150,7 +150,7 @@ def main():
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}")
     for path in given.runs:
         run = tlkit.open_run(path)
-        predictor = load_model(path, device="cpu")
+        predictor = load_predictor(path, device="cpu")
         card = predictor.card
         graph = export_network(
             lambda path=path: load_stored(path / "model")[0].eval(), image_size=card.preprocess.image_size

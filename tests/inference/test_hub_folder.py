@@ -15,7 +15,7 @@ from run_fixtures import working_in, write_recipe
 
 from tlkit.errors import ModelError, RunError
 from tlkit.inference.hub_folder import check_repository_name, write_hub_folder
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.inference.pretrained import load_pretrained_model
 from tlkit.models.backbone import create_backbone
 from tlkit.models.weights.hub import upload_folder
@@ -54,7 +54,7 @@ def planted(fitted, tmp_path, monkeypatch):
 
 def test_timm_and_tlkit_read_the_same_model_back(planted):
     run, _ = planted
-    model = load_model(run, device="cpu")
+    model = load_predictor(run, device="cpu")
     images = torch.randn(3, 3, *model.card.preprocess.image_size)
     read = timm.create_model(f"hf-hub:{REPOSITORY}", pretrained=True).eval()
     with torch.inference_mode():

@@ -11,7 +11,7 @@ from run_fixtures import day_and_night
 
 import tlkit
 from tlkit.errors import ModelError, PredictionsError
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.models.model_files import FACTS_FILE, read_facts
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.runs.run_uncertainty import scaling_of
@@ -36,7 +36,7 @@ def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, str
     before, after = plain.predictions("test"), run.predictions("test")
     assert (before.y_pred == after.y_pred).all()
     assert after.proba == pytest.approx(scaling.apply(before.proba), abs=1e-5)
-    assert load_model(run).predict_samples(run.samples.split("test")).proba == pytest.approx(after.proba, abs=1e-5)
+    assert load_predictor(run).predict_samples(run.samples.split("test")).proba == pytest.approx(after.proba, abs=1e-5)
     assert says(caplog.text, "calibration", "temperature", "no predicted class")
     facts = json.loads((run.path / "model" / FACTS_FILE).read_text())
     assert facts["format_version"] == 4 and facts["calibration"]["method"] == "temperature"
@@ -44,7 +44,7 @@ def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, str
 
 def test_vector_scaling_is_part_of_the_model(fitted):
     run = fitted(**{"evaluate.calibrate": "vector"})
-    model = load_model(run)
+    model = load_predictor(run)
     assert model.card.calibration.method == "vector"
     test = run.samples.split("test")
     calibrated = model.predict_samples(test).proba

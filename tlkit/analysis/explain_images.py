@@ -24,7 +24,7 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
@@ -87,7 +87,7 @@ def explain_images(
         images = shown_errors(opened) if images is None else images
         if opened.recipe.report.thumbnails:  # pictures are stored only where the report may show some
             root, split_of = opened.samples.root.resolve(), _split_of(opened)
-        predictor = load_model(opened, device=device)
+        predictor = load_predictor(opened, device=device)
     classes = predictor.card.classes
     target = None if target is None else known_name(target, classes)
     if target is not None and target not in classes:

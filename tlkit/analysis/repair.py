@@ -26,7 +26,7 @@ from tlkit.features.repair import RepairCandidate, fit_candidates
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.predictions import Predictions
 from tlkit.runs.repair_groups import GroupedImages, Grouping
 from tlkit.runs.run import Run, open_run
@@ -88,7 +88,7 @@ def repair(
     options = options_of_run(run, min_group_size=min_group_size)
     options = replace(options, columns=options.cut(by))
     recipe = require_free(run, name, overwrite=overwrite)
-    predictor = load_model(run, device="cpu")
+    predictor = load_predictor(run, device="cpu")
     table = run.samples
     samples = Samples(table.root, predictor.card.classes, table.table)
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):

@@ -15,7 +15,7 @@ from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import units_of
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.inference.corrupted_images import predict_corrupted
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Joinable
 from tlkit.runs.assess_split import warn_trained_on
@@ -83,7 +83,7 @@ def robustness(
         raise RunError(f"{run.path} has no images of its {split} split.")
     warn_trained_on(split, run.directory.name)
     seed = run.recipe.seed if seed is None else seed
-    predictor = load_model(run, device=device)
+    predictor = load_predictor(run, device=device)
     decode = DecodeOptions.of(run.recipe.data)
     found = predict_corrupted(
         predictor,

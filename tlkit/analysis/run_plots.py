@@ -236,9 +236,9 @@ def plot_filters(run: Run, ax: Axes | None = None) -> Axes:
         >>> plot_filters(open_run("runs/pets")).get_figure().savefig("filters.png")
     """
     from tlkit.inference.attribution import first_filters
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
 
-    return plot_filters_of(first_filters(load_model(run, device="cpu").network), ax)
+    return plot_filters_of(first_filters(load_predictor(run, device="cpu").network), ax)
 
 
 def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Axes:
@@ -262,9 +262,9 @@ def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Ax
     from tlkit.analysis.explain_images import pictures_of
     from tlkit.data.loading.batch import normalize
     from tlkit.inference.attribution import last_feature_maps
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
 
-    model = load_model(run, device="cpu")
+    model = load_predictor(run, device="cpu")
     found = next(pictures_of(model, [Path(image)]), None)
     if found is None:
         raise DataError(f"{image} cannot be read. Name another image.")

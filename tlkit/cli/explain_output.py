@@ -31,10 +31,10 @@ def draw_explanations(
 
     from tlkit.analysis.explain_images import pictures_of
     from tlkit.inference.attribution import first_filters, last_feature_maps
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
     from tlkit.render.plots import plot_channels, plot_explanations, plot_filters
 
-    model = load_model(run, device="cpu")
+    model = load_predictor(run, device="cpu")
     if sheet is not None:
         pictures = [picture for _, picture in islice(pictures_of(model, images), MOST_DRAWN)]
         shown = found.images[: len(pictures)]

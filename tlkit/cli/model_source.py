@@ -28,9 +28,9 @@ class StoredModel:
 
     def load(self) -> Predictor:
         """Return the model."""
-        from tlkit.inference.predictor import load_model
+        from tlkit.inference.predictor import load_predictor
 
-        return load_model(self.folder, device=self.device)
+        return load_predictor(self.folder, device=self.device)
 
     def identity(self) -> tuple[str, tuple[str, ...]]:
         """Return the digest of the model's files, and its classes."""

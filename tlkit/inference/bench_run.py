@@ -17,7 +17,7 @@ from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportFolder
 from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, BenchCandidate, Benchmark, bench_files
 from tlkit.exported.peak_memory import peak_bytes
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.process_state import preserved_process_state
 from tlkit.runs import RunDirectory, folder_of_run
 from tlkit.runs.stored_measurements import store_benchmark
@@ -65,7 +65,7 @@ def bench_run(
 
 
 def _torch_candidate(directory: RunDirectory) -> BenchCandidate:
-    predictor = load_model(directory.path, device="cpu")
+    predictor = load_predictor(directory.path, device="cpu")
 
     def make(batch: int, threads: int) -> Callable[[], object]:
         pixels = _noise(predictor, batch)
@@ -99,7 +99,7 @@ def _probabilities(predictor: Predictor, pixels: Pixels) -> npt.NDArray[np.float
 def main(run: str, batch: str, threads: str) -> None:
     """Run a run's model once in torch and print the peak memory; `bench` starts it."""
     torch.set_num_threads(int(threads))
-    predictor = load_model(run, device="cpu")
+    predictor = load_predictor(run, device="cpu")
     _probabilities(predictor, _noise(predictor, int(batch)))
     sys.stdout.write(f"{peak_bytes()}\n")
 

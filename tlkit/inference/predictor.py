@@ -339,7 +339,7 @@ class Predictor:
         return proba
 
 
-def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
+def load_predictor(run: str | Path | object, *, device: str = "auto") -> Predictor:
     """Return the model of a run for prediction; nothing in its files can run code.
 
     Args:

@@ -20,7 +20,7 @@ from tlkit.features.features import Features
 from tlkit.inference.box_predictor import BoxPredictor
 from tlkit.inference.devices import choose_device
 from tlkit.inference.mask_predictor import MaskPredictor
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.cuts import Cut
 from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts
@@ -209,5 +209,5 @@ def load_task_model(
     folder = find_model(folder_of_run(run))
     network, card = load_any_task(folder)
     if card.task == "multiclass":
-        return load_model(folder, device=device)
+        return load_predictor(folder, device=device)
     return task_predictor(network, card, device=choose_device(device, key="device"))
