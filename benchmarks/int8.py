@@ -28,7 +28,7 @@ import torch
 
 import tlkit
 from tlkit.data.decode.decoding import open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.exported import ExportedFacts, normalize_pixels
 from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.facts import PROBABILITIES
@@ -47,7 +47,7 @@ def pixels_of(contents, preprocess):
     images = []
     for content in contents:
         image, facts = open_rgb(content, reduction=lambda w, h: reduction(w, h, preprocess))
-        images.append(np.asarray(fit(image, preprocess, facts.frame)))
+        images.append(np.asarray(resize_image(image, preprocess, facts.frame)))
     return np.stack(images)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tlkit.cli.app import app
 from tlkit.data.augment.tta_views import tta_preprocess, views_of
-from tlkit.data.decode.resizing import fit as draw
+from tlkit.data.decode.resizing import resize_image as draw
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
 from tlkit.inference.predictor import load_predictor

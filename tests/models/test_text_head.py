@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import tlkit
 from tlkit.errors import ModelError, RecipeError
 from tlkit.models.classifier import Classifier
-from tlkit.models.model_files import read_facts
+from tlkit.models.model_files import read_model_facts
 from tlkit.recipe import load_recipe
 
 pytest.importorskip("open_clip")
@@ -81,7 +81,7 @@ def test_image_sides_that_are_no_backbone_are_refused(tmp_path, photos):
 
 
 def recipe(tmp_path, photos, *, strategy, weights="file:stored/model.safetensors", **train):
-    name = read_facts(tmp_path / "stored").architecture
+    name = read_model_facts(tmp_path / "stored").architecture
     values = {
         "recipe_version": 1,
         "name": strategy["kind"],

@@ -12,7 +12,7 @@ from run_fixtures import day_and_night
 import tlkit
 from tlkit.errors import ModelError, PredictionsError
 from tlkit.inference.predictor import load_predictor
-from tlkit.models.model_files import FACTS_FILE, read_facts
+from tlkit.models.model_files import FACTS_FILE, read_model_facts
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.runs.run_uncertainty import scaling_of
 from tlkit.runs.stored_val_scores import val_scores_of
@@ -83,8 +83,8 @@ def test_a_damaged_calibration_is_named(fitted):
     for wrong in ({"scale": "x"}, facts["calibration"] | {"scale": [-1.0]}, [1]):
         path.write_text(json.dumps(facts | {"calibration": wrong}))
         with pytest.raises(ModelError, match=saying(FACTS_FILE, "damaged").pattern):
-            read_facts(path.parent)
+            read_model_facts(path.parent)
     wrong = LogitScaling("vector", (1.0,) * 3, (0.0,) * 3).to_dict()
     path.write_text(json.dumps(facts | {"calibration": wrong}))
     with pytest.raises(ModelError, match=saying(FACTS_FILE, "3 classes").pattern):
-        read_facts(path.parent)
+        read_model_facts(path.parent)

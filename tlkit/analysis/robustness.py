@@ -22,7 +22,7 @@ from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
 from tlkit.runs.stored_measurements import store_robustness
-from tlkit.stats.paired import detectable_difference
+from tlkit.stats.paired import detectable_paired_difference
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,9 @@ def robustness(
         tests=sum(at.p is not None for one in results for at in one.severities),
         alpha=options.alpha,
         tolerance=options.tolerance,
-        detectable=None if units is not None else detectable_difference(len(clean), DISCORDANT, alpha=options.alpha),
+        detectable=None
+        if units is not None
+        else detectable_paired_difference(len(clean), DISCORDANT, alpha=options.alpha),
         columns=options.by,
         min_group_size=options.min_group_size,
         group_severity=group_severity,

@@ -28,7 +28,7 @@ from tlkit.predictions import Predictions
 from tlkit.spelling import warn_of_lookalikes
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
+from tlkit.stats.paired import Pairs, detectable_paired_difference, pairs_needed
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
@@ -318,7 +318,7 @@ def _row(
     resolving = None
     if design is None:
         assert difference.value is not None, "a row has images"
-        detectable = detectable_difference(pairs.n, share, alpha=options.alpha)
+        detectable = detectable_paired_difference(pairs.n, share, alpha=options.alpha)
         if direction == "not distinguishable":
             needed = pairs_needed(difference.value, share, alpha=options.alpha)
             if pairs.discordant:

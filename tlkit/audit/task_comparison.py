@@ -30,7 +30,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread
 from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
-from tlkit.stats.task_measures import figures_of, measure_task, parts_of, prepare, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, parts_of, task_facts, with_matches
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
@@ -204,7 +204,7 @@ def compare_task_models(
         ('-0.750 [-0.831, -0.669]', 'better')
     """
     common = common_task_images({names[0]: first, names[1]: second})
-    one, two = map(prepare, common.predictions.values())
+    one, two = map(with_matches, common.predictions.values())
     if all_columns:
         usable = usable_columns(one.groups, used=options.design_columns, max_values=options.max_values)
         options = replace(options, columns=usable)

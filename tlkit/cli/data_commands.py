@@ -29,7 +29,7 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.label_commands import labels
-from tlkit.cli.list_source import list_columns, list_source
+from tlkit.cli.list_source import list_source, named_columns
 from tlkit.cli.output import (
     check_progress,
     named_progress,
@@ -106,7 +106,7 @@ def import_(
     """Write another tool's dataset as a list that a recipe reads: COCO, VOC, YOLO, Parquet, CIFAR-10, MNIST."""
     from tlkit.data.importers.import_images import import_images
 
-    columns = list_columns(column)
+    columns = named_columns(column)
     print_result(import_images(kind, source, out, images=images, columns=columns), as_json=json)
 
 
@@ -276,12 +276,12 @@ def doctor(
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.checks.diagnosis_tables import diagnosis_sentence, finding_paragraphs
     from tlkit.data.checks.doctor import diagnose, thumbnails
-    from tlkit.data.checks.quarantine import require_new, write_quarantine
+    from tlkit.data.checks.quarantine import require_new_csv, write_quarantine
     from tlkit.disk import write_text
     from tlkit.output_files import require_writable
 
     shown = wants_details(details)
-    require_new(fix)
+    require_new_csv(fix)
     require_own_html(html, command="doctor", overwrite=overwrite)
     require_writable({"--sarif": sarif})
     with named_progress() as on_step:

@@ -22,7 +22,7 @@ from tlkit.cli.arguments import (
 from tlkit.cli.batch_output import is_batch, predict_parts
 from tlkit.cli.box_output import is_box_model
 from tlkit.cli.mask_output import is_mask_model
-from tlkit.cli.model_source import ExportedFile, ModelSource, require_stored, source_of
+from tlkit.cli.model_source import ExportedFile, ModelSource, model_source_of, require_stored
 from tlkit.cli.output import (
     check_progress,
     draws_progress,
@@ -184,7 +184,7 @@ def _source(
 
     if not is_exported(run):
         require_run_first(run, paths)
-        return source_of(run, weights, device=device)
+        return model_source_of(run, weights, device=device)
     given = {**for_runs, "--weights": weights is not None, f"--device {device}": device not in ("auto", "cpu")}
     names = [name for name, is_given in given.items() if is_given]
     if names:

@@ -30,11 +30,11 @@ def labels(
 ) -> None:
     """Rank suspect labels of a run; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
     from tlkit.data.checks.label_decisions import write_decisions
-    from tlkit.data.checks.quarantine import require_new
+    from tlkit.data.checks.quarantine import require_new_csv
     from tlkit.data.checks.thumbnails import draw_thumbnails
     from tlkit.runs.run import open_run
 
-    require_new(out, what="list of labels")
+    require_new_csv(out, what="list of labels")
     require_own_html(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
     if opened.task == "multilabel":

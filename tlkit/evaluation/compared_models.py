@@ -33,7 +33,7 @@ from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.measured import Measured, ScoreFacts
-from tlkit.stats.task_measures import figures_of, measure_task, prepare, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, task_facts, with_matches
 
 AnyTable = Predictions | TaskPredictions
 ScoreOf = Callable[[AnyTable, float, str | None, str | None], Estimate]
@@ -135,7 +135,7 @@ def _of_classes(models: Mapping[str, Predictions], metric: str) -> ComparedModel
 
 def _of_task(models: Mapping[str, TaskPredictions], metric: str | None) -> ComparedModels:
     common = common_task_images(models)
-    tables = {one: prepare(table) for one, table in common.predictions.items()}
+    tables = {one: with_matches(table) for one, table in common.predictions.items()}
     first, *_ = tables.values()
     name = metric or next(
         one for one in figures_of(first) if all(one in figures_of(table) for table in tables.values())

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tlkit.arrays import Floats32
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, GivenImages, read_images
 from tlkit.data.sources.read_bytes import read_bytes
@@ -230,7 +230,7 @@ class ExportedPredictor:
         if facts.kind == "network":
             scale = partial(reduction, preprocess=facts.preprocess)
             image, seen = open_rgb(content, self._options, reduction=scale, name=name)
-            return np.asarray(fit(image, facts.preprocess, seen.frame)), seen.size
+            return np.asarray(resize_image(image, facts.preprocess, seen.frame)), seen.size
         pixels = np.asarray(open_rgb(content, self._options, name=name)[0])
         return pixels, (pixels.shape[0], pixels.shape[1])
 

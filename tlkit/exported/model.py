@@ -50,7 +50,7 @@ class ExportedModel:
 
         Args:
             images: uint8 RGB, shape (N, H, W, 3). A file of the kind `model` takes any H and W; one of the kind
-                `network` the input size, as `tlkit.data.decode.resizing.fit` gives it.
+                `network` the input size, as `tlkit.data.decode.resizing.resize_image` gives it.
 
         Raises:
             ModelError: the images have another type or shape.

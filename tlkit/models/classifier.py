@@ -200,7 +200,7 @@ class Classifier(pl.LightningModule):
     def card(self) -> ModelFacts:
         """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
-        card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
+        card = arguments.model_facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
         decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
         if self.task.task == "detection":
             decoder = box_facts(self.decoder.channels)

@@ -177,7 +177,7 @@ def load_image_text_model(name: str, *, weights: str | Path | None = None, devic
     return _assembled(loaded, name, config=package.get_model_config(name), source=str(weights), device=device)
 
 
-def read_preprocess(cfg: Mapping[str, Any]) -> Preprocess:
+def preprocess_of_open_clip(cfg: Mapping[str, Any]) -> Preprocess:
     """Return open_clip's `preprocess_cfg` in tlkit's terms.
 
     Raises:
@@ -185,7 +185,7 @@ def read_preprocess(cfg: Mapping[str, Any]) -> Preprocess:
 
     Example:
         >>> cfg = {"size": 224, "mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}
-        >>> read_preprocess(cfg).resize
+        >>> preprocess_of_open_clip(cfg).resize
         'squash'
     """
     try:
@@ -369,7 +369,7 @@ def _assembled(
     return ImageTextModel(
         name=name,
         tower=ImageTower(visual, cast(torch.Tensor, model.logit_scale)).eval(),
-        preprocess=read_preprocess(cast("Mapping[str, Any]", visual.preprocess_cfg)),
+        preprocess=preprocess_of_open_clip(cast("Mapping[str, Any]", visual.preprocess_cfg)),
         weights=facts,
         config=config,
         _model=model,

@@ -196,7 +196,7 @@ def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
         raise OSError(int(code[1]), os.strerror(int(code[1])), os.fspath(path)) from error
 
 
-def read_facts(folder: Path) -> ModelFacts:
+def read_model_facts(folder: Path) -> ModelFacts:
     """Return the facts of a stored model.
 
     Raises:

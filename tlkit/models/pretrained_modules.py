@@ -16,7 +16,7 @@ from timm.models import adapt_input_conv, load_model_config_from_hf
 from torch import nn
 
 from tlkit.errors import ModelError, reason_of
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
+from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_model_facts, read_tensors
 from tlkit.models.model_options import check_repository
 from tlkit.models.timm_facts import read_preprocess, shapes_of
 from tlkit.models.timm_modules import bare_backbone, create_module, has_fixed_size, split_name
@@ -259,7 +259,7 @@ def _from_run(
 ) -> tuple[nn.Module, str, str, Mapping[str, Any], Preprocess]:
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
-    facts = read_facts(stored)
+    facts = read_model_facts(stored)
     if facts.task in ("segmentation", "detection"):
         raise ModelError(
             f"model.weights: {folder} is a run of {facts.task}, whose encoder is only a part of {facts.architecture}. "

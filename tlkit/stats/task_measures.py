@@ -116,7 +116,7 @@ def names_of(table: TaskPredictions) -> tuple[str, ...]:
     return table.categories if isinstance(table, DetectionPredictions) else table.labels
 
 
-def prepare(table: TaskPredictions) -> TaskPredictions:
+def with_matches(table: TaskPredictions) -> TaskPredictions:
     """Return a table with what all its figures share: boxes with their matches."""
     return MatchedBoxes.of(table) if isinstance(table, DetectionPredictions) else table
 
@@ -175,7 +175,7 @@ def measure_task(table: TaskPredictions, name: str, units: Units | None = None) 
     Assoc. 66:411).
 
     Args:
-        table: images of which the truth is known, of several labels, or pixels, of which any is; boxes by `prepare`.
+        table: images of known truth (any label, or any pixel, is known); boxes by `with_matches`.
         name: of a figure, as `task_facts` takes it.
         units: weights, above 0, and clusters; None = independent images of equal weight.
 

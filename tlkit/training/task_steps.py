@@ -24,7 +24,7 @@ from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
 from tlkit.runs.task_pages import task_contents
-from tlkit.stats.task_measures import prepare
+from tlkit.stats.task_measures import with_matches
 from tlkit.tracking import Tracker
 from tlkit.training.predict_splits import predict_split, replace_predictions, split_samples
 from tlkit.training.prepare import Prepared
@@ -121,7 +121,7 @@ def judge_task(
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
     judged = {}
     for place, (split, predicted) in enumerate(predictions.items()):
-        one = prepare(predicted)
+        one = with_matches(predicted)
         level = logging.DEBUG if place else logging.INFO
         audit = audit_task_split(one, recipe, level=level) if recipe.audit.by else None
         judged[split] = (evaluate_task_split(one, recipe), audit)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import DataError
-from tlkit.inference.batch.batch_manifest import MANIFEST, read_manifest
+from tlkit.inference.batch.batch_manifest import MANIFEST, read_batch_manifest
 from tlkit.inference.batch.batch_result import BatchResult
 from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, parse_shard, predict_shard
 from tlkit.inference.predictor import load_predictor
@@ -200,5 +200,5 @@ def test_processes_that_are_killed_lose_and_double_no_row(stored_model, image_fo
             break
     assert process.returncode == 0 and kills >= 1
     monkeypatch.chdir(tmp_path)
-    assert len(read_manifest(Path("parts"))) == 30
+    assert len(read_batch_manifest(Path("parts"))) == 30
     assert_equal_rows(rows_of(), plain("photos"))

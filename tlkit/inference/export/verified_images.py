@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tlkit.arrays import Floats32, Pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.data.sources.given_images import EncodedImage, read_images
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import first_few
@@ -136,9 +136,9 @@ def _case(name: str, row: int | None, content: bytes, preprocess: Preprocess) ->
         return scales[-1]
 
     image, facts = open_rgb(content, options, reduction=note_scale)
-    scaled = np.asarray(fit(image, preprocess, facts.frame))
+    scaled = np.asarray(resize_image(image, preprocess, facts.frame))
     is_reduced = max(scales, default=1) > 1
-    full = np.asarray(fit(open_rgb(content, options)[0], preprocess)) if is_reduced else scaled
+    full = np.asarray(resize_image(open_rgb(content, options)[0], preprocess)) if is_reduced else scaled
     return Case(name, row, content, scaled, full, is_reduced)
 
 

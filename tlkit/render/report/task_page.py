@@ -12,7 +12,7 @@ from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_figures, task_sentences
 from tlkit.render.report.card_metadata import front_matter
 from tlkit.render.report.glossary import GLOSSARY
-from tlkit.render.report.model_card import NOT_STATED, bullets, origin_blocks, plain, write_blocks
+from tlkit.render.report.model_card import NOT_STATED, bullets, escaped, origin_blocks, write_blocks
 from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, PageSection, Strip, Summary, VerdictBadge
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.sections.dataset_section import counts_table, excluded_table, leaks_table
@@ -156,7 +156,7 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
     audited = ["Not assessed: no audit across groups was made."]
     if audit is not None:
         audited = [
-            f"By {plain(', '.join(audit.settings.by))}: **{audit.verdict}**.",
+            f"By {escaped(', '.join(audit.settings.by))}: **{audit.verdict}**.",
             bullets([f"{one.by}: {one.text}" for one in task_verdicts(audit)]),
             to_markdown([table.head(MOST_CARD_ROWS) for table in audit.tables()[:2]]),
         ]
@@ -168,10 +168,10 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
             metrics=_hub_metrics(run),
             split=run.split,
         ),
-        f"# Model card: {plain(run.title)}",
-        "\n".join(plain(line) for line in (model_sentence(run.recipe_text), _judged(run)) if line),
+        f"# Model card: {escaped(run.title)}",
+        "\n".join(escaped(line) for line in (model_sentence(run.recipe_text), _judged(run)) if line),
         "## Intended use",
-        plain(intended_use) if intended_use else NOT_STATED,
+        escaped(intended_use) if intended_use else NOT_STATED,
         "## Results",
         to_markdown([table.head(MOST_CARD_ROWS) for table in evaluation.tables()]),
         *(["## Chosen on val", to_markdown(list(run.rule))] if run.rule else []),
@@ -180,7 +180,7 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
         "## Limits, and what was not assessed",
         bullets([claim.text for claim in _limits(run)]),
         "## Data",
-        plain(_data_sentence(run)),
+        escaped(_data_sentence(run)),
         *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
     return write_blocks(path, blocks, overwrite=overwrite)
