@@ -163,7 +163,7 @@ class ExportedPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-        ahead: int = IMAGES_PER_WORKER,
+        queued: int = IMAGES_PER_WORKER,
     ) -> Iterator[tuple[int, Answer]]:
         """Yield the place of each readable image and the answer to it; arguments as for `outcomes` and `predict`.
 
@@ -171,7 +171,7 @@ class ExportedPredictor:
             DataError: no image can be read.
         """
         readable = 0
-        for row, outcome in enumerate(self.outcomes(files, answer, progress, ahead=ahead)):
+        for row, outcome in enumerate(self.outcomes(files, answer, progress, queued=queued)):
             if isinstance(outcome, UnreadableImageError):
                 logger.warning("%s cannot be read (%s); it is skipped.", os.fspath(files[row]), outcome.reason)
                 if on_unreadable is not None:
@@ -240,7 +240,7 @@ class ExportedPredictor:
         answer: Callable[[bytes, str], Answer],
         progress: Callable[[int, int], None] | None,
         *,
-        ahead: int = IMAGES_PER_WORKER,
+        queued: int = IMAGES_PER_WORKER,
     ) -> Iterator[Answer | UnreadableImageError]:
         """Yield the answer to each image, or why it cannot be read, in order.
 
@@ -248,9 +248,9 @@ class ExportedPredictor:
             files: the images.
             answer: from the bytes of an image and its name, in a thread of its own.
             progress: called with (images answered, images in all).
-            ahead: images that wait for each worker.
+            queued: images that wait for each worker.
         """
-        share = self.workers * ahead
+        share = self.workers * queued
         with ThreadPoolExecutor(self.workers, thread_name_prefix="predict") as pool:
             for start in range(0, len(files), share):
                 yield from pool.map(partial(_outcome, answer), files[start : start + share])

@@ -23,7 +23,7 @@ from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
 from tlkit.samples import Samples
 
-AHEAD = 2
+QUEUED = 2
 """Masks that wait for each worker; they are as large as their images."""
 
 
@@ -77,7 +77,7 @@ class ExportedMaskPredictor:
         """Yield the mask of each readable image, as `predict` does."""
         files = read_images(images, background=self.facts.preprocess.background)
         found = self.images.readable(
-            files, self.positions_of, progress=progress, on_unreadable=on_unreadable, ahead=AHEAD
+            files, self.positions_of, progress=progress, on_unreadable=on_unreadable, queued=QUEUED
         )
         for row, positions in found:
             yield PredictedMask(os.fspath(files[row]), self.classes, positions)
@@ -96,7 +96,7 @@ class ExportedMaskPredictor:
             )
         files = [samples.root / path for path in samples.paths.tolist()]
         rows, cells = [], []
-        for row, positions in self.images.readable(files, self.positions_of, ahead=AHEAD):
+        for row, positions in self.images.readable(files, self.positions_of, queued=QUEUED):
             true = true_positions(samples, row, (positions.shape[0], positions.shape[1]))
             rows.append(row)
             cells.append(confusion_of(true, positions, len(self.classes)))

@@ -32,7 +32,7 @@ from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 4
+PREFETCHED_BATCHES = 4
 """Corrupted batches that another thread prepares while the network runs."""
 
 
@@ -100,7 +100,7 @@ def predict_corrupted(
             )
             index.append(batch.index.numpy())
             proba.append(runner(batch.image))
-            copies = prefetch(_corrupted(batch, cells, corruptor, ids), depth=AHEAD)
+            copies = prefetch(_corrupted(batch, cells, corruptor, ids), depth=PREFETCHED_BATCHES)
             for cell, images in zip(cells, copies, strict=True):
                 codes[cell].append(runner(images).argmax(axis=1).astype(np.int64))
             if progress is not None:

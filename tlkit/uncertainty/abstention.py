@@ -21,8 +21,7 @@ from tlkit.stats.brier import MOST_BLOCKS
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.clustered_risk import clustered_aurc, clustered_risk_at_coverage, weighted_ranking
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.ranking import aurc as weighted_aurc
-from tlkit.stats.selective_risk import aurc_estimate, rank_by_confidence, risk_at_coverage, smallest_aurc
+from tlkit.stats.selective_risk import aurc, aurc_estimate, rank_by_confidence, risk_at_coverage, smallest_aurc
 from tlkit.uncertainty.abstention_result import Abstention, GroupAbstention, JudgedThreshold, RiskPoint
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
 from tlkit.uncertainty.sampling import part_of, rate_of, with_units
@@ -144,7 +143,7 @@ def _curve(sure: Floats, right: Mask, units: Units | None, *, coverages: Sequenc
     n = len(sure)
     if units is not None:
         weight = units.weight
-        area, best = weighted_aurc(sure, right, weight), weighted_aurc(right, right, weight)
+        area, best = aurc(sure, right, weight), aurc(right, right, weight)
         assert area is not None and best is not None, "there are images"
         weighted = weighted_ranking(sure, right, weight)
         found = [clustered_risk_at_coverage(sure, right, share, units, confidence) for share in coverages]

@@ -17,7 +17,7 @@ from tlkit.audit.mean_estimates import MeanEstimates, mean_estimates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.slice_conditions import Condition
 from tlkit.audit.slices.slice_report import FoundSlice, Standing
-from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES, search_conditions, slice_sides
+from tlkit.audit.slices.slice_search import MAX_CONDITIONS, MOST_SLICES, search_conditions, slice_sides
 from tlkit.audit.slices.split_half import search_half
 from tlkit.audit.slices.task_slice_tables import task_slice_tables
 from tlkit.choices import Task
@@ -131,7 +131,7 @@ def search_task_slices(
     columns: pd.DataFrame,
     units: Ints | None = None,
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = MAX_ORDER,
+    max_conditions: Literal[1, 2] = MAX_CONDITIONS,
     clusters: int = 0,
     options: AuditOptions,
 ) -> TaskSliceReport:
@@ -145,7 +145,7 @@ def search_task_slices(
         columns: one row per image in the order of the predictions: numbers, or texts; missing = NA.
         units: unit of each image, shape (N,), as `split_units` gives them; None = each image is a unit.
         most: the most slices to test.
-        max_order: 1 = single conditions only, 2 = pairs as well.
+        max_conditions: 1 = single conditions only, 2 = pairs as well.
         clusters: number of clusters of features among the columns; recorded in the result.
         options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests.
 
@@ -155,7 +155,7 @@ def search_task_slices(
     labelled = comparable_images(predictions)
     problems = options.problems(() if options.positive is None else (options.positive,))
     problems += [] if most >= 1 else [f"most is {most}. Use a number from 1."]
-    problems += [] if max_order in (1, 2) else [f"max_order is {max_order}. Use 1 or 2."]
+    problems += [] if max_conditions in (1, 2) else [f"max_conditions is {max_conditions}. Use 1 or 2."]
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not labelled.any():
@@ -171,7 +171,7 @@ def search_task_slices(
     figure, losses = image_losses(known)
     searched = search_half(known.path.tolist(), unit)
     found, tried = search_conditions(
-        table[searched], losses[searched], min_images=options.min_group_size, most=most, max_order=max_order
+        table[searched], losses[searched], min_images=options.min_group_size, most=most, max_conditions=max_conditions
     )
     logger.info("Slices: %d conditions and pairs tried; %d to test on %d images.", tried, len(found), (~searched).sum())
     data = _Data(losses, unit, searched, options)

@@ -99,7 +99,7 @@ def _pixel_digest(pixels: Pixels | None) -> str:
 
 def _verified(read: ReadPixels, pair: Pair) -> _Copies | None:
     """Return the pair as copies, in the orientation in which they agree; None where they do not."""
-    from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels  # imports OpenCV
+    from tlkit.data.checks.pixel_comparison import likely_turns, picture_difference, turned_pixels  # imports OpenCV
 
     first, second = read(pair.first), read(pair.second)
     if first is None or second is None:
