@@ -79,6 +79,36 @@ IMAGE_CACHE: ImageCacheUse = "auto"
 """Whether decoded images are kept for later epochs."""
 IMAGE_CACHE_LIMIT_GB = 10.0
 """Gigabytes that decoded images may take."""
+BATCH_SIZE = 32
+"""Images of a batch."""
+WEIGHTS = "hub"
+"""Source of pretrained weights."""
+DECODER: Decoder = "unet"
+"""What stands above the backbone of a network for segmentation."""
+DECODER_CHANNELS = 256
+"""Width of the last layers of a decoder, or of the pyramid of a detector."""
+VAL_SHARE = 0.2
+"""Share of the training images that is held out for validation, where there is no val split."""
+TEST_SHARE = 0.0
+"""The same for test."""
+ANNOTATIONS: Annotations = "one"
+"""How several labels of an image become one."""
+Y_TRUE, Y_PRED, PATH = "y_true", "y_pred", "path"
+"""Columns of a table of predictions."""
+HEAD: HeadKind = "logistic"
+"""Kind of the head that analyses fit to features."""
+RATE_STEPS = 100
+"""Steps of a search for the learning rate."""
+VERIFIED_IMAGES = 200
+"""Images on which exported files are compared with their run."""
+SET_METHOD: SetMethod = "lac"
+"""How conformal prediction sets are made."""
+COVERAGE = 0.95
+"""Share of prediction sets, or of intervals of numbers, that should hold the truth."""
+TEMPLATES = "simple"
+"""Prompts around the names of classes."""
+TRACKED_ROWS = 10_000
+"""Rows of a table that goes to a tracker, at most."""
 FOLDS = 5
 """Folds of a cross-validation."""
 REPEATS = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tlkit.analysis.corruption_figures import PairedImages, corruption_results
 from tlkit.audit.groups.group_columns import By
-from tlkit.choices import GROUP_SEVERITY
+from tlkit.choices import BATCH_SIZE, GROUP_SEVERITY
 from tlkit.data.augment.corruption_kinds import SEVERITIES, corruption_names
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, RunError
@@ -41,7 +41,7 @@ def robustness(
     group_severity: int = GROUP_SEVERITY,
     seed: int | None = None,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> RobustnessReport:
     """Return the accuracy of a run's model on corrupted copies of a split's images, paired with the clean ones.

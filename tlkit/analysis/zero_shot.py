@@ -16,6 +16,7 @@ import torch
 from tlkit.analysis.class_texts import Classes, ClassTexts, read_synonyms, read_templates
 from tlkit.analysis.labelled_images import read_labelled
 from tlkit.arrays import Floats32, Mask
+from tlkit.choices import TEMPLATES
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset
@@ -73,7 +74,7 @@ def zero_shot(
     *,
     model: str,
     weights: str | Path | None = None,
-    templates: str | os.PathLike[str] | Sequence[str] = "simple",
+    templates: str | os.PathLike[str] | Sequence[str] = TEMPLATES,
     synonyms: Classes | None = None,
     val: str | Path | None = None,
     split: str | None = None,

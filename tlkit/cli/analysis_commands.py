@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import CURVE_REPEATS, FOLDS, REPAIR_MARGIN, SLICE_CLUSTERS, HeadKind
+from tlkit.choices import CURVE_REPEATS, FOLDS, HEAD, PATH, REPAIR_MARGIN, SLICE_CLUSTERS, Y_PRED, Y_TRUE, HeadKind
 from tlkit.cli.arguments import (
     MOST,
     MOST_REPEATS,
@@ -122,9 +122,9 @@ def slices(
     min_images: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Fewest images of a slice in each half of the data.")
     ] = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     task: TaskOption = None,
     grades: Grades = None,
@@ -217,7 +217,7 @@ def repair(
 
 def learning_curve(
     run: FrozenRunPath,
-    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = HEAD,
     more: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Number of additional images to forecast for.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import ImportKind
+from tlkit.choices import ANNOTATIONS, TEST_SHARE, VAL_SHARE, ImportKind
 from tlkit.cli.arguments import (
     MOST_REPEATS,
     MOST_SEED,
@@ -116,7 +116,7 @@ def split(
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
@@ -129,8 +129,12 @@ def split(
     ] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
     metadata: Annotated[Path | None, typer.Option(help=f"CSV file with the column, keyed by path; {FOUND_IN}.")] = None,
-    val: Annotated[float, typer.Option(min=0, max=1, help="Share for validation, where there is no val split.")] = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share for test, where there is no test split.")] = 0.0,
+    val: Annotated[
+        float, typer.Option(min=0, max=1, help="Share for validation, where there is no val split.")
+    ] = VAL_SHARE,
+    test: Annotated[
+        float, typer.Option(min=0, max=1, help="Share for test, where there is no test split.")
+    ] = TEST_SHARE,
     folds: Annotated[
         int | None, typer.Option(min=2, max=MOST_REPEATS, help="Number of folds; one of them is the test split.")
     ] = None,
@@ -172,7 +176,7 @@ def summary(
     root: RootArguments,
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
@@ -244,7 +248,7 @@ def doctor(
     root: RootArguments,
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,

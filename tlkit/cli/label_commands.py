@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlkit.choices import FOLDS, HeadKind
+from tlkit.choices import FOLDS, HEAD, HeadKind
 from tlkit.cli.arguments import MOST, AsJson, FoldsOption, FrozenRunPath, Overwrite
 from tlkit.cli.output import check_progress, print_json, print_lines, print_tables, require_own_html
 from tlkit.errors import DataError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def labels(
     run: FrozenRunPath,
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
-    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = HEAD,
     folds: FoldsOption = FOLDS,
     out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,

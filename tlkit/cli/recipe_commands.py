@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tlkit.choices import RATE_STEPS
 from tlkit.cli.arguments import MOST, PASS_ON, AsJson, Details, OverrideArguments, RecipePath
 from tlkit.cli.output import (
     check_progress,
@@ -102,7 +103,7 @@ def tune(
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
     steps: Annotated[
         int, typer.Option(min=10, max=MOST_STEPS, help="Training steps over which the learning rate rises.")
-    ] = 100,
+    ] = RATE_STEPS,
     memory_mb: Annotated[
         float | None,
         typer.Option("--memory-mb", min=1, max=MOST, help="Memory for --what batch on a CPU; default: 80 % of it."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import GROUP_SEVERITY, ExplainMethod
+from tlkit.choices import BATCH_SIZE, GROUP_SEVERITY, ExplainMethod
 from tlkit.cli.arguments import MOST, MOST_SEED, AsJson, DeviceOption, GroupsFile, RunPath, SplitOption
 from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
 
@@ -26,7 +26,7 @@ def robustness(
         int, typer.Option(min=1, max=5, help="Severity at which the worst group is searched.")
     ] = GROUP_SEVERITY,
     seed: Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Seed; default: the recipe's.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per forward pass.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per forward pass.")] = BATCH_SIZE,
     device: DeviceOption = "auto",
     plot: Annotated[Path | None, typer.Option(help="Draw the changes into this .svg file.")] = None,
     json: AsJson = False,

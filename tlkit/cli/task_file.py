@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.choices import Task
+from tlkit.choices import PATH, Y_PRED, Y_TRUE, Task
 from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class TaskFile:
     classes: str | None = None
     void: int | None = None
     groups: Path | None = None
-    y_true: str = "y_true"
-    y_pred: str = "y_pred"
-    path_column: str = "path"
+    y_true: str = Y_TRUE
+    y_pred: str = Y_PRED
+    path_column: str = PATH
     verbatim: bool = False
     data: Path | None = None
     split: str | None = None

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import ALPHA, FALSE_ALARMS, LABEL_COUNT, OOD_SCORE, SELECTION, OodScoreName, SelectionMethod
+from tlkit.choices import (
+    ALPHA,
+    FALSE_ALARMS,
+    LABEL_COUNT,
+    OOD_SCORE,
+    PATH,
+    SELECTION,
+    Y_PRED,
+    Y_TRUE,
+    OodScoreName,
+    SelectionMethod,
+)
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, RunPath, SplitOption, TrueColumn
 from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
@@ -28,9 +39,9 @@ def errors(
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Draw the wrong images of each class into this .svg.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the images of a file, for --sheet.")] = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     json: AsJson = False,
 ) -> None:
     """Show the images with the highest loss, the most confused pairs of classes, and the errors of each class."""

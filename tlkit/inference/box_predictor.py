@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.box_labels import boxes_in
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.moved_boxes import input_place
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -96,7 +96,7 @@ class BoxPredictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -120,7 +120,7 @@ class BoxPredictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",

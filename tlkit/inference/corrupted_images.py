@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.arrays import Ints
-from tlkit.choices import ENGINE_TOLERANCE
+from tlkit.choices import BATCH_SIZE, ENGINE_TOLERANCE
 from tlkit.data.augment.corruption_kinds import SEVERITIES
 from tlkit.data.augment.corruptions import Corruptor
 from tlkit.data.augment.transforms import build_transform, sample_id_of
@@ -55,7 +55,7 @@ def predict_corrupted(
     corruptions: Sequence[str],
     *,
     seed: int,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     num_workers: int | Literal["auto"] = "auto",
     decode_options: DecodeOptions = DecodeOptions(),
     tolerance: float = ENGINE_TOLERANCE,

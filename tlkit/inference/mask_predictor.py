@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.resizing import letterbox_place
@@ -70,7 +70,7 @@ class MaskPredictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -94,7 +94,7 @@ class MaskPredictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -121,7 +121,7 @@ class MaskPredictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",

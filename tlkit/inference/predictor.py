@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.augment.tta_views import tta_preprocess, views_of
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -78,7 +78,7 @@ class Predictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -138,7 +138,7 @@ class Predictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
@@ -289,7 +289,7 @@ class Predictor:
         return np.concatenate(proba), rows
 
     def engine_for(
-        self, images: GivenImages, *, count: int, batch_size: int = 32, tta: Views = "none"
+        self, images: GivenImages, *, count: int, batch_size: int = BATCH_SIZE, tta: Views = "none"
     ) -> PredictEngine:
         """Return the engine that `auto` takes for `count` images, checked on the first of these.
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tlkit.choices import WEIGHTS
 from tlkit.data.sources.read_samples import read_with_columns, samples_of_split
 from tlkit.inference.devices import choose_device
 from tlkit.inference.predictor import Predictor
@@ -16,7 +17,7 @@ from tlkit.samples import LABEL, Samples
 logger = logging.getLogger(__name__)
 
 
-def load_pretrained_model(name: str, *, weights: str = "hub", device: str = "auto") -> Predictor:
+def load_pretrained_model(name: str, *, weights: str = WEIGHTS, device: str = "auto") -> Predictor:
     """Return a predictor of the classes that pretrained weights know, such as ImageNet's.
 
     Args:
@@ -39,7 +40,7 @@ def predict_labelled(
     name: str,
     data: Path,
     *,
-    weights: str = "hub",
+    weights: str = WEIGHTS,
     device: str = "auto",
     split: str | None = None,
     columns: Sequence[str] = (),

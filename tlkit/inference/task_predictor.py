@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.given_images import GivenImages, read_images
 from tlkit.errors import DataError, ModelError
@@ -71,7 +71,7 @@ class TaskPredictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -102,7 +102,7 @@ class TaskPredictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",

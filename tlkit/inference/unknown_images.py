@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from tlkit.arrays import Floats, Mask
+from tlkit.choices import BATCH_SIZE
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import ModelError
 from tlkit.features.ood.store import UnknownDetector, load_detector
@@ -48,7 +49,7 @@ def predict_unknown(
     images: GivenImages,
     *,
     run: str | Path | object,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] | None = None,
     on_unreadable: Callable[[Unreadable], None] | None = None,
 ) -> UnknownPredictions:

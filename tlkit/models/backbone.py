@@ -15,6 +15,7 @@ from timm.models import group_parameters
 from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
+from tlkit.choices import WEIGHTS
 from tlkit.errors import ModelError
 from tlkit.models.model_names import as_wildcard
 from tlkit.models.pretrained_modules import load_module
@@ -103,7 +104,7 @@ def default_weights(architecture: str) -> str:
     return f"{architecture}.{cfg.tag}" if cfg is not None and cfg.has_weights and cfg.tag else architecture
 
 
-def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> Backbone:
+def create_backbone(name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None) -> Backbone:
     """Return a backbone with its weights loaded.
 
     Args:

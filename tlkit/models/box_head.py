@@ -17,10 +17,10 @@ import tlkit.torchvision_cure  # noqa: F401  before torchvision
 import torch
 from torch import nn
 
-from tlkit.choices import TrainedTask
+from tlkit.choices import DECODER_CHANNELS, TrainedTask
 from tlkit.errors import ModelError, reason_of
 from tlkit.models.backbone import Backbone
-from tlkit.models.mask_decoder import CHANNELS, MaskEncoder
+from tlkit.models.mask_decoder import MaskEncoder
 from tlkit.models.timm_facts import build_within
 from tlkit.models.timm_modules import feature_maps, size_options
 
@@ -252,7 +252,7 @@ class _Parts(nn.Module):
 def box_parts(
     name: str,
     *,
-    channels: int = CHANNELS,
+    channels: int = DECODER_CHANNELS,
     classes: int,
     image_size: tuple[int, int],
     options: Mapping[str, Any] | None = None,

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from tlkit.choices import TrainedTask
+from tlkit.choices import WEIGHTS, TrainedTask
 from tlkit.errors import ModelError
 from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
@@ -64,7 +64,7 @@ class Classifier(pl.LightningModule):
         backbone: str | Backbone | Mapping[str, Any],
         *,
         classes: Sequence[str] | None = None,
-        weights: str = "hub",
+        weights: str = WEIGHTS,
         drop_rate: float = 0.0,
         strategy: Strategy | str | Mapping[str, Any] | None = None,
         train: TrainSection | Mapping[str, Any] | None = None,

@@ -14,6 +14,7 @@ import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from tlkit.choices import WEIGHTS
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -45,7 +46,9 @@ class PretrainedNetwork:
     digest: str
 
 
-def load_pretrained(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> PretrainedNetwork:
+def load_pretrained(
+    name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None
+) -> PretrainedNetwork:
     """Return a network with the head of its pretrained weights, for prediction without training.
 
     Args:

@@ -15,6 +15,7 @@ import torch
 from timm.models import adapt_input_conv, load_model_config_from_hf
 from torch import nn
 
+from tlkit.choices import WEIGHTS
 from tlkit.errors import ModelError, reason_of
 from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_model_facts, read_tensors
 from tlkit.models.model_options import check_repository
@@ -51,7 +52,7 @@ class LoadedModule:
     has_head: bool
 
 
-def load_module(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> LoadedModule:
+def load_module(name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None) -> LoadedModule:
     """Return a network with its weights; the arguments are those of `backbone.create_backbone`.
 
     Raises:

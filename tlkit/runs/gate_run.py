@@ -13,7 +13,7 @@ from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import NUMBER_MEANS, TASK_METRICS
-from tlkit.choices import Task
+from tlkit.choices import Y_PRED, Y_TRUE, Task
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
@@ -37,8 +37,8 @@ def gate(
     *,
     split: str | None = None,
     groups: Joinable | None = None,
-    y_true: str = "y_true",
-    y_pred: str = "y_pred",
+    y_true: str = Y_TRUE,
+    y_pred: str = Y_PRED,
     options: AuditOptions | None = None,
 ) -> GateReport:
     """Return the verdicts of a file of gates (tolerances, limits, "no worse than") on a run or on predictions.

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import onnx
 from torch import nn
 
-from tlkit.choices import ExportFormat
+from tlkit.choices import VERIFIED_IMAGES, ExportFormat
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
 from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean, other_task
@@ -37,7 +37,7 @@ from tlkit.inference.export.head_graph import require_converter
 from tlkit.inference.export.make_int8 import make_int8, require_calibration_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
-from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
+from tlkit.inference.export.verify_run import verify_run
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.model_files import ModelFacts, read_model_facts
@@ -92,7 +92,7 @@ def export_run(
     format: ExportFormat = "onnx",
     fast: bool = False,
     decode: Decode | None = None,
-    images: int = DEFAULT_IMAGES,
+    images: int = VERIFIED_IMAGES,
     int8: bool = False,
     tolerance: float | None = None,
     require: Literal["PASS"] | None = None,

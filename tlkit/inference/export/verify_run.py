@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tlkit.arrays import Floats32
-from tlkit.choices import Verdict
+from tlkit.choices import VERIFIED_IMAGES, Verdict
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
@@ -43,15 +43,13 @@ from tlkit.runs import RunDirectory, find_model, folder_of_run
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_IMAGES = 200
-"""Images of the run that are compared at most, evenly spaced."""
 EXACT_IMAGES = 16
 """Images of the run, and as many made ones, that also go through torch in float64."""
 INT8_DIFFERENCE = 1.0
 """Difference of a probability that int8 may have: any. Its accuracy is judged by `judge_int8`."""
 
 
-def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Verification:
+def verify_run(run: str | Path | object, *, images: int = VERIFIED_IMAGES) -> Verification:
     """Return how a run's exported files compare with its model; the result is stored beside them.
 
     Three ways to the same probabilities are compared on the same images: the run's stored predictions, its model
