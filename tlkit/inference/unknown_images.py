@@ -16,13 +16,11 @@ from tlkit.choices import BATCH_SIZE
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import ModelError
 from tlkit.features.ood.store import UnknownDetector, load_detector
-from tlkit.inference.predictor import Predictor
+from tlkit.inference.predictor import ROWS, Predictor
 from tlkit.models.network import Network, ScoredHead
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.runs import find_model, folder_of_run
 
-ROWS = 4096
-"""Batch size of features on their way through the head."""
 UNKNOWN, SCORE = "unknown", "unknown_score"
 """Group columns that hold whether an image is unknown ("yes", "no"), and its score."""
 

@@ -23,10 +23,9 @@ from tlkit.models.backbone import Backbone
 from tlkit.models.mask_decoder import MaskEncoder
 from tlkit.models.timm_facts import build_within
 from tlkit.models.timm_modules import feature_maps, size_options
+from tlkit.stats.box_matching import MOST_BOXES
 
 KIND = "faster_rcnn"
-MOST_BOXES = 100
-"""Most boxes that are predicted for an image, torchvision's default and COCO's limit."""
 FINEST = 4
 """Stride of the finest feature map that is used, in pixels: the paper's P2."""
 POOLED = 7
