@@ -20,6 +20,7 @@ DatasetName = Literal[
     "solar",
     "textiles",
 ]
+BomVersion = Literal["1.6", "1.7"]
 Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
@@ -103,6 +104,12 @@ VERIFIED_IMAGES = 200
 """Images on which exported files are compared with their run."""
 SET_METHOD: SetMethod = "lac"
 """How conformal prediction sets are made."""
+BOM_VERSION: BomVersion = "1.6"
+"""Version of CycloneDX in which evidence is written."""
+BENCH_CALLS = 100
+"""Timed calls of each configuration at most; the interval of the 95th percentile needs about 75."""
+BENCH_BUDGET_S = 60.0
+"""Seconds of timing at most, once each configuration has 8 calls."""
 COVERAGE = 0.95
 """Share of prediction sets, or of intervals of numbers, that should hold the truth."""
 TEMPLATES = "simple"

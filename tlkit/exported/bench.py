@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit.choices import CONFIDENCE, EXIT_CODES, Verdict
+from tlkit.choices import BENCH_BUDGET_S, BENCH_CALLS, CONFIDENCE, EXIT_CODES, Verdict
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.exported.bench_inputs import noise_for
 from tlkit.exported.bench_tables import bench_tables
@@ -21,10 +21,6 @@ from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
 BATCHES = (1, 32)
-CALLS = 100
-"""Timed calls of each configuration at most; the interval of the 95th percentile needs about 75."""
-BUDGET_S = 60.0
-"""Seconds of timing at most, once each configuration has 8 calls."""
 FORMAT_VERSION = 1
 
 
@@ -167,8 +163,8 @@ def bench_files(
     subject: str | None = None,
     others: Sequence[BenchCandidate] = (),
     batches: Sequence[int] = BATCHES,
-    calls: int = CALLS,
-    budget_s: float = BUDGET_S,
+    calls: int = BENCH_CALLS,
+    budget_s: float = BENCH_BUDGET_S,
     max_latency_ms: float | None = None,
     confidence: float = CONFIDENCE,
     notes: Sequence[str] = (),

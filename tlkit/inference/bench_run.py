@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from tlkit.arrays import Pixels
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import BENCH_BUDGET_S, BENCH_CALLS, CONFIDENCE
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportFolder
-from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, BenchCandidate, Benchmark, bench_files
+from tlkit.exported.bench import BATCHES, BenchCandidate, Benchmark, bench_files
 from tlkit.exported.peak_memory import peak_bytes
 from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.process_state import preserved_process_state
@@ -27,8 +27,8 @@ def bench_run(
     run: str | Path | object,
     *,
     batches: Sequence[int] = BATCHES,
-    calls: int = CALLS,
-    budget_s: float = BUDGET_S,
+    calls: int = BENCH_CALLS,
+    budget_s: float = BENCH_BUDGET_S,
     max_latency_ms: float | None = None,
     confidence: float = CONFIDENCE,
 ) -> Benchmark:
