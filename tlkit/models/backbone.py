@@ -8,10 +8,6 @@ from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import tlkit.torchvision_cure  # before timm, which imports torchvision
-
-import timm
-from timm.models import group_parameters
 from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
@@ -23,6 +19,7 @@ from tlkit.models.timm_facts import feature_width
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
+from tlkit.timm import group_parameters, timm
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import tlkit.torchvision_cure  # noqa: F401  before open_clip, which imports torchvision
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+import tlkit.timm  # noqa: F401  before open_clip, which imports timm
 from tlkit.errors import MissingExtraError, ModelError, did_you_mean, first_few, reason_of
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest

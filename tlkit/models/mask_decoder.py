@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-import tlkit.torchvision_cure  # noqa: F401  before torchvision, which the library imports
-
 import torch
 from torch import nn
 
+import tlkit.timm  # noqa: F401  before segmentation_models_pytorch, which imports timm
 from tlkit.choices import DECODER, DECODER_CHANNELS, Decoder, MaskLoss
 from tlkit.errors import MissingExtraError, ModelError, reason_of
 from tlkit.mask_classes import MaskClasses

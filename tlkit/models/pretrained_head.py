@@ -8,10 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
 import torch
-from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from tlkit.choices import WEIGHTS
@@ -22,6 +19,7 @@ from tlkit.models.pretrained_modules import load_module
 from tlkit.models.timm_facts import feature_width
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.spelling import known_name, normal_form
+from tlkit.timm import ImageNetInfo, infer_imagenet_subset
 
 logger = logging.getLogger(__name__)
 

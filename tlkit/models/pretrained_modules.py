@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
-import timm
 import torch
-from timm.models import adapt_input_conv, load_model_config_from_hf
 from torch import nn
 
 from tlkit.choices import WEIGHTS
@@ -25,6 +21,7 @@ from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import load_into, read_state_dict, without_head, without_prefix
 from tlkit.models.weights.weight_sources import known_package, package_weights, parse_source
 from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE, Preprocess, is_image_size
+from tlkit.timm import adapt_input_conv, load_model_config_from_hf, timm
 
 logger = logging.getLogger(__name__)
 
