@@ -84,7 +84,7 @@ def unknown(
     plot: PlotOption = None,
     json: AsJson = False,
 ) -> None:
-    """Set the threshold beyond which `tlkit predict --unknown` calls an image unknown, and show its false alarms by group."""
+    """Set the threshold by which `tlkit predict --unknown` calls images unknown, and show its false alarms by group."""
     from tlkit.runs.run import open_run
 
     require_svg(plot)

@@ -2,7 +2,7 @@
 
 torch 2.1 and later scale uint8 by Pillow's antialiased bilinear and bicubic filters with 16-bit weights: on an AVX2
 processor in an eighth of Pillow's time, at most 2 of 255 away in less than 1 % of the values. Boxes are whole pixels,
-as those of torchvision's RandomResizedCrop. Evaluation, whose pixels are a contract, stays with Pillow (`resize_image`).
+as those of torchvision's RandomResizedCrop. Evaluation, whose pixels are a contract, scales by Pillow: `resize_image`.
 """
 
 from __future__ import annotations
