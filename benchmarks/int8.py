@@ -53,7 +53,7 @@ def pixels_of(contents, preprocess):
 
 def speed(run, predictor, networks, repeats):
     """Print the milliseconds an image of each stage; return the engines."""
-    preprocess = predictor.card.preprocess
+    preprocess = predictor.facts.preprocess
     root, paths = run.samples.root, run.predictions().path.tolist()[: 2 * BATCH]
     contents = [(root / path).read_bytes() for path in paths]
     batches = [contents[at : at + BATCH] for at in range(0, len(contents), BATCH)]
@@ -93,7 +93,7 @@ def speed(run, predictor, networks, repeats):
 
 def paths(run, predictor, networks, engines, repeats):
     """Print the images per second of whole paths, from the bytes of files to probabilities."""
-    preprocess, card = predictor.card.preprocess, predictor.card
+    preprocess, card = predictor.facts.preprocess, predictor.facts
     names = run.predictions().path.tolist()[: 4 * BATCH]
     contents = [(run.samples.root / name).read_bytes() for name in names]
     batches = [contents[at : at + BATCH] for at in range(0, len(contents), BATCH)]
@@ -151,7 +151,7 @@ def main():
     for path in given.runs:
         run = tlkit.open_run(path)
         predictor = load_predictor(path, device="cpu")
-        card = predictor.card
+        card = predictor.facts
         graph = export_network(
             lambda path=path: load_stored(path / "model")[0].eval(), image_size=card.preprocess.image_size
         )

@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, mo
     assert run.status == "interrupted"
     assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
     assert run.evaluate().n == 8
-    assert load_predictor(run).card.classes == ("blue", "red")
+    assert load_predictor(run).facts.classes == ("blue", "red")
     assert "interrupted" in run.report().read_text()
     assert says(caplog.messages, "epoch 2 of 5")
     assert signal.getsignal(signal.SIGINT) is before
@@ -305,7 +305,7 @@ def test_a_crash_after_a_good_epoch_is_recorded_and_keeps_its_weights(tiny_recip
     with pytest.raises(RuntimeError, match="out of memory"):
         fit(tiny_recipe())
     assert open_run("runs/tiny").status == "failed"
-    assert load_predictor("runs/tiny").card.classes == ("blue", "red")
+    assert load_predictor("runs/tiny").facts.classes == ("blue", "red")
 
 
 def test_overrides_of_a_loaded_recipe_are_refused(tiny_recipe):

@@ -55,19 +55,19 @@ def planted(fitted, tmp_path, monkeypatch):
 def test_timm_and_tlkit_read_the_same_model_back(planted):
     run, _ = planted
     model = load_predictor(run, device="cpu")
-    images = torch.randn(3, 3, *model.card.preprocess.image_size)
+    images = torch.randn(3, 3, *model.facts.preprocess.image_size)
     read = timm.create_model(f"hf-hub:{REPOSITORY}", pretrained=True).eval()
     with torch.inference_mode():
         torch.testing.assert_close(read(images), model.network(images))
-    assert tuple(read.pretrained_cfg["label_names"]) == model.card.classes
+    assert tuple(read.pretrained_cfg["label_names"]) == model.facts.classes
     again = load_pretrained_model("test_resnet", weights=f"hf-hub:{REPOSITORY}", device="cpu")
-    assert again.card.preprocess == model.card.preprocess and again.card.classes == model.card.classes
+    assert again.facts.preprocess == model.facts.preprocess and again.facts.classes == model.facts.classes
     files = sorted(Path(run.recipe.data.root).rglob("*.png"))[:5]
     torch.testing.assert_close(
         torch.from_numpy(again.predict(files).proba.copy()), torch.from_numpy(model.predict(files).proba.copy())
     )
     backbone = create_backbone("test_resnet", weights=f"hf-hub:{REPOSITORY}")
-    assert backbone.preprocess == model.card.preprocess
+    assert backbone.preprocess == model.facts.preprocess
 
 
 def test_the_card_states_the_figures_and_the_folder_holds_what_was_exported(planted):

@@ -57,7 +57,7 @@ def test_predictions_are_the_mean_probability_of_the_views_and_say_so(run, caplo
     assert repr(stored).endswith("tta: flip)")
     files = [run.samples.root / path for path in stored.path]
     predictor = load_predictor(run)
-    preprocess = predictor.card.preprocess
+    preprocess = predictor.facts.preprocess
     pixels = np.stack([np.array(draw(Image.open(file).convert("RGB"), preprocess)) for file in files])
     images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), preprocess)
     with torch.inference_mode():

@@ -47,8 +47,8 @@ def store(tmp_path, photos, *, vision=VIT, **more):
 def test_the_stored_model_predicts_the_classes_of_zero_shot(vision, architecture, tmp_path, photos):
     expected = store(tmp_path, photos, vision=vision)
     model = tlkit.load_model(tmp_path / "stored", device="cpu")
-    assert model.card.architecture == architecture and model.card.head["kind"] == "text"
-    assert model.card.classes == tuple(NAMES) and model.card.head["words"]["blue"] == ["sky"]
+    assert model.facts.architecture == architecture and model.facts.head["kind"] == "text"
+    assert model.facts.classes == tuple(NAMES) and model.facts.head["words"]["blue"] == ["sky"]
     found = model.predict([photos / path for path in expected.path])
     np.testing.assert_array_equal(found.y_pred, expected.y_pred)
     # the logits of an image are those of zero-shot times one factor, its length over the mean length

@@ -45,12 +45,12 @@ def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, str
 def test_vector_scaling_is_part_of_the_model(fitted):
     run = fitted(**{"evaluate.calibrate": "vector"})
     model = load_predictor(run)
-    assert model.card.calibration.method == "vector"
+    assert model.facts.calibration.method == "vector"
     test = run.samples.split("test")
     calibrated = model.predict_samples(test).proba
     assert calibrated == pytest.approx(run.predictions("test").proba, abs=1e-5)
     model.network.calibrate(None)
-    assert model.card.calibration.apply(model.predict_samples(test).proba) == pytest.approx(calibrated, abs=1e-5)
+    assert model.facts.calibration.apply(model.predict_samples(test).proba) == pytest.approx(calibrated, abs=1e-5)
 
 
 def test_fewer_than_20_validation_images_fit_nothing(tiny_recipe):

@@ -343,7 +343,7 @@ def test_a_full_disk_keeps_earlier_checkpoints_and_names_the_remedy(recipe, whol
     run = open_run("runs/cut")
     assert run.status == "failed"
     assert {path.name for path in run.directory.checkpoints.iterdir()} == {"epoch-0001.ckpt", "epoch-0001.ckpt.sha256"}
-    assert load_predictor("runs/cut").card.classes == ("blue", "red")
+    assert load_predictor("runs/cut").facts.classes == ("blue", "red")
     assert model_bytes(resume(recipe)) == model_bytes(whole)
 
 

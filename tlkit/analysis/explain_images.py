@@ -80,7 +80,7 @@ def explain_images(
     if isinstance(run, Predictor):
         if images is None:
             raise DataError("A loaded model has no images of its own. Name images, or pass the run.")
-        predictor, name, confidence = run, run.card.architecture, CONFIDENCE
+        predictor, name, confidence = run, run.facts.architecture, CONFIDENCE
     else:
         opened = run if isinstance(run, Run) else open_run(run)
         name, confidence = opened.directory.name, opened.recipe.evaluate.confidence
@@ -88,7 +88,7 @@ def explain_images(
         if opened.recipe.report.thumbnails:  # pictures are stored only where the report may show some
             root, split_of = opened.samples.root.resolve(), _split_of(opened)
         predictor = load_predictor(opened, device=device)
-    classes = predictor.card.classes
+    classes = predictor.facts.classes
     target = None if target is None else known_name(target, classes)
     if target is not None and target not in classes:
         raise DataError(
@@ -96,12 +96,12 @@ def explain_images(
         )
     chosen = choose_method(predictor.network, method)
     other = randomized_network(predictor.network, seed=seed) if check else None
-    files = read_images(images, background=predictor.card.preprocess.background)
+    files = read_images(images, background=predictor.facts.preprocess.background)
     found: list[ImageExplanation] = []
     similar: list[float] = []
     drawn: dict[str, dict[str, ImageHeatMap]] = {}
     for batch in _batches(predictor, files):
-        pixels = normalize(batch.image.to(predictor.device), predictor.card.preprocess)
+        pixels = normalize(batch.image.to(predictor.device), predictor.facts.preprocess)
         with torch.no_grad():
             proba = torch.softmax(predictor.network(pixels).float(), dim=1)
         predicted = proba.argmax(dim=1)
@@ -180,7 +180,7 @@ def _drawn(heat: Floats, picture: npt.NDArray[np.uint8]) -> str:
 
 def pictures_of(model: Predictor, images: GivenImages) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     """Yield path and picture (H, W, 3) of each readable image as the network gets it, to draw maps on."""
-    files = read_images(images, background=model.card.preprocess.background)
+    files = read_images(images, background=model.facts.preprocess.background)
     for batch in _batches(model, files):
         for place, picture in zip(batch.index.tolist(), batch.image.permute(0, 2, 3, 1).numpy(), strict=True):
             yield os.fspath(files[place]), picture
@@ -203,7 +203,7 @@ def _similarity(values: Sequence[float], confidence: float) -> Estimate:
 
 
 def _batches(predictor: Predictor, files: Sequence[ImageSource]) -> Iterator[Batch]:
-    transform = build_transform(predictor.card.preprocess)
+    transform = build_transform(predictor.facts.preprocess)
     yield from create_loader(
         ImageDataset(files, transform=transform, decode_options=DecodeOptions()), batch_size=BATCH, num_workers=0
     )

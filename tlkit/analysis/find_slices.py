@@ -25,6 +25,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.features.features import Features
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import write_parquet_table
@@ -215,7 +216,7 @@ def measured_features(run: Run, split: str) -> Features | None:
     if find_spec("torch") is None:
         logger.info("torch is not installed, so there are no clusters of features.")
         return None
-    if not (run.directory.model / "model.json").is_file():
+    if not (run.directory.model / FACTS_FILE).is_file():
         logger.info("%s has no stored model, so there are no clusters of features.", run.path)
         return None
     if run.task in ("segmentation", "detection"):

@@ -90,7 +90,7 @@ def repair(
     recipe = require_free(run, name, overwrite=overwrite)
     predictor = load_predictor(run, device="cpu")
     table = run.samples
-    samples = Samples(table.root, predictor.card.classes, table.table)
+    samples = Samples(table.root, predictor.facts.classes, table.table)
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
         raise DataError(*problems)
     task = _Task(run, samples, predictor, Grouping.of(samples, options.columns), options, margin)
@@ -267,7 +267,7 @@ def _named_offsets(candidate: RepairCandidate, groups: Grouping, predictor: Pred
     if candidate.offsets is None:
         return {}
     return {
-        value: dict(zip(predictor.card.classes, map(float, row), strict=True))
+        value: dict(zip(predictor.facts.classes, map(float, row), strict=True))
         for value, row in zip(groups.values, candidate.offsets, strict=True)
     }
 

@@ -49,5 +49,5 @@ def draw_explanations(
         import torch
 
         pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
-        maps = last_feature_maps(model.network, normalize(pixels, model.card.preprocess))[0]
+        maps = last_feature_maps(model.network, normalize(pixels, model.facts.preprocess))[0]
         write_svg(feature_maps, lambda: plot_channels(maps, title=Path(path).name))

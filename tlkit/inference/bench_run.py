@@ -85,13 +85,13 @@ def _torch_candidate(directory: RunDirectory) -> BenchCandidate:
 
 
 def _noise(predictor: Predictor, batch: int) -> Pixels:
-    height, width = predictor.card.preprocess.image_size
+    height, width = predictor.facts.preprocess.image_size
     return np.random.Generator(np.random.PCG64(0)).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
 
 
 def _probabilities(predictor: Predictor, pixels: Pixels) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
-        image = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), predictor.card.preprocess)
+        image = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), predictor.facts.preprocess)
         found: npt.NDArray[np.float32] = torch.softmax(predictor.network(image).float(), dim=1).numpy()
         return found
 

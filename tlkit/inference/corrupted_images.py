@@ -81,7 +81,7 @@ def predict_corrupted(
         DataError: a class of the samples is unknown to the model, or no image can be read.
     """
     predictor.require_known(samples)
-    preprocess = predictor.card.preprocess
+    preprocess = predictor.facts.preprocess
     dataset = ImageDataset(samples, transform=build_transform(preprocess), decode_options=decode_options)
     workers = choose_num_workers(num_workers, images=len(samples))
     loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
@@ -142,7 +142,7 @@ class BackboneRunner:
     """
 
     def __init__(self, predictor: Predictor, images: torch.Tensor, *, size: int, tolerance: float) -> None:
-        backbone, preprocess = predictor.network.backbone.eval(), predictor.card.preprocess
+        backbone, preprocess = predictor.network.backbone.eval(), predictor.facts.preprocess
         self._network, self._size = predictor.network, max(size, len(images))
         self._engine = choose_engine(
             PixelBackbone(backbone, preprocess),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tlkit.errors import ModelError, other_task
 from tlkit.features.heads import Head, load_head, save_head
-from tlkit.features.heads.head_store import HEAD_CARD, HEAD_FILE
+from tlkit.features.heads.head_store import HEAD_FACTS, HEAD_FILE
 from tlkit.models.model_files import ModelFacts, read_model_facts, save_artifact
 from tlkit.models.network import Network, ScoredHead, load_network
 
@@ -16,7 +16,7 @@ def store_model(folder: Path, network: Network, facts: ModelFacts, head: Head | 
     if head is not None and head.linear is None:
         save_head(folder, head)
     else:
-        for name in (HEAD_FILE, HEAD_CARD):
+        for name in (HEAD_FILE, HEAD_FACTS):
             (folder / name).unlink(missing_ok=True)
     save_artifact(folder, network.state_dict(), facts)
 

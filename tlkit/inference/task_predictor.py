@@ -41,30 +41,30 @@ class TaskPredictor:
 
     Attributes:
         network: the network, in evaluation mode.
-        card: its labels or grades, preprocessing, origin and rule.
+        facts: its labels or grades, preprocessing, origin and rule.
         device: where it runs, such as "cpu".
 
     Example:
         >>> from tlkit import Classifier
         >>> trained = Classifier("test_resnet", classes=["cat", "dog"], weights="none", task="multilabel")
-        >>> model = TaskPredictor(trained.plain_network(), trained.card())
+        >>> model = TaskPredictor(trained.plain_network(), trained.facts())
         >>> model.predict("photos/cat/00.png").proba.shape
         (1, 2)
     """
 
-    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
+    def __init__(self, network: Network, facts: ModelFacts, *, device: str = "cpu") -> None:
         """Take a network and its facts.
 
         Raises:
             ModelError: the rule in the facts cannot be used.
         """
         with damaged(Path(FACTS_FILE), error=ModelError, remedy=REMEDY):
-            StoredRule.of(card.rule, card.classes)
-        self._images = Predictor(network, card, device=device)
-        self.network, self.card, self.device = self._images.network, card, device
+            StoredRule.of(facts.rule, facts.classes)
+        self._images = Predictor(network, facts, device=device)
+        self.network, self.facts, self.device = self._images.network, facts, device
 
     def __repr__(self) -> str:
-        return f"TaskPredictor({self.card.architecture}, {self.card.task}, {self.device})"
+        return f"TaskPredictor({self.facts.architecture}, {self.facts.task}, {self.device})"
 
     @with_notebook_bar("predicting images")
     def predict(
@@ -85,7 +85,7 @@ class TaskPredictor:
         Raises:
             DataError: an image is of another kind, a path does not exist, or no image can be read.
         """
-        files = read_images(images, background=self.card.preprocess.background)
+        files = read_images(images, background=self.facts.preprocess.background)
         scores, index = self._images.scores_of(
             files,
             batch_size=batch_size,
@@ -142,26 +142,26 @@ class TaskPredictor:
             DataError: the samples have other labels or grades than the model.
         """
         groups = None if samples is None else samples.groups
-        if samples is not None and samples.task != self.card.task:
-            raise DataError(f"The model is of the task {self.card.task}, but the images are of {samples.task}.")
-        if self.card.task == "multilabel":
+        if samples is not None and samples.task != self.facts.task:
+            raise DataError(f"The model is of the task {self.facts.task}, but the images are of {samples.task}.")
+        if self.facts.task == "multilabel":
             labels = MultilabelPredictions.build(
-                labels=self.card.classes,
+                labels=self.facts.classes,
                 path=path,
-                y_true=None if samples is None else target_numbers(samples, self.card.classes),
+                y_true=None if samples is None else target_numbers(samples, self.facts.classes),
                 proba=scores,
                 groups=groups,
                 verbatim=True,
             )
             return self.with_rule(labels)
-        lower, upper = (None, None) if self.card.quantiles is None else (scores[:, 1], scores[:, 2])
+        lower, upper = (None, None) if self.facts.quantiles is None else (scores[:, 1], scores[:, 2])
         found = NumberPredictions.build(
             path=path,
-            y_true=None if samples is None else target_numbers(samples, self.card.classes),
+            y_true=None if samples is None else target_numbers(samples, self.facts.classes),
             y_pred=self.network.task.predicted(torch.from_numpy(scores)).numpy().astype(np.float64),
             lower=lower,
             upper=upper,
-            grades=self.card.classes,
+            grades=self.facts.classes,
             groups=groups,
             verbatim=True,
         )
@@ -169,28 +169,28 @@ class TaskPredictor:
 
     def with_rule(self, predictions: RowPredictions) -> RowPredictions:
         """Return predictions by the thresholds or with the intervals of the model; unchanged where val chose none."""
-        rule = StoredRule.of(self.card.rule, self.card.classes)
+        rule = StoredRule.of(self.facts.rule, self.facts.classes)
         if isinstance(predictions, MultilabelPredictions):
             return predictions if rule.thresholds is None else rule.thresholds.apply(predictions)
         return predictions if rule.intervals is None else rule.intervals.apply(predictions)
 
 
 def task_predictor(
-    network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None
+    network: Network, facts: ModelFacts, *, device: str = "cpu", folder: Path | None = None
 ) -> TaskPredictor | MaskPredictor | BoxPredictor:
     """Return what predicts with a network of another task than one class for each image.
 
     Args:
         network: the network.
-        card: its facts.
+        facts: its facts.
         device: where it runs.
         folder: where the masks of samples are written; None = nowhere.
     """
-    if card.task == "segmentation":
-        return MaskPredictor(network, card, device=device, folder=folder)
-    if card.task == "detection":
-        return BoxPredictor(network, card, device=device)
-    return TaskPredictor(network, card, device=device)
+    if facts.task == "segmentation":
+        return MaskPredictor(network, facts, device=device, folder=folder)
+    if facts.task == "detection":
+        return BoxPredictor(network, facts, device=device)
+    return TaskPredictor(network, facts, device=device)
 
 
 def load_task_model(
@@ -207,7 +207,7 @@ def load_task_model(
         RunError: there is no run at the path.
     """
     folder = find_model(folder_of_run(run))
-    network, card = load_any_task(folder)
-    if card.task == "multiclass":
+    network, facts = load_any_task(folder)
+    if facts.task == "multiclass":
         return load_predictor(folder, device=device)
-    return task_predictor(network, card, device=choose_device(device, key="device"))
+    return task_predictor(network, facts, device=choose_device(device, key="device"))

@@ -197,15 +197,15 @@ class Classifier(pl.LightningModule):
         """The preprocessing that the network expects."""
         return self.source.preprocess
 
-    def card(self) -> ModelFacts:
-        """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
+    def facts(self) -> ModelFacts:
+        """Return the facts of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
-        card = arguments.model_facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
+        facts = arguments.model_facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
         decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
         if self.task.task == "detection":
             decoder = box_facts(self.decoder.channels)
         quantiles = getattr(self.task, "quantiles", None)
-        return replace(card, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
+        return replace(facts, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""

@@ -125,7 +125,7 @@ def hyperparameters(
 def model_facts_of(
     backbone: Backbone, classes: Sequence[str], *, drop_rate: float, head: Mapping[str, Any]
 ) -> ModelFacts:
-    """Return the card of a stored model; `head` are the facts of a scikit-learn head."""
+    """Return the facts of a stored model; `head` are the facts of a scikit-learn head."""
     return ModelFacts(
         architecture=backbone.name,
         classes=tuple(classes),

@@ -66,11 +66,11 @@ def load_pretrained(
     classes, other_names = _class_names(loaded.module, name)
     network = _with_linear_head(loaded.module, loaded.preprocess.image_size, name)
     digest = tensors_digest(network.backbone.state_dict())
-    facts = WeightsFacts(source=weights, origin=loaded.origin, digest=digest, license=loaded.license)
-    if facts.non_commercial:
+    given = WeightsFacts(source=weights, origin=loaded.origin, digest=digest, license=loaded.license)
+    if given.non_commercial:
         logger.warning("The weights of %s are licensed %s: no commercial use.", loaded.origin, loaded.license)
-    card = ModelFacts(loaded.architecture, classes, loaded.preprocess, 0.0, facts, loaded.options)
-    return PretrainedNetwork(network.eval(), card, other_names, tensors_digest(network.state_dict()))
+    facts = ModelFacts(loaded.architecture, classes, loaded.preprocess, 0.0, given, loaded.options)
+    return PretrainedNetwork(network.eval(), facts, other_names, tensors_digest(network.state_dict()))
 
 
 def match_classes(

@@ -159,7 +159,7 @@ def _set_layer(classifier: Classifier, part: LinearWeights) -> None:
 
 
 def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> None:
-    """Put a head into a classifier's network, and its facts into the card."""
+    """Put a head into a classifier's network, and its facts into those of the model."""
     part = head.linear
     if part is None:
         classifier.network.head = ScoredHead(head.predict_proba, in_features=head.width)

@@ -48,17 +48,17 @@ def finish_task(
     shown: FitDisplay,
 ) -> None:
     """Run the steps after training: choose thresholds or intervals on val, predict, judge, report and track."""
-    recipe, network, card = prepared.recipe, trained.network, trained.card
+    recipe, network, facts = prepared.recipe, trained.network, trained.facts
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
     given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}
-    predictor: Any = task_predictor(network, card, **given)  # of whichever task, with predictions of that task
+    predictor: Any = task_predictor(network, facts, **given)  # of whichever task, with predictions of that task
     first: dict[str, TaskPredictions] = {}
     if "val" in parts:
         val = predict_split(predictor, prepared, parts["val"], features=features, activations=activations, tta=tta)
-        card = with_rule(card, val, recipe)
-        predictor = task_predictor(network, card, **given)
+        facts = with_rule(facts, val, recipe)
+        predictor = task_predictor(network, facts, **given)
         first = {"val": predictor.with_rule(val)}
-    store_model(directory.model, network, card, None)
+    store_model(directory.model, network, facts, None)
     predictions: dict[str, TaskPredictions] = {
         split: first[split]
         if split in first
@@ -82,19 +82,19 @@ def finish_task(
         contents = task_contents(Run(directory), split)
         write_task_report(directory.report, contents)
         track_task_report(tracker, directory.path, contents)
-    track_model(tracker, directory.model, card.to_dict(), inputs.environment, best="val" in predictions)
+    track_model(tracker, directory.model, facts.to_dict(), inputs.environment, best="val" in predictions)
 
 
-def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
-    """Return the card with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
+def with_rule(facts: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
+    """Return the facts with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
 
     Args:
-        card: the facts of the model.
+        facts: the facts of the model.
         val: its predictions for the val split, without a rule.
         recipe: of the fit.
     """
     if isinstance(val, MaskPredictions | DetectionPredictions):
-        return card
+        return facts
     units = recipe.audit.pair_by or recipe.audit.cluster_by
     if isinstance(val, MultilabelPredictions):
         chosen = choose_thresholds(
@@ -105,14 +105,14 @@ def with_rule(card: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFa
         )
         named = ", ".join(f"{name} {value:.2g}" for name, value in list(chosen.values.items())[:6])
         logger.info("Labels are predicted from the thresholds with the best F1 on val: %s.", named)
-        return replace(card, rule={"thresholds": chosen.to_dict()})
+        return replace(facts, rule={"thresholds": chosen.to_dict()})
     intervals = calibrate_intervals(val, coverage=recipe.evaluate.confidence)
     logger.info(
         "Intervals that hold the truth for %.0f %% of new images are calibrated on %d val images.",
         100 * intervals.coverage,
         intervals.images,
     )
-    return replace(card, rule={"intervals": intervals.to_dict()})
+    return replace(facts, rule={"intervals": intervals.to_dict()})
 
 
 def judge_task(

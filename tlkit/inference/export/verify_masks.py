@@ -53,7 +53,7 @@ def verify_masks(
     directory: RunDirectory,
     split: str,
     network: Network,
-    card: ModelFacts,
+    facts: ModelFacts,
     files: Sequence[ExportedModel],
     *,
     images: int,
@@ -69,11 +69,11 @@ def verify_masks(
         directory: of the run.
         split: whose images are compared.
         network: the model loaded anew.
-        card: its facts.
+        facts: its facts.
         files: the exported files.
         images: images of the run at most; 0 = all.
     """
-    run, preprocess, notes = Run(directory), card.preprocess, list[str]()
+    run, preprocess, notes = Run(directory), facts.preprocess, list[str]()
     predictions = run.task_predictions(split)
     assert isinstance(predictions, MaskPredictions), "the run is of segmentation"
     samples = run.samples
@@ -93,7 +93,7 @@ def verify_masks(
             effects.append(_effect(anew, full))
         if is_real:
             try:
-                mask = _stored_mask(directory, card, case.name, size)
+                mask = _stored_mask(directory, facts, case.name, size)
             except FileNotFoundError:
                 lacking += 1
             except (OSError, UnusableMaskError) as error:
@@ -261,7 +261,7 @@ def _other_pixels(said: _Said, mask: npt.NDArray[np.integer], preprocess: Prepro
     return int(other.sum()), int((right - given > tie * np.maximum(1.0, np.abs(right))).sum())
 
 
-def _stored_mask(directory: RunDirectory, card: ModelFacts, path: str, size: tuple[int, int]) -> Positions:
+def _stored_mask(directory: RunDirectory, facts: ModelFacts, path: str, size: tuple[int, int]) -> Positions:
     """Return the mask that the run stores for an image.
 
     Raises:
@@ -269,7 +269,7 @@ def _stored_mask(directory: RunDirectory, card: ModelFacts, path: str, size: tup
         UnusableMaskError: it is damaged or has another size.
     """
     file = directory.masks / PurePosixPath(path).with_suffix(".png")
-    found = DecoderFacts.from_dict(card.decoder).classes(card.classes).positions(read_mask(file.read_bytes()))
+    found = DecoderFacts.from_dict(facts.decoder).classes(facts.classes).positions(read_mask(file.read_bytes()))
     if found.shape != size:
         raise UnusableMaskError("it has another size than its image")
     return found

@@ -81,11 +81,11 @@ def verify_run(run: str | Path | object, *, images: int = VERIFIED_IMAGES) -> Ve
     files = [open_exported(path) for path in folder.files()]
     _require_source(files, directory.model)
     split = directory.judged_split()
-    network, card = load_any_task(find_model(directory.path))
+    network, facts = load_any_task(find_model(directory.path))
     if network.task.task == "segmentation":
-        result = verify_masks(directory, split, network, card, files, images=images)
+        result = verify_masks(directory, split, network, facts, files, images=images)
     else:
-        result = _verify_scores(directory, split, network, card, files, images=images)
+        result = _verify_scores(directory, split, network, facts, files, images=images)
     write_text(folder.verification, json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
     return result
 
@@ -94,12 +94,12 @@ def _verify_scores(
     directory: RunDirectory,
     split: str,
     network: Network,
-    card: ModelFacts,
+    facts: ModelFacts,
     files: Sequence[ExportedModel],
     *,
     images: int,
 ) -> Verification:
-    preprocess, unit = card.preprocess, score_unit(network.task)
+    preprocess, unit = facts.preprocess, score_unit(network.task)
     notes: list[str] = []
     stored, real = cases_of_run(directory, split, preprocess, images, notes)
     made = made_cases(preprocess, notes)
@@ -107,7 +107,7 @@ def _verify_scores(
         _torch_scores(network, [getattr(case, name) for case in (*real, *made)], preprocess)
         for name in ("scaled", "scaled_full")
     )
-    judge = _Judge(partial(_answers, network, card.classes), real, made, unit=unit)
+    judge = _Judge(partial(_answers, network, facts.classes), real, made, unit=unit)
     if stored is not None and real:
         known = np.asarray(stored / unit, dtype=np.float32)  # of quantiles the median alone: val has moved the others
         judge.add(STORED, ANEW, "the run", known, anew[: len(real), : known.shape[1]])
