@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.render.plots import plot_history
 from tlkit.render.report.page_section import Figure, Fold, PageSection
-from tlkit.tables import BadgeMark, Cell, Column, Table
+from tlkit.tables import Cell, Column, Mark, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,5 +69,5 @@ def _table(history: pd.DataFrame, kept: Sequence[int]) -> Table:
     if kept:
         columns.append(Column("kept", "kept", "flag"))
         rows = [(*row, row[0] in kept) for row in rows]
-    marks: dict[int, BadgeMark] = {place: "total" for place, row in enumerate(rows) if row[0] in kept}
+    marks: dict[int, Mark] = {place: "total" for place, row in enumerate(rows) if row[0] in kept}
     return Table("epochs", "Epochs", tuple(columns), tuple(rows), marks=marks)
