@@ -1,4 +1,4 @@
-"""Test images that lie in training are found and named, also changed verified_copies."""
+"""Test images that lie in training are found and named, also changed copies."""
 
 from __future__ import annotations
 
