@@ -18,7 +18,7 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
 from tlkit.models.box_head import box_facts
 from tlkit.models.data_facts import decoder_of_data, require_same_task, samples_of, shares_of_annotators
-from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
+from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, gather_mean, restore_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.mixup import mix_batch_of_epoch
@@ -410,7 +410,7 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's loss so far, for a checkpoint within an epoch."""
-        checkpoint["epoch_loss"] = save_mean(self.epoch_loss, processes=self.trainer.world_size)
+        checkpoint["epoch_loss"] = gather_mean(self.epoch_loss, processes=self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the epoch's loss so far, and the scale of a network of numbers.
