@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.repaired_run import create_repaired_run, repaired_predictor, require_free, stored_linear_weights
+from tlkit.analysis.repaired_run import create_repaired_run, recipe_of_repair, repaired_predictor, stored_linear_weights
 from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
@@ -87,7 +87,7 @@ def repair(
     run = run if isinstance(run, Run) else open_run(run)
     options = options_of_run(run, min_group_size=min_group_size)
     options = replace(options, columns=options.cut(by))
-    recipe = require_free(run, name, overwrite=overwrite)
+    recipe = recipe_of_repair(run, name, overwrite=overwrite)
     predictor = load_predictor(run, device="cpu")
     table = run.samples
     samples = Samples(table.root, predictor.facts.classes, table.table)

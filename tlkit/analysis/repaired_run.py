@@ -25,7 +25,7 @@ from tlkit.samples import Samples
 from tlkit.uncertainty.val_scores import store_val_scores
 
 
-def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
+def recipe_of_repair(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
     """Return the parent's recipe under the new run's name, after checking that no such run exists.
 
     Raises:

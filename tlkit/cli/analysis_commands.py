@@ -31,7 +31,7 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     named_progress,
     print_json,
     print_result,
@@ -157,7 +157,7 @@ def slices(
         else:
             file.refuse({"--split": split, "--clusters": clusters})
         source = run or file.open_table()
-        with check_progress("measuring images") as progress:
+        with image_progress("measuring images") as progress:
             found = find_task_slices(
                 source, columns, split=split, clusters=count, min_images=min_images, progress=progress
             )
@@ -170,7 +170,7 @@ def slices(
         raise PredictionsError(f"--clusters {clusters} is for runs, whose features are at hand. Leave it out.")
 
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **read_as)
-    with check_progress("measuring images") as progress:
+    with image_progress("measuring images") as progress:
         result = find_slices(judged, columns, split=split, clusters=count, min_images=min_images, progress=progress)
     print_result(result, as_json=json)
 

@@ -31,7 +31,7 @@ from tlkit.cli.arguments import (
 from tlkit.cli.label_commands import labels
 from tlkit.cli.list_source import list_source, named_columns
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     named_progress,
     print_json,
     print_lines,
@@ -152,7 +152,7 @@ def split(
     plan = SplitPlan(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
     )
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         source = list_source(
             root,
             folder=folder,
@@ -232,7 +232,7 @@ def leaks(run: RunPath, json: AsJson = False) -> None:
     from tlkit.runs.run import open_run
 
     opened = open_run(run)
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         table = find_run_leaks(opened, progress=on_check)
     judged = {split: opened.evaluation(split) for split in opened.directory.predicted_splits}
     if json:

@@ -24,8 +24,8 @@ from tlkit.cli.box_output import is_box_model
 from tlkit.cli.mask_output import is_mask_model
 from tlkit.cli.model_source import ExportedFile, ModelSource, model_source_of, require_stored
 from tlkit.cli.output import (
-    check_progress,
     draws_progress,
+    image_progress,
     named_progress,
     print_predictions,
     print_run,
@@ -156,7 +156,7 @@ def predict(
     from tlkit.predictions import Unreadable
 
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         model = model_source.load()
         if unknown:
             found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
@@ -206,7 +206,7 @@ def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     left_out: list[Entry] = []
     files = find_listed_images(paths, left_out=left_out)
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         names, proba = model.scores(files, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     if out is not None:

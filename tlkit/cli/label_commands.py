@@ -10,7 +10,7 @@ import typer
 
 from tlkit.choices import FOLDS, HEAD, HeadKind
 from tlkit.cli.arguments import MOST, AsJson, FoldsOption, FrozenRunPath, Overwrite
-from tlkit.cli.output import check_progress, print_json, print_lines, print_tables, require_own_html
+from tlkit.cli.output import image_progress, print_json, print_lines, print_tables, require_own_html
 from tlkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def labels(
         return
     from tlkit.analysis.audit_labels import audit_labels
 
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         result = audit_labels(opened, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_decisions(out, result.table())
@@ -70,7 +70,7 @@ def _audit_label_sets(
     from tlkit.csv_files import csv_text
     from tlkit.disk import write_text
 
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         result = audit_label_sets(run, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_text(out, csv_text(result.table()))

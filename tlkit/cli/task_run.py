@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.cli.box_output import predict_boxes
 from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     judged_on,
     print_json,
     print_lines,
@@ -157,7 +157,7 @@ def predicts_other_task(
 
     keep_freed_memory()
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         images = _Images(files, paths, out, left_out, progress, unreadable.append)
         if isinstance(source, ExportedFile):
             found = _predict_exported(source, images)

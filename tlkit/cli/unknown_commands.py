@@ -20,7 +20,7 @@ from tlkit.choices import (
     SelectionMethod,
 )
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, RunPath, SplitOption, TrueColumn
-from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
+from tlkit.cli.output import image_progress, print_result, require_svg, write_svg
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 from tlkit.cli.unknown_output import write_contact_sheet
 from tlkit.errors import DataError
@@ -95,7 +95,7 @@ def unknown(
     from tlkit.analysis.find_unknown import find_unknown
     from tlkit.evaluation.unknown_tables import unknown_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = find_unknown(
             opened, score=score, false_alarms=false_alarms, against=folders, store=store, progress=progress
         )
@@ -133,7 +133,7 @@ def drift(
     from tlkit.analysis.drift import drift as compare_images
     from tlkit.analysis.plain_findings import drift_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = compare_images(
             opened, files, reference=reference, cluster_by=cluster_by, groups=groups, alpha=alpha, progress=progress
         )
@@ -175,7 +175,7 @@ def label_next(
     from tlkit.analysis.label_next import label_next as choose_images
     from tlkit.evaluation.label_next_tables import label_next_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import typer
 from tlkit.choices import TEMPLATES
 from tlkit.cli.arguments import AsJson, Details, DeviceOption, ListFolder
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     print_json,
     print_lines,
     print_paragraphs,
@@ -79,7 +79,7 @@ def zero_shot(
     # after all checks of the input, since torch takes seconds to load
     from tlkit.analysis.zero_shot import zero_shot as classify
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         found = classify(
             images,
             classes,
