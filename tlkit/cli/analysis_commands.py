@@ -164,7 +164,7 @@ def slices(
         print_result(found, as_json=json)
         return
     from tlkit.analysis.find_slices import find_slices
-    from tlkit.runs.directory import is_run
+    from tlkit.runs.find_run import is_run
 
     if clusters and not is_run(run_or_file):
         raise PredictionsError(f"--clusters {clusters} is for runs, whose features are at hand. Leave it out.")

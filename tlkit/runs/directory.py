@@ -394,22 +394,3 @@ class RunDirectory:
             RunError: the values are not those of such a result.
         """
         return build_stored(build, values, path=path, error=RunError, remedy=remedy)
-
-
-def is_run(path: Path) -> bool:
-    """Return whether a path is the folder of a run."""
-    return (path / MARKER).is_file()
-
-
-def folder_of_run(run: object) -> Path:
-    """Return the folder of a run: that of a `Run`, or the path that is given in its place."""
-    return Path(getattr(run, "path", run))  # type: ignore[arg-type]
-
-
-def find_model(path: Path) -> Path:
-    """Return the folder of a stored model: a run's, or the path itself where it is one.
-
-    Raises:
-        RunError: there is neither a run nor a model at the path.
-    """
-    return path if (path / FACTS_FILE).is_file() else RunDirectory.open(path).model

@@ -23,7 +23,7 @@ from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.compare_runs import TABLES, table_of
-from tlkit.runs.directory import is_run
+from tlkit.runs.find_run import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
 
