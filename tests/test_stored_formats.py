@@ -31,8 +31,8 @@ from tlkit.exported.bench import Benchmark
 from tlkit.features.cache import FeatureCache
 from tlkit.features.cache_format import CACHE_FORMAT, CACHE_VERSION, warn_of_format
 from tlkit.features.features import Provenance
-from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_model_facts
-from tlkit.models.model_format import MODEL_FORMAT
+from tlkit.models.model_files import ModelFacts, read_model_facts
+from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.directory import RUN_FORMAT

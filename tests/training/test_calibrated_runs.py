@@ -12,7 +12,8 @@ from run_fixtures import day_and_night
 import tlkit
 from tlkit.errors import ModelError, PredictionsError
 from tlkit.inference.predictor import load_predictor
-from tlkit.models.model_files import FACTS_FILE, read_model_facts
+from tlkit.models.model_files import read_model_facts
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.runs.run_uncertainty import scaling_of
 from tlkit.runs.stored_val_scores import val_scores_of

@@ -14,7 +14,8 @@ from tlkit.errors import RunError
 from tlkit.features.features import Features
 from tlkit.features.heads import LinearWeights
 from tlkit.inference.predictor import Predictor
-from tlkit.models.model_files import TENSORS_FILE, save_artifact
+from tlkit.models.model_files import save_artifact
+from tlkit.models.model_format import TENSORS_FILE
 from tlkit.models.network import Network
 from tlkit.output_files import require_writable
 from tlkit.recipe import Recipe, dump_recipe, load_recipe

@@ -23,7 +23,8 @@ from tlkit.inference.mask_predictor import MaskPredictor
 from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.cuts import Cut
-from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts
+from tlkit.models.model_files import REMEDY, ModelFacts
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.models.network import Network
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable

@@ -16,7 +16,8 @@ from tlkit.errors import ModelError
 from tlkit.models.box_head import BoxHead, box_parts, channels_of
 from tlkit.models.cuts import Parts
 from tlkit.models.mask_decoder import DecoderFacts, MaskDecoder, mask_parts
-from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_model_facts, read_tensors
+from tlkit.models.model_files import REMEDY, ModelFacts, read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.models.task_heads import MulticlassHead, TaskHead, task_head
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling

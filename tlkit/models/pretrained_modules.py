@@ -13,7 +13,8 @@ from torch import nn
 
 from tlkit.choices import WEIGHTS
 from tlkit.errors import ModelError, reason_of
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_model_facts, read_tensors
+from tlkit.models.model_files import read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE, TENSORS_FILE
 from tlkit.models.model_options import check_repository
 from tlkit.models.timm_facts import read_preprocess, shapes_of
 from tlkit.models.timm_modules import bare_backbone, create_module, has_fixed_size, split_name

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError, first_few
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_model_facts, read_tensors
+from tlkit.models.model_files import read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE, TENSORS_FILE
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_sources import parse_source
 

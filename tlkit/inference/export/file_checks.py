@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tlkit.arrays import Floats32
+from tlkit.arrays import Floats32, Pixels
 from tlkit.data.loading.batch import normalize
 from tlkit.exported import ExportedModel
-from tlkit.inference.export.verified_images import Pixels
 from tlkit.preprocess import Preprocess
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.arrays import Floats32
+from tlkit.arrays import Floats32, Pixels
 from tlkit.choices import Verdict
 from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
@@ -29,7 +29,7 @@ from tlkit.exported.verification import (
     Verification,
 )
 from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels
-from tlkit.inference.export.verified_images import Case, Pixels, cases_of_paths, full_pixels, made_cases
+from tlkit.inference.export.verified_images import Case, cases_of_paths, full_pixels, made_cases
 from tlkit.inference.mask_predictor import classes_in_own_size, in_own_size
 from tlkit.mask_classes import UnusableMaskError
 from tlkit.mask_files import Positions, read_mask

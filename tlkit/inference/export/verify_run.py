@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tlkit.arrays import Floats32
+from tlkit.arrays import Floats32, Pixels
 from tlkit.choices import VERIFIED_IMAGES, Verdict
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
@@ -33,7 +33,7 @@ from tlkit.exported.verification import (
 )
 from tlkit.inference.export.export_ladder import score_unit
 from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels
-from tlkit.inference.export.verified_images import Case, Pixels, cases_of_run, full_pixels, made_cases
+from tlkit.inference.export.verified_images import Case, cases_of_run, full_pixels, made_cases
 from tlkit.inference.export.verify_masks import verify_masks
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.model_files import ModelFacts
