@@ -246,7 +246,7 @@ class RunDirectory:
     @property
     def card(self) -> Path:
         """The model card, Markdown."""
-        return self.path / "FACTS_FILE.md"
+        return self.path / "MODEL_CARD.md"
 
     @property
     def repair(self) -> Path:

@@ -101,8 +101,8 @@ def load_head(folder: Path) -> Head:
             sklearn.__version__,
         )
     try:
-        values = loads(content, trusted=sorted(name for name, _ in facts.stored_types))
-        part = ScaledEstimator(values["mean"], values["scale"], values["estimator"], values["present"])
+        loaded = loads(content, trusted=sorted(name for name, _ in facts.stored_types))
+        part = ScaledEstimator(loaded["mean"], loaded["scale"], loaded["estimator"], loaded["present"])
         if not _arrays_fit(part, facts, width=values["width"], classes=len(values["classes"])):
             raise ModelError(
                 f"The stored {kind} head contradicts itself: its arrays do not fit together. Fit it again."
