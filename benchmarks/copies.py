@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageChops, ImageOps
 
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.formats import EXTENSIONS
 from tlkit.samples import Samples

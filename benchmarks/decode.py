@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from tlkit.data.decode.decoding import open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.preprocess import Preprocess
 
 IMAGES, ROUNDS = 6, 5
@@ -47,7 +47,7 @@ def photo(seed: int) -> Image.Image:
 def tlkit_with(preprocess: Preprocess) -> Callable[[bytes], object]:
     def decode(data: bytes) -> object:
         image, facts = open_rgb(data, reduction=reduction_by(preprocess))
-        return np.array(fit(image, preprocess, facts.frame))
+        return np.array(resize_image(image, preprocess, facts.frame))
 
     return decode
 
@@ -179,7 +179,7 @@ def deviate(files: list[Path]) -> None:
             if scale > 1 and data.startswith(b"\xff\xd8"):
                 reduced, facts = open_rgb(data, reduction=reduction_by(preprocess))
                 frames = ((full, None), (reduced, facts.frame))
-                pair = (np.asarray(fit(image, preprocess, frame)).astype(int) for image, frame in frames)
+                pair = (np.asarray(resize_image(image, preprocess, frame)).astype(int) for image, frame in frames)
                 by_scale.setdefault(scale, []).append(np.abs(next(pair) - next(pair)).ravel())
         for scale, found in sorted(by_scale.items()):
             every = np.concatenate(found)

@@ -9,9 +9,9 @@ Prints CPU seconds of this process, the minimum of five rounds, with cached feat
 import sys
 import time
 
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import find_leaks
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.inference.embed import embed

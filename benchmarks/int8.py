@@ -28,7 +28,7 @@ import torch
 
 import tlkit
 from tlkit.data.decode.decoding import open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.exported import ExportedFacts, normalize_pixels
 from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.facts import PROBABILITIES
@@ -36,7 +36,7 @@ from tlkit.exported.sessions import OnnxRuntimeSession
 from tlkit.inference.export.export_ladder import export_network
 from tlkit.inference.export.make_int8 import make_int8
 from tlkit.inference.export.model_graph import onnx_content
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.inference.stored_model import load_stored
 from tlkit.tables.text import to_lines
 
@@ -47,13 +47,13 @@ def pixels_of(contents, preprocess):
     images = []
     for content in contents:
         image, facts = open_rgb(content, reduction=lambda w, h: reduction(w, h, preprocess))
-        images.append(np.asarray(fit(image, preprocess, facts.frame)))
+        images.append(np.asarray(resize_image(image, preprocess, facts.frame)))
     return np.stack(images)
 
 
 def speed(run, predictor, networks, repeats):
     """Print the milliseconds an image of each stage; return the engines."""
-    preprocess = predictor.card.preprocess
+    preprocess = predictor.facts.preprocess
     root, paths = run.samples.root, run.predictions().path.tolist()[: 2 * BATCH]
     contents = [(root / path).read_bytes() for path in paths]
     batches = [contents[at : at + BATCH] for at in range(0, len(contents), BATCH)]
@@ -93,7 +93,7 @@ def speed(run, predictor, networks, repeats):
 
 def paths(run, predictor, networks, engines, repeats):
     """Print the images per second of whole paths, from the bytes of files to probabilities."""
-    preprocess, card = predictor.card.preprocess, predictor.card
+    preprocess, card = predictor.facts.preprocess, predictor.facts
     names = run.predictions().path.tolist()[: 4 * BATCH]
     contents = [(run.samples.root / name).read_bytes() for name in names]
     batches = [contents[at : at + BATCH] for at in range(0, len(contents), BATCH)]
@@ -150,8 +150,8 @@ def main():
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}")
     for path in given.runs:
         run = tlkit.open_run(path)
-        predictor = load_model(path, device="cpu")
-        card = predictor.card
+        predictor = load_predictor(path, device="cpu")
+        card = predictor.facts
         graph = export_network(
             lambda path=path: load_stored(path / "model")[0].eval(), image_size=card.preprocess.image_size
         )

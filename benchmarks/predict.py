@@ -30,9 +30,9 @@ def eager(run: str, folder: str) -> None:
     from PIL import Image
     from torchvision import transforms
 
-    from tlkit.models.model_files import read_facts
+    from tlkit.models.model_files import read_model_facts
 
-    facts = read_facts(Path(run, "model"))
+    facts = read_model_facts(Path(run, "model"))
     network = timm.create_model(facts.architecture, num_classes=len(facts.classes)).eval()
     size, share = facts.preprocess.image_size, facts.preprocess.crop_pct
     transform = transforms.Compose(

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.predictions import Predictions
 from tlkit.runs.directory import RunDirectory
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS
@@ -71,7 +71,7 @@ def write_run(folder: Path, *, images: int, classes: int, groups: int) -> Path:
     picture = base64.b64encode(noise[0]).decode()
     errors = np.flatnonzero(predictions.y_pred != y)
     worst = errors[np.argsort(proba[errors, y[errors]])][:MOST_HEAT_MAPS]
-    maps = HeatMaps("grad_cam", {paths[row]: HeatMap(names[predictions.y_pred[row]], picture) for row in worst})
+    maps = HeatMaps("grad_cam", {paths[row]: ImageHeatMap(names[predictions.y_pred[row]], picture) for row in worst})
     RunDirectory.open(run).heat_maps.write_text(json.dumps({"test": maps.to_dict()}))
     return run
 

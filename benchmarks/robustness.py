@@ -33,7 +33,7 @@ SLOW = ("fog", "glass_blur")
 def forward_passes(predictor: Predictor, samples: Samples, passes: int) -> tuple[float, float]:
     """Return the seconds of so many forward passes over pixels that are in memory, and of choosing the engine."""
     loader = create_loader(
-        ImageDataset(samples, transform=build_transform(predictor.card.preprocess)), batch_size=32, num_workers=0
+        ImageDataset(samples, transform=build_transform(predictor.facts.preprocess)), batch_size=32, num_workers=0
     )
     batches = [batch.image for batch in loader]
     begin = time.perf_counter()
@@ -61,7 +61,7 @@ def cost(run: tlkit.Run, images: int, repeats: int) -> None:
         ratios.append(taken / alone)
         print(f"engine chosen in {setup:.1f} s", end="; ")
         print(f"{taken:.1f} s against {alone:.1f} s of {passes} passes: ratio {ratios[-1]:.2f}", flush=True)
-    side = min(predictor.card.preprocess.image_size)
+    side = min(predictor.facts.preprocess.image_size)
     one_pass = alone / passes / images
     print(f"\nmedian ratio {np.median(ratios):.2f}; one forward pass takes {1000 * one_pass:.1f} ms an image\n")
     print("| corruption | ms an image | in forward passes |\n|---|---:|---:|")

@@ -119,7 +119,7 @@ def timm_name(module: torch.nn.Module) -> str:
 def store(backbone: Backbone, folder: Path) -> str:
     """Return "ok" where a stored network loads with equal logits and equal groups."""
     classifier = Classifier(backbone, classes=["a", "b"], strategy="full").eval()
-    save_artifact(folder, classifier.plain_network().state_dict(), classifier.card())
+    save_artifact(folder, classifier.plain_network().state_dict(), classifier.facts())
     network, _ = load_network(folder)
     images = torch.randn(1, 3, *backbone.preprocess.image_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -12,7 +12,7 @@ from PIL import Image
 from run_fixtures import write_run
 
 from tlkit.features.heads import fit_head
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.inference.stored_model import store_model
 from tlkit.models.backbone import create_backbone
 from tlkit.models.model_files import ModelFacts
@@ -79,7 +79,7 @@ def write_shipped_run(folder: Path, *, head: str | None = None, **model):
         write_model(folder / "model", **model)
     else:
         write_model_with_head(folder / "model", head)
-    predictions = load_model(folder / "model", device="cpu").predict([folder / "photos" / name for name in names])
+    predictions = load_predictor(folder / "model", device="cpu").predict([folder / "photos" / name for name in names])
     table = pd.DataFrame({"path": names, "label": labels})
     stored = type(predictions).build(classes=CLASSES, path=names, y_true=labels, proba=predictions.proba)
     run = write_run(folder / "runs" / "shipped", RECIPE, table, stored, root=folder / "photos")

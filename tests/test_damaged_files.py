@@ -31,7 +31,7 @@ from tlkit.exported.export_folder import ExportFolder
 from tlkit.features.cache_blocks import read_block, write_block
 from tlkit.features.heads.fit_head import fit_head
 from tlkit.features.heads.head_store import load_head, save_head
-from tlkit.models.model_files import ModelFacts, WeightsFacts, read_facts, read_tensors, save_artifact
+from tlkit.models.model_files import ModelFacts, WeightsFacts, read_model_facts, read_tensors, save_artifact
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
 from tlkit.recipe.gates_file import load_gates
@@ -159,7 +159,7 @@ def stored(folder: Path) -> list[Kind]:
         return reading
 
     return [
-        Kind("model.json", (folder / "model" / "model.json").read_bytes(), lambda file: read_facts(file.parent)),
+        Kind("model.json", (folder / "model" / "model.json").read_bytes(), lambda file: read_model_facts(file.parent)),
         Kind(
             "model.safetensors",
             (folder / "model" / "model.safetensors").read_bytes(),

@@ -27,7 +27,7 @@ from tlkit.predictions import Predictions, read_predictions
 from tlkit.preflight.recipe_queries import class_weights
 from tlkit.recipe.gates_file import load_gates
 from tlkit.samples import Samples
-from tlkit.spelling import lookalikes, match_paths, spellings, value_key
+from tlkit.spelling import match_paths, names_alike, spellings, value_key
 
 NUMBERS = st.from_regex(r"[+-]?(0|[1-9][0-9]{0,25})(\.[0-9]{0,25})?(e[+-]?[0-9])?", fullmatch=True)
 
@@ -57,7 +57,7 @@ def test_identifiers_are_no_numbers(text):
 
 
 def test_case_and_leading_zeros_are_only_warned_of():
-    assert lookalikes(["7", "007", "Dark", "dark", "da rk", "p07", "p7"]) == [("7", "007"), ("Dark", "dark", "da rk")]
+    assert names_alike(["7", "007", "Dark", "dark", "da rk", "p07", "p7"]) == [("7", "007"), ("Dark", "dark", "da rk")]
 
 
 def test_paths_are_matched_where_only_one_can_be_meant():

@@ -31,8 +31,8 @@ from tlkit.exported.bench import Benchmark
 from tlkit.features.cache import FeatureCache
 from tlkit.features.cache_format import CACHE_FORMAT, CACHE_VERSION, warn_of_format
 from tlkit.features.features import Provenance
-from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts
-from tlkit.models.model_format import MODEL_FORMAT
+from tlkit.models.model_files import ModelFacts, read_model_facts
+from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.directory import RUN_FORMAT
@@ -109,7 +109,7 @@ def test_a_model_of_every_version_is_read_and_its_file_stays_as_it_is(version, t
     file = tmp_path / FACTS_FILE
     file.write_text(json.dumps(MODELS[version]))
     before = file.read_bytes()
-    facts = read_facts(tmp_path)
+    facts = read_model_facts(tmp_path)
     assert file.read_bytes() == before
     assert (facts.architecture, facts.classes) == ("resnet18", ("ants", "bees"))
     assert facts.preprocess.decode == ("reduced" if version == 3 else "full")
@@ -138,11 +138,11 @@ def test_a_newer_model_names_the_release_to_install(tmp_path):
     newer = {**FIRST, "format_version": MODEL_FORMAT.version + 1, "tlkit": "7.2.0"}
     (tmp_path / FACTS_FILE).write_text(json.dumps(newer))
     with pytest.raises(ModelError) as caught:
-        read_facts(tmp_path)
+        read_model_facts(tmp_path)
     assert says(str(caught.value), tmp_path / FACTS_FILE, "newer tlkit", "pip install tlkit==7.2.0")
     (tmp_path / FACTS_FILE).write_text(json.dumps({**newer, "tlkit": "7.2.0; echo"}))
     with pytest.raises(ModelError, match="pip install -U tlkit"):
-        read_facts(tmp_path)
+        read_model_facts(tmp_path)
 
 
 def test_a_run_of_the_first_version_is_opened_and_a_newer_one_names_its_release(tmp_path):

@@ -11,48 +11,56 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "tlkit"
 CURE = "tlkit.torchvision_cure"
+DOORS = {"lightning.py", "timm.py"}
+"""The modules that import the cure and, after it, what imports torchvision."""
 GUESTS = ("timm", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric")
 """Packages that import torchvision when they are imported."""
+LATE_GUESTS = ("open_clip", "segmentation_models_pytorch")
+"""The same, imported when they are used, by modules that import a door at their top."""
 
 
-def imports_in_order(path):
-    """Yield the names of the modules that a file imports at its top level, in order."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield str(node.module)
-
-
-def imports_the_cure(path, *, before=None):
-    names = list(imports_in_order(path))
-    return CURE in (names if before is None else names[: names.index(before)])
+def names_of(node):
+    """Return the full names of the modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 def unprepared(root):
-    """Return what imports torchvision's importers without the cure, in the file or in the package above, before it."""
+    """Return the modules that import the cure, or what imports torchvision, past the doors."""
     found = []
     for path in sorted(root.rglob("*.py")):
-        packages = [folder / "__init__.py" for folder in path.parents if root in (folder, *folder.parents)]
-        if path.name != "__init__.py" and any(imports_the_cure(package) for package in packages if package.exists()):
-            continue
-        guests = [name for name in imports_in_order(path) if name.partition(".")[0] in GUESTS]
-        found += [path.name for guest in guests[:1] if not imports_the_cure(path, before=guest)]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = [name for node in tree.body for name in names_of(node)]
+        everywhere = [name for node in ast.walk(tree) for name in names_of(node)]
+        place = path.relative_to(root).as_posix()
+        guests = [name for name in everywhere if name.partition(".")[0] in GUESTS]
+        late = [name for name in everywhere if name.partition(".")[0] in LATE_GUESTS]
+        if place in DOORS:
+            wrong = CURE not in top[: min(map(top.index, guests), default=0)]
+        else:
+            wrong = CURE in top or bool(guests) or (bool(late) and "tlkit.timm" not in top)
+        found += [place] if wrong else []
     return found
 
 
-def test_every_module_that_imports_torchvision_has_the_cure_before_it():
+def test_two_modules_are_the_doors_of_the_cure_and_of_all_that_imports_torchvision():
     assert unprepared(LIBRARY) == []
 
 
-def test_a_module_without_the_cure_is_found(tmp_path):
-    (tmp_path / "__init__.py").touch()
-    (tmp_path / "late.py").write_text(f"import timm\nimport {CURE}\n")
-    (tmp_path / "early.py").write_text(f"import {CURE}\nimport timm\n")
-    (tmp_path / "inside").mkdir()
-    (tmp_path / "inside" / "__init__.py").write_text(f"import {CURE}\n")
-    (tmp_path / "inside" / "covered.py").write_text("import pytorch_lightning\n")
-    assert unprepared(tmp_path) == ["late.py"]
+def test_an_import_past_the_doors_is_found(tmp_path):
+    sources = {
+        "timm.py": f"import timm\nimport {CURE}\n",
+        "lightning.py": f"import {CURE}\nimport pytorch_lightning\n",
+        "past.py": "def later():\n    from torchvision.ops import nms\n",
+        "cured.py": f"import {CURE}\n",
+        "late.py": "def later():\n    import open_clip\n",
+        "prepared.py": "import tlkit.timm\ndef later():\n    import open_clip\n",
+        "plain.py": "from tlkit.timm import timm\nimport torch\n",
+    }
+    for name, source in sources.items():
+        (tmp_path / name).write_text(source)
+    assert unprepared(tmp_path) == ["cured.py", "late.py", "past.py", "timm.py"]
 
 
 def in_a_fresh_process(code):

@@ -1,7 +1,8 @@
-"""Choices of recipe keys as literal types, and the defaults that recipe, gates, command line and Python share."""
+"""Choices of recipe keys and words of results as literal types, and the defaults that recipe and Python share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 Annotations = Literal["one", "majority", "soft"]
@@ -19,6 +20,7 @@ DatasetName = Literal[
     "solar",
     "textiles",
 ]
+BomVersion = Literal["1.6", "1.7"]
 Calibrate = Literal["temperature", "auto", "vector", "none"]
 Criterion = Literal[
     "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
@@ -52,6 +54,12 @@ TrackerMode = Literal["auto", "offline", "online"]
 TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation", "detection"]
 Views = Literal["none", "flip", "ten_crop"]
 
+Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
+EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
+"""Exit codes of the command line."""
+ChangeDirection = Literal["better", "worse", "not distinguishable"]
+"""How the second of two models compares with the first."""
+
 OBJECT_SIZE = "object_size"
 """A column that the audit of detection has of itself: small, medium or large."""
 LABEL_SEPARATOR = ";"
@@ -72,6 +80,42 @@ IMAGE_CACHE: ImageCacheUse = "auto"
 """Whether decoded images are kept for later epochs."""
 IMAGE_CACHE_LIMIT_GB = 10.0
 """Gigabytes that decoded images may take."""
+BATCH_SIZE = 32
+"""Images of a batch."""
+WEIGHTS = "hub"
+"""Source of pretrained weights."""
+DECODER: Decoder = "unet"
+"""What stands above the backbone of a network for segmentation."""
+DECODER_CHANNELS = 256
+"""Width of the last layers of a decoder, or of the pyramid of a detector."""
+VAL_SHARE = 0.2
+"""Share of the training images that is held out for validation, where there is no val split."""
+TEST_SHARE = 0.0
+"""The same for test."""
+ANNOTATIONS: Annotations = "one"
+"""How several labels of an image become one."""
+Y_TRUE, Y_PRED, PATH = "y_true", "y_pred", "path"
+"""Columns of a table of predictions."""
+HEAD: HeadKind = "logistic"
+"""Kind of the head that analyses fit to features."""
+RATE_STEPS = 100
+"""Steps of a search for the learning rate."""
+VERIFIED_IMAGES = 200
+"""Images on which exported files are compared with their run."""
+SET_METHOD: SetMethod = "lac"
+"""How conformal prediction sets are made."""
+BOM_VERSION: BomVersion = "1.6"
+"""Version of CycloneDX in which evidence is written."""
+BENCH_CALLS = 100
+"""Timed calls of each configuration at most; the interval of the 95th percentile needs about 75."""
+BENCH_BUDGET_S = 60.0
+"""Seconds of timing at most, once each configuration has 8 calls."""
+COVERAGE = 0.95
+"""Share of prediction sets, or of intervals of numbers, that should hold the truth."""
+TEMPLATES = "simple"
+"""Prompts around the names of classes."""
+TRACKED_ROWS = 10_000
+"""Rows of a table that goes to a tracker, at most."""
 FOLDS = 5
 """Folds of a cross-validation."""
 REPEATS = 1

@@ -83,7 +83,7 @@ def parquet_columns(path: Path) -> list[str]:
     return list(map(str, (pq.ParquetDataset(path).schema if path.is_dir() else pq.read_schema(path)).names))
 
 
-def list_columns(path: Path) -> frozenset[str]:
+def columns_of_lists(path: Path) -> frozenset[str]:
     """Return the columns of lists of a Parquet file or folder, which `read_parquet` joins by ";"; else none.
 
     Of a path that is no Parquet file, or a damaged one, that is none: its reader says what is wrong.

@@ -94,11 +94,11 @@ def spellings(texts: Iterable[str]) -> dict[str, str]:
     return {text: key if len(forms[key]) > 1 else form for text, (form, key) in known.items()}
 
 
-def lookalikes(values: Iterable[str]) -> list[tuple[str, ...]]:
+def names_alike(values: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the sets of values that differ only in case, spaces or leading zeros.
 
     Example:
-        >>> lookalikes(["dark", "Dark", "7", "007", "light"])
+        >>> names_alike(["dark", "Dark", "7", "007", "light"])
         [('dark', 'Dark'), ('7', '007')]
     """
     same: dict[str, list[str]] = {}
@@ -145,7 +145,7 @@ def warn_of_lookalikes(values: Iterable[str], *, what: str, hint: Callable[[tupl
         what: where they are, for the log.
         hint: returns what to do about the first of the sets.
     """
-    if alike := lookalikes(values):
+    if alike := names_alike(values):
         logger.warning(
             "%s: values that differ only in case, spaces or leading zeros stay apart: %s. %s",
             what,

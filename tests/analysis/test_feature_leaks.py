@@ -18,7 +18,7 @@ import tlkit
 from tlkit.analysis.run_leaks import find_run_leaks
 from tlkit.cli.app import app
 from tlkit.data.checks import image_check as check
-from tlkit.data.checks import near_duplicates as lookalikes
+from tlkit.data.checks import near_duplicates
 from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.errors import DataError, ModelError
 from tlkit.preflight import recipe_dataset as images
@@ -73,7 +73,7 @@ def recipe_of(root: Path, **data) -> Recipe:
 def never_read(monkeypatch):
     """Fail if an image is decoded again: the gray thumbnails come from the check of the images."""
     monkeypatch.setattr(
-        lookalikes, "read_gray_thumbnail", lambda file, **_: pytest.fail(f"{file} was decoded once more")
+        near_duplicates, "read_gray_thumbnail", lambda file, **_: pytest.fail(f"{file} was decoded once more")
     )
 
 
@@ -121,7 +121,7 @@ def test_beyond_the_limit_of_kept_thumbnails_images_are_decoded_again(planted, t
     read = []
     monkeypatch.setattr(check, "MAX_KEPT_THUMBNAILS", 30)
     monkeypatch.setattr(
-        lookalikes, "read_gray_thumbnail", lambda *a, **k: read.append(1) or read_gray_thumbnail(*a, **k)
+        near_duplicates, "read_gray_thumbnail", lambda *a, **k: read.append(1) or read_gray_thumbnail(*a, **k)
     )
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     assert set(CROPPED) < set(run.leaks["path"])

@@ -136,7 +136,7 @@ def test_a_group_is_not_compared_with_a_rest_that_is_too_small():
     assert says(rate_table(audit, table).notes, "Fewer than two groups", "at least 20 images", "no gap")
 
 
-def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_together():
+def test_intersections_reach_as_far_as_max_intersection_order_and_keep_missing_values_together():
     generator = np.random.default_rng(0)
     columns = {name: generator.choice(["p", "q", None], 300, p=[0.5, 0.4, 0.1]) for name in "abc"}
     predictions = predictions_of([0] * 300, generator.integers(0, 2, 300), **columns)

@@ -37,7 +37,8 @@ from tlkit.stats.hypothesis_tests import cochran_armitage, fisher_exact, max_gap
 from tlkit.stats.intervals import clopper_pearson, newcombe, ratio_log, wilson
 from tlkit.stats.means import mean_of_rates
 from tlkit.stats.power import detectable_gap, normal_range, null_gap
-from tlkit.stats.ranking import aurc, auroc, false_positive_rate_at
+from tlkit.stats.ranking import auroc, false_positive_rate_at
+from tlkit.stats.selective_risk import aurc
 from tlkit.stats.shrinkage import kish_n, shrink, spread_beyond_noise
 from tlkit.stats.strata import kitagawa_split, mantel_haenszel
 

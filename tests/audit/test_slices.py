@@ -121,7 +121,7 @@ def test_a_pair_of_conditions_is_named_only_where_both_are_needed():
     predictions = replace(predictions, y_pred=y_pred)
     found = search_slices(predictions, columns=columns, options=AuditOptions()).confirmed[0]
     assert {(one.column, one.relation) for one in found.conditions} == {("brightness", "below"), ("file_type", "is")}
-    single = search_slices(predictions, columns=columns, max_order=1, options=AuditOptions())
+    single = search_slices(predictions, columns=columns, max_conditions=1, options=AuditOptions())
     assert all(len(one.conditions) == 1 for one in single.slices)
 
 

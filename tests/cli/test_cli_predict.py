@@ -22,7 +22,7 @@ def model(tmp_path):
     torch.manual_seed(0)
     backbone = create_backbone("test_resnet", weights="none", image_size=(32, 32))
     classifier = Classifier(backbone, classes=["blue", "red"])
-    save_artifact(tmp_path / "model", classifier.network.state_dict(), classifier.card())
+    save_artifact(tmp_path / "model", classifier.network.state_dict(), classifier.facts())
     return "model"
 
 

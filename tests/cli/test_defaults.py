@@ -23,7 +23,7 @@ from tlkit.datasets.digit_scenes import make_digit_scenes
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import make_occupations
 from tlkit.evidence.evidence import write_evidence
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.training.tune import find_learning_rate
 from tlkit.uncertainty import assess_abstention, assess_sets
@@ -38,7 +38,7 @@ COMMANDS = [
     ("unknown", find_unknown, {"score", "false_alarms", "store"}),
     ("drift", drift, {"alpha"}),
     ("label-next", label_next, {"count", "by", "forecast"}),
-    ("predict", load_model, {"device"}),
+    ("predict", load_predictor, {"device"}),
     ("predict", Predictor.predict, {"engine", "tta"}),
     ("predict", AnswerRules.of, {"tta"}),
     ("zero-shot", zero_shot, {"templates", "device"}),

@@ -27,7 +27,7 @@ from tlkit.datasets.gallery import ENTRIES, find_entry
 from tlkit.datasets.glyphs import CLASSES, FONTS, GLYPHS, splits_of_fonts
 from tlkit.datasets.packages import Package, digest_of_sources, install_command
 from tlkit.errors import DataError, RecipeError
-from tlkit.preflight.recipe_dataset import source_of
+from tlkit.preflight.recipe_dataset import recipe_source
 from tlkit.recipe import load_recipe
 
 RNG = np.random.default_rng(0)
@@ -311,7 +311,7 @@ def test_a_recipe_reads_a_dataset_by_name_with_its_attribution_and_columns(fashi
     assert load_recipe(recipe).data.source_name == "fashion-mnist"
     elsewhere = {"data.name": None, "data.root": ["a", "b"], "data.groups": []}
     assert load_recipe(recipe, elsewhere).data.source_name == "a, b"
-    samples = source_of(load_recipe(recipe)).load().samples
+    samples = recipe_source(load_recipe(recipe)).load().samples
     assert samples.counts().sum().to_dict() == {"train": 100, "val": 10, "test": 20}
     assert samples.group_columns == ("row",)
     assert "Zalando" in (samples.root / "ATTRIBUTION.txt").read_text()
@@ -323,7 +323,7 @@ def test_columns_of_a_named_dataset_can_be_its_labels(tmp_path, monkeypatch):
     recipe = tmp_path / "recipe.yaml"
     text = RECIPE.format(more="  columns: {label: count}\n  groups: [pen]\n")
     recipe.write_text(text.replace("fashion-mnist", "digit-scenes"))
-    source = source_of(load_recipe(recipe))
+    source = recipe_source(load_recipe(recipe))
     counted = read_samples(source.root, manifest=source.manifest, columns=source.groups, options=source.options)
     assert counted.classes == tuple("1234") and counted.group_columns == ("pen",)
 
@@ -340,7 +340,7 @@ def test_a_dataset_of_several_labels_is_not_read_as_one_of_a_class(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-keywords"))
     with pytest.raises(RecipeError, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
-        source_of(load_recipe(recipe))
+        recipe_source(load_recipe(recipe))
 
 
 def test_boxes_of_emoji_scenes_hold_what_was_drawn_into_the_background(tmp_path):

@@ -20,7 +20,7 @@ from run_fixtures import copy_of_run, working_in, write_recipe
 
 import tlkit
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.models.model_files import read_tensors
 from tlkit.recipe import load_recipe
 from tlkit.runs import write_lock
@@ -156,10 +156,10 @@ def test_wrong_input_leaves_no_run_behind(tiny_recipe, error, changes, said):
 
 def test_an_unavailable_device_and_unreadable_images_are_refused_by_a_stored_model(tiny_run, tmp_path):
     with pytest.raises(RecipeError, match=saying("device", "gpu", "auto", "cpu").pattern):
-        load_model(tiny_run, device="gpu")
+        load_predictor(tiny_run, device="gpu")
     (tmp_path / "junk.png").write_bytes(b"junk")
     with pytest.raises(DataError, match="cannot be read"):
-        load_model(tiny_run).predict([tmp_path / "junk.png"])
+        load_predictor(tiny_run).predict([tmp_path / "junk.png"])
 
 
 def test_groups_of_the_metadata_reach_the_audit_and_the_report(tiny_recipe):
@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, mo
     assert run.status == "interrupted"
     assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
     assert run.evaluate().n == 8
-    assert load_model(run).card.classes == ("blue", "red")
+    assert load_predictor(run).facts.classes == ("blue", "red")
     assert "interrupted" in run.report().read_text()
     assert says(caplog.messages, "epoch 2 of 5")
     assert signal.getsignal(signal.SIGINT) is before
@@ -305,7 +305,7 @@ def test_a_crash_after_a_good_epoch_is_recorded_and_keeps_its_weights(tiny_recip
     with pytest.raises(RuntimeError, match="out of memory"):
         fit(tiny_recipe())
     assert open_run("runs/tiny").status == "failed"
-    assert load_model("runs/tiny").card.classes == ("blue", "red")
+    assert load_predictor("runs/tiny").facts.classes == ("blue", "red")
 
 
 def test_overrides_of_a_loaded_recipe_are_refused(tiny_recipe):

@@ -14,7 +14,7 @@ from tars import write_tar
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.data.splits.split_file import make_split
 from tlkit.errors import DataError
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.models.classifier import Classifier
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -118,7 +118,7 @@ def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path):
     digests = {hashlib.sha256(file.read_bytes()).hexdigest() for file in root.rglob("*.png")}
     assert set(run.samples.table["digest"]) <= digests
     assert len(run.predictions("test")) == 8
-    again = load_model(run).predict([tmp_path / "all-0.tar"])
+    again = load_predictor(run).predict([tmp_path / "all-0.tar"])
     assert len(again) == 32
     assert "all-0.tar/blue000.png" in again.path[0]
 

@@ -132,7 +132,7 @@ def test_images_without_targets_can_be_predicted(backbone, script):
 
 def test_classes_come_from_the_data_module_or_are_asked_for(data, backbone, script):
     classifier = tlkit.Classifier(backbone, class_weights={"blue": 2.0, "red": 1.0})
-    for use in (lambda: classifier(torch.zeros(1, 3, *SIZE)), classifier.card, classifier.layers):
+    for use in (lambda: classifier(torch.zeros(1, 3, *SIZE)), classifier.facts, classifier.layers):
         with pytest.raises(ModelError) as error:
             use()
         assert says(error.value, "classes", "data module")
@@ -140,7 +140,7 @@ def test_classes_come_from_the_data_module_or_are_asked_for(data, backbone, scri
         script().fit(classifier, DataLoader(torch.zeros(1)))
     assert says(error.value, "classes", "data module")
     script().fit(classifier, datamodule=data)
-    assert classifier.loss.weight.tolist() == [2.0, 1.0] and classifier.card().classes == ("blue", "red")
+    assert classifier.loss.weight.tolist() == [2.0, 1.0] and classifier.facts().classes == ("blue", "red")
     assert classifier.hparams["classes"] == ["blue", "red"]
     with pytest.raises(ModelError, match="class_weights must name each class once"):
         script().fit(tlkit.Classifier(backbone, class_weights={"ant": 1.0}), datamodule=data)

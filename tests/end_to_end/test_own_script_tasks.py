@@ -72,7 +72,7 @@ def test_numbers_are_learnt_in_the_scale_of_the_data_module(data, backbone, scri
     classifier = tlkit.Classifier(backbone, task="regression", strategy="full", train=train)
     trainer.fit(classifier, datamodule=numbers)
     own = numbers.samples.split("train").target_values
-    np.testing.assert_allclose(classifier.card().target_scale, [own.mean(), own.std()], rtol=1e-5)
+    np.testing.assert_allclose(classifier.facts().target_scale, [own.mean(), own.std()], rtol=1e-5)
     [figures] = trainer.test(classifier, datamodule=numbers, verbose=False)
     predictions = trainer.predict(classifier, datamodule=numbers)
     error = mean_absolute_error(joined(predictions, "target"), joined(predictions, "y_pred"))
@@ -91,7 +91,7 @@ def test_numbers_are_learnt_in_the_scale_of_the_data_module(data, backbone, scri
 def test_a_stated_scale_is_kept(data, backbone, script):
     classifier = tlkit.Classifier(backbone, task="regression", target_scale=(5.0, 2.0), train={"learning_rate": 0.01})
     script().validate(classifier, datamodule=data("regression"), verbose=False)
-    assert classifier.card().target_scale == (5.0, 2.0)
+    assert classifier.facts().target_scale == (5.0, 2.0)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "ordinal"])
@@ -134,7 +134,7 @@ def test_masks_give_their_numbers_to_the_stored_model(tmp_path, script):
     )
     classifier, trainer = tlkit.Classifier(backbone, task="segmentation", train={"learning_rate": 0.01}), script()
     trainer.fit(classifier, datamodule=scenes)
-    assert classifier.card().decoder == {"kind": "unet", "channels": 256, "values": [0, 1, 2], "void": 255}
+    assert classifier.facts().decoder == {"kind": "unet", "channels": 256, "values": [0, 1, 2], "void": 255}
     assert classifier.hparams["decoder"]["void"] == 255
     [tested] = trainer.test(classifier, datamodule=scenes, verbose=False)
     predictions = trainer.predict(classifier, datamodule=scenes)

@@ -18,7 +18,7 @@ from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.training.fit import fit
 from tlkit.training.push_run import push_run
-from tlkit.training.tracked_results import chosen_images, summary_of
+from tlkit.training.tracked_results import chosen_images, tracker_summary
 
 
 def inspected(folder):
@@ -187,7 +187,7 @@ def test_the_figures_without_leaks_go_to_a_tracker():
         classes=["cat", "dog"], path=list("abcd"), y_true=[0, 1, 0, 1], proba=[[0.9, 0.1], [0.8, 0.2]] * 2
     )
     evaluation = evaluate(predictions, leaked=["a"])
-    values = summary_of(evaluation)
+    values = tracker_summary(evaluation)
     assert (values["images"], values["leaked_images"], values["accuracy"]) == (4, 1, 0.5)
     without = evaluation.without_leaks.accuracy
     found = [values[f"accuracy_without_leaks{end}"] for end in ("", "_low", "_high")]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from tlkit.cli.app import app
 from tlkit.errors import ModelError
 from tlkit.exported import ExportedFacts
-from tlkit.exported.bench import Benchmark, _verdict, bench_files, contender_of
+from tlkit.exported.bench import Benchmark, _verdict, bench_files, candidate_of
 from tlkit.exported.bench_timing import WARM_UP, Configuration, quantile_estimate, time_alternating
 from tlkit.exported.facts import LOGITS, NETWORK_INPUT, PROBABILITIES
 from tlkit.inference.export.model_graph import onnx_content
@@ -128,4 +128,4 @@ def test_options_out_of_range_are_refused_at_once(network):
 def test_weights_of_openvino_do_not_count_for_the_onnx_file_beside_them(tmp_path):
     file = write_small_export(tmp_path / "network.onnx")
     (tmp_path / "network.bin").write_bytes(bytes(1000))
-    assert contender_of(file).size == file.stat().st_size
+    assert candidate_of(file).size == file.stat().st_size

@@ -245,7 +245,7 @@ def slices() -> dict[str, Any]:
     """Return slices of images alone and of grouped images."""
     from tlkit.audit.options import AuditOptions
 
-    grouped = search(units=np.arange(900) // 3, max_order=1, options=AuditOptions(seed=2))
+    grouped = search(units=np.arange(900) // 3, max_conditions=1, options=AuditOptions(seed=2))
     return {"alone": plain(search()), "units": plain(grouped)}
 
 
@@ -299,6 +299,7 @@ def statistics() -> dict[str, Any]:
         paired,
         power,
         ranking,
+        selective_risk,
         shrinkage,
         strata,
         worst_group,
@@ -346,13 +347,13 @@ def statistics() -> dict[str, Any]:
         "paired_difference": paired.paired_difference(pairs[0]),
         "clustered_difference": paired.clustered_difference(right, other, units),
         "pairs_needed": paired.pairs_needed(0.05, 0.2),
-        "detectable_difference": paired.detectable_difference(100, 0.2),
+        "detectable_difference": paired.detectable_paired_difference(100, 0.2),
         "detectable_gap": power.detectable_gap(40, 160, 0.85),
         "images_needed": power.images_needed(400, 0.85, gap=0.1),
         "images_per_group": power.images_per_group(0.8, 0.9),
         "null_gap": power.null_gap(5, 50, 0.8),
         "auroc": ranking.auroc(score, right),
-        "aurc": ranking.aurc(score, right),
+        "aurc": selective_risk.aurc(score, right),
         "fpr_at": ranking.false_positive_rate_at(score[right], score[~right]),
         "clustered_area": ranking.clustered_area(
             score[right], score[~right], high_units=units.take(right), low_units=units.take(~right)

@@ -23,7 +23,7 @@ def stored_model(tmp_path: Path) -> Callable[..., Path]:
     def make(name: str = "model", *, seed: int = 0, classes: tuple[str, ...] = ("blue", "red")) -> Path:
         torch.manual_seed(seed)
         classifier = Classifier(create_backbone("test_resnet", weights="none", image_size=(32, 32)), classes=classes)
-        save_artifact(tmp_path / name, classifier.network.state_dict(), classifier.card())
+        save_artifact(tmp_path / name, classifier.network.state_dict(), classifier.facts())
         return tmp_path / name
 
     return make

@@ -25,7 +25,7 @@ from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_ladder import TOLERANCE, export_network
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.verify_run import verify_run
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.runs.run import open_run
 
 
@@ -70,7 +70,9 @@ def test_the_model_takes_raw_pixels_in_onnx_runtime_alone(exported):
     names = [f"{number}.jpg" for number in range(1, 6, 2)]
     images = np.stack([np.asarray(Image.open(folder / "photos" / name)) for name in names])
     proba, labels = session.run(["probabilities", "label"], {"images": images})
-    expected = load_model(folder / "runs/shipped", device="cpu").predict([folder / "photos" / name for name in names])
+    expected = load_predictor(folder / "runs/shipped", device="cpu").predict(
+        [folder / "photos" / name for name in names]
+    )
     np.testing.assert_allclose(proba, expected.proba, atol=5e-5)
     assert labels.tolist() == [CLASSES[place] for place in expected.y_pred]
     assert session.get_modelmeta().custom_metadata_map["classes"].split("\n") == list(CLASSES)

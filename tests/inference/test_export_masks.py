@@ -221,7 +221,7 @@ def test_a_dead_network_does_not_pass(made, monkeypatch):
     file = open_exported(run.path / "export" / "model.onnx")
     dead_session.engine, dead_session.is_concurrent = "none", True
     dead = ExportedModel(file.path, file.facts, dead_session)
-    card = load_model(run.path, device="cpu").card
+    card = load_model(run.path, device="cpu").facts
     found = verify_masks(run.directory, "test", DeadNetwork(), card, [dead], images=4)
     parity = next(one for one in found.parities if one.subject == "model.onnx")
     assert (parity.verdict, parity.same_pixels, parity.movement) == ("FAIL", parity.pixels, 0.0)

@@ -30,7 +30,7 @@ def backbone():
 @pytest.fixture
 def model(backbone):
     classifier = Classifier(backbone, classes=["ant", "bee"])
-    return Predictor(classifier.network, classifier.card())
+    return Predictor(classifier.network, classifier.facts())
 
 
 def noise(*shape, seed=0):

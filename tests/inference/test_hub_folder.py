@@ -15,7 +15,7 @@ from run_fixtures import working_in, write_recipe
 
 from tlkit.errors import ModelError, RunError
 from tlkit.inference.hub_folder import check_repository_name, write_hub_folder
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.inference.pretrained import load_pretrained_model
 from tlkit.models.backbone import create_backbone
 from tlkit.models.weights.hub import upload_folder
@@ -54,20 +54,20 @@ def planted(fitted, tmp_path, monkeypatch):
 
 def test_timm_and_tlkit_read_the_same_model_back(planted):
     run, _ = planted
-    model = load_model(run, device="cpu")
-    images = torch.randn(3, 3, *model.card.preprocess.image_size)
+    model = load_predictor(run, device="cpu")
+    images = torch.randn(3, 3, *model.facts.preprocess.image_size)
     read = timm.create_model(f"hf-hub:{REPOSITORY}", pretrained=True).eval()
     with torch.inference_mode():
         torch.testing.assert_close(read(images), model.network(images))
-    assert tuple(read.pretrained_cfg["label_names"]) == model.card.classes
+    assert tuple(read.pretrained_cfg["label_names"]) == model.facts.classes
     again = load_pretrained_model("test_resnet", weights=f"hf-hub:{REPOSITORY}", device="cpu")
-    assert again.card.preprocess == model.card.preprocess and again.card.classes == model.card.classes
+    assert again.facts.preprocess == model.facts.preprocess and again.facts.classes == model.facts.classes
     files = sorted(Path(run.recipe.data.root).rglob("*.png"))[:5]
     torch.testing.assert_close(
         torch.from_numpy(again.predict(files).proba.copy()), torch.from_numpy(model.predict(files).proba.copy())
     )
     backbone = create_backbone("test_resnet", weights=f"hf-hub:{REPOSITORY}")
-    assert backbone.preprocess == model.card.preprocess
+    assert backbone.preprocess == model.facts.preprocess
 
 
 def test_the_card_states_the_figures_and_the_folder_holds_what_was_exported(planted):

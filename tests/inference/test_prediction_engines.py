@@ -17,7 +17,7 @@ from tlkit.errors import DataError
 from tlkit.features.engines.graph_engines import OnnxRuntimeEngine
 from tlkit.inference import prediction_engine
 from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, predict_shard
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def run_in_onnx_runtime(monkeypatch):
 @pytest.mark.parametrize("tta", ["none", "flip", "ten_crop"])
 def test_each_engine_gives_the_probabilities_of_torch_and_leaves_out_the_same_images(model, photos, monkeypatch, tta):
     seen = run_in_onnx_runtime(monkeypatch)
-    expected = load_model(model, device="cpu").predict(photos, engine="torch", tta=tta, batch_size=4)
-    found = load_model(model, device="cpu").predict(photos, engine="onnxruntime", tta=tta, batch_size=4)
+    expected = load_predictor(model, device="cpu").predict(photos, engine="torch", tta=tta, batch_size=4)
+    found = load_predictor(model, device="cpu").predict(photos, engine="onnxruntime", tta=tta, batch_size=4)
     assert set(seen) == {4} and len(seen) == 5 * {"none": 1, "flip": 2, "ten_crop": 10}[tta]
     assert found.path.tolist() == expected.path.tolist() and len(found) == 17
     np.testing.assert_allclose(found.proba, expected.proba, atol=1e-5)
@@ -71,11 +71,11 @@ def test_auto_stays_with_torch_for_few_images_and_takes_onnx_runtime_for_many(
 ):
     caplog.set_level(logging.DEBUG, "tlkit")
     seen = run_in_onnx_runtime(monkeypatch)
-    few = load_model(model, device="cpu").predict(photos)
+    few = load_predictor(model, device="cpu").predict(photos)
     assert not seen and says(caplog.messages, "torch", "18 images", "--engine")
-    assert few.proba.tobytes() == load_model(model, device="cpu").predict(photos, engine="torch").proba.tobytes()
+    assert few.proba.tobytes() == load_predictor(model, device="cpu").predict(photos, engine="torch").proba.tobytes()
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 18)
-    predictor = load_model(model, device="cpu")
+    predictor = load_predictor(model, device="cpu")
     many = predictor.predict(photos)
     passes = [32] if threads == 1 else [8, 8, 8]  # each of several threads takes 8 images
     assert seen == [32, 32, *passes] and says(caplog.messages, "onnxruntime", "18 images", "--engine")  # two are checks
@@ -89,9 +89,9 @@ def test_auto_falls_back_to_torch_where_a_probability_differs(model, photos, mon
     caplog.set_level(logging.DEBUG, "tlkit")
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 1)
     monkeypatch.setattr(prediction_engine, "PROBABILITY_TOLERANCE", -1.0)
-    found = load_model(model, device="cpu").predict(photos)
+    found = load_predictor(model, device="cpu").predict(photos)
     assert says(caplog.messages, "onnxruntime", "differ") or says(caplog.messages, "onnxruntime", "changes")
-    assert found.proba.tobytes() == load_model(model, device="cpu").predict(photos, engine="torch").proba.tobytes()
+    assert found.proba.tobytes() == load_predictor(model, device="cpu").predict(photos, engine="torch").proba.tobytes()
 
 
 def test_a_network_that_cannot_be_exported_is_predicted_by_torch_and_refused_by_name(model, photos, monkeypatch):
@@ -100,7 +100,7 @@ def test_a_network_that_cannot_be_exported_is_predicted_by_torch_and_refused_by_
 
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 1)
     monkeypatch.setattr("tlkit.features.engines.graph_engines.export_onnx", fail)
-    predictor = load_model(model, device="cpu")
+    predictor = load_predictor(model, device="cpu")
     assert len(predictor.predict(photos)) == 17
     with pytest.raises(DataError, match="onnxruntime") as error:
         predictor.predict(photos, engine="onnxruntime")
@@ -112,14 +112,14 @@ def test_a_network_that_cannot_be_exported_is_predicted_by_torch_and_refused_by_
 def test_labelled_samples_are_predicted_by_torch_however_many(model, photos, monkeypatch):
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 1)
     seen = run_in_onnx_runtime(monkeypatch)
-    load_model(model, device="cpu").predict_samples(read_with_columns(photos, columns=()))
+    load_predictor(model, device="cpu").predict_samples(read_with_columns(photos, columns=()))
     assert not seen
 
 
 def test_parts_use_the_engine_of_one_prediction_of_all_images(model, photos, monkeypatch):
     monkeypatch.setattr(prediction_engine, "FEW_IMAGES", 18)  # more than a part holds
     seen = run_in_onnx_runtime(monkeypatch)
-    load = partial(load_model, model, device="cpu")
+    load = partial(load_predictor, model, device="cpu")
     whole = load().predict(photos, batch_size=32)
     before = len(seen)
     for engine in ("auto", "torch"):
@@ -135,7 +135,7 @@ def test_parts_use_the_engine_of_one_prediction_of_all_images(model, photos, mon
 
 
 def test_prediction_leaves_the_networks_weights_as_they_are(model, photos):
-    predictor = load_model(model, device="cpu")
+    predictor = load_predictor(model, device="cpu")
     before = {name: tensor.clone() for name, tensor in predictor.network.state_dict().items()}
     predictor.predict(photos, engine="onnxruntime")
     assert all(torch.equal(tensor, before[name]) for name, tensor in predictor.network.state_dict().items())

@@ -10,7 +10,7 @@ from messages import says
 from onnx import TensorProto, helper
 from PIL import Image
 
-from tlkit.data.decode.resizing import FILTERS, fit
+from tlkit.data.decode.resizing import FILTERS, resize_image
 from tlkit.errors import ModelError
 from tlkit.inference.export.graph_builder import GraphBuilder
 from tlkit.inference.export.resize_graph import close_pixels, exact_pixels
@@ -46,7 +46,7 @@ def test_scaled_pixels_are_those_of_pillow_to_the_bit(resize, interpolation, ima
     run = session_of(preprocess)
     for size in SIZES:
         images = noise(*size)
-        expected = np.asarray(fit(Image.fromarray(images[0]), preprocess))
+        expected = np.asarray(resize_image(Image.fromarray(images[0]), preprocess))
         np.testing.assert_array_equal(run(images)[0], expected, err_msg=str(size))
 
 
@@ -69,14 +69,14 @@ def test_close_scaling_is_a_gray_level_off_at_most_on_smooth_images(interpolatio
     run = session_of(preprocess, close_pixels)
     down, across = np.meshgrid(np.arange(200), np.arange(150), indexing="ij")
     images = (127 + 100 * np.sin(down / 9 + across / 13))[None, ..., None].repeat(3, axis=3).astype(np.uint8)
-    expected = np.asarray(fit(Image.fromarray(images[0]), preprocess)).astype(float)
+    expected = np.asarray(resize_image(Image.fromarray(images[0]), preprocess)).astype(float)
     assert np.abs(run(images)[0] - expected).max() <= 1
 
 
 def test_close_scaling_of_a_very_elongated_image_is_exact():
     preprocess = Preprocess(image_size=(32, 32))
     images = noise(20, 400)
-    expected = np.asarray(fit(Image.fromarray(images[0]), preprocess))
+    expected = np.asarray(resize_image(Image.fromarray(images[0]), preprocess))
     np.testing.assert_array_equal(session_of(preprocess, close_pixels)(images)[0], expected)
 
 

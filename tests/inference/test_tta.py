@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from tlkit.cli.app import app
 from tlkit.data.augment.tta_views import tta_preprocess, views_of
-from tlkit.data.decode.resizing import fit as draw
+from tlkit.data.decode.resizing import resize_image as draw
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
 from tlkit.training.fit import fit
@@ -56,8 +56,8 @@ def test_predictions_are_the_mean_probability_of_the_views_and_say_so(run, caplo
     assert stored.tta == "flip"
     assert repr(stored).endswith("tta: flip)")
     files = [run.samples.root / path for path in stored.path]
-    predictor = load_model(run)
-    preprocess = predictor.card.preprocess
+    predictor = load_predictor(run)
+    preprocess = predictor.facts.preprocess
     pixels = np.stack([np.array(draw(Image.open(file).convert("RGB"), preprocess)) for file in files])
     images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), preprocess)
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def test_the_command_line_takes_views_and_an_unknown_one_is_refused(run, tmp_pat
     assert done.exit_code == 0
     assert read_predictions(out).tta == "ten_crop"
     with pytest.raises(DataError, match=saying("'flips'", "none, flip, ten_crop").pattern):
-        load_model(run).predict([image], tta="flips")
+        load_predictor(run).predict([image], tta="flips")
 
 
 def test_a_frozen_run_predicts_views_from_pixels_not_from_its_cached_features(tiny_recipe):

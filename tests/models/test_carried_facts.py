@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from timm.layers import DropPath, resample_abs_pos_embed
 
 from tlkit.errors import ModelError
-from tlkit.inference.recipe_features import backbone_of
+from tlkit.inference.recipe_features import recipe_backbone
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network, load_network
@@ -94,7 +94,7 @@ def test_all_preprocessing_of_a_run_comes_along_also_when_its_file_is_named(stor
         for data, expected in (({}, {}), ({"background": (9, 9, 9), "image_size": 32}, {"background": (9, 9, 9)})):
             recipe = Recipe(recipe_version=1, name="next", data={"root": "x", **data}, model=model)
             size = (32, 32) if "image_size" in data else (64, 96)
-            found = backbone_of(recipe)
+            found = recipe_backbone(recipe)
             assert found.preprocess == source.preprocess.replace(image_size=size, **expected)
             assert found.weights.license == "mit"
             assert weights.startswith("file:") or found.weights.origin == "run"

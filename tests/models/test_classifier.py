@@ -169,12 +169,12 @@ def test_classes_must_be_two_or_more_different_names(classes, weights, said):
 
 def test_a_stored_model_gives_the_same_logits(tmp_path):
     classifier = small_classifier("test_efficientnet", given={"drop_rate": 0.3}).eval()
-    save_artifact(tmp_path / "model", classifier.network.state_dict(), classifier.card())
+    save_artifact(tmp_path / "model", classifier.network.state_dict(), classifier.facts())
     network, card = load_network(tmp_path / "model")
     images = next(iter(noise()))[0]
     with torch.no_grad():
         assert torch.equal(network(images), classifier(images))
-    assert card == classifier.card()
+    assert card == classifier.facts()
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
 
 
@@ -183,7 +183,7 @@ def test_a_damaged_stored_model_is_named(tmp_path):
     folder = tmp_path / "model"
     with pytest.raises(ModelError, match=saying(folder, "model.json", "missing").pattern):
         load_network(folder)
-    save_artifact(folder, classifier.network.state_dict(), classifier.card())
+    save_artifact(folder, classifier.network.state_dict(), classifier.facts())
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
     with pytest.raises(ModelError, match=saying("model.safetensors", "damaged", "Restore it").pattern):
         load_network(folder)
@@ -192,13 +192,13 @@ def test_a_damaged_stored_model_is_named(tmp_path):
 def test_weights_that_changed_inside_are_refused_and_those_of_other_tools_are_not(tmp_path):
     classifier = small_classifier()
     file = tmp_path / "model.safetensors"
-    save_artifact(tmp_path, classifier.network.state_dict(), classifier.card())
+    save_artifact(tmp_path, classifier.network.state_dict(), classifier.facts())
     content, tensors = file.read_bytes(), load_file(file)
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one bit of the last tensor
     with pytest.raises(ModelError, match=saying("model.safetensors", "damaged", "Restore it").pattern):
         load_network(tmp_path)
     save_file(tensors, file)  # without a digest, as another tool writes it
-    assert load_network(tmp_path)[1] == classifier.card()
+    assert load_network(tmp_path)[1] == classifier.facts()
     mixed = {"half": torch.zeros(3, dtype=torch.bfloat16), "count": torch.tensor(7), "none": torch.zeros(0, 4)}
-    save_artifact(tmp_path, mixed, classifier.card())
+    save_artifact(tmp_path, mixed, classifier.facts())
     assert read_tensors(tmp_path).keys() == mixed.keys()

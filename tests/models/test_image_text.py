@@ -17,10 +17,10 @@ from messages import says
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tlkit.data.decode.resizing import fit
+from tlkit.data.decode.resizing import resize_image
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import MissingExtraError, ModelError
-from tlkit.models.image_text import load_image_text_model, named_templates, read_preprocess
+from tlkit.models.image_text import load_image_text_model, named_templates, preprocess_of_open_clip
 from tlkit.models.weights.weight_files import tensors_digest
 
 open_clip = pytest.importorskip("open_clip")
@@ -34,17 +34,17 @@ SIZES = [(40, 60), (60, 40), (32, 32), (33, 97), (90, 40), (31, 17), (224, 225),
 def test_the_preprocessing_is_that_of_open_clip(resize_mode, interpolation, size):
     cfg = {**PREPROCESS, "size": size, "resize_mode": resize_mode, "interpolation": interpolation, "fill_color": 7}
     transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**cfg), is_train=False)
-    ours, rng = read_preprocess(cfg), np.random.default_rng(0)
+    ours, rng = preprocess_of_open_clip(cfg), np.random.default_rng(0)
     for width, height in SIZES:
         picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-        pixels = torch.from_numpy(np.array(fit(picture, ours))).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.array(resize_image(picture, ours))).permute(2, 0, 1)[None]
         torch.testing.assert_close(normalize(pixels, ours)[0], transform(picture), atol=1e-6, rtol=0)
 
 
 def test_what_is_not_known_of_a_preprocessing_is_refused():
     for wrong in ({"resize_mode": "stretch"}, {"interpolation": "lanczos9"}, {"mean": [0.5, 0.5]}, {"size": "large"}):
         with pytest.raises(ModelError, match="preprocessing"):
-            read_preprocess({**PREPROCESS, **wrong})
+            preprocess_of_open_clip({**PREPROCESS, **wrong})
 
 
 def test_a_model_in_the_hubs_cache_is_that_of_its_folder(tmp_path, monkeypatch):

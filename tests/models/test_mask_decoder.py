@@ -141,7 +141,7 @@ def test_mean_iou_of_images_is_that_of_the_library():
 def test_a_stored_model_gives_the_same_logits_and_names_its_numbers(tmp_path):
     decoder = {"kind": "unet", "channels": 64, "values": [0, 7, 300], "void": 255}
     model = classifier(decoder=decoder)
-    save_artifact(tmp_path, model.plain_network().state_dict(), model.card())
+    save_artifact(tmp_path, model.plain_network().state_dict(), model.facts())
     network, card = load_network(tmp_path)
     images = torch.randn(2, 3, 96, 64)
     with torch.no_grad():
@@ -170,14 +170,14 @@ def test_encoder_starts_from_weights_of_a_file_and_of_a_run_of_another_task(tmp_
     module = timm.create_model("test_resnet", num_classes=5)
     save_file(module.state_dict(), tmp_path / "own.safetensors")
     named = Classifier("test_resnet", classes=["a", "b"], weights=f"file:{tmp_path / 'own.safetensors'}")
-    save_artifact(tmp_path / "run" / "model", named.plain_network().state_dict(), named.card())
+    save_artifact(tmp_path / "run" / "model", named.plain_network().state_dict(), named.facts())
     for weights in (f"file:{tmp_path / 'own.safetensors'}", f"run:{tmp_path / 'run'}"):
         model = Classifier("test_resnet", classes=CLASSES, weights=weights, task="segmentation")
         state = model.network.backbone.state_dict()
         assert all(
             torch.equal(one, module.state_dict()[name.removeprefix("encoder.model.")]) for name, one in state.items()
         )
-    save_artifact(tmp_path / "masks" / "model", model.plain_network().state_dict(), model.card())
+    save_artifact(tmp_path / "masks" / "model", model.plain_network().state_dict(), model.facts())
     with pytest.raises(ModelError, match="run of segmentation"):
         create_backbone("test_resnet", weights=f"run:{tmp_path / 'masks'}")
 

@@ -11,7 +11,7 @@ from messages import says
 
 from tlkit.errors import ModelError
 from tlkit.models.backbone import Backbone, create_backbone
-from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
+from tlkit.models.model_files import ModelFacts, read_model_facts, save_artifact
 from tlkit.models.model_options import check_options
 from tlkit.models.network import load_network
 from tlkit.models.timm_modules import bare_backbone
@@ -45,7 +45,7 @@ def stored(folder, **options):
 def test_a_card_with_another_option_is_refused_by_name_from_every_source(name, tmp_path):
     file = stored(tmp_path / "model", **{name: "a"})
     for load in (
-        lambda: read_facts(file.parent),
+        lambda: read_model_facts(file.parent),
         lambda: create_backbone("test_vit", weights=f"run:{tmp_path}", image_size=(160, 160)),
         lambda: bare_backbone("test_vit", image_size=(160, 160), options={name: "a"}),
     ):
@@ -53,7 +53,7 @@ def test_a_card_with_another_option_is_refused_by_name_from_every_source(name, t
             load()
         assert says(caught.value, repr(name), "not loaded")
     with pytest.raises(ModelError) as caught:
-        read_facts(file.parent)
+        read_model_facts(file.parent)
     assert str(file) in str(caught.value)
 
 
@@ -63,7 +63,7 @@ def test_classes_of_one_name_or_none_are_refused_where_the_model_is_read(classes
     file = stored(tmp_path / "model")
     file.write_text(json.dumps({**json.loads(file.read_text()), "classes": classes}))
     with pytest.raises(ModelError) as caught:
-        read_facts(file.parent)
+        read_model_facts(file.parent)
     assert says(caught.value, file, "classes", "damaged")
 
 

@@ -183,7 +183,7 @@ def test_a_checkpoint_of_lightning_loads_without_weights_and_without_pickle(stra
     assert tensors_digest(loaded.state_dict()) == tensors_digest(classifier.state_dict())
     for name in ("classes", "strategy", "settings"):
         assert getattr(loaded, name) == getattr(classifier, name)
-    assert loaded.card() == classifier.card()
+    assert loaded.facts() == classifier.facts()
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
@@ -194,7 +194,7 @@ def test_adapters_are_stored_as_plain_weights_with_the_same_logits(name, tmp_pat
     classifier.eval()
     stored = classifier.plain_network()
     assert {key.removeprefix("backbone.") for key in stored.state_dict() if key.startswith("backbone.")} == set(plain)
-    save_artifact(tmp_path / "model", stored.state_dict(), classifier.card())
+    save_artifact(tmp_path / "model", stored.state_dict(), classifier.facts())
     network, _ = load_network(tmp_path / "model")
     images = next(iter(noise()))[0]
     with torch.no_grad():

@@ -50,7 +50,7 @@ def test_they_are_models_of_timm_and_train_store_and_load_like_any_other(tmp_pat
     assert (backbone.num_features, backbone.preprocess.image_size) == (84, (32, 32))
     assert stages_of(backbone.module)[1] == 4
     classifier = Classifier(backbone, classes=["a", "b"], strategy="gradual").eval()
-    save_artifact(tmp_path / "model", classifier.plain_network().state_dict(), classifier.card())
+    save_artifact(tmp_path / "model", classifier.plain_network().state_dict(), classifier.facts())
     network, _ = load_network(tmp_path / "model")
     images = torch.randn(3, 3, 32, 32)
     assert torch.equal(network(images), classifier(images))

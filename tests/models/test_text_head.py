@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import tlkit
 from tlkit.errors import ModelError, RecipeError
 from tlkit.models.classifier import Classifier
-from tlkit.models.model_files import read_facts
+from tlkit.models.model_files import read_model_facts
 from tlkit.recipe import load_recipe
 
 pytest.importorskip("open_clip")
@@ -47,8 +47,8 @@ def store(tmp_path, photos, *, vision=VIT, **more):
 def test_the_stored_model_predicts_the_classes_of_zero_shot(vision, architecture, tmp_path, photos):
     expected = store(tmp_path, photos, vision=vision)
     model = tlkit.load_model(tmp_path / "stored", device="cpu")
-    assert model.card.architecture == architecture and model.card.head["kind"] == "text"
-    assert model.card.classes == tuple(NAMES) and model.card.head["words"]["blue"] == ["sky"]
+    assert model.facts.architecture == architecture and model.facts.head["kind"] == "text"
+    assert model.facts.classes == tuple(NAMES) and model.facts.head["words"]["blue"] == ["sky"]
     found = model.predict([photos / path for path in expected.path])
     np.testing.assert_array_equal(found.y_pred, expected.y_pred)
     # the logits of an image are those of zero-shot times one factor, its length over the mean length
@@ -81,7 +81,7 @@ def test_image_sides_that_are_no_backbone_are_refused(tmp_path, photos):
 
 
 def recipe(tmp_path, photos, *, strategy, weights="file:stored/model.safetensors", **train):
-    name = read_facts(tmp_path / "stored").architecture
+    name = read_model_facts(tmp_path / "stored").architecture
     values = {
         "recipe_version": 1,
         "name": strategy["kind"],

@@ -22,11 +22,11 @@ def test_a_temperature_is_multiplied_into_the_head_and_vector_scaling_is_refused
     classifier = Classifier(create_backbone("test_resnet", weights="none", image_size=(32, 32)), classes=["a", "b"])
     network, scaling = classifier.network.eval(), LogitScaling("temperature", (0.5,))
     network.calibrate(scaling)
-    write_timm_folder(tmp_path, network, replace(classifier.card(), calibration=scaling))
+    write_timm_folder(tmp_path, network, replace(classifier.facts(), calibration=scaling))
     read = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(read(images), network(images))
     vector = LogitScaling("vector", (0.5, 1.0), (0.1, -0.1))
     with pytest.raises(ModelError, match="vector scaling"):
-        write_timm_folder(tmp_path, network, replace(classifier.card(), calibration=vector))
+        write_timm_folder(tmp_path, network, replace(classifier.facts(), calibration=vector))

@@ -10,17 +10,17 @@ from messages import says
 from test_report import images_of, options
 
 from tlkit.audit.error_examples import NearestImage, worst_images
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.render.report import ReportImages, RunContents, write_report
-from tlkit.render.report.page_section import Section
+from tlkit.render.report.page_section import PageSection
 from tlkit.render.report.sections import further_commands
 from tlkit.render.report.sections.measurements_section import (
     drift_section,
     label_next_section,
+    robustness_claim,
     robustness_section,
-    robustness_sentence,
+    speed_claim,
     speed_section,
-    speed_sentence,
     unknown_section,
 )
 from tlkit.render.report.summary import summary_of
@@ -35,7 +35,7 @@ def contents(**more):
 
 def pictures(**more):
     worst = worst_images(images_of(CLASSES), **more)
-    return worst, {image.path: HeatMap(image.y_pred, PIXEL) for image in worst.wrong[:2]}
+    return worst, {image.path: ImageHeatMap(image.y_pred, PIXEL) for image in worst.wrong[:2]}
 
 
 def test_a_page_without_measurements_has_no_such_section_and_names_the_commands():
@@ -58,7 +58,7 @@ def test_a_page_without_measurements_has_no_such_section_and_names_the_commands(
 def test_a_command_whose_section_is_there_is_not_named():
     worst, heat = pictures()
     run = contents(images=ReportImages((), worst, dict.fromkeys(worst.paths, PIXEL)))
-    sections = [Section(name, name, "", ()) for name in ("robustness", "unknown", "drift", "label-next", "speed")]
+    sections = [PageSection(name, name, "", ()) for name in ("robustness", "unknown", "drift", "label-next", "speed")]
     assert further_commands(run, sections) == "More with `tlkit slices RUN`, `tlkit explain RUN`."
     with_heat = replace(run, images=replace(run.images, heat=heat, heat_method="grad_cam"))
     assert "explain" not in further_commands(with_heat, sections)
@@ -67,7 +67,7 @@ def test_a_command_whose_section_is_there_is_not_named():
 def test_robustness_names_the_corruptions_that_cost_accuracy_the_earliest_first():
     report = made_robustness(jpeg=0.02, darkness=0.4, gaussian_noise=0.2)
     assert [one.first_loss for one in report.corruptions] == [None, 1, 2]
-    sentence = robustness_sentence(report)
+    sentence = robustness_claim(report)
     assert says(sentence, "2 of 3", "darkness from severity 1, gaussian noise from severity 2")
     section = robustness_section(contents(robustness=report))
     assert (section.verdict.text, section.verdict.mark) == ("LOSS under 2 of 3", "bad")
@@ -94,7 +94,7 @@ def test_the_summary_says_what_robustness_and_drift_found_with_links_to_them():
     run = contents(robustness=made_robustness(darkness=0.4), drift=found)
     questions = dict(summary_of(run).questions)
     good = next(claim for claim in questions["How good it is"] if claim.evidence == ("robustness",))
-    assert good.text == robustness_sentence(run.robustness)
+    assert good.text == robustness_claim(run.robustness)
     drifted = [claim.text for claim in questions["What you cannot conclude"] if claim.evidence == ("drift",)]
     assert says(drifted[0], "june", "No drift") and says(drifted[1], "july", "40 new images", "unknown")
     without = dict(summary_of(contents()).questions)
@@ -117,9 +117,9 @@ def test_images_to_label_are_shown_with_what_they_would_bring_the_latest_choice_
 
 def test_speed_names_the_fastest_engine_for_one_image_by_its_median_latency():
     benchmark = made_benchmark()
-    assert says(speed_sentence(benchmark), "one image", "onnxruntime", "10.00 [9.50, 10.50] ms")
+    assert says(speed_claim(benchmark), "one image", "onnxruntime", "10.00 [9.50, 10.50] ms")
     slow = replace(benchmark, rows=tuple(replace(row, p50=about(99.0)) for row in benchmark.rows[4:]))
-    assert says(speed_sentence(slow), "99.00")
+    assert says(speed_claim(slow), "99.00")
     assert speed_section(contents(speed={"here": replace(benchmark, rows=benchmark.rows[:4])})).claim.startswith("Fast")
 
 
@@ -139,7 +139,7 @@ def test_heat_maps_and_nearest_images_stand_beside_the_worst_errors(tmp_path):
 
 
 def test_earlier_heat_maps_of_the_same_method_stay_up_to_a_limit():
-    one, two = (HeatMaps("grad_cam", {path: HeatMap("cat", path)}) for path in ("a", "b"))
+    one, two = (HeatMaps("grad_cam", {path: ImageHeatMap("cat", path)}) for path in ("a", "b"))
     assert list(two.with_earlier(one, most=9).images) == ["b", "a"]
     assert list(two.with_earlier(one, most=1).images) == ["b"]
     assert list(two.with_earlier(replace(one, method="rollout"), most=9).images) == ["b"]

@@ -16,7 +16,7 @@ from test_report import EVIL, QUOTE, images_of, options
 
 from tlkit.audit.error_examples import failing_group_images, worst_images
 from tlkit.audit.explain import explain_gaps
-from tlkit.audit.heat_maps import HeatMap
+from tlkit.audit.heat_maps import ImageHeatMap
 from tlkit.render.report import ReportImages, RunContents, SideBySide, write_report, write_side_by_side
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -57,7 +57,7 @@ def report(tmp_path_factory):
         failing_group_images(predictions, values["audit"]),
         worst,
         dict.fromkeys(worst.paths, thumbnail),
-        heat={path: HeatMap(EVIL, thumbnail) for path in worst.paths},
+        heat={path: ImageHeatMap(EVIL, thumbnail) for path in worst.paths},
         heat_method="grad_cam",
     )
     more = {

@@ -226,7 +226,7 @@ def test_letters_without_a_font_become_boxes(ax, monkeypatch):
 
 def test_missing_letters_are_drawn_with_an_installed_font(ax, monkeypatch):
     monkeypatch.setattr(canvas, "_font_with", lambda letters: "DejaVu Serif")
-    text = canvas.plain(ax.text(0, 0, "猫"))
+    text = canvas.drawable(ax.text(0, 0, "猫"))
     assert text.get_fontfamily() == ["DejaVu Sans", "DejaVu Serif"]
 
 

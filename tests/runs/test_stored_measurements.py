@@ -13,7 +13,7 @@ from messages import says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
 
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.cli.run_or_file import find_run
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.robustness_report import RobustnessReport
@@ -52,12 +52,14 @@ def test_the_report_takes_what_was_measured_of_its_split_only(run):
     store_drift(run.directory, "new/july", made_drift())
     store_unknown(run.directory, made_unknown())
     store_benchmark(run.directory, made_benchmark("here"))
-    store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {wrong: HeatMap("dog", "AAAA"), "z": HeatMap("", "B")}))
+    store_heat_maps(
+        run.directory, "test", HeatMaps("grad_cam", {wrong: ImageHeatMap("dog", "AAAA"), "z": ImageHeatMap("", "B")})
+    )
     after = contents_for_report(run)
     assert after.robustness.split == "test"
     assert after.unknown.to_dict() == made_unknown().to_dict() and before.unknown is None
     assert list(after.drift) == ["new/july"] and list(after.speed) == ["here"]
-    assert dict(after.images.heat) == {wrong: HeatMap("dog", "AAAA")}  # of an image that is shown
+    assert dict(after.images.heat) == {wrong: ImageHeatMap("dog", "AAAA")}  # of an image that is shown
 
 
 def test_a_narrow_question_does_not_replace_a_wide_answer(run):
@@ -142,7 +144,7 @@ def test_a_new_result_is_not_lost_where_the_file_that_is_there_cannot_be_read(ru
         (run.path / name).write_text("{half a")
     (run.path / "heat_maps.json").write_text("{half a")
     store_all(run)  # a command prints its result after this, so nothing is raised
-    store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {"a": HeatMap("dog", "AAAA")}))
+    store_heat_maps(run.directory, "test", HeatMaps("grad_cam", {"a": ImageHeatMap("dog", "AAAA")}))
     for name in (*(name for name, _ in FILES.values()), "heat_maps.json"):
         assert (run.path / name).read_text() == "{half a"
         assert says(caplog.text, "not stored", name)

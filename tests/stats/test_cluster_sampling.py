@@ -18,7 +18,8 @@ from tlkit.stats.hypothesis_tests import cochran_armitage, omnibus
 from tlkit.stats.intervals import newcombe
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
 from tlkit.stats.ordered_trend import clustered_ordered_rates, ordered_rates
-from tlkit.stats.ranking import aurc, auroc, clustered_area
+from tlkit.stats.ranking import auroc, clustered_area
+from tlkit.stats.selective_risk import aurc
 from tlkit.stats.strata import clustered_kitagawa_split, clustered_mantel_haenszel, kitagawa_split, mantel_haenszel
 
 

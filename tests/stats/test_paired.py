@@ -11,7 +11,13 @@ from scipy.stats import ttest_1samp
 
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.hypothesis_tests import mcnemar
-from tlkit.stats.paired import Pairs, clustered_difference, detectable_difference, paired_difference, pairs_needed
+from tlkit.stats.paired import (
+    Pairs,
+    clustered_difference,
+    detectable_paired_difference,
+    paired_difference,
+    pairs_needed,
+)
 
 pairs = st.builds(
     Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30), neither=st.integers(0, 80)
@@ -58,13 +64,13 @@ def test_pairs_needed_give_the_requested_power():
 
 @pytest.mark.parametrize(("n", "share"), [(100, 0.2), (1000, 0.1), (50, 0.5)])
 def test_the_detectable_difference_is_the_inverse_of_the_pairs_needed(n, share):
-    gap = detectable_difference(n, share)
+    gap = detectable_paired_difference(n, share)
     assert pairs_needed(gap, share) == pytest.approx(n, abs=1)
 
 
 def test_few_or_no_discordant_pairs_have_no_detectable_difference():
-    assert detectable_difference(20, 0.05) is None
-    assert detectable_difference(0, 0.5) is None
+    assert detectable_paired_difference(20, 0.05) is None
+    assert detectable_paired_difference(0, 0.5) is None
     assert pairs_needed(0.0, 0.3) is None
 
 

@@ -128,7 +128,7 @@ def test_boxes_in_the_border_of_a_letterbox_are_left_out(trained, monkeypatch):
     (one,) = model.predict(picture)
     assert (one.category.tolist(), one.score.tolist()) == ([1], [pytest.approx(0.8)])
     assert one.box.tolist() == [[4, 12, 26, 20]]
-    facts = replace(model.card, preprocess=model.card.preprocess.replace(resize="crop"))
+    facts = replace(model.facts, preprocess=model.facts.preprocess.replace(resize="crop"))
     with pytest.raises(ModelError, match="resize: crop"):
         BoxPredictor(model.network, facts)
 
@@ -320,8 +320,8 @@ def test_one_class_of_boxes_is_enough(tmp_path):
         "test_resnet", classes=["face"], weights="none", task="detection", decoder={**_decoder(), "channels": 64}
     )
     assert (backbone.preprocess.resize, backbone.preprocess.crop_pct) == ("letterbox", 1.0)
-    assert backbone.card().preprocess == backbone.preprocess
-    assert backbone.card().decoder == {"kind": "faster_rcnn", "channels": 64}
+    assert backbone.facts().preprocess == backbone.preprocess
+    assert backbone.facts().decoder == {"kind": "faster_rcnn", "channels": 64}
     assert np.array(backbone.network.head.roi_heads.box_predictor.cls_score.weight.shape).tolist() == [2, 256]
 
 

@@ -11,8 +11,9 @@ from run_fixtures import day_and_night
 
 import tlkit
 from tlkit.errors import ModelError, PredictionsError
-from tlkit.inference.predictor import load_model
-from tlkit.models.model_files import FACTS_FILE, read_facts
+from tlkit.inference.predictor import load_predictor
+from tlkit.models.model_files import read_model_facts
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.runs.answer_rules import AnswerRules
 from tlkit.runs.run_uncertainty import scaling_of
 from tlkit.runs.stored_val_scores import val_scores_of
@@ -36,7 +37,7 @@ def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, str
     before, after = plain.predictions("test"), run.predictions("test")
     assert (before.y_pred == after.y_pred).all()
     assert after.proba == pytest.approx(scaling.apply(before.proba), abs=1e-5)
-    assert load_model(run).predict_samples(run.samples.split("test")).proba == pytest.approx(after.proba, abs=1e-5)
+    assert load_predictor(run).predict_samples(run.samples.split("test")).proba == pytest.approx(after.proba, abs=1e-5)
     assert says(caplog.text, "calibration", "temperature", "no predicted class")
     facts = json.loads((run.path / "model" / FACTS_FILE).read_text())
     assert facts["format_version"] == 4 and facts["calibration"]["method"] == "temperature"
@@ -44,13 +45,13 @@ def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, str
 
 def test_vector_scaling_is_part_of_the_model(fitted):
     run = fitted(**{"evaluate.calibrate": "vector"})
-    model = load_model(run)
-    assert model.card.calibration.method == "vector"
+    model = load_predictor(run)
+    assert model.facts.calibration.method == "vector"
     test = run.samples.split("test")
     calibrated = model.predict_samples(test).proba
     assert calibrated == pytest.approx(run.predictions("test").proba, abs=1e-5)
     model.network.calibrate(None)
-    assert model.card.calibration.apply(model.predict_samples(test).proba) == pytest.approx(calibrated, abs=1e-5)
+    assert model.facts.calibration.apply(model.predict_samples(test).proba) == pytest.approx(calibrated, abs=1e-5)
 
 
 def test_fewer_than_20_validation_images_fit_nothing(tiny_recipe):
@@ -83,8 +84,8 @@ def test_a_damaged_calibration_is_named(fitted):
     for wrong in ({"scale": "x"}, facts["calibration"] | {"scale": [-1.0]}, [1]):
         path.write_text(json.dumps(facts | {"calibration": wrong}))
         with pytest.raises(ModelError, match=saying(FACTS_FILE, "damaged").pattern):
-            read_facts(path.parent)
+            read_model_facts(path.parent)
     wrong = LogitScaling("vector", (1.0,) * 3, (0.0,) * 3).to_dict()
     path.write_text(json.dumps(facts | {"calibration": wrong}))
     with pytest.raises(ModelError, match=saying(FACTS_FILE, "3 classes").pattern):
-        read_facts(path.parent)
+        read_model_facts(path.parent)

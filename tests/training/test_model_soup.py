@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import update_bn
 
 from tlkit.errors import RecipeError
-from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
+from tlkit.models.averaging import mean_state, moved_statistics, renew_statistics
 from tlkit.models.backbone import create_backbone
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_files import tensors_digest, without_prefix
@@ -72,7 +72,7 @@ def test_statistics_are_those_of_torchs_update_bn_and_nothing_else_changes(netwo
 
 def test_what_is_the_same_in_all_states_stays_the_same_to_the_bit(network):
     state = network.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in mean_of([state] * 3).items())
+    assert all(torch.equal(value, state[name]) for name, value in mean_state([state] * 3).items())
     assert moved_statistics(network, [state, state]) == []
 
 

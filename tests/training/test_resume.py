@@ -20,7 +20,7 @@ from messages import saying, says
 from run_fixtures import copy_of_run, working_in, write_recipe
 
 from tlkit.errors import ModelError, RunError
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.models.classifier import Classifier
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import open_run
@@ -343,7 +343,7 @@ def test_a_full_disk_keeps_earlier_checkpoints_and_names_the_remedy(recipe, whol
     run = open_run("runs/cut")
     assert run.status == "failed"
     assert {path.name for path in run.directory.checkpoints.iterdir()} == {"epoch-0001.ckpt", "epoch-0001.ckpt.sha256"}
-    assert load_model("runs/cut").card.classes == ("blue", "red")
+    assert load_predictor("runs/cut").facts.classes == ("blue", "red")
     assert model_bytes(resume(recipe)) == model_bytes(whole)
 
 
@@ -368,7 +368,7 @@ def test_a_number_that_is_not_finite_stops_with_epoch_batch_and_files(recipe, mo
     )
     assert says(caught.value, ", ".join(files[:5]), "3 more")
     assert names(run) == ["epoch-0001.ckpt"]
-    assert all(bool(torch.isfinite(t).all()) for t in load_model(run).network.state_dict().values())
+    assert all(bool(torch.isfinite(t).all()) for t in load_predictor(run).network.state_dict().values())
 
 
 def test_resuming_in_another_environment_is_logged_and_recorded(recipe, cut, caplog):

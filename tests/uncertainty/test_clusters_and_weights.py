@@ -14,9 +14,8 @@ from tlkit.errors import PredictionsError
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.clustered_reliability import clustered_calibration_errors
 from tlkit.stats.clustered_risk import clustered_aurc, clustered_risk_at_coverage
-from tlkit.stats.ranking import aurc as weighted_aurc
 from tlkit.stats.reliability import calibration_errors
-from tlkit.stats.selective_risk import aurc_estimate, risk_at_coverage
+from tlkit.stats.selective_risk import aurc, aurc_estimate, risk_at_coverage
 from tlkit.uncertainty import assess_abstention, assess_calibration, assess_sets
 from tlkit.uncertainty.sampling import mean_of, rate_of
 from tlkit.uncertainty.val_scores import ValScores
@@ -115,7 +114,7 @@ def test_weights_are_images_that_are_there_several_times():
     assert found.excess.value == pytest.approx(many.excess.value)
     found = assess_abstention(one, weights="w")
     assert found.error.value == pytest.approx(np.average(~right, weights=times))
-    assert found.aurc.value == pytest.approx(weighted_aurc(sure, right, times.astype(float)))
+    assert found.aurc.value == pytest.approx(aurc(sure, right, times.astype(float)))
     assert found.curve[0].risk.value == pytest.approx(found.error.value)
     assert found.weights == "w" and found.clusters is None
     val = draw(200, 1, 5)

@@ -50,7 +50,7 @@ def test_rules_are_read_back(trained):
     assert StoredRule.of(json.loads(json.dumps(rule)), LABELS) == StoredRule(CHOSEN, INTERVALS)
     assert facts_of_text(exported(rule).to_json(), path=Path("m.onnx")).rule == rule
     found = MultilabelPredictions.build(labels=LABELS, path=["a"], proba=[[0.3, 0.2]])
-    model = TaskPredictor(trained.plain_network(), replace(trained.card(), rule=rule))
+    model = TaskPredictor(trained.plain_network(), replace(trained.facts(), rule=rule))
     assert model.with_rule(found).y_pred.tolist() == [[True, False]]
 
 
@@ -60,5 +60,5 @@ def test_a_damaged_rule_is_refused_when_the_model_is_opened(trained, rule):
         facts_of_text(json.dumps({**exported({}).to_dict(), "rule": rule}), path=Path("m.onnx"))
     assert says(str(error.value), "m.onnx", "damaged", "Export the run again")
     with pytest.raises(ModelError) as error:
-        TaskPredictor(trained.plain_network(), replace(trained.card(), rule=rule))
+        TaskPredictor(trained.plain_network(), replace(trained.facts(), rule=rule))
     assert says(str(error.value), "model.json", "damaged", "train again")

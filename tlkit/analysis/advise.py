@@ -22,8 +22,8 @@ from tlkit.arrays import Mask
 from tlkit.choices import FOLDS, SEED
 from tlkit.data.checks.alike_table import alike_table
 from tlkit.data.checks.bursts import find_bursts
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import ModelError, RunError, other_task

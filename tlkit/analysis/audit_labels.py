@@ -14,7 +14,7 @@ from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_analyses import load_run_features, measured_accuracy
-from tlkit.choices import FOLDS, REPEATS, HeadKind
+from tlkit.choices import FOLDS, HEAD, REPEATS, HeadKind
 from tlkit.errors import DataError, RunError, did_you_mean, other_task
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
@@ -29,7 +29,7 @@ def audit_labels(
     run: Run | str | Path,
     *,
     splits: str | Sequence[str] | None = None,
-    head: HeadKind = "logistic",
+    head: HeadKind = HEAD,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     embedding: EmbedOptions | None = None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
+from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import GroupColumn
 from tlkit.audit.groups.intersections import intersections, membership_of
 from tlkit.audit.options import AuditOptions
@@ -23,8 +24,6 @@ from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import clustered_mean, mean_estimate
 from tlkit.stats.paired import Pairs, clustered_difference, paired_difference
-
-CROSS = " × "
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from PIL import Image
 from tlkit.analysis.image_explanations import ImageExplanation, ImageExplanations
 from tlkit.arrays import Floats
 from tlkit.audit.error_examples import worst_images
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.choices import CONFIDENCE, SEED, ExplainMethod
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.checks.thumbnails import as_jpeg
@@ -24,7 +24,7 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.inference.attribution import choose_method, heat_maps, randomized_network
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.stored_measurements import MOST_HEAT_MAPS, store_heat_maps
@@ -80,15 +80,15 @@ def explain_images(
     if isinstance(run, Predictor):
         if images is None:
             raise DataError("A loaded model has no images of its own. Name images, or pass the run.")
-        predictor, name, confidence = run, run.card.architecture, CONFIDENCE
+        predictor, name, confidence = run, run.facts.architecture, CONFIDENCE
     else:
         opened = run if isinstance(run, Run) else open_run(run)
         name, confidence = opened.directory.name, opened.recipe.evaluate.confidence
         images = shown_errors(opened) if images is None else images
         if opened.recipe.report.thumbnails:  # pictures are stored only where the report may show some
             root, split_of = opened.samples.root.resolve(), _split_of(opened)
-        predictor = load_model(opened, device=device)
-    classes = predictor.card.classes
+        predictor = load_predictor(opened, device=device)
+    classes = predictor.facts.classes
     target = None if target is None else known_name(target, classes)
     if target is not None and target not in classes:
         raise DataError(
@@ -96,12 +96,12 @@ def explain_images(
         )
     chosen = choose_method(predictor.network, method)
     other = randomized_network(predictor.network, seed=seed) if check else None
-    files = read_images(images, background=predictor.card.preprocess.background)
+    files = read_images(images, background=predictor.facts.preprocess.background)
     found: list[ImageExplanation] = []
     similar: list[float] = []
-    drawn: dict[str, dict[str, HeatMap]] = {}
+    drawn: dict[str, dict[str, ImageHeatMap]] = {}
     for batch in _batches(predictor, files):
-        pixels = normalize(batch.image.to(predictor.device), predictor.card.preprocess)
+        pixels = normalize(batch.image.to(predictor.device), predictor.facts.preprocess)
         with torch.no_grad():
             proba = torch.softmax(predictor.network(pixels).float(), dim=1)
         predicted = proba.argmax(dim=1)
@@ -127,7 +127,7 @@ def explain_images(
             if own in split_of and len(drawn.setdefault(split_of[own], {})) < MOST_HEAT_MAPS:
                 picture = batch.image[place].permute(1, 2, 0).numpy()
                 speaks = heat.max() > max(heat.min(), 0.0)  # else the picture would be bare
-                drawn[split_of[own]][own] = HeatMap(found[-1].explained, _drawn(heat, picture) if speaks else "")
+                drawn[split_of[own]][own] = ImageHeatMap(found[-1].explained, _drawn(heat, picture) if speaks else "")
         if progress is not None:
             progress(int(batch.index[-1]) + 1, len(files))
     if not found:
@@ -180,7 +180,7 @@ def _drawn(heat: Floats, picture: npt.NDArray[np.uint8]) -> str:
 
 def pictures_of(model: Predictor, images: GivenImages) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     """Yield path and picture (H, W, 3) of each readable image as the network gets it, to draw maps on."""
-    files = read_images(images, background=model.card.preprocess.background)
+    files = read_images(images, background=model.facts.preprocess.background)
     for batch in _batches(model, files):
         for place, picture in zip(batch.index.tolist(), batch.image.permute(0, 2, 3, 1).numpy(), strict=True):
             yield os.fspath(files[place]), picture
@@ -203,7 +203,7 @@ def _similarity(values: Sequence[float], confidence: float) -> Estimate:
 
 
 def _batches(predictor: Predictor, files: Sequence[ImageSource]) -> Iterator[Batch]:
-    transform = build_transform(predictor.card.preprocess)
+    transform = build_transform(predictor.facts.preprocess)
     yield from create_loader(
         ImageDataset(files, transform=transform, decode_options=DecodeOptions()), batch_size=BATCH, num_workers=0
     )

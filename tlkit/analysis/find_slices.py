@@ -16,7 +16,7 @@ from tlkit.audit.error_examples import Neighbors
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.audit.slices.slice_report import SliceReport
-from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES, search_slices
+from tlkit.audit.slices.slice_search import MAX_CONDITIONS, MOST_SLICES, search_slices
 from tlkit.audit.slices.split_half import search_half, split_units
 from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.duplicates import find_duplicates
@@ -25,6 +25,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.features.features import Features
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import write_parquet_table
@@ -49,7 +50,7 @@ def find_slices(
     clusters: int = SLICE_CLUSTERS,
     min_images: int | None = None,
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = MAX_ORDER,
+    max_conditions: Literal[1, 2] = MAX_CONDITIONS,
     confidence: float | None = None,
     alpha: float | None = None,
     seed: int | None = None,
@@ -70,7 +71,7 @@ def find_slices(
         min_images: smallest number of images of a slice in each half; slices with fewer images in the test half are
             reported as candidates, untested. Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
         most: the most slices to test.
-        max_order: 1 = single conditions only, 2 = pairs as well.
+        max_conditions: 1 = single conditions only, 2 = pairs as well.
         confidence: two-sided level of the intervals, in (0, 1); default: the recipe's `evaluate.confidence`, or 0.95.
         alpha: familywise error rate of the confirmed slices, in (0, 1); default: 0.05.
         seed: of clusters, permutations and resamples; default: the recipe's, or 0.
@@ -96,7 +97,7 @@ def find_slices(
     options = options.with_overrides(min_group_size=min_images, confidence=confidence, alpha=alpha, seed=seed)
     if isinstance(source, Predictions):
         table = _columns_of(source, columns)
-        return search_slices(source, columns=table, most=most, max_order=max_order, options=options)
+        return search_slices(source, columns=table, most=most, max_conditions=max_conditions, options=options)
     if isinstance(columns, pd.DataFrame):
         raise PredictionsError("A table of columns is for predictions. For a run, name the columns to search.")
     run, split = source, source.judged_split(split)
@@ -120,7 +121,7 @@ def find_slices(
         columns=searched,
         units=units,
         most=most,
-        max_order=max_order,
+        max_conditions=max_conditions,
         clusters=clusters if features is not None else 0,
         content=[name for name in searched.columns if name == CLUSTER],
         neighbors=neighbors,
@@ -215,7 +216,7 @@ def measured_features(run: Run, split: str) -> Features | None:
     if find_spec("torch") is None:
         logger.info("torch is not installed, so there are no clusters of features.")
         return None
-    if not (run.directory.model / "model.json").is_file():
+    if not (run.directory.model / FACTS_FILE).is_file():
         logger.info("%s has no stored model, so there are no clusters of features.", run.path)
         return None
     if run.task in ("segmentation", "detection"):

@@ -20,7 +20,7 @@ HALF = 0.5
 """Correlation with the maps of random weights above which a map says little about the model."""
 
 
-def explanation_tables(found: ImageExplanations) -> tuple[Table, ...]:
+def image_explanation_tables(found: ImageExplanations) -> tuple[Table, ...]:
     """Return the table of the images, with where the heat of each map lies."""
     return (
         Table(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tlkit.analysis.image_explanation_tables import explanation_tables
+from tlkit.analysis.image_explanation_tables import image_explanation_tables
 from tlkit.arrays import Floats
 from tlkit.choices import ExplainMethod
 from tlkit.errors import DataError, refuse_newer
@@ -62,7 +62,7 @@ class ImageExplanations:
 
     def tables(self) -> tuple[Table, ...]:
         """Return the table for readers: one row per image."""
-        return explanation_tables(self)
+        return image_explanation_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""

@@ -13,7 +13,7 @@ from tlkit.analysis.label_audit import LabelAudit, Suspect
 from tlkit.analysis.neighbor_classes import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.arrays import Floats, Ints, Mask
-from tlkit.choices import CONFIDENCE, FOLDS, REPEATS, SEED
+from tlkit.choices import CONFIDENCE, FOLDS, HEAD, REPEATS, SEED
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds
 from tlkit.features.heads.head import Features
@@ -34,7 +34,7 @@ def find_label_issues(
     paths: Sequence[str],
     splits: Sequence[str],
     digests: Sequence[str],
-    head: HeadKind = "logistic",
+    head: HeadKind = HEAD,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = SEED,

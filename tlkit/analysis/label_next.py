@@ -68,7 +68,7 @@ def label_next(
         known = get_args(SelectionMethod)
         raise DataError(f"There is no method {by!r}.{did_you_mean(by, known)} There are {', '.join(known)}.")
     run = run if isinstance(run, Run) else open_run(run)
-    network, card = load_stored(run.directory.model)
+    network, facts = load_stored(run.directory.model)
     train, _, _ = load_run_features(run, ("train",), embedding=embedding, progress=progress)
     given = embed_with_run(run, images, options=embedding, progress=progress)
     known_files = set(run.samples.table["digest"]) | set(train.digest.tolist())
@@ -101,8 +101,8 @@ def label_next(
         images=tuple(
             Candidate(
                 path=str(pool.path[row]),
-                predicted=card.classes[order[place, 0]],
-                second=card.classes[order[place, 1]] if len(card.classes) > 1 else "",
+                predicted=facts.classes[order[place, 0]],
+                second=facts.classes[order[place, 1]] if len(facts.classes) > 1 else "",
                 probability=round(float(proba[row, order[place, 0]]), 6),
                 margin=round(float(margin[place]), 6),
                 distance=round(float(distance[place]), 6),

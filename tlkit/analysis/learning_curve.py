@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
 from tlkit.arrays import Floats, Ints
-from tlkit.choices import CONFIDENCE, CURVE_REPEATS, FOLDS, SEED
+from tlkit.choices import CONFIDENCE, CURVE_REPEATS, FOLDS, HEAD, SEED
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds, bound_images, hash_rows, max_folds
 from tlkit.features.heads.fit_head import (
@@ -45,7 +45,7 @@ def learning_curve(
     y: npt.ArrayLike,
     *,
     classes: Sequence[str],
-    kind: HeadKind = "logistic",
+    kind: HeadKind = HEAD,
     sizes: Sequence[int] | None = None,
     folds: int = FOLDS,
     repeats: int = CURVE_REPEATS,

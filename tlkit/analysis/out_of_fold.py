@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.arrays import Floats
-from tlkit.choices import FOLDS, REPEATS, SEED
+from tlkit.choices import FOLDS, HEAD, REPEATS, SEED
 from tlkit.features.folds import Folds, assign_folds, warn_rare_classes
 from tlkit.features.heads.fit_head import (
     ClassWeight,
@@ -51,7 +51,7 @@ def out_of_fold(
     *,
     classes: Sequence[str],
     paths: Sequence[str],
-    kind: HeadKind = "logistic",
+    kind: HeadKind = HEAD,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = SEED,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis.repaired_run import create_repaired_run, repaired_predictor, require_free, stored_linear_weights
+from tlkit.analysis.repaired_run import create_repaired_run, recipe_of_repair, repaired_predictor, stored_linear_weights
 from tlkit.arrays import Ints
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
@@ -26,7 +26,7 @@ from tlkit.features.repair import RepairCandidate, fit_candidates
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.predictions import Predictions
 from tlkit.runs.repair_groups import GroupedImages, Grouping
 from tlkit.runs.run import Run, open_run
@@ -87,10 +87,10 @@ def repair(
     run = run if isinstance(run, Run) else open_run(run)
     options = options_of_run(run, min_group_size=min_group_size)
     options = replace(options, columns=options.cut(by))
-    recipe = require_free(run, name, overwrite=overwrite)
-    predictor = load_model(run, device="cpu")
+    recipe = recipe_of_repair(run, name, overwrite=overwrite)
+    predictor = load_predictor(run, device="cpu")
     table = run.samples
-    samples = Samples(table.root, predictor.card.classes, table.table)
+    samples = Samples(table.root, predictor.facts.classes, table.table)
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
         raise DataError(*problems)
     task = _Task(run, samples, predictor, Grouping.of(samples, options.columns), options, margin)
@@ -267,7 +267,7 @@ def _named_offsets(candidate: RepairCandidate, groups: Grouping, predictor: Pred
     if candidate.offsets is None:
         return {}
     return {
-        value: dict(zip(predictor.card.classes, map(float, row), strict=True))
+        value: dict(zip(predictor.facts.classes, map(float, row), strict=True))
         for value, row in zip(groups.values, candidate.offsets, strict=True)
     }
 

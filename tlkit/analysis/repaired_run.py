@@ -14,7 +14,8 @@ from tlkit.errors import RunError
 from tlkit.features.features import Features
 from tlkit.features.heads import LinearWeights
 from tlkit.inference.predictor import Predictor
-from tlkit.models.model_files import TENSORS_FILE, save_artifact
+from tlkit.models.model_files import save_artifact
+from tlkit.models.model_format import TENSORS_FILE
 from tlkit.models.network import Network
 from tlkit.output_files import require_writable
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
@@ -25,7 +26,7 @@ from tlkit.samples import Samples
 from tlkit.uncertainty.val_scores import store_val_scores
 
 
-def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
+def recipe_of_repair(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
     """Return the parent's recipe under the new run's name, after checking that no such run exists.
 
     Raises:
@@ -49,15 +50,15 @@ def stored_linear_weights(predictor: Predictor) -> LinearWeights | None:
 
 def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     """Return a predictor with the same backbone and another head."""
-    old, card = predictor.network, predictor.card
+    old, facts = predictor.network, predictor.facts
     classes, width = part.weight.shape
     with torch.random.fork_rng(devices=()):  # a new head draws weights, which are replaced
-        network = Network(old.backbone, num_features=width, num_classes=classes, drop_rate=card.drop_rate)
+        network = Network(old.backbone, num_features=width, num_classes=classes, drop_rate=facts.drop_rate)
     assert isinstance(network.head, torch.nn.Linear), "a new network has a linear head"
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(part.weight))
         network.head.bias.copy_(torch.from_numpy(part.bias))
-    return Predictor(network, replace(card, head={}, calibration=None), device=predictor.device)
+    return Predictor(network, replace(facts, head={}, calibration=None), device=predictor.device)
 
 
 def create_repaired_run(
@@ -109,7 +110,7 @@ def _evaluated(run: Run) -> Run:
 def _copy_parent(
     directory: RunDirectory, parent: Run, result: Repair, *, recipe: Recipe, predictor: Predictor
 ) -> Predictor:
-    """Return the predictor with its new card, after writing model, recipe, environment and the parent's tables."""
+    """Return the predictor with its new facts, after writing model, recipe, environment and the parent's tables."""
     origin = {
         "parent": result.parent,
         "parent_digest": _digest(parent.directory.model / TENSORS_FILE),
@@ -133,9 +134,9 @@ def _copy_parent(
     ):
         if source.is_file():
             shutil.copyfile(source, target)
-    card = replace(predictor.card, head={"kind": "repaired", **origin})
-    save_artifact(directory.model, predictor.network.state_dict(), card)
-    return Predictor(predictor.network, card, device=predictor.device)
+    facts = replace(predictor.facts, head={"kind": "repaired", **origin})
+    save_artifact(directory.model, predictor.network.state_dict(), facts)
+    return Predictor(predictor.network, facts, device=predictor.device)
 
 
 def _digest(path: Path) -> str:

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from tlkit.analysis.corruption_figures import PairedImages, corruption_results
 from tlkit.audit.groups.group_columns import By
-from tlkit.choices import GROUP_SEVERITY
+from tlkit.choices import BATCH_SIZE, GROUP_SEVERITY
 from tlkit.data.augment.corruption_kinds import SEVERITIES, corruption_names
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.clustered_figures import units_of
 from tlkit.evaluation.robustness_report import RobustnessReport
 from tlkit.inference.corrupted_images import predict_corrupted
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import Joinable
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run, with_all_columns
 from tlkit.runs.stored_measurements import store_robustness
-from tlkit.stats.paired import detectable_difference
+from tlkit.stats.paired import detectable_paired_difference
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def robustness(
     group_severity: int = GROUP_SEVERITY,
     seed: int | None = None,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> RobustnessReport:
     """Return the accuracy of a run's model on corrupted copies of a split's images, paired with the clean ones.
@@ -83,7 +83,7 @@ def robustness(
         raise RunError(f"{run.path} has no images of its {split} split.")
     warn_trained_on(split, run.directory.name)
     seed = run.recipe.seed if seed is None else seed
-    predictor = load_model(run, device=device)
+    predictor = load_predictor(run, device=device)
     decode = DecodeOptions.of(run.recipe.data)
     found = predict_corrupted(
         predictor,
@@ -117,7 +117,9 @@ def robustness(
         tests=sum(at.p is not None for one in results for at in one.severities),
         alpha=options.alpha,
         tolerance=options.tolerance,
-        detectable=None if units is not None else detectable_difference(len(clean), DISCORDANT, alpha=options.alpha),
+        detectable=None
+        if units is not None
+        else detectable_paired_difference(len(clean), DISCORDANT, alpha=options.alpha),
         columns=options.by,
         min_group_size=options.min_group_size,
         group_severity=group_severity,

@@ -9,7 +9,7 @@ from tlkit.analysis.learning_curve import learning_curve as curve_of_features
 from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.out_of_fold import OutOfFold
 from tlkit.analysis.out_of_fold import out_of_fold as out_of_fold_of_features
-from tlkit.choices import CURVE_REPEATS, FOLDS, REPEATS, HeadKind
+from tlkit.choices import CURVE_REPEATS, FOLDS, HEAD, REPEATS, HeadKind
 from tlkit.features.features import Features
 from tlkit.features.folds import bound_images
 from tlkit.inference.embed_options import EmbedOptions
@@ -24,7 +24,7 @@ from tlkit.stats.estimate import Estimate
 def learning_curve(
     run: Run | str | Path,
     *,
-    head: HeadKind = "logistic",
+    head: HeadKind = HEAD,
     sizes: tuple[int, ...] | None = None,
     folds: int = FOLDS,
     repeats: int = CURVE_REPEATS,
@@ -75,7 +75,7 @@ def learning_curve(
 def out_of_fold(
     run: Run | str | Path,
     *,
-    head: HeadKind = "logistic",
+    head: HeadKind = HEAD,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     embedding: EmbedOptions | None = None,

@@ -15,12 +15,12 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.errors import DataError
 from tlkit.features.features import Features
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.preprocess import Preprocess
 from tlkit.render.plots import plot_channels, plot_contact_sheet
 from tlkit.render.plots import plot_confusion as plot_confusion_of
 from tlkit.render.plots import plot_filters as plot_filters_of
 from tlkit.render.plots.image_map_plot import plot_image_map
-from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run import Run
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show_batch(
     from tlkit.preflight.recipe_queries import augmentation
 
     recipe = run.recipe
-    facts = run.directory.read_model_facts() or run.directory.read_json(run.directory.model / MODEL_CARD)
+    facts = run.directory.read_model_facts() or run.directory.read_json(run.directory.model / FACTS_FILE)
     preprocess = Preprocess.from_dict(facts["preprocess"])
     augment = augmentation(recipe) if split == "train" and augmented else None
     transform = build_transform(preprocess, augment=augment)
@@ -236,9 +236,9 @@ def plot_filters(run: Run, ax: Axes | None = None) -> Axes:
         >>> plot_filters(open_run("runs/pets")).get_figure().savefig("filters.png")
     """
     from tlkit.inference.attribution import first_filters
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
 
-    return plot_filters_of(first_filters(load_model(run, device="cpu").network), ax)
+    return plot_filters_of(first_filters(load_predictor(run, device="cpu").network), ax)
 
 
 def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Axes:
@@ -262,14 +262,14 @@ def plot_feature_maps(run: Run, image: str | Path, ax: Axes | None = None) -> Ax
     from tlkit.analysis.explain_images import pictures_of
     from tlkit.data.loading.batch import normalize
     from tlkit.inference.attribution import last_feature_maps
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
 
-    model = load_model(run, device="cpu")
+    model = load_predictor(run, device="cpu")
     found = next(pictures_of(model, [Path(image)]), None)
     if found is None:
         raise DataError(f"{image} cannot be read. Name another image.")
     pixels = torch.from_numpy(found[1].copy()).permute(2, 0, 1)[None]
-    maps = last_feature_maps(model.network, normalize(pixels, model.card.preprocess))[0]
+    maps = last_feature_maps(model.network, normalize(pixels, model.facts.preprocess))[0]
     return plot_channels(maps, ax, title=Path(image).name)
 
 

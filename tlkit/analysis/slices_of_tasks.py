@@ -14,13 +14,13 @@ from tlkit.analysis.find_slices import (
     select_columns,
 )
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES
+from tlkit.audit.slices.slice_search import MAX_CONDITIONS, MOST_SLICES
 from tlkit.audit.slices.task_slices import TaskSliceReport, search_task_slices
 from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.image_properties import PROPERTIES
 from tlkit.errors import PredictionsError
 from tlkit.notebook_progress import with_notebook_bar
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.runs import store_judgements
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.compare_runs import task_table
@@ -30,14 +30,14 @@ from tlkit.runs.run_options import options_of_run
 
 @with_notebook_bar("measuring images")
 def find_task_slices(
-    source: Run | TaskTable,
+    source: Run | TaskPredictions,
     columns: Sequence[str] | None = None,
     *,
     split: str | None = None,
     clusters: int = SLICE_CLUSTERS,
     min_images: int | None = None,
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = MAX_ORDER,
+    max_conditions: Literal[1, 2] = MAX_CONDITIONS,
     confidence: float | None = None,
     alpha: float | None = None,
     seed: int | None = None,
@@ -70,7 +70,7 @@ def find_task_slices(
         if not source.groups.shape[1]:
             raise PredictionsError("The predictions have no column to search for slices. Join some: --groups FILE.")
         table = source.groups if columns is None else select_columns(source.groups, columns, where="The table")
-        return search_task_slices(source, columns=table, most=most, max_order=max_order, options=options)
+        return search_task_slices(source, columns=table, most=most, max_conditions=max_conditions, options=options)
     run, split = source, source.judged_split(split)
     options = options_of_run(run, **given)  # type: ignore[arg-type]
     warn_trained_on(split, run.directory.name)
@@ -91,7 +91,7 @@ def find_task_slices(
         columns=searched,
         units=units,
         most=most,
-        max_order=max_order,
+        max_conditions=max_conditions,
         clusters=clusters if features is not None else 0,
         options=options,
     )

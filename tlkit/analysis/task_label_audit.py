@@ -15,7 +15,7 @@ from tlkit.analysis.label_audit import Suspect
 from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_analyses import load_run_features
-from tlkit.choices import FOLDS, HeadKind
+from tlkit.choices import FOLDS, HEAD, HeadKind
 from tlkit.errors import DataError, RunError, other_task, refuse_newer
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
@@ -165,7 +165,7 @@ def audit_label_sets(
     run: Run | str | Path,
     *,
     splits: str | Sequence[str] | None = None,
-    head: HeadKind = "logistic",
+    head: HeadKind = HEAD,
     folds: int = FOLDS,
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,

@@ -15,7 +15,8 @@ import torch
 
 from tlkit.analysis.class_texts import Classes, ClassTexts, read_synonyms, read_templates
 from tlkit.analysis.labelled_images import read_labelled
-from tlkit.arrays import Mask
+from tlkit.arrays import Floats32, Mask
+from tlkit.choices import TEMPLATES
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset
@@ -30,7 +31,7 @@ from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.models.backbone import Backbone
 from tlkit.models.image_text import ImageTextModel, load_image_text_model, named_templates
-from tlkit.models.text_head import require_new, store_text_head
+from tlkit.models.text_head import require_empty_folder, store_text_head
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.output_files import require_folder, require_folder_name
@@ -49,8 +50,6 @@ MOST_NAMED = 20
 """Images that change their class, of which a report names the paths."""
 MOST_COMPARED = 256
 """Images on which a stored head is scaled and compared with the image-text model."""
-
-Floats32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def zero_shot(
     *,
     model: str,
     weights: str | Path | None = None,
-    templates: str | os.PathLike[str] | Sequence[str] = "simple",
+    templates: str | os.PathLike[str] | Sequence[str] = TEMPLATES,
     synonyms: Classes | None = None,
     val: str | Path | None = None,
     split: str | None = None,
@@ -131,7 +130,7 @@ def zero_shot(
     if store is not None:
         require_folder_name(store, name="store")
         require_folder(store, name="store")
-        require_new(Path(store))
+        require_empty_folder(Path(store))
     judged = None
     if use_labels:
         judged = read_labelled(images, texts, split=split, columns=columns, stated=label_classes or {}, root=root)
@@ -144,11 +143,11 @@ def zero_shot(
     loaded = load_image_text_model(model, weights=weights, device=place)
     prompts = named_templates(str(templates)) if prompts is None else prompts
     options = replace(embedding or EmbedOptions(), engine="torch", fold_batch_norm=False, device=place)
-    backbone = backbone_of(loaded)
+    backbone = image_backbone(loaded)
     given = judged if judged is not None else read_images(images, background=loaded.preprocess.background)
     features = embed(given, backbone=backbone, options=options, progress=progress)
     head = embed_classes(loaded, texts, prompts)
-    proba = probabilities_of(features.x, head)
+    proba = class_probabilities(features.x, head)
     scaling, before = None, None
     if known is not None:
         if judged is not None:
@@ -176,7 +175,7 @@ def zero_shot(
     return ZeroShot(predictions, report, _unreadable(given, features, loaded))
 
 
-def backbone_of(model: ImageTextModel) -> Backbone:
+def image_backbone(model: ImageTextModel) -> Backbone:
     """Return the image side as a backbone: embeddings whose length is the logit scale."""
     side = model.tower
     digest = tensors_digest(side.state_dict())
@@ -203,7 +202,7 @@ def embed_classes(model: ImageTextModel, texts: ClassTexts, templates: Sequence[
     return unit
 
 
-def probabilities_of(x: npt.NDArray[np.float32], head: Floats32) -> Floats32:
+def class_probabilities(x: npt.NDArray[np.float32], head: Floats32) -> Floats32:
     """Return the softmax (N, C) of scaled embeddings (N, E) of images with unit embeddings (C, E) of classes."""
     with torch.inference_mode():
         logits = torch.from_numpy(np.array(x)) @ torch.from_numpy(head).T
@@ -254,7 +253,7 @@ def _fit_temperature(
         raise DataError(
             f"val has {len(y)} readable images, but a temperature needs {FEWEST_IMAGES}. Add some, or leave --val out."
         )
-    return fit_scaling(probabilities_of(features.x, head), y, method="temperature")
+    return fit_scaling(class_probabilities(features.x, head), y, method="temperature")
 
 
 def _synonym_changes(
@@ -279,7 +278,7 @@ def _synonym_changes(
             code = texts.classes.index(name)
             own = head.copy()
             own[code] = replaced[code]
-        after = probabilities_of(features.x, own).argmax(axis=1)
+        after = class_probabilities(features.x, own).argmax(axis=1)
         rows.append(_synonym_change(name, after, texts=texts, others=others, predictions=predictions))
     adjusted = holm([row.p for row in rows])
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True))

@@ -13,12 +13,12 @@ from tlkit.audit.audit_tables import audit_tables
 from tlkit.audit.cell_suppression import write_export
 from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
 from tlkit.audit.group_profiles import ProfileTable
-from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, direction_counts, record
+from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, direction_counts, record
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import AnyMetric, Rate
 from tlkit.audit.redaction import redacted_audit, refuse_redacted
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import MIN_CELL_SIZE, Verdict
 from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlkit.audit.group_tables import CROSS, Group, GroupTable, Verdict
+from tlkit.audit.group_tables import CROSS, Group, GroupTable
 from tlkit.audit.rates import AnyMetric, Metric, Rate
-from tlkit.choices import Criterion
+from tlkit.choices import Criterion, Verdict
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit

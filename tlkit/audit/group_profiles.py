@@ -24,7 +24,8 @@ from tlkit.stats.calibration import (
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ranking import aurc, auroc_sorted, clustered_area
+from tlkit.stats.ranking import auroc_sorted, clustered_area
+from tlkit.stats.selective_risk import aurc
 from tlkit.stats.shrinkage import kish_n
 
 MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more

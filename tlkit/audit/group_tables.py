@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from tlkit.audit.rates import AnyMetric, Rate
+from tlkit.choices import Verdict
 from tlkit.stats.estimate import Estimate
 
 ALL = "(all)"
@@ -15,7 +16,6 @@ CLASS = "(class)"
 MISSING = "(missing)"
 CROSS = " × "
 
-Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
 Direction = Literal["below the rest", "above the rest"]
 DIRECTIONS: tuple[Direction, ...] = ("below the rest", "above the rest")
 Group = tuple[str, ...]

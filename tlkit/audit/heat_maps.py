@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class HeatMap:
+class ImageHeatMap:
     """Where in one image a model looked.
 
     Attributes:
@@ -35,23 +35,14 @@ class HeatMaps:
     """
 
     method: str
-    images: Mapping[str, HeatMap]
+    images: Mapping[str, ImageHeatMap]
 
     def with_earlier(self, earlier: HeatMaps | None, *, most: int) -> HeatMaps:
         """Return these maps with earlier ones of other images by the same method, at most so many, these first."""
         if earlier is None or earlier.method != self.method:
             return self
-        return HeatMaps(
-            self.method,
-            dict(
-                list(
-                    {
-                        **self.images,
-                        **{path: one for path, one in earlier.images.items() if path not in self.images},
-                    }.items()
-                )[:most]
-            ),
-        )
+        others = {path: one for path, one in earlier.images.items() if path not in self.images}
+        return HeatMaps(self.method, dict([*self.images.items(), *others.items()][:most]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""

@@ -13,7 +13,7 @@ from tlkit.audit.groups.group_columns import Levels
 from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import first_few
-from tlkit.spelling import lookalikes
+from tlkit.spelling import names_alike
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def log_levels(found: Sequence[Levels], options: AuditOptions, level: int) -> No
     """Log how each column was cut into groups, and values that look alike."""
     for one, spec in zip(found, options.columns, strict=True):
         logger.debug("Group column %s is %s: %s.", one.column, one.kind, grouping(one.kind, len(one.values), spec))
-        for alike in lookalikes(one.values):
+        for alike in names_alike(one.values):
             logger.log(
                 logging.WARNING if level >= logging.INFO else level,
                 "Group column %s: %s differ only in case, spaces or leading zeros and count as different groups.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,18 +21,17 @@ from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of,
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, design_problems
-from tlkit.choices import RESOLVED_DIFFERENCE
+from tlkit.choices import RESOLVED_DIFFERENCE, ChangeDirection
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
 from tlkit.spelling import warn_of_lookalikes
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
+from tlkit.stats.paired import Pairs, detectable_paired_difference, pairs_needed
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-Direction = Literal["better", "worse", "not distinguishable"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class ChangeRow:
     difference: Estimate
     p: float | None
     p_holm: float | None
-    change: Direction
+    change: ChangeDirection
     detectable: float | None
     needed: int | None
     small: bool
@@ -308,7 +307,7 @@ def _row(
     options: AuditOptions,
 ) -> ChangeRow:
     pairs, difference = change.pairs, change.difference
-    direction: Direction = "not distinguishable"
+    direction: ChangeDirection = "not distinguishable"
     if p_holm is not None and p_holm < options.alpha:
         direction = "better" if (difference.value or 0.0) > 0 else "worse"
     own = None if design is None else design.take(inside)
@@ -319,7 +318,7 @@ def _row(
     resolving = None
     if design is None:
         assert difference.value is not None, "a row has images"
-        detectable = detectable_difference(pairs.n, share, alpha=options.alpha)
+        detectable = detectable_paired_difference(pairs.n, share, alpha=options.alpha)
         if direction == "not distinguishable":
             needed = pairs_needed(difference.value, share, alpha=options.alpha)
             if pairs.discordant:

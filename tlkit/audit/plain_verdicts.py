@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
-from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import MISSING, GroupRow, GroupTable
 from tlkit.audit.redaction import redact
+from tlkit.choices import Verdict
 from tlkit.errors import first_few
 from tlkit.tables import counted, two_figures
 from tlkit.tables.shares import percent, points
@@ -83,7 +84,7 @@ def _column_text(audit: Audit, table: GroupTable) -> str:
     if unclear:
         found.append(f"A gap that may be within the {allowed}: {_listed(unclear)}.")
     if undecided:
-        found.append(f"Too few {units_of(audit)} to tell: {_listed(undecided)}.")
+        found.append(f"Too few {sample_words(audit)} to tell: {_listed(undecided)}.")
     return " ".join(found)
 
 
@@ -104,7 +105,7 @@ def _undecided_or_passed(audit: Audit, rows: Sequence[GroupRow]) -> str:
         which = f"its {counted(len(undecided), 'group')}" if every else _listed(undecided)
         verb = "differs" if len(undecided) == 1 else "differ"
         found.append(
-            f"NOT ENOUGH DATA: too few {units_of(audit)} to tell whether {which} {verb} by more than {allowed}"
+            f"NOT ENOUGH DATA: too few {sample_words(audit)} to tell whether {which} {verb} by more than {allowed}"
             f"{_needs(audit, undecided)}."
         )
     return " ".join(found)
@@ -117,7 +118,7 @@ def _open(audit: Audit, rows: Sequence[GroupRow]) -> tuple[list[GroupRow], list[
     return shown, [row for row in found if row not in shown]
 
 
-def units_of(audit: Audit) -> str:
+def sample_words(audit: Audit) -> str:
     """Return what the audit's sample is made of, such as "images" or "clusters of patient"."""
     options = audit.settings
     if options.unit_column is None:

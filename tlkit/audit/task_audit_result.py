@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.criteria import worst_verdict
-from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict, record
+from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, record
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import AnyMetric, Rate
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.task_audit_tables import hidden_figures, task_audit_tables
-from tlkit.choices import Task
+from tlkit.choices import Task, Verdict
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate

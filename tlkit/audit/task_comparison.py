@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,18 +18,19 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.task_comparison_tables import task_comparison_tables
-from tlkit.choices import OBJECT_SIZE, Task
+from tlkit.choices import OBJECT_SIZE, ChangeDirection, Task
 from tlkit.errors import PredictionsError, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import MultilabelPredictions
-from tlkit.predictions.common_task_images import TaskTable, common_task_images
+from tlkit.predictions.common_task_images import common_task_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.cluster_sampling import Units, student_estimate
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread
 from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
-from tlkit.stats.task_measures import figures_of, measure_task, parts_of, prepare, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, parts_of, task_facts, with_matches
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
@@ -37,8 +38,7 @@ LABEL, CLASS = "(label)", "(class)"
 """What rows of one label, or of one class of masks or boxes, are by."""
 WHOLE = (ALL, LABEL, CLASS)
 """What rows of all images are by."""
-Direction = Literal["better", "worse", "not distinguishable"]
-UNDECIDED: Direction = "not distinguishable"
+UNDECIDED: ChangeDirection = "not distinguishable"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TaskChange:
     difference: Estimate
     p: float | None
     p_holm: float | None
-    change: Direction
+    change: ChangeDirection
     detectable: float | None
     needed: int | None
     small: bool
@@ -163,8 +163,8 @@ class TaskComparison:
 
 
 def compare_task_models(
-    first: TaskTable,
-    second: TaskTable,
+    first: TaskPredictions,
+    second: TaskPredictions,
     options: AuditOptions,
     *,
     metric: str | None = None,
@@ -204,7 +204,7 @@ def compare_task_models(
         ('-0.750 [-0.831, -0.669]', 'better')
     """
     common = common_task_images({names[0]: first, names[1]: second})
-    one, two = map(prepare, common.predictions.values())
+    one, two = map(with_matches, common.predictions.values())
     if all_columns:
         usable = usable_columns(one.groups, used=options.design_columns, max_values=options.max_values)
         options = replace(options, columns=usable)
@@ -246,7 +246,7 @@ def compare_task_models(
     )
 
 
-def _figures(one: TaskTable, two: TaskTable, metric: str | None, names: tuple[str, str]) -> list[str]:
+def _figures(one: TaskPredictions, two: TaskPredictions, metric: str | None, names: tuple[str, str]) -> list[str]:
     """Return the figures to compare, the main one first.
 
     Raises:
@@ -265,8 +265,8 @@ def _figures(one: TaskTable, two: TaskTable, metric: str | None, names: tuple[st
 class _Pair:
     """Two aligned tables, with the units and the options of their comparison."""
 
-    first: TaskTable
-    second: TaskTable
+    first: TaskPredictions
+    second: TaskPredictions
     units: Units | None
     options: AuditOptions
 

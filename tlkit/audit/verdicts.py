@@ -9,11 +9,12 @@ from functools import partial
 import numpy as np
 
 from tlkit.audit.estimators import FEW_CLUSTERS, RateEstimates
-from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict, direction_of
+from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, direction_of
 from tlkit.audit.group_vs_rest import UntestedTable
 from tlkit.audit.mean_estimates import MeanEstimates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
+from tlkit.choices import Verdict
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import CURVE_REPEATS, FOLDS, REPAIR_MARGIN, SLICE_CLUSTERS, HeadKind
+from tlkit.choices import CURVE_REPEATS, FOLDS, HEAD, PATH, REPAIR_MARGIN, SLICE_CLUSTERS, Y_PRED, Y_TRUE, HeadKind
 from tlkit.cli.arguments import (
     MOST,
     MOST_REPEATS,
@@ -31,7 +31,7 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     named_progress,
     print_json,
     print_result,
@@ -122,9 +122,9 @@ def slices(
     min_images: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Fewest images of a slice in each half of the data.")
     ] = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     task: TaskOption = None,
     grades: Grades = None,
@@ -157,20 +157,20 @@ def slices(
         else:
             file.refuse({"--split": split, "--clusters": clusters})
         source = run or file.open_table()
-        with check_progress("measuring images") as progress:
+        with image_progress("measuring images") as progress:
             found = find_task_slices(
                 source, columns, split=split, clusters=count, min_images=min_images, progress=progress
             )
         print_result(found, as_json=json)
         return
     from tlkit.analysis.find_slices import find_slices
-    from tlkit.runs.directory import is_run
+    from tlkit.runs.find_run import is_run
 
     if clusters and not is_run(run_or_file):
         raise PredictionsError(f"--clusters {clusters} is for runs, whose features are at hand. Leave it out.")
 
     judged = open_run_or_file(run_or_file, split=split, groups=groups, **read_as)
-    with check_progress("measuring images") as progress:
+    with image_progress("measuring images") as progress:
         result = find_slices(judged, columns, split=split, clusters=count, min_images=min_images, progress=progress)
     print_result(result, as_json=json)
 
@@ -217,7 +217,7 @@ def repair(
 
 def learning_curve(
     run: FrozenRunPath,
-    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = HEAD,
     more: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Number of additional images to forecast for.")
     ] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlkit.choices import PredictEngine, Views
 from tlkit.cli.model_source import ExportedFile, ModelSource
-from tlkit.cli.output import check_progress, print_tables
+from tlkit.cli.output import image_progress, print_tables
 from tlkit.errors import DataError
 from tlkit.output_files import require_folder
 
@@ -67,7 +67,7 @@ def predict_parts(
     engine = model.engine if isinstance(model, ExportedFile) else engine
     settings = batch_settings(digest, classes, tta=tta, part_images=size, engine=engine)
     load = model.load
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         if ray is not None:
             from tlkit.inference.batch.ray_engine import predict_on_ray
 

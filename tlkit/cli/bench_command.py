@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tlkit.choices import BENCH_BUDGET_S, BENCH_CALLS
 from tlkit.cli.arguments import AsJson
 from tlkit.cli.output import print_json, print_tables
 
@@ -14,10 +15,10 @@ from tlkit.cli.output import print_json, print_tables
 def bench(
     path: Annotated[Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or an exported file.")],
     batch: Annotated[list[int] | None, typer.Option(min=1, max=4096, help="Images in a call; repeat it.")] = None,
-    calls: Annotated[int, typer.Option(min=1, max=100_000, help="Timed calls of each at most.")] = 100,
+    calls: Annotated[int, typer.Option(min=1, max=100_000, help="Timed calls of each at most.")] = BENCH_CALLS,
     seconds: Annotated[
         float, typer.Option(min=0, max=1e6, help="Seconds of timing at most, after 8 calls of each.")
-    ] = 60.0,
+    ] = BENCH_BUDGET_S,
     max_latency_ms: Annotated[
         float | None,
         typer.Option(

@@ -69,7 +69,7 @@ def predict_boxes(
     from tlkit.disk import write_text
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    values = _instances(found, model.card.classes)
+    values = _instances(found, model.facts.classes)
     values["unreadable"] = [{"file_name": path, "error": reason} for path, reason in failed]
     write_text(out, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     print_lines([str(out), *notes])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tlkit.choices import PATH, Y_PRED, Y_TRUE
 from tlkit.cli.arguments import (
     AsJson,
     Details,
@@ -51,9 +52,9 @@ def compare(
     weights: Annotated[str | None, typer.Option(help="Column of the images' weights; default: the recipe's.")] = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     data: LabelledData = None,
     label_class: LabelClasses = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import ImportKind
+from tlkit.choices import ANNOTATIONS, TEST_SHARE, VAL_SHARE, ImportKind
 from tlkit.cli.arguments import (
     MOST_REPEATS,
     MOST_SEED,
@@ -29,9 +29,9 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.label_commands import labels
-from tlkit.cli.list_source import list_columns, list_source
+from tlkit.cli.list_source import list_source, named_columns
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     named_progress,
     print_json,
     print_lines,
@@ -106,7 +106,7 @@ def import_(
     """Write another tool's dataset as a list that a recipe reads: COCO, VOC, YOLO, Parquet, CIFAR-10, MNIST."""
     from tlkit.data.importers.import_images import import_images
 
-    columns = list_columns(column)
+    columns = named_columns(column)
     print_result(import_images(kind, source, out, images=images, columns=columns), as_json=json)
 
 
@@ -116,7 +116,7 @@ def split(
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
@@ -129,8 +129,12 @@ def split(
     ] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
     metadata: Annotated[Path | None, typer.Option(help=f"CSV file with the column, keyed by path; {FOUND_IN}.")] = None,
-    val: Annotated[float, typer.Option(min=0, max=1, help="Share for validation, where there is no val split.")] = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share for test, where there is no test split.")] = 0.0,
+    val: Annotated[
+        float, typer.Option(min=0, max=1, help="Share for validation, where there is no val split.")
+    ] = VAL_SHARE,
+    test: Annotated[
+        float, typer.Option(min=0, max=1, help="Share for test, where there is no test split.")
+    ] = TEST_SHARE,
     folds: Annotated[
         int | None, typer.Option(min=2, max=MOST_REPEATS, help="Number of folds; one of them is the test split.")
     ] = None,
@@ -148,7 +152,7 @@ def split(
     plan = SplitPlan(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
     )
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         source = list_source(
             root,
             folder=folder,
@@ -172,7 +176,7 @@ def summary(
     root: RootArguments,
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
@@ -228,7 +232,7 @@ def leaks(run: RunPath, json: AsJson = False) -> None:
     from tlkit.runs.run import open_run
 
     opened = open_run(run)
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         table = find_run_leaks(opened, progress=on_check)
     judged = {split: opened.evaluation(split) for split in opened.directory.predicted_splits}
     if json:
@@ -244,7 +248,7 @@ def doctor(
     root: RootArguments,
     folder: ListFolder = None,
     column: ListColumns = None,
-    annotations: ListAnnotations = "one",
+    annotations: ListAnnotations = ANNOTATIONS,
     task: ListTask = "multiclass",
     label_column: ListLabelColumns = None,
     separator: ListSeparator = None,
@@ -276,12 +280,12 @@ def doctor(
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.data.checks.diagnosis_tables import diagnosis_sentence, finding_paragraphs
     from tlkit.data.checks.doctor import diagnose, thumbnails
-    from tlkit.data.checks.quarantine import require_new, write_quarantine
+    from tlkit.data.checks.quarantine import require_new_csv, write_quarantine
     from tlkit.disk import write_text
     from tlkit.output_files import require_writable
 
     shown = wants_details(details)
-    require_new(fix)
+    require_new_csv(fix)
     require_own_html(html, command="doctor", overwrite=overwrite)
     require_writable({"--sarif": sarif})
     with named_progress() as on_step:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlkit.choices import MIN_CELL_SIZE, MetricSet
+from tlkit.choices import MIN_CELL_SIZE, PATH, Y_PRED, Y_TRUE, MetricSet
 from tlkit.cli.arguments import (
     MOST,
     AsJson,
@@ -59,9 +59,9 @@ def evaluate(
     run_or_file: RunOrFile,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     cluster_by: Annotated[
         str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
@@ -194,9 +194,9 @@ def audit(
     min_cell_size: Annotated[
         int, typer.Option(min=2, max=MOST, help="Cells of --export with fewer images are hidden.")
     ] = MIN_CELL_SIZE,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,

@@ -31,10 +31,10 @@ def draw_explanations(
 
     from tlkit.analysis.explain_images import pictures_of
     from tlkit.inference.attribution import first_filters, last_feature_maps
-    from tlkit.inference.predictor import load_model
+    from tlkit.inference.predictor import load_predictor
     from tlkit.render.plots import plot_channels, plot_explanations, plot_filters
 
-    model = load_model(run, device="cpu")
+    model = load_predictor(run, device="cpu")
     if sheet is not None:
         pictures = [picture for _, picture in islice(pictures_of(model, images), MOST_DRAWN)]
         shown = found.images[: len(pictures)]
@@ -49,5 +49,5 @@ def draw_explanations(
         import torch
 
         pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
-        maps = last_feature_maps(model.network, normalize(pixels, model.card.preprocess))[0]
+        maps = last_feature_maps(model.network, normalize(pixels, model.facts.preprocess))[0]
         write_svg(feature_maps, lambda: plot_channels(maps, title=Path(path).name))

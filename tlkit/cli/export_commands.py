@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.choices import ExportFormat
+from tlkit.choices import VERIFIED_IMAGES, ExportFormat
 from tlkit.cli.arguments import MOST, AsJson, RunPath
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.preprocess import Decode
@@ -45,7 +45,7 @@ def export(
             help="State in the files when the model abstains, for this share of wrong answers at most.",
         ),
     ] = None,
-    images: VerifiedImages = 200,
+    images: VerifiedImages = VERIFIED_IMAGES,
     json: AsJson = False,
 ) -> None:
     """Export a run's model with preprocessing and classes inside, and verify it.
@@ -78,7 +78,7 @@ def export(
     raise typer.Exit(written.exit_code)
 
 
-def verify(run: RunPath, images: VerifiedImages = 200, json: AsJson = False) -> None:
+def verify(run: RunPath, images: VerifiedImages = VERIFIED_IMAGES, json: AsJson = False) -> None:
     """Compare stored predictions, model and exported files on the same images; exit 1 if they differ."""
     from tlkit.exported import EXPORT_FOLDER, ExportFolder
     from tlkit.runs import RunDirectory

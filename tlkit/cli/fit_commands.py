@@ -22,10 +22,10 @@ from tlkit.cli.arguments import (
 from tlkit.cli.batch_output import is_batch, predict_parts
 from tlkit.cli.box_output import is_box_model
 from tlkit.cli.mask_output import is_mask_model
-from tlkit.cli.model_source import ExportedFile, ModelSource, require_stored, source_of
+from tlkit.cli.model_source import ExportedFile, ModelSource, model_source_of, require_stored
 from tlkit.cli.output import (
-    check_progress,
     draws_progress,
+    image_progress,
     named_progress,
     print_predictions,
     print_run,
@@ -156,7 +156,7 @@ def predict(
     from tlkit.predictions import Unreadable
 
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         model = model_source.load()
         if unknown:
             found = predict_unknown(model, files, run=run, progress=progress, on_unreadable=unreadable.append)
@@ -184,7 +184,7 @@ def _source(
 
     if not is_exported(run):
         require_run_first(run, paths)
-        return source_of(run, weights, device=device)
+        return model_source_of(run, weights, device=device)
     given = {**for_runs, "--weights": weights is not None, f"--device {device}": device not in ("auto", "cpu")}
     names = [name for name, is_given in given.items() if is_given]
     if names:
@@ -206,7 +206,7 @@ def _predict_exported(file: Path, paths: list[Path], out: Path | None) -> None:
     left_out: list[Entry] = []
     files = find_listed_images(paths, left_out=left_out)
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         names, proba = model.scores(files, progress=progress, on_unreadable=unreadable.append)
     unreadable += [Unreadable(row, name, why) for row, (_, name, why) in enumerate(left_out, start=len(files))]
     if out is not None:

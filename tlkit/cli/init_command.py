@@ -16,10 +16,10 @@ def init(
     name: Annotated[str | None, typer.Option(help="Name of the run; default: the folder's.")] = None,
 ) -> None:
     """Look at a folder of images, and write a recipe for it with the reason for each choice."""
-    from tlkit.preflight.draft_recipe import draft_recipe, require_new, write_draft
+    from tlkit.preflight.draft_recipe import draft_recipe, require_new_recipe, write_draft
 
     if out is not None:
-        require_new(out)
+        require_new_recipe(out)
     draft = draft_recipe(folder, name=name)
     written = write_draft(draft, out or Path(f"{draft.name}.yaml"))
     print_paragraphs(draft.findings)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tlkit.audit.gates.gate_report import GateReport
     from tlkit.audit.task_audit_result import TaskAudit
     from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
-    from tlkit.predictions.common_task_images import TaskTable
+    from tlkit.predictions.task_predictions import TaskPredictions
     from tlkit.recipe.gates_file import GatesFile
     from tlkit.tables import Table
 
@@ -81,7 +81,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
         return with_all_columns(AuditOptions().with_overrides(**given), predictions.groups)
 
     found: TaskAudit
-    table: TaskTable | None = None
+    table: TaskPredictions | None = None
     if file.task == "multilabel":
         from tlkit.audit.multilabel_audit import audit_multilabel
         from tlkit.evaluation.label_thresholds import thresholds_for

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlkit.choices import FOLDS, HeadKind
+from tlkit.choices import FOLDS, HEAD, HeadKind
 from tlkit.cli.arguments import MOST, AsJson, FoldsOption, FrozenRunPath, Overwrite
-from tlkit.cli.output import check_progress, print_json, print_lines, print_tables, require_own_html
+from tlkit.cli.output import image_progress, print_json, print_lines, print_tables, require_own_html
 from tlkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def labels(
     run: FrozenRunPath,
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
-    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = HEAD,
     folds: FoldsOption = FOLDS,
     out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
@@ -30,11 +30,11 @@ def labels(
 ) -> None:
     """Rank suspect labels of a run; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
     from tlkit.data.checks.label_decisions import write_decisions
-    from tlkit.data.checks.quarantine import require_new
+    from tlkit.data.checks.quarantine import require_new_csv
     from tlkit.data.checks.thumbnails import draw_thumbnails
     from tlkit.runs.run import open_run
 
-    require_new(out, what="list of labels")
+    require_new_csv(out, what="list of labels")
     require_own_html(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
     if opened.task == "multilabel":
@@ -46,7 +46,7 @@ def labels(
         return
     from tlkit.analysis.audit_labels import audit_labels
 
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         result = audit_labels(opened, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_decisions(out, result.table())
@@ -70,7 +70,7 @@ def _audit_label_sets(
     from tlkit.csv_files import csv_text
     from tlkit.disk import write_text
 
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         result = audit_label_sets(run, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_text(out, csv_text(result.table()))

@@ -60,7 +60,7 @@ def list_source(
         if value and task != wanted:
             raise DataError(f"{option} is for --task {wanted}, and the task is {task}. Add it, or leave {option} out.")
     options = ListOptions(
-        names=list_columns(columns),
+        names=named_columns(columns),
         annotations=annotations,
         task=task,
         label_columns=tuple(label_columns or ()),
@@ -108,7 +108,7 @@ def _mask_classes(classes: str | None, void: int | None) -> MaskClasses:
         raise DataError(f"--classes, --void: {error}") from error
 
 
-def list_columns(texts: Sequence[str] | None) -> dict[str, str]:
+def named_columns(texts: Sequence[str] | None) -> dict[str, str]:
     """Return the names of columns that the option --column states.
 
     Args:

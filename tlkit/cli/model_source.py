@@ -28,16 +28,16 @@ class StoredModel:
 
     def load(self) -> Predictor:
         """Return the model."""
-        from tlkit.inference.predictor import load_model
+        from tlkit.inference.predictor import load_predictor
 
-        return load_model(self.folder, device=self.device)
+        return load_predictor(self.folder, device=self.device)
 
     def identity(self) -> tuple[str, tuple[str, ...]]:
         """Return the digest of the model's files, and its classes."""
         from tlkit.inference.batch.predict_shard import model_files_digest
-        from tlkit.models.model_files import read_facts
+        from tlkit.models.model_files import read_model_facts
 
-        return model_files_digest(self.folder), read_facts(self.folder).classes
+        return model_files_digest(self.folder), read_model_facts(self.folder).classes
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ExportedFile:
 ModelSource = StoredModel | PretrainedModel
 
 
-def source_of(run: Path, weights: str | None, *, device: str) -> ModelSource:
+def model_source_of(run: Path, weights: str | None, *, device: str) -> ModelSource:
     """Return the model of a run; with weights, the network of this name.
 
     Raises:
@@ -173,7 +173,7 @@ def predict_source(
 
         predictions = predict_labelled_images(name, data, split=split, columns=columns, classes=stated)
     else:
-        source_of(name, weights, device="auto")  # refuses an unknown name before torch is loaded
+        model_source_of(name, weights, device="auto")  # refuses an unknown name before torch is loaded
         from tlkit.cli.allocator import keep_freed_memory
 
         keep_freed_memory()

@@ -300,7 +300,7 @@ def print_predictions(
 
 
 @contextmanager
-def check_progress(what: str = "checking images") -> Iterator[Callable[[int, int], None] | None]:
+def image_progress(what: str = "checking images") -> Iterator[Callable[[int, int], None] | None]:
     """Yield a callback (done, total) that draws a progress bar on stderr; None where stderr is no terminal."""
     with named_progress() as on_image:
         yield None if on_image is None else lambda done, total: on_image(what, done, total)

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from tlkit.choices import RATE_STEPS
 from tlkit.cli.arguments import MOST, PASS_ON, AsJson, Details, OverrideArguments, RecipePath
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     print_json,
     print_lines,
     print_paragraphs,
@@ -63,7 +64,7 @@ def plan(
     from tlkit.training.load_with_model import load_with_model
 
     read = load_recipe(recipe, overrides or [])
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         dataset, model = load_with_model(read, tracked=True, progress=on_check)
     # after all checks of the recipe and the images, since torch takes seconds to load
     from tlkit.training.plan import plan_sentence, plan_tables
@@ -102,7 +103,7 @@ def tune(
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
     steps: Annotated[
         int, typer.Option(min=10, max=MOST_STEPS, help="Training steps over which the learning rate rises.")
-    ] = 100,
+    ] = RATE_STEPS,
     memory_mb: Annotated[
         float | None,
         typer.Option("--memory-mb", min=1, max=MOST, help="Memory for --what batch on a CPU; default: 80 % of it."),
@@ -119,7 +120,7 @@ def tune(
     require_svg(plot)
     read = load_recipe(recipe, overrides or [])
     require_steps(read)
-    with check_progress() as on_check:
+    with image_progress() as on_check:
         dataset, model = load_with_model(read, progress=on_check)
     from tlkit.render.plots import plot_batch_sizes, plot_rates
     from tlkit.training.prepare import prepare

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import BOM_VERSION, MIN_CELL_SIZE, BomVersion
 from tlkit.cli.arguments import MOST, AsJson, Details, RunPath, SplitOption
 from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables, wants_details
 from tlkit.output_files import require_folder_name, require_writable
@@ -55,7 +55,7 @@ def evidence(
     min_cell_size: Annotated[
         int, typer.Option(min=2, max=MOST, help="Cells with fewer images have no figure.")
     ] = MIN_CELL_SIZE,
-    bom_version: Annotated[Literal["1.6", "1.7"], typer.Option(help="Version of CycloneDX.")] = "1.6",
+    bom_version: Annotated[BomVersion, typer.Option(help="Version of CycloneDX.")] = BOM_VERSION,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace other files of these names in --out.")
     ] = False,

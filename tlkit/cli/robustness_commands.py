@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import GROUP_SEVERITY, ExplainMethod
+from tlkit.choices import BATCH_SIZE, GROUP_SEVERITY, ExplainMethod
 from tlkit.cli.arguments import MOST, MOST_SEED, AsJson, DeviceOption, GroupsFile, RunPath, SplitOption
-from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
+from tlkit.cli.output import image_progress, print_result, require_svg, write_svg
 
 
 def robustness(
@@ -26,7 +26,7 @@ def robustness(
         int, typer.Option(min=1, max=5, help="Severity at which the worst group is searched.")
     ] = GROUP_SEVERITY,
     seed: Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Seed; default: the recipe's.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per forward pass.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per forward pass.")] = BATCH_SIZE,
     device: DeviceOption = "auto",
     plot: Annotated[Path | None, typer.Option(help="Draw the changes into this .svg file.")] = None,
     json: AsJson = False,
@@ -40,7 +40,7 @@ def robustness(
     from tlkit.analysis.plain_findings import robustness_sentence
     from tlkit.analysis.robustness import robustness as measure
 
-    with check_progress("predicting corrupted images") as progress:
+    with image_progress("predicting corrupted images") as progress:
         result = measure(
             opened,
             names,
@@ -87,7 +87,7 @@ def explain(
     from tlkit.analysis.explain_images import explain_images, shown_errors
 
     images = images or shown_errors(opened)
-    with check_progress("explaining images") as progress:
+    with image_progress("explaining images") as progress:
         result = explain_images(
             opened, images, method=method, target=target, check=check, device=device, progress=progress
         )

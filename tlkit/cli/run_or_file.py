@@ -24,7 +24,7 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
         TlkitError: it is neither a run nor a file, or a split of a file is requested.
     """
     from tlkit.parquet_tables import is_parquet_folder
-    from tlkit.runs.directory import is_run
+    from tlkit.runs.find_run import is_run
     from tlkit.runs.run import open_run
 
     is_table = path.is_file() or path.suffix.lower() in (".csv", ".parquet") or is_parquet_folder(path)
@@ -73,7 +73,7 @@ def refuse_columns(paths: Sequence[Path], *, weights: str | None = None, **colum
         PredictionsError: one is named.
     """
     from tlkit.exported import is_exported
-    from tlkit.runs.directory import is_run
+    from tlkit.runs.find_run import is_run
 
     predicting = [path for path in paths if weights is not None or is_exported(path)]
     runs = [path for path in paths if path not in predicting and is_run(path)]

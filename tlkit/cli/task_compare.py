@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tlkit.choices import Task
-    from tlkit.predictions.common_task_images import TaskTable
+    from tlkit.predictions.task_predictions import TaskPredictions
     from tlkit.runs.run import Run
 
 
 def open_task_models(
     files: Sequence[TaskFile], *, split: str | None, refused: Mapping[str, object]
-) -> list[Run | TaskTable] | None:
+) -> list[Run | TaskPredictions] | None:
     """Return what is to be compared, if a path is of labels, grades, numbers, masks or boxes; else None.
 
     Args:
@@ -75,7 +75,7 @@ def _is_coco(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskTable:
+def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskPredictions:
     """Return the predictions in a file, or those of an exported file of its labelled images or of those of a run.
 
     Boxes in COCO's format without a truth of their own are judged by the true boxes of the run.
@@ -96,7 +96,7 @@ def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskTable:
 
 
 def compare_task_pair(
-    models: Sequence[Run | TaskTable],
+    models: Sequence[Run | TaskPredictions],
     names: Sequence[str],
     *,
     metric: str | None,

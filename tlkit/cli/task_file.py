@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.choices import Task
+from tlkit.choices import PATH, Y_PRED, Y_TRUE, Task
 from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.predictions import MaskPredictions, MultilabelPredictions, NumberPredictions
-    from tlkit.predictions.common_task_images import TaskTable
     from tlkit.predictions.detection_predictions import DetectionPredictions
     from tlkit.predictions.joined_tables import JoinedTable
+    from tlkit.predictions.task_predictions import TaskPredictions
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class TaskFile:
     classes: str | None = None
     void: int | None = None
     groups: Path | None = None
-    y_true: str = "y_true"
-    y_pred: str = "y_pred"
-    path_column: str = "path"
+    y_true: str = Y_TRUE
+    y_pred: str = Y_PRED
+    path_column: str = PATH
     verbatim: bool = False
     data: Path | None = None
     split: str | None = None
@@ -191,7 +191,7 @@ class TaskFile:
             verbatim=self.verbatim,
         )
 
-    def _predicted(self) -> TaskTable:
+    def _predicted(self) -> TaskPredictions:
         """Return what an exported file predicts of the labelled images."""
         from tlkit.exported.labelled_predictions import predict_task_images
         from tlkit.spelling import SEPARATOR
@@ -256,7 +256,7 @@ class TaskFile:
             found = read_mask_folders(self.path, self.truth, classes)
         return found if self.groups is None else found.with_groups(self.groups, verbatim=self.verbatim)
 
-    def open_table(self) -> TaskTable:
+    def open_table(self) -> TaskPredictions:
         """Return the predictions of the file's task, with group columns joined."""
         if self.task == "detection":
             return self.open_boxes()

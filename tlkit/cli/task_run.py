@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.cli.box_output import predict_boxes
 from tlkit.cli.mask_output import predict_masks
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     judged_on,
     print_json,
     print_lines,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tlkit.choices import PredictEngine, Views
     from tlkit.cli.model_source import ExportedFile, ModelSource, StoredModel
     from tlkit.data.sources.entries import Entry
-    from tlkit.inference.task_predictor import TaskPredictions
     from tlkit.mask_files import PredictedMask
     from tlkit.predictions import Unreadable
+    from tlkit.predictions.task_predictions import RowPredictions
     from tlkit.recipe.gates_file import GatesFile
     from tlkit.runs.run import Run
 
@@ -157,7 +157,7 @@ def predicts_other_task(
 
     keep_freed_memory()
     unreadable: list[Unreadable] = []
-    with check_progress("predicting images") as progress:
+    with image_progress("predicting images") as progress:
         images = _Images(files, paths, out, left_out, progress, unreadable.append)
         if isinstance(source, ExportedFile):
             found = _predict_exported(source, images)
@@ -190,7 +190,7 @@ class _Images:
     on_unreadable: Callable[[Unreadable], None]
 
 
-def _predict_exported(source: ExportedFile, images: _Images) -> TaskPredictions | None:
+def _predict_exported(source: ExportedFile, images: _Images) -> RowPredictions | None:
     """Return predictions of an exported file; None where they are masks, which are written."""
     from tlkit.exported.mask_answers import ExportedMaskPredictor
     from tlkit.exported.task_answers import ExportedTaskPredictor, load_exported_task
@@ -205,7 +205,7 @@ def _predict_exported(source: ExportedFile, images: _Images) -> TaskPredictions 
 
 def _predict_stored(
     source: StoredModel, images: _Images, *, tta: Views, engine: PredictEngine
-) -> TaskPredictions | None:
+) -> RowPredictions | None:
     """Return predictions of a stored model; None where they are masks or boxes, which are written."""
     from tlkit.inference.box_predictor import BoxPredictor
     from tlkit.inference.mask_predictor import MaskPredictor
@@ -230,7 +230,7 @@ def _predict_masks(masks_of: Callable[..., Iterator[PredictedMask]], names: Sequ
     )
 
 
-def _print(found: TaskPredictions, unreadable: Sequence[Unreadable]) -> None:
+def _print(found: RowPredictions, unreadable: Sequence[Unreadable]) -> None:
     """Print path and prediction of each image, and why an image has none."""
     from tlkit.predictions import MultilabelPredictions
     from tlkit.tables import Cell, Column, Table

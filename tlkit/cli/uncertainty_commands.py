@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tlkit.choices import ALPHA
+from tlkit.choices import ALPHA, COVERAGE, PATH, SET_METHOD, Y_PRED, Y_TRUE, SetMethod
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
 from tlkit.cli.output import judged_on, print_lines, print_result, require_svg, write_svg
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file, read_file
@@ -43,9 +43,9 @@ def calibration(
     ] = "temperature",
     split: SplitOption = None,
     groups: GroupsFile = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     cluster_by: ClusterBy = None,
     weights: WeightsColumn = None,
@@ -91,9 +91,9 @@ def abstain(
     val: ValFile = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     cluster_by: ClusterBy = None,
     weights: WeightsColumn = None,
@@ -131,11 +131,10 @@ def conformal(
     by: ByColumns = None,
     coverage: Annotated[
         float, typer.Option(min=1e-6, max=0.999999, help="Wanted share of sets that hold the true class.")
-    ] = 0.95,
+    ] = COVERAGE,
     method: Annotated[
-        Literal["lac", "aps", "raps"],
-        typer.Option(help="lac = smallest sets; aps, raps = sizes follow the difficulty."),
-    ] = "lac",
+        SetMethod, typer.Option(help="lac = smallest sets; aps, raps = sizes follow the difficulty.")
+    ] = SET_METHOD,
     condition: Annotated[
         Literal["none", "class", "group"],
         typer.Option(help="Coverage over all images, within each class, or within each group of the first --by."),
@@ -143,9 +142,9 @@ def conformal(
     val: ValFile = None,
     split: SplitOption = None,
     groups: GroupsFile = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     verbatim: Verbatim = False,
     cluster_by: ClusterBy = None,
     weights: WeightsColumn = None,

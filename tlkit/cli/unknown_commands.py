@@ -7,9 +7,20 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import ALPHA, FALSE_ALARMS, LABEL_COUNT, OOD_SCORE, SELECTION, OodScoreName, SelectionMethod
+from tlkit.choices import (
+    ALPHA,
+    FALSE_ALARMS,
+    LABEL_COUNT,
+    OOD_SCORE,
+    PATH,
+    SELECTION,
+    Y_PRED,
+    Y_TRUE,
+    OodScoreName,
+    SelectionMethod,
+)
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, RunPath, SplitOption, TrueColumn
-from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
+from tlkit.cli.output import image_progress, print_result, require_svg, write_svg
 from tlkit.cli.run_or_file import FileColumns, open_run_or_file
 from tlkit.cli.unknown_output import write_contact_sheet
 from tlkit.errors import DataError
@@ -28,9 +39,9 @@ def errors(
     cluster_by: Annotated[str | None, typer.Option(help="Column of clusters; default: the recipe's.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Draw the wrong images of each class into this .svg.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the images of a file, for --sheet.")] = None,
-    y_true: TrueColumn = "y_true",
-    y_pred: PredColumn = "y_pred",
-    path: PathColumn = "path",
+    y_true: TrueColumn = Y_TRUE,
+    y_pred: PredColumn = Y_PRED,
+    path: PathColumn = PATH,
     json: AsJson = False,
 ) -> None:
     """Show the images with the highest loss, the most confused pairs of classes, and the errors of each class."""
@@ -73,7 +84,7 @@ def unknown(
     plot: PlotOption = None,
     json: AsJson = False,
 ) -> None:
-    """Set the threshold beyond which `tlkit predict --unknown` calls an image unknown, and show whom it hits."""
+    """Set the threshold by which `tlkit predict --unknown` calls images unknown, and show its false alarms by group."""
     from tlkit.runs.run import open_run
 
     require_svg(plot)
@@ -84,7 +95,7 @@ def unknown(
     from tlkit.analysis.find_unknown import find_unknown
     from tlkit.evaluation.unknown_tables import unknown_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = find_unknown(
             opened, score=score, false_alarms=false_alarms, against=folders, store=store, progress=progress
         )
@@ -122,7 +133,7 @@ def drift(
     from tlkit.analysis.drift import drift as compare_images
     from tlkit.analysis.plain_findings import drift_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = compare_images(
             opened, files, reference=reference, cluster_by=cluster_by, groups=groups, alpha=alpha, progress=progress
         )
@@ -164,7 +175,7 @@ def label_next(
     from tlkit.analysis.label_next import label_next as choose_images
     from tlkit.evaluation.label_next_tables import label_next_sentence
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         result = choose_images(opened, files, count=count, by=by, forecast=forecast, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

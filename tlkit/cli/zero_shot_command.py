@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tlkit.choices import TEMPLATES
 from tlkit.cli.arguments import AsJson, Details, DeviceOption, ListFolder
 from tlkit.cli.output import (
-    check_progress,
+    image_progress,
     print_json,
     print_lines,
     print_paragraphs,
@@ -33,7 +34,7 @@ def zero_shot(
     weights: Annotated[Path | None, typer.Option(help="File of weights, for a name of open_clip.")] = None,
     templates: Annotated[
         str, typer.Option(help="Prompts: simple (7), imagenet (80), plain (the bare name), or a file of one a line.")
-    ] = "simple",
+    ] = TEMPLATES,
     synonyms: Annotated[
         Path | None, typer.Option(help="File of lines `name = word`: what other words for a class change.")
     ] = None,
@@ -78,7 +79,7 @@ def zero_shot(
     # after all checks of the input, since torch takes seconds to load
     from tlkit.analysis.zero_shot import zero_shot as classify
 
-    with check_progress("computing features") as progress:
+    with image_progress("computing features") as progress:
         found = classify(
             images,
             classes,

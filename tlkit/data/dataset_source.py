@@ -13,13 +13,13 @@ from tlkit.choices import OnLeak
 from tlkit.data.checks.alike_table import ALIKE, alike_table
 from tlkit.data.checks.box_check import check_boxes
 from tlkit.data.checks.bursts import find_bursts
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
 from tlkit.data.checks.leaks import Leaks, find_leaks, handle_leaks, log_near_duplicates, warn_of_label_conflicts
 from tlkit.data.checks.mask_check import check_masks
 from tlkit.data.checks.quarantine import exclude_quarantined
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.annotations import without_undecided
 from tlkit.data.sources.list_options import ListOptions

@@ -28,13 +28,14 @@ from tlkit.predictions import (
     NumberPredictions,
     Predictions,
 )
-from tlkit.predictions.common_task_images import TaskTable, common_task_images
+from tlkit.predictions.common_task_images import common_task_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.measured import Measured, ScoreFacts
-from tlkit.stats.task_measures import figures_of, measure_task, prepare, task_facts
+from tlkit.stats.task_measures import figures_of, measure_task, task_facts, with_matches
 
-AnyTable = Predictions | TaskTable
+AnyTable = Predictions | TaskPredictions
 ScoreOf = Callable[[AnyTable, float, str | None, str | None], Estimate]
 """Of a table, a level, a column of clusters and one of weights: the metric with its interval."""
 
@@ -132,9 +133,9 @@ def _of_classes(models: Mapping[str, Predictions], metric: str) -> ComparedModel
     )
 
 
-def _of_task(models: Mapping[str, TaskTable], metric: str | None) -> ComparedModels:
+def _of_task(models: Mapping[str, TaskPredictions], metric: str | None) -> ComparedModels:
     common = common_task_images(models)
-    tables = {one: prepare(table) for one, table in common.predictions.items()}
+    tables = {one: with_matches(table) for one, table in common.predictions.items()}
     first, *_ = tables.values()
     name = metric or next(
         one for one in figures_of(first) if all(one in figures_of(table) for table in tables.values())
@@ -159,6 +160,6 @@ def _of_task(models: Mapping[str, TaskTable], metric: str | None) -> ComparedMod
         unlabelled=common.unlabelled,
         metric=name,
         facts=task_facts(first, name),
-        measure=lambda table, units: measure_task(cast("TaskTable", table), name, units),
+        measure=lambda table, units: measure_task(cast("TaskPredictions", table), name, units),
         score=score,
     )

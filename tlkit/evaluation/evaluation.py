@@ -26,6 +26,7 @@ from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
 from tlkit.stats.bootstrap import REPLICATES
+from tlkit.stats.calibration import log_losses
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import score_replicates
 from tlkit.stats.estimate import Estimate
@@ -243,23 +244,11 @@ def _top_k(labelled: Predictions, top_k: Sequence[int], units: Units | None, con
     return {k: _rate(rank < k, units, confidence) for k in ks}
 
 
-def log_losses_of(labelled: Predictions) -> Floats:
-    """Return the log loss of each image in nats, shape (N,): the terms of scikit-learn's `log_loss`.
-
-    Args:
-        labelled: images with labels and probabilities.
-    """
-    assert labelled.proba is not None, "a log loss needs probabilities"
-    own = labelled.proba[np.arange(len(labelled)), labelled.y_true] / labelled.proba.sum(axis=1)
-    smallest = np.finfo(np.float64).eps  # as scikit-learn clips: a probability of 0 costs 36 nats
-    return np.asarray(-np.log(np.clip(own, smallest, 1 - smallest)))
-
-
 def _log_loss(labelled: Predictions, units: Units | None, confidence: float) -> Estimate | None:
     """Return the mean log loss; None without probabilities."""
     if labelled.proba is None:
         return None
-    losses = log_losses_of(labelled)
+    losses = log_losses(labelled.proba, labelled.y_true)
     return mean_estimate(losses, confidence) if units is None else clustered_loss(losses, units, confidence)
 
 

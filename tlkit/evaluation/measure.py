@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlkit.arrays import Floats
-from tlkit.evaluation.evaluation import log_losses_of, true_class_rank
+from tlkit.evaluation.evaluation import true_class_rank
 from tlkit.evaluation.score_names import SAME_AS, facts_of, own_name
 from tlkit.predictions import Predictions
 from tlkit.stats.area_intervals import mean_area
 from tlkit.stats.brier import brier_losses
+from tlkit.stats.calibration import log_losses
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import (
     CONFUSION_SCORES,
@@ -60,7 +61,7 @@ def _numbers(labelled: Predictions, name: str) -> Floats:
         return labelled.correct.astype(np.float64)
     assert labelled.proba is not None, "the metric needs probabilities"
     if name == "log_loss":
-        return log_losses_of(labelled)
+        return log_losses(labelled.proba, labelled.y_true)
     if name == "brier":
         return brier_losses(labelled.proba, labelled.y_true)
     return np.asarray(true_class_rank(labelled) < int(name.removeprefix("top_")), dtype=np.float64)

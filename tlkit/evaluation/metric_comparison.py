@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from tlkit.arrays import Mask
-from tlkit.choices import ALPHA, CONFIDENCE
+from tlkit.choices import ALPHA, CONFIDENCE, ChangeDirection
 from tlkit.errors import PredictionsError, did_you_mean
 from tlkit.evaluation.clustered_figures import units_of
 from tlkit.evaluation.compared_models import AnyTable, ComparedModels, compared_models
@@ -26,8 +26,6 @@ from tlkit.stats.measured import Measured, ScoreFacts, paired_spread
 from tlkit.stats.paired import Pairs, paired_difference, pairs_needed
 from tlkit.stats.power import images_to_resolve
 from tlkit.tables import Table, to_html
-
-Direction = Literal["better", "worse", "not distinguishable"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class MetricChange:
     difference: Estimate
     p: float | None
     p_holm: float | None
-    change: Direction
+    change: ChangeDirection
     needed: int | None
 
 
@@ -355,7 +353,7 @@ def _change(
     return MetricChange(one.name, two.name, difference, p, None, "not distinguishable", needed)
 
 
-def _direction(change: MetricChange, p: float | None, facts: ScoreFacts, alpha: float) -> Direction:
+def _direction(change: MetricChange, p: float | None, facts: ScoreFacts, alpha: float) -> ChangeDirection:
     if p is None or p >= alpha or change.difference.value is None:
         return "not distinguishable"
     return "better" if (change.difference.value > 0) is facts.higher_is_better else "worse"

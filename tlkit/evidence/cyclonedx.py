@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
+from tlkit.choices import BOM_VERSION, BomVersion
 from tlkit.evidence.run_facts import RunFacts, RunFile
-from tlkit.render.published_figures import Figure
+from tlkit.render.published_figures import PublishedFigure
 from tlkit.render.report.card_metadata import hub_license, name_of_data
 from tlkit.render.report.sections.dataset_section import data_sentence
 
-CycloneDxVersion = Literal["1.6", "1.7"]
 SPDX = {
     "apache-2.0": "Apache-2.0",
     "mit": "MIT",
@@ -34,7 +34,7 @@ NO_STATEMENT = "Not stated by the owner of the model."
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def cyclonedx(facts: RunFacts, *, version: CycloneDxVersion = "1.6") -> dict[str, Any]:
+def cyclonedx(facts: RunFacts, *, version: BomVersion = BOM_VERSION) -> dict[str, Any]:
     """Return the bill of materials of a run.
 
     Its model card has a performance metric for every published figure, with slice and confidence interval, and a
@@ -120,7 +120,7 @@ def _card(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _metric(figure: Figure) -> dict[str, Any]:
+def _metric(figure: PublishedFigure) -> dict[str, Any]:
     metric: dict[str, Any] = {"type": figure.metric, "slice": figure.slice}
     if figure.value is not None:
         metric["value"] = f"{figure.value:g}"

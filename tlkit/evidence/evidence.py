@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import BOM_VERSION, MIN_CELL_SIZE, BomVersion
 from tlkit.disk import write_text
 from tlkit.errors import RunError, refuse_newer
 from tlkit.evidence.clause import Clause
 from tlkit.evidence.clauses import clauses
 from tlkit.evidence.croissant import croissant
-from tlkit.evidence.cyclonedx import CycloneDxVersion, cyclonedx
+from tlkit.evidence.cyclonedx import cyclonedx
 from tlkit.evidence.evidence_tables import evidence_tables
-from tlkit.evidence.run_facts import RunFacts, RunFile, read_facts, sha256_of
+from tlkit.evidence.run_facts import RunFacts, RunFile, read_run_facts, sha256_of
 from tlkit.output_files import require_writable
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.render.published_figures import PublishedFigures
@@ -102,7 +102,7 @@ def write_evidence(
     *,
     split: str | None = None,
     min_cell_size: int = MIN_CELL_SIZE,
-    bom_version: CycloneDxVersion = "1.6",
+    bom_version: BomVersion = BOM_VERSION,
     overwrite: bool = False,
 ) -> Evidence:
     """Write the evidence of a run: MODEL_CARD.md, bom.cdx.json, croissant.json and evidence.json; return the latter.
@@ -124,7 +124,7 @@ def write_evidence(
     """
     target = folder or run.path
     require_writable({"The evidence": target / CLAUSES}, error=RunError)
-    facts = read_facts(run, split, min_cell_size=min_cell_size)
+    facts = read_run_facts(run, split, min_cell_size=min_cell_size)
     texts = {BOM: _json(cyclonedx(facts, version=bom_version)), DATA: _json(croissant(facts))}
     own = target.resolve() == run.path.resolve()
     if not own and not overwrite:

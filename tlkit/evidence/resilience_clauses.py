@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.evidence.clause import ACT, RMF, Clause
-from tlkit.render.report.sections.confidence_section import abstention_sentence
-from tlkit.render.report.sections.measurements_section import robustness_sentence
+from tlkit.render.report.sections.confidence_section import abstention_claim
+from tlkit.render.report.sections.measurements_section import robustness_claim
 from tlkit.tables import counted
 from tlkit.tables.shares import in_percent
 
@@ -98,7 +98,7 @@ def _robustness(facts: RunFacts) -> str:
         return ""
     return (
         f"{counted(len(report.corruptions), 'corruption')} of five severities on {report.n:,} images of the "
-        f"{report.split} split. {robustness_sentence(report)}"
+        f"{report.split} split. {robustness_claim(report)}"
     )
 
 
@@ -139,7 +139,7 @@ def _answer_files(facts: RunFacts) -> tuple[str, ...]:
 
 def _abstention(facts: RunFacts) -> str:
     report = facts.contents.confidence
-    return "" if report is None else abstention_sentence(report.abstention)
+    return "" if report is None else abstention_claim(report.abstention)
 
 
 def _sets(facts: RunFacts) -> str:

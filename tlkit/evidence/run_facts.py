@@ -103,7 +103,7 @@ class RunFacts:
         return next((file.sha256 for file in self.files if file.path == path), None)
 
 
-def read_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> RunFacts:
+def read_run_facts(run: Run, split: str | None = None, *, min_cell_size: int) -> RunFacts:
     """Return the facts of a stored run, computing missing evaluations and audits.
 
     Args:

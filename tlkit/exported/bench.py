@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit.audit.group_tables import Verdict
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import BENCH_BUDGET_S, BENCH_CALLS, CONFIDENCE, EXIT_CODES, Verdict
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.exported.bench_inputs import noise_for
 from tlkit.exported.bench_tables import bench_tables
@@ -22,12 +21,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
 BATCHES = (1, 32)
-CALLS = 100
-"""Timed calls of each configuration at most; the interval of the 95th percentile needs about 75."""
-BUDGET_S = 60.0
-"""Seconds of timing at most, once each configuration has 8 calls."""
 FORMAT_VERSION = 1
-EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
-class Contender:
+class BenchCandidate:
     """A model in an engine, before it is timed.
 
     Attributes:
@@ -144,8 +138,8 @@ class Contender:
     memory: Callable[[int, int], Sequence[str]]
 
 
-def contender_of(path: Path) -> Contender:
-    """Return an exported file as a contender.
+def candidate_of(path: Path) -> BenchCandidate:
+    """Return an exported file as a candidate.
 
     Raises:
         ModelError: it cannot be opened.
@@ -160,17 +154,17 @@ def contender_of(path: Path) -> Contender:
     def memory(batch: int, threads: int) -> Sequence[str]:
         return "tlkit.exported.peak_memory", os.fspath(path), str(batch), str(threads)
 
-    return Contender(model.engine, path.name, model.facts.precision, size, make, memory)
+    return BenchCandidate(model.engine, path.name, model.facts.precision, size, make, memory)
 
 
 def bench_files(
     files: Sequence[str | Path],
     *,
     subject: str | None = None,
-    others: Sequence[Contender] = (),
+    others: Sequence[BenchCandidate] = (),
     batches: Sequence[int] = BATCHES,
-    calls: int = CALLS,
-    budget_s: float = BUDGET_S,
+    calls: int = BENCH_CALLS,
+    budget_s: float = BENCH_BUDGET_S,
     max_latency_ms: float | None = None,
     confidence: float = CONFIDENCE,
     notes: Sequence[str] = (),
@@ -206,9 +200,9 @@ def bench_files(
         raise ModelError(*problems)
     paths = [Path(path) for path in files]
     facts = open_exported(paths[0]).facts
-    contenders = [*others, *map(contender_of, paths)]
+    candidates = [*others, *map(candidate_of, paths)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    plan = [(one, batch, threads) for one in contenders for batch in batches for threads in dict.fromkeys((1, cores))]
+    plan = [(one, batch, threads) for one in candidates for batch in batches for threads in dict.fromkeys((1, cores))]
     timed = [
         Configuration(one.engine, one.subject, batch, threads, one.make(batch, threads)) for one, batch, threads in plan
     ]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.data.num_workers import available_cores
 from tlkit.data.sources.given_images import EncodedImage, GivenImages, read_images
 from tlkit.data.sources.read_bytes import read_bytes
@@ -37,7 +38,6 @@ ANSWERED = "answered"
 IMAGES_PER_WORKER = 16
 """Images that are queued for each worker, and results that are held before progress is reported."""
 
-Floats = npt.NDArray[np.float32]
 Answer = TypeVar("Answer")
 
 
@@ -115,7 +115,7 @@ class ExportedPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> tuple[list[str], Floats]:
+    ) -> tuple[list[str], Floats32]:
         """Return the paths of the N readable images and their probabilities (N, C), without loading pandas.
 
         Arguments as for `predict`.
@@ -134,14 +134,14 @@ class ExportedPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> tuple[list[int], Floats]:
+    ) -> tuple[list[int], Floats32]:
         """Return the places of the readable files and their probabilities (N, C); a file that is gone is unreadable.
 
         Raises:
             DataError: no file can be read.
             ModelError: as by `scores`.
         """
-        found: list[Floats] = []
+        found: list[Floats32] = []
         rows: list[int] = []
         for row, proba_of in self.readable(files, self._answer, progress=progress, on_unreadable=on_unreadable):
             found.append(proba_of)
@@ -163,7 +163,7 @@ class ExportedPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-        ahead: int = IMAGES_PER_WORKER,
+        queued: int = IMAGES_PER_WORKER,
     ) -> Iterator[tuple[int, Answer]]:
         """Yield the place of each readable image and the answer to it; arguments as for `outcomes` and `predict`.
 
@@ -171,7 +171,7 @@ class ExportedPredictor:
             DataError: no image can be read.
         """
         readable = 0
-        for row, outcome in enumerate(self.outcomes(files, answer, progress, ahead=ahead)):
+        for row, outcome in enumerate(self.outcomes(files, answer, progress, queued=queued)):
             if isinstance(outcome, UnreadableImageError):
                 logger.warning("%s cannot be read (%s); it is skipped.", os.fspath(files[row]), outcome.reason)
                 if on_unreadable is not None:
@@ -183,10 +183,10 @@ class ExportedPredictor:
             what = f"None of the {len(files)} images can" if len(files) > 1 else "The image cannot"
             raise DataError(f"{what} be read; the log says why.")
 
-    def _answer(self, content: bytes, name: str) -> Floats:
+    def _answer(self, content: bytes, name: str) -> Floats32:
         return self.probabilities_of(content, name=name)
 
-    def table_of(self, paths: Sequence[str], proba: Floats) -> Predictions:
+    def table_of(self, paths: Sequence[str], proba: Floats32) -> Predictions:
         """Return probabilities (N, C) as predictions, with the column `answered` where the model may abstain."""
         import pandas as pd
 
@@ -195,18 +195,18 @@ class ExportedPredictor:
         groups = pd.DataFrame(self.answers(proba), dtype="string") if self.facts.answer_above is not None else None
         return Predictions.build(classes=self.classes, path=paths, proba=proba, groups=groups)
 
-    def answers(self, proba: Floats) -> dict[str, list[str]]:
+    def answers(self, proba: Floats32) -> dict[str, list[str]]:
         """Return the column `answered` ("yes", "no") for probabilities (N, C); none where the model never abstains."""
         if self.facts.answer_above is None:
             return {}
         return {ANSWERED: ["yes" if self.is_answered(row) else "no" for row in proba]}
 
-    def is_answered(self, proba: Floats) -> bool:
+    def is_answered(self, proba: Floats32) -> bool:
         """Return whether the model answers an image with these probabilities (C,), or abstains."""
         limit = self.facts.answer_above
         return limit is None or float(proba.max()) > limit
 
-    def probabilities_of(self, content: bytes, *, name: str = "") -> Floats:
+    def probabilities_of(self, content: bytes, *, name: str = "") -> Floats32:
         """Return the probabilities (C,) of the content of an image file.
 
         Args:
@@ -218,7 +218,7 @@ class ExportedPredictor:
         """
         pixels, _ = self.pixels_of(content, name=name)
         with self.turn:
-            proba: Floats = self.model.probabilities(pixels[None])[0]
+            proba: Floats32 = self.model.probabilities(pixels[None])[0]
         return proba
 
     def pixels_of(self, content: bytes, *, name: str = "") -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
@@ -230,7 +230,7 @@ class ExportedPredictor:
         if facts.kind == "network":
             scale = partial(reduction, preprocess=facts.preprocess)
             image, seen = open_rgb(content, self._options, reduction=scale, name=name)
-            return np.asarray(fit(image, facts.preprocess, seen.frame)), seen.size
+            return np.asarray(resize_image(image, facts.preprocess, seen.frame)), seen.size
         pixels = np.asarray(open_rgb(content, self._options, name=name)[0])
         return pixels, (pixels.shape[0], pixels.shape[1])
 
@@ -240,7 +240,7 @@ class ExportedPredictor:
         answer: Callable[[bytes, str], Answer],
         progress: Callable[[int, int], None] | None,
         *,
-        ahead: int = IMAGES_PER_WORKER,
+        queued: int = IMAGES_PER_WORKER,
     ) -> Iterator[Answer | UnreadableImageError]:
         """Yield the answer to each image, or why it cannot be read, in order.
 
@@ -248,9 +248,9 @@ class ExportedPredictor:
             files: the images.
             answer: from the bytes of an image and its name, in a thread of its own.
             progress: called with (images answered, images in all).
-            ahead: images that wait for each worker.
+            queued: images that wait for each worker.
         """
-        share = self.workers * ahead
+        share = self.workers * queued
         with ThreadPoolExecutor(self.workers, thread_name_prefix="predict") as pool:
             for start in range(0, len(files), share):
                 yield from pool.map(partial(_outcome, answer), files[start : start + share])

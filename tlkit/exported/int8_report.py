@@ -10,12 +10,12 @@ import numpy as np
 
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.no_worse import no_worse_rows
-from tlkit.audit.group_tables import Verdict
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.paired_predictions import pair_predictions
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_problems
+from tlkit.choices import Verdict
 from tlkit.errors import PredictionsError
 from tlkit.exported.int8_tables import int8_tables
 from tlkit.plain_values import from_plain, to_plain

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlkit.data.sources.list_options import ListOptions
-from tlkit.data.sources.read_samples import read_with_columns, split_of
+from tlkit.data.sources.read_samples import read_with_columns, samples_of_split
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.exported.exported_predictor import ExportedPredictor, load_exported
 from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
-from tlkit.predictions.common_task_images import Labelled
+from tlkit.predictions.task_predictions import RowPredictions
 from tlkit.samples import LABEL, Samples
 from tlkit.spelling import SEPARATOR, known_name, match_names
 
@@ -42,7 +42,7 @@ def predict_labelled_images(
         ModelError: the file cannot be opened.
     """
     model = load_exported(file)
-    samples = split_of(read_with_columns(data, columns=columns, judged=True), split, source=data)
+    samples = samples_of_split(read_with_columns(data, columns=columns, judged=True), split, source=data)
     names = _classes_of(samples.classes, model.classes, classes or {}, file=Path(file))
     named = samples.table.assign(**{LABEL: samples.table[LABEL].map(names)})
     known = tuple(name for name in model.classes if name in names.values())
@@ -58,7 +58,7 @@ def predict_task_images(
     separator: str = SEPARATOR,
     grades: Sequence[str] = (),
     verbatim: bool = False,
-) -> Labelled:
+) -> RowPredictions:
     """Return predictions of labelled images by an exported file of several labels, grades or numbers.
 
     Args:
@@ -89,7 +89,9 @@ def predict_task_images(
         grades=tuple(grades) or (facts.classes if facts.task == "ordinal" else ()),
         verbatim=verbatim,
     )
-    samples = split_of(read_with_columns(data, columns=columns, options=options, judged=True), split, source=data)
+    samples = samples_of_split(
+        read_with_columns(data, columns=columns, options=options, judged=True), split, source=data
+    )
     return model.predict_samples(samples)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.data.decode.resizing import letterbox_place
 from tlkit.data.sources.given_images import GivenImages, read_images
 from tlkit.data.sources.true_masks import true_positions
@@ -22,10 +23,8 @@ from tlkit.predictions.mask_predictions import confusion_of
 from tlkit.preprocess import Preprocess
 from tlkit.samples import Samples
 
-AHEAD = 2
+QUEUED = 2
 """Masks that wait for each worker; they are as large as their images."""
-
-Floats = npt.NDArray[np.float32]
 
 
 class ExportedMaskPredictor:
@@ -78,7 +77,7 @@ class ExportedMaskPredictor:
         """Yield the mask of each readable image, as `predict` does."""
         files = read_images(images, background=self.facts.preprocess.background)
         found = self.images.readable(
-            files, self.positions_of, progress=progress, on_unreadable=on_unreadable, ahead=AHEAD
+            files, self.positions_of, progress=progress, on_unreadable=on_unreadable, queued=QUEUED
         )
         for row, positions in found:
             yield PredictedMask(os.fspath(files[row]), self.classes, positions)
@@ -97,7 +96,7 @@ class ExportedMaskPredictor:
             )
         files = [samples.root / path for path in samples.paths.tolist()]
         rows, cells = [], []
-        for row, positions in self.images.readable(files, self.positions_of, ahead=AHEAD):
+        for row, positions in self.images.readable(files, self.positions_of, queued=QUEUED):
             true = true_positions(samples, row, (positions.shape[0], positions.shape[1]))
             rows.append(row)
             cells.append(confusion_of(true, positions, len(self.classes)))
@@ -124,7 +123,7 @@ class ExportedMaskPredictor:
         return most_probable(logits, self.facts.preprocess, height=height, width=width)
 
 
-def most_probable(logits: Floats, preprocess: Preprocess, *, height: int, width: int) -> Positions:
+def most_probable(logits: Floats32, preprocess: Preprocess, *, height: int, width: int) -> Positions:
     """Return the most probable class of each pixel of an image, int32 (H, W), the first of equals.
 
     Logits are scaled bilinearly between the centers of pixels (`align_corners=False` of torch), without antialiasing.
@@ -140,7 +139,7 @@ def most_probable(logits: Floats, preprocess: Preprocess, *, height: int, width:
         logits = logits[:, top : top + tall, left : left + wide]
     above, below, down = _between(logits.shape[1], height)
     before, after, across = _between(logits.shape[2], width)
-    best: Floats | None = None
+    best: Floats32 | None = None
     position: Positions = np.zeros((height, width), dtype=np.int32)
     for number, one in enumerate(logits):  # class by class, since all at once may not fit into memory
         rows = one[above] * (1 - down[:, None]) + one[below] * down[:, None]
@@ -153,7 +152,7 @@ def most_probable(logits: Floats, preprocess: Preprocess, *, height: int, width:
     return position
 
 
-def _between(length: int, wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+def _between(length: int, wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats32]:
     """Return for each of `wanted` places the two neighbors among `length`, and how far it is from the first, [0, 1)."""
     places: npt.NDArray[np.float64] = np.maximum((np.arange(wanted) + 0.5) * (length / wanted) - 0.5, 0.0)
     first = np.minimum(places.astype(np.int64), length - 1)

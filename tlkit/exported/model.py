@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32
 from tlkit.errors import ModelError
 from tlkit.exported.embedded_digest import require_digest
 from tlkit.exported.facts import LOGITS, MASK, NETWORK_INPUT, PROBABILITIES, REMEDY, ExportedFacts, facts_of_text
@@ -16,8 +17,6 @@ from tlkit.input_files import refuse_pipe
 
 SUFFIXES = (".onnx", ".xml")
 """Endings of exported files; weights of an .xml lie beside it, in a .bin."""
-
-Floats = npt.NDArray[np.float32]
 
 
 class ExportedModel:
@@ -40,25 +39,25 @@ class ExportedModel:
     def __repr__(self) -> str:
         return f"ExportedModel({self.path}, {self.facts.architecture}, {len(self.facts.classes)} classes)"
 
-    def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
+    def logits(self, images: npt.NDArray[np.uint8]) -> Floats32:
         """Return the scores (N, C) before the softmax; arguments as for `probabilities`."""
         return self.run(images)[0]
 
-    def probabilities(self, images: npt.NDArray[np.uint8]) -> Floats:
+    def probabilities(self, images: npt.NDArray[np.uint8]) -> Floats32:
         """Return probabilities, shape (N, C), in the order of the facts' `classes`; of numbers these, shape (N, 1).
 
         Those of segmentation are (N, C, h, w), in the size of the network's input; so are its logits.
 
         Args:
             images: uint8 RGB, shape (N, H, W, 3). A file of the kind `model` takes any H and W; one of the kind
-                `network` the input size, as `tlkit.data.decode.resizing.fit` gives it.
+                `network` the input size, as `tlkit.data.decode.resizing.resize_image` gives it.
 
         Raises:
             ModelError: the images have another type or shape.
         """
         return self.run(images)[1]
 
-    def run(self, images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[Floats32, Floats32]:
         """Return logits and probabilities, each of shape (N, C); arguments and errors as for `probabilities`."""
         self._require_pixels(images)
         size = self.facts.preprocess.image_size
@@ -85,7 +84,7 @@ class ExportedModel:
         (found,) = self._session((MASK,), np.ascontiguousarray(images))
         return found
 
-    def run_with_masks(self, images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
+    def run_with_masks(self, images: npt.NDArray[np.uint8]) -> tuple[Floats32, Floats32, npt.NDArray[np.uint8]]:
         """Return logits and probabilities, (N, C, h, w) each, and masks (N, H, W); arguments as for `masks`."""
         self._require_masks(images)
         logits, proba, found = self._session((LOGITS, PROBABILITIES, MASK), np.ascontiguousarray(images))
@@ -99,7 +98,7 @@ class ExportedModel:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
             raise ModelError(f"{self.path} takes uint8 RGB of shape (N, H, W, 3). Got {images.dtype} {images.shape}.")
 
-    def run_normalized(self, image: Floats) -> tuple[Floats, Floats]:
+    def run_normalized(self, image: Floats32) -> tuple[Floats32, Floats32]:
         """Return logits and probabilities of normalized images (N, 3, H, W); for files of the kind `network`."""
         assert self.facts.kind == "network", "a file of the kind `model` takes pixels"
         logits, proba = self._session((LOGITS, self.facts.scores_output), image)

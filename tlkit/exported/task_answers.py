@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.arrays import Floats32
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.label_thresholds import LabelThresholds
@@ -18,12 +19,10 @@ from tlkit.exported.mask_answers import ExportedMaskPredictor
 from tlkit.exported.model import open_exported
 from tlkit.notebook_progress import with_notebook_bar
 from tlkit.predictions import MultilabelPredictions, NumberPredictions, Unreadable
-from tlkit.predictions.common_task_images import Labelled
 from tlkit.predictions.multilabel_predictions import THRESHOLD
+from tlkit.predictions.task_predictions import RowPredictions
 from tlkit.samples import Samples, target_numbers
 from tlkit.uncertainty.number_intervals import IntervalRule
-
-Floats = npt.NDArray[np.float32]
 
 
 def thresholds_of(facts: ExportedFacts) -> tuple[float, ...]:
@@ -75,7 +74,7 @@ class ExportedTaskPredictor:
         *,
         progress: Callable[[int, int], None] | None = None,
         on_unreadable: Callable[[Unreadable], None] | None = None,
-    ) -> Labelled:
+    ) -> RowPredictions:
         """Return predictions of images, as `TaskPredictor.predict` does; the arguments are `ExportedPredictor`'s.
 
         Raises:
@@ -84,7 +83,7 @@ class ExportedTaskPredictor:
         paths, scores = self.images.scores(images, progress=progress, on_unreadable=on_unreadable)
         return self.table_of(np.asarray(paths, dtype=str), scores)
 
-    def predict_samples(self, samples: Samples) -> Labelled:
+    def predict_samples(self, samples: Samples) -> RowPredictions:
         """Return predictions of labelled samples; unreadable images are left out.
 
         Raises:
@@ -102,7 +101,7 @@ class ExportedTaskPredictor:
         some = samples.take(rows)
         return self.table_of(some.paths, scores, some)
 
-    def table_of(self, path: npt.NDArray[np.str_], scores: Floats, samples: Samples | None = None) -> Labelled:
+    def table_of(self, path: npt.NDArray[np.str_], scores: Floats32, samples: Samples | None = None) -> RowPredictions:
         """Return probabilities (N, C) or numbers (N, 1) as predictions, by the thresholds or with the intervals of val.
 
         Args:

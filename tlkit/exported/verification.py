@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from tlkit.choices import EXIT_CODES, Verdict
 from tlkit.exported.verification_tables import verification_tables
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.tables import Table, to_html
 
-Verdict = Literal["PASS", "FAIL", "NOT ENOUGH DATA"]
-
-EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
 TOLERANCE = 1e-4
 """Largest difference of a probability between two ways to compute the same."""
 CLOSE_TOLERANCE = 1e-2

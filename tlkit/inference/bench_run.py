@@ -10,26 +10,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.choices import CONFIDENCE
+from tlkit.arrays import Pixels
+from tlkit.choices import BENCH_BUDGET_S, BENCH_CALLS, CONFIDENCE
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportFolder
-from tlkit.exported.bench import BATCHES, BUDGET_S, CALLS, Benchmark, Contender, bench_files
+from tlkit.exported.bench import BATCHES, BenchCandidate, Benchmark, bench_files
 from tlkit.exported.peak_memory import peak_bytes
-from tlkit.inference.predictor import Predictor, load_model
+from tlkit.inference.predictor import Predictor, load_predictor
 from tlkit.process_state import preserved_process_state
 from tlkit.runs import RunDirectory, folder_of_run
 from tlkit.runs.stored_measurements import store_benchmark
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def bench_run(
     run: str | Path | object,
     *,
     batches: Sequence[int] = BATCHES,
-    calls: int = CALLS,
-    budget_s: float = BUDGET_S,
+    calls: int = BENCH_CALLS,
+    budget_s: float = BENCH_BUDGET_S,
     max_latency_ms: float | None = None,
     confidence: float = CONFIDENCE,
 ) -> Benchmark:
@@ -53,7 +52,7 @@ def bench_run(
         result = bench_files(
             files,
             subject=directory.name,
-            others=(_torch_contender(directory),),
+            others=(_torch_candidate(directory),),
             batches=batches,
             calls=calls,
             budget_s=budget_s,
@@ -65,8 +64,8 @@ def bench_run(
     return result
 
 
-def _torch_contender(directory: RunDirectory) -> Contender:
-    predictor = load_model(directory.path, device="cpu")
+def _torch_candidate(directory: RunDirectory) -> BenchCandidate:
+    predictor = load_predictor(directory.path, device="cpu")
 
     def make(batch: int, threads: int) -> Callable[[], object]:
         pixels = _noise(predictor, batch)
@@ -82,17 +81,17 @@ def _torch_contender(directory: RunDirectory) -> Contender:
         return "tlkit.inference.bench_run", str(directory.path.resolve()), str(batch), str(threads)
 
     size = sum(path.stat().st_size for path in directory.model.iterdir())
-    return Contender(f"torch {torch.__version__}", "model", "float32", size, make, memory)
+    return BenchCandidate(f"torch {torch.__version__}", "model", "float32", size, make, memory)
 
 
 def _noise(predictor: Predictor, batch: int) -> Pixels:
-    height, width = predictor.card.preprocess.image_size
+    height, width = predictor.facts.preprocess.image_size
     return np.random.Generator(np.random.PCG64(0)).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
 
 
 def _probabilities(predictor: Predictor, pixels: Pixels) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
-        image = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), predictor.card.preprocess)
+        image = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), predictor.facts.preprocess)
         found: npt.NDArray[np.float32] = torch.softmax(predictor.network(image).float(), dim=1).numpy()
         return found
 
@@ -100,7 +99,7 @@ def _probabilities(predictor: Predictor, pixels: Pixels) -> npt.NDArray[np.float
 def main(run: str, batch: str, threads: str) -> None:
     """Run a run's model once in torch and print the peak memory; `bench` starts it."""
     torch.set_num_threads(int(threads))
-    predictor = load_model(run, device="cpu")
+    predictor = load_predictor(run, device="cpu")
     _probabilities(predictor, _noise(predictor, int(batch)))
     sys.stdout.write(f"{peak_bytes()}\n")
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.box_labels import boxes_in
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.moved_boxes import input_place
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -67,7 +67,7 @@ class BoxPredictor:
 
     Attributes:
         network: the network, in evaluation mode.
-        card: its classes, preprocessing, detector and origin.
+        facts: its classes, preprocessing, detector and origin.
         device: where it runs, such as "cpu".
 
     Example:
@@ -77,26 +77,26 @@ class BoxPredictor:
         [(3, 'bee')]
     """
 
-    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
+    def __init__(self, network: Network, facts: ModelFacts, *, device: str = "cpu") -> None:
         """Take a network; a ModelError is raised where torchvision's operators do not load, or images are cropped."""
         require_operators("Detection")
-        if card.preprocess.resize == "crop":
+        if facts.preprocess.resize == "crop":
             raise ModelError(
                 "The detector was stored with resize: crop, which leaves parts of an image without boxes. Train it "
                 "with letterbox or squash."
             )
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.card, self.device = card, device
+        self.facts, self.device = facts, device
 
     def __repr__(self) -> str:
-        return f"BoxPredictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+        return f"BoxPredictor({self.facts.architecture}, {len(self.facts.classes)} classes, {self.device})"
 
     @with_notebook_bar("predicting boxes")
     def predict(
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -111,7 +111,7 @@ class BoxPredictor:
         if tta != "none" or engine not in ("auto", "torch"):
             given = f"tta {tta!r}" if tta != "none" else f"engine {engine!r}"
             raise DataError(f"The {given} is not for boxes, which torch predicts from the whole image. Leave it out.")
-        files = read_images(images, background=self.card.preprocess.background)
+        files = read_images(images, background=self.facts.preprocess.background)
         names = [os.fspath(file) for file in files]
         rows = self._rows(files, names, batch_size=batch_size, progress=progress, on_unreadable=on_unreadable)
         return tuple(one for _, one in rows)
@@ -120,7 +120,7 @@ class BoxPredictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
@@ -132,9 +132,9 @@ class BoxPredictor:
             DataError: the samples have other classes than the model, or no image can be read.
         """
         assert tta == "none", "the recipe's checks refuse other views"
-        if samples.classes != self.card.classes:
+        if samples.classes != self.facts.classes:
             raise DataError(
-                f"The model's classes are {first_few(self.card.classes)}, in this order, but those of the boxes are "
+                f"The model's classes are {first_few(self.facts.classes)}, in this order, but those of the boxes are "
                 f"{first_few(samples.classes)}. Judge boxes of the same classes."
             )
         rows = self._rows(
@@ -148,7 +148,7 @@ class BoxPredictor:
         kept, found = zip(*rows, strict=True)
         part = samples.take(kept)
         return DetectionPredictions.build(
-            categories=self.card.classes,
+            categories=self.facts.classes,
             path=part.paths,
             truth=[boxes_in(text) for text in part.table[LABEL]],
             found=[
@@ -175,7 +175,7 @@ class BoxPredictor:
         on_changed: Callable[[Sequence[str]], None] | None = None,
     ) -> Iterator[tuple[int, PredictedBoxes]]:
         """Yield the row of each readable image and its boxes."""
-        preprocess = self.card.preprocess
+        preprocess = self.facts.preprocess
         dataset = SizedDataset(images, transform=build_transform(preprocess), decode_options=decode_options)
         workers = choose_num_workers(num_workers, images=len(images))
         seen: set[int] = set()
@@ -191,7 +191,7 @@ class BoxPredictor:
                 shown = (box[:, 2:] > 0).all(axis=1)  # others lie in the border of a letterbox
                 there, box = there[shown], box[shown]
                 category, size = there[:, 0].astype(np.int64), (height, width)
-                yield row, PredictedBoxes(names[row], self.card.classes, category, box, there[:, 5], size)
+                yield row, PredictedBoxes(names[row], self.facts.classes, category, box, there[:, 5], size)
             if progress is not None:
                 progress(int(batch.index[-1]) + 1, len(images))
         if on_changed is not None:

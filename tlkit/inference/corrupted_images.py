@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.arrays import Ints
-from tlkit.choices import ENGINE_TOLERANCE
+from tlkit.choices import BATCH_SIZE, ENGINE_TOLERANCE
 from tlkit.data.augment.corruption_kinds import SEVERITIES
 from tlkit.data.augment.corruptions import Corruptor
 from tlkit.data.augment.transforms import build_transform, sample_id_of
@@ -32,7 +32,7 @@ from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 4
+PREFETCHED_BATCHES = 4
 """Corrupted batches that another thread prepares while the network runs."""
 
 
@@ -55,7 +55,7 @@ def predict_corrupted(
     corruptions: Sequence[str],
     *,
     seed: int,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     num_workers: int | Literal["auto"] = "auto",
     decode_options: DecodeOptions = DecodeOptions(),
     tolerance: float = ENGINE_TOLERANCE,
@@ -81,7 +81,7 @@ def predict_corrupted(
         DataError: a class of the samples is unknown to the model, or no image can be read.
     """
     predictor.require_known(samples)
-    preprocess = predictor.card.preprocess
+    preprocess = predictor.facts.preprocess
     dataset = ImageDataset(samples, transform=build_transform(preprocess), decode_options=decode_options)
     workers = choose_num_workers(num_workers, images=len(samples))
     loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
@@ -100,7 +100,7 @@ def predict_corrupted(
             )
             index.append(batch.index.numpy())
             proba.append(runner(batch.image))
-            copies = prefetch(_corrupted(batch, cells, corruptor, ids), depth=AHEAD)
+            copies = prefetch(_corrupted(batch, cells, corruptor, ids), depth=PREFETCHED_BATCHES)
             for cell, images in zip(cells, copies, strict=True):
                 codes[cell].append(runner(images).argmax(axis=1).astype(np.int64))
             if progress is not None:
@@ -142,7 +142,7 @@ class BackboneRunner:
     """
 
     def __init__(self, predictor: Predictor, images: torch.Tensor, *, size: int, tolerance: float) -> None:
-        backbone, preprocess = predictor.network.backbone.eval(), predictor.card.preprocess
+        backbone, preprocess = predictor.network.backbone.eval(), predictor.facts.preprocess
         self._network, self._size = predictor.network, max(size, len(images))
         self._engine = choose_engine(
             PixelBackbone(backbone, preprocess),

@@ -72,14 +72,14 @@ def embed_with_run(
 
 def _stored_backbone(folder: Path) -> Backbone:
     """Return the backbone of a stored model, with its weights as they are after training."""
-    network, card = load_any_task(folder)
+    network, facts = load_any_task(folder)
     if isinstance(network.head, MaskDecoder | BoxHead):
-        raise ModelError(other_task(str(folder), card.task))
+        raise ModelError(other_task(str(folder), facts.task))
     return Backbone(
-        name=card.architecture,
+        name=facts.architecture,
         module=network.backbone,
         num_features=network.head.in_features,
-        preprocess=card.preprocess,
-        weights=replace(card.weights, digest=tensors_digest(network.backbone.state_dict())),
-        options=card.options,
+        preprocess=facts.preprocess,
+        weights=replace(facts.weights, digest=tensors_digest(network.backbone.state_dict())),
+        options=facts.options,
     )

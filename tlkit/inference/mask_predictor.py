@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.resizing import letterbox_place
@@ -44,7 +44,7 @@ class MaskPredictor:
 
     Attributes:
         network: the network, in evaluation mode.
-        card: its classes, preprocessing, decoder and origin.
+        facts: its classes, preprocessing, decoder and origin.
         device: where it runs, such as "cpu".
         classes: the classes of pixels, with their numbers in files.
         folder: where `predict_samples` writes each mask, at the path of its image; None = nowhere.
@@ -52,25 +52,25 @@ class MaskPredictor:
     Example:
         >>> from tlkit import Classifier
         >>> trained = Classifier("test_resnet", classes=["background", "cat"], weights="none", task="segmentation")
-        >>> model = MaskPredictor(trained.plain_network(), trained.card())
+        >>> model = MaskPredictor(trained.plain_network(), trained.facts())
         >>> [(mask.positions.shape, mask.numbers.dtype) for mask in model.predict("photos/cat/00.png")]
         [((40, 40), dtype('uint8'))]
     """
 
-    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu", folder: Path | None = None) -> None:
+    def __init__(self, network: Network, facts: ModelFacts, *, device: str = "cpu", folder: Path | None = None) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.card, self.device, self.folder = card, device, folder
-        self.classes = DecoderFacts.from_dict(card.decoder).classes(card.classes)
+        self.facts, self.device, self.folder = facts, device, folder
+        self.classes = DecoderFacts.from_dict(facts.decoder).classes(facts.classes)
 
     def __repr__(self) -> str:
-        return f"MaskPredictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+        return f"MaskPredictor({self.facts.architecture}, {len(self.facts.classes)} classes, {self.device})"
 
     @with_notebook_bar("predicting masks")
     def predict(
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -94,7 +94,7 @@ class MaskPredictor:
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -104,7 +104,7 @@ class MaskPredictor:
         if tta != "none" or engine not in ("auto", "torch"):
             given = f"tta {tta!r}" if tta != "none" else f"engine {engine!r}"
             raise DataError(f"The {given} is not for masks, which torch predicts from the whole image. Leave it out.")
-        files = read_images(images, background=self.card.preprocess.background)
+        files = read_images(images, background=self.facts.preprocess.background)
         names = [os.fspath(file) for file in files]
         rows = self._rows(
             files,
@@ -121,7 +121,7 @@ class MaskPredictor:
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
@@ -157,7 +157,7 @@ class MaskPredictor:
         cells = [confusion_of(true, predicted, len(self.classes)) for true, predicted in pairs()]
         found = samples.take(kept)
         return MaskPredictions.of_cells(
-            classes=self.card.classes, path=found.paths, cells=cells, groups=found.groups, verbatim=True
+            classes=self.facts.classes, path=found.paths, cells=cells, groups=found.groups, verbatim=True
         )
 
     def with_rule(self, predictions: MaskPredictions) -> MaskPredictions:
@@ -165,9 +165,9 @@ class MaskPredictor:
         return predictions
 
     def _require_classes(self, samples: Samples) -> None:
-        if samples.classes != self.card.classes:
+        if samples.classes != self.facts.classes:
             raise DataError(
-                f"The model's classes are {first_few(self.card.classes)}, in this order, but those of the masks are "
+                f"The model's classes are {first_few(self.facts.classes)}, in this order, but those of the masks are "
                 f"{first_few(samples.classes)}. Judge masks of the same classes."
             )
 
@@ -183,7 +183,7 @@ class MaskPredictor:
         on_changed: Callable[[Sequence[str]], None] | None = None,
     ) -> Iterator[tuple[int, Positions]]:
         """Yield the row of each readable image, and its mask in its own size."""
-        preprocess = self.card.preprocess
+        preprocess = self.facts.preprocess
         dataset = SizedDataset(images, transform=build_transform(preprocess), decode_options=decode_options)
         workers = choose_num_workers(num_workers, images=len(images))
         seen: set[int] = set()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.choices import PredictEngine, Views
+from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.augment.tta_views import tta_preprocess, views_of
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -51,34 +51,34 @@ class Predictor:
 
     Attributes:
         network: the network, in evaluation mode.
-        card: its classes, preprocessing and origin.
+        facts: its classes, preprocessing and origin.
         device: where it runs, such as "cpu".
         columns: group columns of its predictions: none.
 
     Example:
         >>> from tlkit import load_model
         >>> model = load_model("runs/pets", device="cpu")
-        >>> model.card.classes, model.device
+        >>> model.facts.classes, model.device
         (('cat', 'dog'), 'cpu')
     """
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
+    def __init__(self, network: Network, facts: ModelFacts, *, device: str = "cpu") -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.card = card
+        self.facts = facts
         self.device = device
-        self._engines = PredictionEngines(self.network, card.preprocess, device=device)
+        self._engines = PredictionEngines(self.network, facts.preprocess, device=device)
 
     def __repr__(self) -> str:
-        return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+        return f"Predictor({self.facts.architecture}, {len(self.facts.classes)} classes, {self.device})"
 
     @with_notebook_bar("predicting images")
     def predict(
         self,
         images: GivenImages,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         tta: Views = "none",
         engine: PredictEngine = "auto",
         progress: Callable[[int, int], None] | None = None,
@@ -120,7 +120,7 @@ class Predictor:
             >>> model.predict("photos/cat/00.png").proba.shape
             (1, 2)
         """
-        files = read_images(images, background=self.card.preprocess.background)
+        files = read_images(images, background=self.facts.preprocess.background)
         proba, index = self.scores_of(
             files,
             batch_size=batch_size,
@@ -132,13 +132,13 @@ class Predictor:
             on_unreadable=on_unreadable,
         )
         names = np.array([os.fspath(file) for file in files])[index]
-        return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
+        return Predictions.build(classes=self.facts.classes, path=names, proba=proba, tta=tta)
 
     def predict_samples(
         self,
         samples: Samples,
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
@@ -211,11 +211,11 @@ class Predictor:
         Raises:
             DataError: it does not; the message names the classes.
         """
-        unknown = [name for name in samples.classes if name not in self.card.classes]
+        unknown = [name for name in samples.classes if name not in self.facts.classes]
         if unknown:
             raise DataError(
                 f"The model does not know {len(unknown)} of the classes: {first_few(unknown)}. "
-                f"It knows {first_few(self.card.classes)}."
+                f"It knows {first_few(self.facts.classes)}."
             )
 
     def labelled(
@@ -223,7 +223,7 @@ class Predictor:
     ) -> Predictions:
         """Return the predictions of some rows (M,) of labelled samples, from their probabilities (M, C)."""
         return Predictions.build(
-            classes=self.card.classes,
+            classes=self.facts.classes,
             path=samples.paths[index],
             y_true=samples.table["label"].to_numpy()[index],
             proba=proba,
@@ -258,7 +258,7 @@ class Predictor:
                 f"{did_you_mean(str(tta), get_args(Views))}"
             )
         require_engine(engine)
-        preprocess = self.card.preprocess
+        preprocess = self.facts.preprocess
         picture = tta_preprocess(preprocess, tta)
         dataset = ImageDataset(images, transform=build_transform(picture), decode_options=decode_options)
         proba, index = [], []
@@ -289,7 +289,7 @@ class Predictor:
         return np.concatenate(proba), rows
 
     def engine_for(
-        self, images: GivenImages, *, count: int, batch_size: int = 32, tta: Views = "none"
+        self, images: GivenImages, *, count: int, batch_size: int = BATCH_SIZE, tta: Views = "none"
     ) -> PredictEngine:
         """Return the engine that `auto` takes for `count` images, checked on the first of these.
 
@@ -298,8 +298,8 @@ class Predictor:
         Raises:
             DataError: an image is of another kind or does not exist.
         """
-        files = read_images(images, background=self.card.preprocess.background)
-        picture = tta_preprocess(self.card.preprocess, tta)
+        files = read_images(images, background=self.facts.preprocess.background)
+        picture = tta_preprocess(self.facts.preprocess, tta)
         dataset = ImageDataset(files, transform=build_transform(picture), quiet=True)
         self.network.eval()
         graph = self._engines.of("auto", dataset, images=count, batch_size=batch_size, tta=tta)
@@ -323,7 +323,7 @@ class Predictor:
         self, image: torch.Tensor, engine: Engine | None, *, batch_size: int, tta: Views
     ) -> npt.NDArray[np.float32]:
         """Return what the network says (B, C) of a batch of pictures, uint8 (B, 3, H, W), averaged over their views."""
-        preprocess, count = self.card.preprocess, len(image)
+        preprocess, count = self.facts.preprocess, len(image)
         if engine is not None:
             seen = [
                 head_probabilities(self.network, engine(filled(view, batch_size))[:count])
@@ -339,7 +339,7 @@ class Predictor:
         return proba
 
 
-def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
+def load_predictor(run: str | Path | object, *, device: str = "auto") -> Predictor:
     """Return the model of a run for prediction; nothing in its files can run code.
 
     Args:
@@ -350,5 +350,5 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
         ModelError: there is no stored model, or it does not fit this timm.
         RunError: there is no run at the path.
     """
-    network, card = load_stored(find_model(folder_of_run(run)))
-    return Predictor(network, card, device=choose_device(device, key="device"))
+    network, facts = load_stored(find_model(folder_of_run(run)))
+    return Predictor(network, facts, device=choose_device(device, key="device"))

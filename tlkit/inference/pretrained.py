@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tlkit.data.sources.read_samples import read_with_columns, split_of
+from tlkit.choices import WEIGHTS
+from tlkit.data.sources.read_samples import read_with_columns, samples_of_split
 from tlkit.inference.devices import choose_device
 from tlkit.inference.predictor import Predictor
 from tlkit.models.pretrained_head import PretrainedNetwork, load_pretrained, match_classes
@@ -16,7 +17,7 @@ from tlkit.samples import LABEL, Samples
 logger = logging.getLogger(__name__)
 
 
-def load_pretrained_model(name: str, *, weights: str = "hub", device: str = "auto") -> Predictor:
+def load_pretrained_model(name: str, *, weights: str = WEIGHTS, device: str = "auto") -> Predictor:
     """Return a predictor of the classes that pretrained weights know, such as ImageNet's.
 
     Args:
@@ -39,7 +40,7 @@ def predict_labelled(
     name: str,
     data: Path,
     *,
-    weights: str = "hub",
+    weights: str = WEIGHTS,
     device: str = "auto",
     split: str | None = None,
     columns: Sequence[str] = (),
@@ -63,7 +64,7 @@ def predict_labelled(
         DataError: the images cannot be read, or a label is no class of the model.
         ModelError: as for `load_pretrained_model`.
     """
-    samples = split_of(read_with_columns(data, columns=columns, judged=True), split, source=data)
+    samples = samples_of_split(read_with_columns(data, columns=columns, judged=True), split, source=data)
     loaded = load_pretrained(name, weights=weights)
     names = match_classes(samples.classes, loaded.facts.classes, loaded.other_names, classes or {})
     changed = [f"{label} is {found}" for label, found in names.items() if label != found]

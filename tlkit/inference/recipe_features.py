@@ -29,7 +29,7 @@ class CachedFeatures:
     views: tuple[Features, ...]
 
 
-def backbone_of(recipe: Recipe) -> Backbone:
+def recipe_backbone(recipe: Recipe) -> Backbone:
     """Return the backbone of a recipe, weights loaded, its preprocessing as the `data` section changes it.
 
     Raises:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tlkit.errors import ModelError, other_task
 from tlkit.features.heads import Head, load_head, save_head
-from tlkit.features.heads.head_store import HEAD_CARD, HEAD_FILE
-from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
+from tlkit.features.heads.head_store import HEAD_FACTS, HEAD_FILE
+from tlkit.models.model_files import ModelFacts, read_model_facts, save_artifact
 from tlkit.models.network import Network, ScoredHead, load_network
 
 
@@ -16,7 +16,7 @@ def store_model(folder: Path, network: Network, facts: ModelFacts, head: Head | 
     if head is not None and head.linear is None:
         save_head(folder, head)
     else:
-        for name in (HEAD_FILE, HEAD_CARD):
+        for name in (HEAD_FILE, HEAD_FACTS):
             (folder / name).unlink(missing_ok=True)
     save_artifact(folder, network.state_dict(), facts)
 
@@ -27,7 +27,7 @@ def load_stored(folder: Path) -> tuple[Network, ModelFacts]:
     Raises:
         ModelError: there is no stored model, its parts do not match, or it is of another task.
     """
-    facts = read_facts(folder)
+    facts = read_model_facts(folder)
     if facts.task != "multiclass":
         raise ModelError(other_task(str(folder), facts.task))
     return load_any_task(folder)
@@ -39,7 +39,7 @@ def load_any_task(folder: Path) -> tuple[Network, ModelFacts]:
     Raises:
         ModelError: there is no stored model, or its parts do not match.
     """
-    facts = read_facts(folder)
+    facts = read_model_facts(folder)
     if facts.head_file is None:
         return load_network(folder)
     head = load_head(folder)

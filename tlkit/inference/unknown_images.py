@@ -12,16 +12,15 @@ import pandas as pd
 import torch
 
 from tlkit.arrays import Floats, Mask
+from tlkit.choices import BATCH_SIZE
 from tlkit.data.sources.given_images import GivenImages
 from tlkit.errors import ModelError
 from tlkit.features.ood.store import UnknownDetector, load_detector
-from tlkit.inference.predictor import Predictor
+from tlkit.inference.predictor import ROWS, Predictor
 from tlkit.models.network import Network, ScoredHead
 from tlkit.predictions import Predictions, Unreadable
 from tlkit.runs import find_model, folder_of_run
 
-ROWS = 4096
-"""Batch size of features on their way through the head."""
 UNKNOWN, SCORE = "unknown", "unknown_score"
 """Group columns that hold whether an image is unknown ("yes", "no"), and its score."""
 
@@ -48,7 +47,7 @@ def predict_unknown(
     images: GivenImages,
     *,
     run: str | Path | object,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] | None = None,
     on_unreadable: Callable[[Unreadable], None] | None = None,
 ) -> UnknownPredictions:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
 import torch
-from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from torch import nn
+
+from tlkit.timm import AsymmetricLossMultiLabel
 
 
 def asymmetric_loss(*, weight: torch.Tensor | None = None, positive_weight: torch.Tensor | None = None) -> nn.Module:

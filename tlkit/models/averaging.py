@@ -62,7 +62,7 @@ class AveragedNetwork(nn.Module):
         cast(torch.Tensor, self.updates).add_(1)
 
 
-def mean_of(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def mean_state(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Return the mean of several state dicts of one network; integer tensors are those of the first one.
 
     Sums are float64, so that values that are equal in all of them keep every bit.

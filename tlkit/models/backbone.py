@@ -8,13 +8,10 @@ from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import tlkit.torchvision_cure  # before timm, which imports torchvision
-
-import timm
-from timm.models import group_parameters
 from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
+from tlkit.choices import WEIGHTS
 from tlkit.errors import ModelError
 from tlkit.models.model_names import as_wildcard
 from tlkit.models.pretrained_modules import load_module
@@ -22,6 +19,7 @@ from tlkit.models.timm_facts import feature_width
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
+from tlkit.timm import group_parameters, timm
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +101,7 @@ def default_weights(architecture: str) -> str:
     return f"{architecture}.{cfg.tag}" if cfg is not None and cfg.has_weights and cfg.tag else architecture
 
 
-def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> Backbone:
+def create_backbone(name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None) -> Backbone:
     """Return a backbone with its weights loaded.
 
     Args:

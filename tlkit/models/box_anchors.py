@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tlkit.torchvision_cure  # noqa: F401  before torchvision
-
 import torch
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.image_list import ImageList
+
+from tlkit.timm import AnchorGenerator, ImageList
 
 
 class StridedAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision states no types

@@ -12,21 +12,28 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
-import tlkit.torchvision_cure  # noqa: F401  before torchvision
-
 import torch
 from torch import nn
 
-from tlkit.choices import TrainedTask
+from tlkit.choices import DECODER_CHANNELS, TrainedTask
 from tlkit.errors import ModelError, reason_of
 from tlkit.models.backbone import Backbone
-from tlkit.models.mask_decoder import CHANNELS, MaskEncoder
+from tlkit.models.mask_decoder import MaskEncoder
 from tlkit.models.timm_facts import build_within
 from tlkit.models.timm_modules import feature_maps, size_options
+from tlkit.stats.box_matching import MOST_BOXES
+from tlkit.timm import (
+    FasterRCNN,
+    FastRCNNPredictor,
+    FeaturePyramidNetwork,
+    ImageList,
+    LastLevelMaxPool,
+    MultiScaleRoIAlign,
+    TwoMLPHead,
+    nms,
+)
 
 KIND = "faster_rcnn"
-MOST_BOXES = 100
-"""Most boxes that are predicted for an image, torchvision's default and COCO's limit."""
 FINEST = 4
 """Stride of the finest feature map that is used, in pixels: the paper's P2."""
 POOLED = 7
@@ -43,8 +50,6 @@ def operator_problem() -> str:
     Faster R-CNN calls `nms` and `roi_align`. PyPI's torchvision for Linux links CUDA and does not load its operators
     with a CPU build of torch (pytorch/vision#9337).
     """
-    from torchvision.ops import nms
-
     try:
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except (RuntimeError, NotImplementedError) as error:
@@ -134,10 +139,6 @@ class BoxHead(nn.Module):
             classes: their number, without the background.
         """
         super().__init__()
-        from torchvision.models.detection import FasterRCNN
-        from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-        from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
-        from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
         from tlkit.models.box_anchors import StridedAnchors
 
@@ -200,8 +201,6 @@ class BoxHead(nn.Module):
         self, features: Sequence[torch.Tensor], size: tuple[int, int], targets: list[dict[str, torch.Tensor]] | None
     ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
         """Return torchvision's predictions and losses."""
-        from torchvision.models.detection.image_list import ImageList
-
         count = len(features[0])
         maps = self.pyramid({str(level): one for level, one in enumerate(features)})
         exact = next(self.rpn.parameters()).dtype
@@ -252,7 +251,7 @@ class _Parts(nn.Module):
 def box_parts(
     name: str,
     *,
-    channels: int = CHANNELS,
+    channels: int = DECODER_CHANNELS,
     classes: int,
     image_size: tuple[int, int],
     options: Mapping[str, Any] | None = None,

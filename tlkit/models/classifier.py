@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from tlkit.choices import TrainedTask
+from tlkit.choices import WEIGHTS, TrainedTask
 from tlkit.errors import ModelError
 from tlkit.lightning import OptimizerLRScheduler, pl
 from tlkit.models import classifier_arguments as arguments
@@ -18,7 +18,7 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
 from tlkit.models.box_head import box_facts
 from tlkit.models.data_facts import decoder_of_data, require_same_task, samples_of, shares_of_annotators
-from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, restore_mean, save_mean
+from tlkit.models.epoch_means import EvaluationMeans, WeightedMean, gather_mean, restore_mean
 from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, loss_of, targets_of, weight_in_loss
 from tlkit.models.mask_decoder import DecoderFacts
 from tlkit.models.mixup import mix_batch_of_epoch
@@ -27,7 +27,14 @@ from tlkit.models.network import Network
 from tlkit.models.optim import optimizer_with_schedule, steps_per_epoch
 from tlkit.models.optimizer_step import Batch, StepWeight, ends_step, group_dro_loss
 from tlkit.models.process_group import share_of_step, share_statistics
-from tlkit.models.strategies import apply_phase as applying
+from tlkit.models.strategies.apply_phase import (
+    LayerRow,
+    add_adapters_of_strategy,
+    apply_phase,
+    constant_tensors,
+    layer_table,
+    require_gradients,
+)
 from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.strategies.phase_tables import log_phase
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
@@ -64,7 +71,7 @@ class Classifier(pl.LightningModule):
         backbone: str | Backbone | Mapping[str, Any],
         *,
         classes: Sequence[str] | None = None,
-        weights: str = "hub",
+        weights: str = WEIGHTS,
         drop_rate: float = 0.0,
         strategy: Strategy | str | Mapping[str, Any] | None = None,
         train: TrainSection | Mapping[str, Any] | None = None,
@@ -158,7 +165,7 @@ class Classifier(pl.LightningModule):
         self.network.init_head(self.seed)
         if not self._from_checkpoint and getattr(self.strategy, "head", "linear") == "text":
             start_from_text(self.network, self.source.weights.source, self.classes)
-        applying.add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
+        add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
         self.average: AveragedNetwork | None = None
         self._plan()
         self.loss: nn.Module
@@ -186,7 +193,7 @@ class Classifier(pl.LightningModule):
     def _plan(self) -> None:
         """Plan the phases of the strategy, and enter the first."""
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
-        self._constant = applying.constant_tensors(self.network, self.phases)
+        self._constant = constant_tensors(self.network, self.phases)
         self._table_logged = False
         self.enter_phase(self.phases[0])
         if self.average is not None:
@@ -197,15 +204,15 @@ class Classifier(pl.LightningModule):
         """The preprocessing that the network expects."""
         return self.source.preprocess
 
-    def card(self) -> ModelFacts:
-        """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
+    def facts(self) -> ModelFacts:
+        """Return the facts of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
-        card = arguments.facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
+        facts = arguments.model_facts_of(self.source, self.classes, drop_rate=self.drop_rate, head=self.head_facts)
         decoder = self.decoder.to_dict() if self.task.task == "segmentation" else {}
         if self.task.task == "detection":
             decoder = box_facts(self.decoder.channels)
         quantiles = getattr(self.task, "quantiles", None)
-        return replace(card, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
+        return replace(facts, task=self.task.task, target_scale=self.target_scale, quantiles=quantiles, decoder=decoder)
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
@@ -223,13 +230,13 @@ class Classifier(pl.LightningModule):
             if name.removeprefix("average.").removeprefix("network.") in self._constant
         }
 
-    def layers(self, phase: Phase | None = None) -> list[applying.LayerRow]:
-        """Return what each block does in a phase, by default the current one; it enters the phase and returns."""
+    def layers(self, phase: Phase | None = None) -> list[LayerRow]:
+        """Return what each block does in a phase, by default the current one; the phase is entered for that time."""
         self._require_network()
         before = self.phase
         if phase is not None and phase is not before:
             self.enter_phase(phase)
-        rows = applying.layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
+        rows = layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
         if self.phase is not before:
             self.enter_phase(before)
         return rows
@@ -267,7 +274,7 @@ class Classifier(pl.LightningModule):
         if self.numbers.follow(self.trainer, strategy=self.strategy, each=self.steps_per_epoch):
             self._plan()
         if self.trainer.world_size > 1:
-            applying.require_gradients(self.network, self.phases)
+            require_gradients(self.network, self.phases)
 
     def _take(self, samples: Samples) -> None:
         """Take from the images of the data module what no argument has stated."""
@@ -403,7 +410,7 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's loss so far, for a checkpoint within an epoch."""
-        checkpoint["epoch_loss"] = save_mean(self.epoch_loss, processes=self.trainer.world_size)
+        checkpoint["epoch_loss"] = gather_mean(self.epoch_loss, processes=self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the epoch's loss so far, and the scale of a network of numbers.
@@ -498,5 +505,5 @@ class Classifier(pl.LightningModule):
     def enter_phase(self, phase: Phase) -> None:
         """Freeze what does not train in a phase: gradients, norm statistics, dropout."""
         self.phase = phase
-        self.frozen_modules = applying.apply_phase(self.network, phase)
+        self.frozen_modules = apply_phase(self.network, phase)
         self.train(self.training)

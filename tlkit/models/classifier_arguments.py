@@ -122,8 +122,10 @@ def hyperparameters(
     }
 
 
-def facts_of(backbone: Backbone, classes: Sequence[str], *, drop_rate: float, head: Mapping[str, Any]) -> ModelFacts:
-    """Return the card of a stored model; `head` are the facts of a scikit-learn head."""
+def model_facts_of(
+    backbone: Backbone, classes: Sequence[str], *, drop_rate: float, head: Mapping[str, Any]
+) -> ModelFacts:
+    """Return the facts of a stored model; `head` are the facts of a scikit-learn head."""
     return ModelFacts(
         architecture=backbone.name,
         classes=tuple(classes),

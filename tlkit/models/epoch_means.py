@@ -76,7 +76,7 @@ class EvaluationMeans(nn.Module):
             yield self.second, self.accuracy
 
 
-def save_mean(metric: WeightedMean, *, processes: int) -> list[list[float]]:
+def gather_mean(metric: WeightedMean, *, processes: int) -> list[list[float]]:
     """Return mean and weight so far of each process, by rank; a collective call."""
     so_far = torch.stack([metric.mean_value, metric.weight]).clone()
     values: list[list[float]] = all_gather(so_far, processes=processes).tolist()
@@ -84,7 +84,7 @@ def save_mean(metric: WeightedMean, *, processes: int) -> list[list[float]]:
 
 
 def restore_mean(metric: WeightedMean, values: list[list[float]] | None, *, rank: int) -> None:
-    """Restore what `save_mean` returned; None empties the mean."""
+    """Restore what `gather_mean` returned; None empties the mean."""
     metric.reset()
     if values is not None:
         so_far = torch.tensor(values).reshape(-1, 2)[rank]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
-from timm.layers.config import set_fused_attn, use_fused_attn
+from tlkit.timm import set_fused_attn, use_fused_attn
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import tlkit.torchvision_cure  # noqa: F401  before open_clip, which imports torchvision
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+import tlkit.timm  # noqa: F401  before open_clip, which imports timm
 from tlkit.errors import MissingExtraError, ModelError, did_you_mean, first_few, reason_of
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
@@ -177,7 +176,7 @@ def load_image_text_model(name: str, *, weights: str | Path | None = None, devic
     return _assembled(loaded, name, config=package.get_model_config(name), source=str(weights), device=device)
 
 
-def read_preprocess(cfg: Mapping[str, Any]) -> Preprocess:
+def preprocess_of_open_clip(cfg: Mapping[str, Any]) -> Preprocess:
     """Return open_clip's `preprocess_cfg` in tlkit's terms.
 
     Raises:
@@ -185,7 +184,7 @@ def read_preprocess(cfg: Mapping[str, Any]) -> Preprocess:
 
     Example:
         >>> cfg = {"size": 224, "mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}
-        >>> read_preprocess(cfg).resize
+        >>> preprocess_of_open_clip(cfg).resize
         'squash'
     """
     try:
@@ -369,7 +368,7 @@ def _assembled(
     return ImageTextModel(
         name=name,
         tower=ImageTower(visual, cast(torch.Tensor, model.logit_scale)).eval(),
-        preprocess=read_preprocess(cast("Mapping[str, Any]", visual.preprocess_cfg)),
+        preprocess=preprocess_of_open_clip(cast("Mapping[str, Any]", visual.preprocess_cfg)),
         weights=facts,
         config=config,
         _model=model,

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-import tlkit.torchvision_cure  # noqa: F401  before torchvision, which the library imports
-
 import torch
 from torch import nn
 
-from tlkit.choices import Decoder, MaskLoss
+import tlkit.timm  # noqa: F401  before segmentation_models_pytorch, which imports timm
+from tlkit.choices import DECODER, DECODER_CHANNELS, Decoder, MaskLoss
 from tlkit.errors import MissingExtraError, ModelError, reason_of
 from tlkit.mask_classes import MaskClasses
 from tlkit.models.backbone import Backbone, timm_groups
@@ -20,7 +19,6 @@ from tlkit.models.timm_modules import size_options
 
 IGNORED = 255
 """The target of a pixel whose class is unknown."""
-CHANNELS = 256
 SCALE = 32
 """By how much the coarsest feature map of most networks is smaller than the image."""
 
@@ -40,8 +38,8 @@ class DecoderFacts:
         (0, 255)
     """
 
-    kind: Decoder = "unet"
-    channels: int = CHANNELS
+    kind: Decoder = DECODER
+    channels: int = DECODER_CHANNELS
     values: tuple[int, ...] = ()
     void: int | None = None
 

@@ -19,14 +19,13 @@ from tlkit.choices import TrainedTask
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError
 from tlkit.input_files import refuse_pipe
-from tlkit.models.model_format import MODEL_FORMAT
+from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT, TENSORS_FILE
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 from tlkit.stats.logit_scaling import LogitScaling
 from tlkit.stored_values import read_json
 
-TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
 REMEDY = "Restore it or train again."
 DIGEST = "tensors_sha256"
 """Key of the file's metadata that holds the digest of its tensors."""
@@ -196,7 +195,7 @@ def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
         raise OSError(int(code[1]), os.strerror(int(code[1])), os.fspath(path)) from error
 
 
-def read_facts(folder: Path) -> ModelFacts:
+def read_model_facts(folder: Path) -> ModelFacts:
     """Return the facts of a stored model.
 
     Raises:

@@ -9,6 +9,8 @@ from tlkit.errors import ModelError
 from tlkit.stored_formats import Format
 from tlkit.stored_values import read_json
 
+TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
+
 
 def _with_options_and_head(values: dict[str, Any]) -> dict[str, Any]:
     """Version 1 to 2: adds the options of an architecture's variant and a head in its own file, both empty."""
@@ -60,7 +62,7 @@ def task_of_model(folder: Path) -> str:
         folder: the folder of the model, with `model.json`.
     """
     try:
-        values = read_json(folder / "model.json", error=ModelError, remedy="")
+        values = read_json(folder / FACTS_FILE, error=ModelError, remedy="")
     except (FileNotFoundError, ModelError):
         return "multiclass"
     return str(values.get("task", "multiclass"))

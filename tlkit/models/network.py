@@ -16,7 +16,8 @@ from tlkit.errors import ModelError
 from tlkit.models.box_head import BoxHead, box_parts, channels_of
 from tlkit.models.cuts import Parts
 from tlkit.models.mask_decoder import DecoderFacts, MaskDecoder, mask_parts
-from tlkit.models.model_files import FACTS_FILE, REMEDY, ModelFacts, read_facts, read_tensors
+from tlkit.models.model_files import REMEDY, ModelFacts, read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.models.task_heads import MulticlassHead, TaskHead, task_head
 from tlkit.models.timm_modules import bare_backbone
 from tlkit.stats.logit_scaling import SMALLEST, LogitScaling
@@ -174,7 +175,7 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
     Raises:
         ModelError: there is no stored model, its parts do not match, or its scikit-learn head is not given.
     """
-    facts, tensors = read_facts(folder), read_tensors(folder)
+    facts, tensors = read_model_facts(folder), read_tensors(folder)
     if facts.task == "segmentation":
         return _load_mask_network(folder, facts, tensors), facts
     if facts.task == "detection":

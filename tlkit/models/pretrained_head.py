@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
 import torch
-from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from tlkit.choices import WEIGHTS
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
@@ -21,6 +19,7 @@ from tlkit.models.pretrained_modules import load_module
 from tlkit.models.timm_facts import feature_width
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.spelling import known_name, normal_form
+from tlkit.timm import ImageNetInfo, infer_imagenet_subset
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,9 @@ class PretrainedNetwork:
     digest: str
 
 
-def load_pretrained(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> PretrainedNetwork:
+def load_pretrained(
+    name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None
+) -> PretrainedNetwork:
     """Return a network with the head of its pretrained weights, for prediction without training.
 
     Args:
@@ -65,11 +66,11 @@ def load_pretrained(name: str, *, weights: str = "hub", image_size: tuple[int, i
     classes, other_names = _class_names(loaded.module, name)
     network = _with_linear_head(loaded.module, loaded.preprocess.image_size, name)
     digest = tensors_digest(network.backbone.state_dict())
-    facts = WeightsFacts(source=weights, origin=loaded.origin, digest=digest, license=loaded.license)
-    if facts.non_commercial:
+    given = WeightsFacts(source=weights, origin=loaded.origin, digest=digest, license=loaded.license)
+    if given.non_commercial:
         logger.warning("The weights of %s are licensed %s: no commercial use.", loaded.origin, loaded.license)
-    card = ModelFacts(loaded.architecture, classes, loaded.preprocess, 0.0, facts, loaded.options)
-    return PretrainedNetwork(network.eval(), card, other_names, tensors_digest(network.state_dict()))
+    facts = ModelFacts(loaded.architecture, classes, loaded.preprocess, 0.0, given, loaded.options)
+    return PretrainedNetwork(network.eval(), facts, other_names, tensors_digest(network.state_dict()))
 
 
 def match_classes(

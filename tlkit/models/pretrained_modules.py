@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
-import timm
 import torch
-from timm.models import adapt_input_conv, load_model_config_from_hf
 from torch import nn
 
+from tlkit.choices import WEIGHTS
 from tlkit.errors import ModelError, reason_of
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
+from tlkit.models.model_files import read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE, TENSORS_FILE
 from tlkit.models.model_options import check_repository
 from tlkit.models.timm_facts import read_preprocess, shapes_of
 from tlkit.models.timm_modules import bare_backbone, create_module, has_fixed_size, split_name
@@ -24,6 +22,7 @@ from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import load_into, read_state_dict, without_head, without_prefix
 from tlkit.models.weights.weight_sources import known_package, package_weights, parse_source
 from tlkit.preprocess import MAX_INPUT_PIXELS, MAX_SIDE, Preprocess, is_image_size
+from tlkit.timm import adapt_input_conv, load_model_config_from_hf, timm
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class LoadedModule:
     has_head: bool
 
 
-def load_module(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> LoadedModule:
+def load_module(name: str, *, weights: str = WEIGHTS, image_size: tuple[int, int] | None = None) -> LoadedModule:
     """Return a network with its weights; the arguments are those of `backbone.create_backbone`.
 
     Raises:
@@ -259,7 +258,7 @@ def _from_run(
 ) -> tuple[nn.Module, str, str, Mapping[str, Any], Preprocess]:
     """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if (folder / FACTS_FILE).is_file() else folder / "model"
-    facts = read_facts(stored)
+    facts = read_model_facts(stored)
     if facts.task in ("segmentation", "detection"):
         raise ModelError(
             f"model.weights: {folder} is a run of {facts.task}, whose encoder is only a part of {facts.architecture}. "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
+
+from tlkit.timm import build_model_with_cfg, generate_default_cfgs, register_model
 
 __all__ = ["AlexNet", "LeNet5"]
 

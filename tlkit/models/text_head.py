@@ -81,7 +81,7 @@ def store_text_head(
     Raises:
         ModelError: the folder holds something, or the image side is no backbone of timm with a linear projection.
     """
-    require_new(folder)
+    require_empty_folder(folder)
     tower = timm_tower(model, pictures)
     text = torch.from_numpy(classes)
     with torch.inference_mode():
@@ -119,7 +119,7 @@ def store_text_head(
     return facts
 
 
-def require_new(folder: Path) -> None:
+def require_empty_folder(folder: Path) -> None:
     """Check that a folder for a model does not exist, or is empty.
 
     Raises:

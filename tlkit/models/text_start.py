@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError, first_few
-from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
+from tlkit.models.model_files import read_model_facts, read_tensors
+from tlkit.models.model_format import FACTS_FILE, TENSORS_FILE
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_sources import parse_source
 
@@ -30,7 +31,7 @@ def start_from_text(network: Network, weights: str, classes: Sequence[str]) -> N
         ModelError: the weights are no such model, or it lacks one of the classes.
     """
     stored = _folder_of(weights)
-    facts = read_facts(stored)
+    facts = read_model_facts(stored)
     if facts.head.get("kind") != KIND:
         raise ModelError(f"strategy.head is text, but the head of {stored} is not made of class names. {MAKE_ONE}")
     missing = [name for name in classes if name not in facts.classes]

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
-
 import torch
-from timm.models import save_for_hf
 from torch import nn
 
 from tlkit.errors import ModelError
@@ -18,6 +15,7 @@ from tlkit.models.pretrained_head import LARGEST_ERROR
 from tlkit.models.timm_facts import CROP_MODES
 from tlkit.models.timm_modules import module_with_head
 from tlkit.preprocess import Preprocess
+from tlkit.timm import save_for_hf
 
 RESIZES = {resize: mode for mode, resize in CROP_MODES.items()}
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import tlkit.torchvision_cure  # before timm, which imports torchvision
-
-import timm
 import torch
 from torch import nn
 
@@ -17,6 +14,7 @@ from tlkit.models.model_files import ModelFacts
 from tlkit.models.model_names import unknown_name
 from tlkit.models.model_options import check_options
 from tlkit.models.timm_facts import build_within
+from tlkit.timm import timm
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlkit.choices import RATE_STEPS
 from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss, weight_in_loss
@@ -49,7 +50,7 @@ def sweep_rates(
     *,
     lowest: float = 1e-6,
     highest: float = 10.0,
-    steps: int = 100,
+    steps: int = RATE_STEPS,
     first_batch: int = 0,
     device: str = "cpu",
 ) -> RateSweep:

@@ -18,10 +18,8 @@ from tlkit.predictions.image_columns import ImageColumns
 from tlkit.predictions.mask_predictions import MaskPredictions
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import NumberPredictions
+from tlkit.predictions.task_predictions import RowPredictions, TaskPredictions
 from tlkit.spelling import match_names
-
-Labelled = MultilabelPredictions | NumberPredictions
-TaskTable = Labelled | MaskPredictions | DetectionPredictions
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,18 @@ class CommonTaskImages:
         unlabelled: images of all models of which nothing is known, which are left out.
     """
 
-    predictions: dict[str, TaskTable]
+    predictions: dict[str, TaskPredictions]
     left_out: int
     unlabelled: int
 
 
-def known_images(table: TaskTable) -> Mask:
+def known_images(table: TaskPredictions) -> Mask:
     """Return the images of known truth, shape (N,): of several labels any is known, of masks the class of any pixel."""
     known = table.known
     return np.asarray(known.any(axis=1)) if known.ndim == 2 else known
 
 
-def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
+def common_task_images(models: Mapping[str, TaskPredictions]) -> CommonTaskImages:
     """Return the predictions of several models on their common images; labels and grades are matched by name.
 
     Args:
@@ -68,7 +66,7 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
     }
     groups = pd.concat([table.groups for table in taken.values()], axis=1)
     images = ImageColumns(np.array(paths, dtype=str), groups.loc[:, ~groups.columns.duplicated()])
-    with_truth: dict[str, TaskTable]
+    with_truth: dict[str, TaskPredictions]
     if isinstance(first, MaskPredictions):
         masks = cast("dict[str, MaskPredictions]", taken)
         known = _known_masks(masks, paths)
@@ -79,7 +77,7 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
         known = np.ones(len(paths), dtype=np.bool_)
         with_truth = {name: replace(table, images=images) for name, table in boxes.items()}
     else:
-        labelled = cast("dict[str, Labelled]", taken)
+        labelled = cast("dict[str, RowPredictions]", taken)
         truth, known = _one_truth(labelled, paths)
         with_truth = {name: _with_truth(table, images, truth) for name, table in labelled.items()}
     if not known.any():
@@ -92,7 +90,7 @@ def common_task_images(models: Mapping[str, TaskTable]) -> CommonTaskImages:
     )
 
 
-def truth_of_images(table: TaskTable) -> Sequence[Floats | Ints]:
+def truth_of_images(table: TaskPredictions) -> Sequence[Floats | Ints]:
     """Return the truth of each image: labels or number; of masks the pixels of each class; of boxes a row each."""
     if isinstance(table, MaskPredictions):
         return list(table.sums[1])
@@ -165,14 +163,14 @@ def _disagree(name: str, images: Ints, paths: list[str], what: str) -> Predictio
     )
 
 
-def _with_truth(table: Labelled, images: ImageColumns, truth: Floats) -> Labelled:
+def _with_truth(table: RowPredictions, images: ImageColumns, truth: Floats) -> RowPredictions:
     if isinstance(table, MultilabelPredictions):
         whole: Ints = np.where(np.isnan(truth), -1, truth).astype(np.int64)
         return replace(table, images=images, y_true=whole)
     return replace(table, images=images, y_true=truth)
 
 
-def _one_truth(taken: Mapping[str, Labelled], paths: list[str]) -> tuple[Floats, Mask]:
+def _one_truth(taken: Mapping[str, RowPredictions], paths: list[str]) -> tuple[Floats, Mask]:
     """Return what any model knows of each image, shape (N,) or (N, L), NaN = unknown; and which images are known of.
 
     Raises:
@@ -193,7 +191,7 @@ def _one_truth(taken: Mapping[str, Labelled], paths: list[str]) -> tuple[Floats,
     return truth, np.asarray(known.any(axis=1) if known.ndim == 2 else known)
 
 
-def _with_names(table: TaskTable, first: TaskTable, names: tuple[str, str]) -> TaskTable:
+def _with_names(table: TaskPredictions, first: TaskPredictions, names: tuple[str, str]) -> TaskPredictions:
     """Return predictions with the labels of the first model, in its order; grades must be the same in the same order.
 
     Raises:

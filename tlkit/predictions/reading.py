@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.parquet_tables import is_parquet_folder, list_columns
+from tlkit.parquet_tables import columns_of_lists, is_parquet_folder
 from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.unreadable_rows import without_unreadable
@@ -172,7 +172,7 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
 
 def _require_single(file: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
     """Check that no cell of these columns is a list of several classes."""
-    lists = list_columns(file)
+    lists = columns_of_lists(file)
     for name in names:
         if name in lists and name in table.columns:
             several = int(as_text(table[name]).str.contains(SEPARATOR, regex=False).sum())

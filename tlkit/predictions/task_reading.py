@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
-from tlkit.parquet_tables import list_columns
+from tlkit.parquet_tables import columns_of_lists
 from tlkit.predictions.multilabel_predictions import MultilabelPredictions
 from tlkit.predictions.number_predictions import LOWER, UPPER, NumberPredictions, NumberTask
 from tlkit.predictions.prediction_files import METADATA_KEY
@@ -84,7 +84,7 @@ def read_multilabel(
     table, noted = open_table(file, path_column=path_column)
     _require_task(file, noted, "multilabel")
     table = without_unreadable(file, table, y_pred=y_pred)
-    joined = list_columns(file)
+    joined = columns_of_lists(file)
     separators = {name: SEPARATOR if name in joined else separator for name in (y_true, y_pred)}
     labels = _labels(file, table, noted, y_true=y_true, y_pred=y_pred, separators=separators, verbatim=verbatim)
     cells = partial(label_cells, str(file), table, labels, verbatim=verbatim)

@@ -71,7 +71,7 @@ def draft_recipe(folder: str | Path, *, name: str | None = None) -> Draft:
     )
 
 
-def require_new(out: Path) -> None:
+def require_new_recipe(out: Path) -> None:
     """Check that a recipe can be written to a new file.
 
     Raises:
@@ -91,7 +91,7 @@ def write_draft(draft: Draft, out: Path) -> list[Path]:
         DataError: the file exists, or cannot be made.
         RecipeError: the recipe is not valid, as with a name that has other letters.
     """
-    require_new(out)
+    require_new_recipe(out)
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / out.name
         tried.write_text(draft.text, encoding="utf-8")

@@ -50,7 +50,7 @@ def load_dataset(
         raise MissingExtraError(package="pycocotools", extra="coco", purpose="task: detection")
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
-    dataset = source_of(recipe).load(
+    dataset = recipe_source(recipe).load(
         gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=before_decoding
     )
     if recipe.task == "detection":
@@ -62,7 +62,7 @@ def load_dataset(
     return dataset
 
 
-def source_of(recipe: Recipe) -> Source:
+def recipe_source(recipe: Recipe) -> Source:
     """Return the source and the split of the images, from the `data` section of a recipe.
 
     A dataset of the gallery is made where it is not there yet. The images keep the column of `group_by`, since folds

@@ -30,7 +30,7 @@ def value_error(text: str) -> PydanticCustomError:
     return PydanticCustomError("explained", "{text}", {"text": text})
 
 
-def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def require_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values, or raise where one occurs twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
@@ -106,7 +106,7 @@ WeightsText = Annotated[
 ]
 Names = Annotated[
     tuple[Text, ...],
-    AfterValidator(each_once),
+    AfterValidator(require_different),
     Field(json_schema_extra={"uniqueItems": True}),
     Expected("a list of names, such as [age, sex]"),
 ]
@@ -140,7 +140,7 @@ Parts = Annotated[int, Field(strict=True, ge=2, le=50), Expected("a whole number
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 Ranks = Annotated[
     tuple[Count, ...],
-    AfterValidator(each_once),
+    AfterValidator(require_different),
     Field(json_schema_extra={"uniqueItems": True}),
     Expected("a list of whole numbers of at least 1, such as [1, 5]"),
 ]

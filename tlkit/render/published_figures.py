@@ -11,9 +11,9 @@ import numpy as np
 from tlkit.arrays import Mask
 from tlkit.audit.cell_suppression import hidden_cells
 from tlkit.audit.criteria import worst_verdict
-from tlkit.audit.group_tables import Direction, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import Direction, GroupRow, GroupTable
 from tlkit.audit.redaction import redact
-from tlkit.choices import MIN_CELL_SIZE
+from tlkit.choices import MIN_CELL_SIZE, Verdict
 from tlkit.errors import TlkitError
 from tlkit.evaluation.evaluation_result import MAIN_FIGURES
 from tlkit.stats.estimate import Estimate
@@ -27,7 +27,7 @@ DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedFigure:
     """One rate for all images, for those of a class, or for those of a group.
 
     Attributes:
@@ -90,7 +90,7 @@ class PublishedFigures:
     """
 
     min_cell_size: int
-    shown: tuple[Figure, ...]
+    shown: tuple[PublishedFigure, ...]
     hidden: tuple[HiddenFigures, ...]
 
 
@@ -174,7 +174,7 @@ def _hidden_rows(rows: Sequence[GroupRow], k: int) -> Mask:
     return covered
 
 
-def _of_group(audit: Audit, table: GroupTable, row: GroupRow, k: int) -> Figure | None:
+def _of_group(audit: Audit, table: GroupTable, row: GroupRow, k: int) -> PublishedFigure | None:
     """Return a group's figure; None where it has no rate."""
     most, others = audit.settings.max_half_width, [one for one in table.rows if one.group is not None]
     complement = min(
@@ -204,12 +204,14 @@ def _figure(
     verdict: Verdict | None = None,
     direction: Direction | None = None,
     group: bool = False,
-) -> Figure | None:
+) -> PublishedFigure | None:
     """Return an estimate as a figure; None where it has neither value nor interval."""
     if estimate.value is None:
         return None
     found = _rounded(redact(estimate, most))
-    return Figure(metric, images, found.low, found.high, found.value, found.n, difference, verdict, direction, group)
+    return PublishedFigure(
+        metric, images, found.low, found.high, found.value, found.n, difference, verdict, direction, group
+    )
 
 
 def _rounded(estimate: Estimate) -> Estimate:

@@ -24,7 +24,7 @@ from tlkit.predictions import (
     NumberPredictions,
     Predictions,
 )
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.runs.assess_split import leaked_paths, warn_trained_on
 from tlkit.runs.run_options import options_of_run
 
@@ -79,8 +79,8 @@ def compare_with(
 
 
 def compare_task_with(
-    first: Run | TaskTable,
-    second: Run | TaskTable,
+    first: Run | TaskPredictions,
+    second: Run | TaskPredictions,
     *,
     metric: str | None = None,
     by: By | Sequence[By] | None = None,
@@ -150,7 +150,7 @@ def table_of(run: Run, split: str | None, *, groups: Joinable | None = None) -> 
     return task_table(run, split, groups=groups)
 
 
-def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskTable:
+def task_table(run: Run, split: str | None, *, groups: Joinable | None = None) -> TaskPredictions:
     """Return the predictions of a run of several labels, grades, numbers, masks or boxes for a split."""
     return run.task_predictions(split, groups=groups)
 

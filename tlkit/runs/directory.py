@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from tlkit.disk import write_text
 from tlkit.errors import RunError, did_you_mean, first_few
-from tlkit.models.model_format import MODEL_FORMAT
+from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT
 from tlkit.output_files import require_folder
 from tlkit.stored_formats import Format
 from tlkit.stored_values import build_stored, damaged, read_json
@@ -21,7 +21,6 @@ from tlkit.stored_values import build_stored, damaged, read_json
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
 RUNS = Path("runs")  # default folder of runs
-MODEL_CARD = "model.json"
 REMEDY = "Restore it or fit again."
 RUN_FORMAT = Format("a run", 1, "Fit it again.", error=RunError)
 """Format of run.json, and with it of the names and the place of all files of a run."""
@@ -331,7 +330,7 @@ class RunDirectory:
         Raises:
             TlkitError: it is damaged, or of a format that cannot be read.
         """
-        path = self.model / MODEL_CARD
+        path = self.model / FACTS_FILE
         if not path.is_file():
             return {}
         values = self.read_json(path)
@@ -395,22 +394,3 @@ class RunDirectory:
             RunError: the values are not those of such a result.
         """
         return build_stored(build, values, path=path, error=RunError, remedy=remedy)
-
-
-def is_run(path: Path) -> bool:
-    """Return whether a path is the folder of a run."""
-    return (path / MARKER).is_file()
-
-
-def folder_of_run(run: object) -> Path:
-    """Return the folder of a run: that of a `Run`, or the path that is given in its place."""
-    return Path(getattr(run, "path", run))  # type: ignore[arg-type]
-
-
-def find_model(path: Path) -> Path:
-    """Return the folder of a stored model: a run's, or the path itself where it is one.
-
-    Raises:
-        RunError: there is neither a run nor a model at the path.
-    """
-    return path if (path / MODEL_CARD).is_file() else RunDirectory.open(path).model

@@ -13,17 +13,17 @@ from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.gates.task_gates import judge_task_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import NUMBER_MEANS, TASK_METRICS
-from tlkit.choices import Task
+from tlkit.choices import Y_PRED, Y_TRUE, Task
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions import Joinable, NumberPredictions, Predictions, read_predictions
-from tlkit.predictions.common_task_images import TaskTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
 from tlkit.runs.assess_split import warn_trained_on
 from tlkit.runs.compare_runs import TABLES, table_of
-from tlkit.runs.directory import is_run
+from tlkit.runs.find_run import is_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.runs.task_judgement import read_task_predictions
 
@@ -37,8 +37,8 @@ def gate(
     *,
     split: str | None = None,
     groups: Joinable | None = None,
-    y_true: str = "y_true",
-    y_pred: str = "y_pred",
+    y_true: str = Y_TRUE,
+    y_pred: str = Y_PRED,
     options: AuditOptions | None = None,
 ) -> GateReport:
     """Return the verdicts of a file of gates (tolerances, limits, "no worse than") on a run or on predictions.
@@ -97,7 +97,7 @@ def load_task_gates(path: str | os.PathLike[str], task: Task) -> GatesFile:
     return load_gates(path, metrics=TASK_METRICS[task], means=NUMBER_MEANS if numbers else (), unit_margin=numbers)
 
 
-def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskTable) -> TaskTable:
+def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskPredictions) -> TaskPredictions:
     """Return the predictions of a baseline, a run or a file, of the same task as others.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.audit.explanation import Explanation
-from tlkit.audit.plain_verdicts import shown_by, units_of
+from tlkit.audit.plain_verdicts import sample_words, shown_by
 from tlkit.errors import PredictionsError, RunError, first_few
 from tlkit.runs.repair_groups import Grouping
 from tlkit.runs.run_options import options_of_run
@@ -125,7 +125,7 @@ def _after_audit(run: Run, audit: Audit, path: str) -> NextStep:
     most = max(two_figures(number) for _, number in known)
     names = first_few(list(dict.fromkeys(name for name, _ in known)), most=3)
     more = f"up to about {most:,} more of a group would decide ({names})."
-    return NextStep("", f"Collect more {units_of(audit)} to judge it on: {more}")
+    return NextStep("", f"Collect more {sample_words(audit)} to judge it on: {more}")
 
 
 def _for_the_worst(run: Run, path: str, table: GroupTable, row: GroupRow) -> NextStep:

@@ -30,8 +30,8 @@ from tlkit.evaluation import Evaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, evaluation_from_dict
 from tlkit.output_files import require_writable
 from tlkit.predictions import Joinable, Predictions, read_predictions
-from tlkit.predictions.common_task_images import TaskTable
 from tlkit.predictions.joined_tables import JoinedTable
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.render.report import write_card, write_report
 from tlkit.render.report.task_page import write_task_card, write_task_report
@@ -40,10 +40,10 @@ from tlkit.runs.assess_split import evaluate_split, warn_trained_on
 from tlkit.runs.compare_runs import compare_task_with, compare_with
 from tlkit.runs.directory import REMEDY
 from tlkit.runs.gate_run import gate
-from tlkit.runs.run_options import options_of_run, require_columns
+from tlkit.runs.run_options import options_of_run, options_with_columns
 from tlkit.runs.run_pages import contents_for_card, contents_for_report
 from tlkit.runs.run_tables import read_alike, read_excluded, read_history, read_leaks
-from tlkit.runs.task_judgement import TaskPredictions, audit_task_split, evaluate_task_split, read_task_predictions
+from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split, read_task_predictions
 from tlkit.runs.task_pages import task_contents
 from tlkit.samples import Samples
 
@@ -244,7 +244,7 @@ class Run:
         warn_trained_on(split, self.directory.name)
         predictions = self.task_predictions(split, groups=groups)
         options = options_of_run(self, **overrides)
-        chosen = require_columns(self, options, predictions.groups, level=logging.INFO)
+        chosen = options_with_columns(self, options, predictions.groups, level=logging.INFO)
         result = audit_task_split(predictions, self.recipe, options=chosen, mean_tolerance=mean_tolerance)
         if groups is None and mean_tolerance is None and options == options_of_run(self):
             store_judgements(self.directory, self.directory.audit, {split: result.to_dict()})
@@ -347,7 +347,9 @@ class Run:
             pair_by=pair_by,
             weights=weights,
         )
-        result = audit_predictions(predictions, require_columns(self, options, predictions.groups, level=logging.INFO))
+        result = audit_predictions(
+            predictions, options_with_columns(self, options, predictions.groups, level=logging.INFO)
+        )
         if groups is None and options == options_of_run(self):
             store_judgements(self.directory, self.directory.audit, {split: result.to_dict()})
         return result
@@ -399,7 +401,7 @@ class Run:
         )
         result = explain_predictions(
             predictions,
-            require_columns(self, options, predictions.groups, level=logging.DEBUG),
+            options_with_columns(self, options, predictions.groups, level=logging.DEBUG),
             order=order,
             training=trained.groups if len(trained) else None,
         )
@@ -493,7 +495,7 @@ class Run:
 
     def task_compare(
         self,
-        other: Run | TaskTable,
+        other: Run | TaskPredictions,
         *,
         metric: str | None = None,
         by: By | Sequence[By] | None = None,

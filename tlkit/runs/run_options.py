@@ -78,7 +78,7 @@ def with_all_columns(options: AuditOptions, groups: pd.DataFrame, *, level: int 
     return replace(options, columns=tuple(GroupColumn(column) for column in columns))
 
 
-def require_columns(run: Run, options: AuditOptions, groups: pd.DataFrame, *, level: int) -> AuditOptions:
+def options_with_columns(run: Run, options: AuditOptions, groups: pd.DataFrame, *, level: int) -> AuditOptions:
     """Return what `with_all_columns` returns for the predictions of a run.
 
     Raises:

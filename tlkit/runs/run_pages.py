@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.error_examples import GroupImages, Neighbors, worst_images
-from tlkit.audit.heat_maps import HeatMap, HeatMaps
+from tlkit.audit.heat_maps import HeatMaps, ImageHeatMap
 from tlkit.audit.repair_tables import origin_sentence
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.errors import RunError, first_few
 from tlkit.features.heads.head_tables import facts_sentence
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.output_files import require_writable
 from tlkit.predictions import Predictions
 from tlkit.render.report import ReportImages, RunContents
 from tlkit.runs.assess_split import chose_epoch
-from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.run_tables import kept_epochs
 from tlkit.runs.run_uncertainty import scaling_of, val_predictions
 from tlkit.runs.stored_measurements import read_measurements
@@ -45,7 +45,7 @@ def contents_for_card(run: Run, split: str | None = None) -> RunContents:
     """
     require_writable({"The card": run.directory.card}, error=RunError)
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
-    model = directory.model / MODEL_CARD
+    model = directory.model / FACTS_FILE
     head = directory.read_model_facts().get("head", {})
     environment = run.environment
     with directory.damaged(model if head else directory.environment):
@@ -162,7 +162,7 @@ def _size_of(thumbnails: Mapping[str, str], shown: Iterable[GroupImages]) -> int
     return sum(len(data) * uses.get(path, 1) for path, data in thumbnails.items())
 
 
-def _heat_within(heat: HeatMaps | None, uses: Mapping[str, int], most_bytes: int) -> dict[str, HeatMap]:
+def _heat_within(heat: HeatMaps | None, uses: Mapping[str, int], most_bytes: int) -> dict[str, ImageHeatMap]:
     """Return the heat maps of images that are shown, as many as take no more bytes in the page."""
     kept, size = {}, 0
     for path, one in heat.images.items() if heat else ():
@@ -198,7 +198,7 @@ def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interru
 
     Args:
         environment: the run's environment, with its weights.
-        head: facts of the head, from the stored model's card.
+        head: facts of the head, from the stored model's facts.
         interrupted: whether training was interrupted.
     """
     notes = []

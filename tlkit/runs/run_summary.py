@@ -8,10 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tlkit.audit.group_tables import Verdict
 from tlkit.audit.plain_verdicts import PlainVerdict, plain_verdicts
 from tlkit.audit.task_verdicts import task_verdicts
-from tlkit.choices import TrainedTask
+from tlkit.choices import TrainedTask, Verdict
 from tlkit.errors import RunError, TlkitError
 from tlkit.evaluation.plain_evaluation import evaluation_sentences
 from tlkit.evaluation.task_figures import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.runs.directory import MODEL_CARD, RunDirectory
+from tlkit.models.model_format import FACTS_FILE
+from tlkit.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from tlkit.predictions import Predictions
@@ -23,7 +24,7 @@ def scaling_of(directory: RunDirectory) -> LogitScaling | None:
     stored = directory.read_model_facts().get("calibration")
     if stored is None:
         return None
-    return directory.read_result(directory.model / MODEL_CARD, LogitScaling.from_dict, stored)
+    return directory.read_result(directory.model / FACTS_FILE, LogitScaling.from_dict, stored)
 
 
 def val_predictions(run: Run, *, judged: str) -> Predictions | None:

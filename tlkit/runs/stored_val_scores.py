@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tlkit.errors import RunError
 from tlkit.runs.assess_split import chose_epoch
-from tlkit.runs.directory import MARKER, RunDirectory, find_model
+from tlkit.runs.directory import MARKER, RunDirectory
+from tlkit.runs.find_run import find_model
 from tlkit.runs.run import open_run
 from tlkit.uncertainty.val_scores import FILE, ValScores
 

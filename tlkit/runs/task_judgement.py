@@ -25,18 +25,16 @@ from tlkit.predictions import (
     DetectionPredictions,
     MaskPredictions,
     MultilabelPredictions,
-    NumberPredictions,
     read_boxes,
     read_masks,
     read_multilabel,
     read_numbers,
 )
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe import Recipe
 from tlkit.runs.run_options import options_of_recipe
 from tlkit.tables import Column, Table
 from tlkit.uncertainty.number_intervals import IntervalRule
-
-TaskPredictions = MultilabelPredictions | NumberPredictions | MaskPredictions | DetectionPredictions
 
 
 def read_task_predictions(path: Path, task: TrainedTask, *, grades: Sequence[str] | None = None) -> TaskPredictions:

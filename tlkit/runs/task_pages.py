@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tlkit.models.model_format import FACTS_FILE
 from tlkit.render.report.task_page import TaskContents
 from tlkit.runs.assess_split import chose_epoch
-from tlkit.runs.directory import MODEL_CARD
 from tlkit.runs.mask_pages import mask_colours, worst_masks
 from tlkit.runs.run_pages import notes_of, read_attribution
 from tlkit.runs.run_tables import kept_epochs
@@ -29,7 +29,7 @@ def task_contents(run: Run, split: str | None = None) -> TaskContents:
     split, recipe, directory = run.judged_split(split), run.recipe, run.directory
     environment, samples, history = run.environment, run.samples, run.history
     rule = directory.read_model_facts().get("rule", {})
-    with directory.damaged(directory.model / MODEL_CARD if rule else directory.environment):
+    with directory.damaged(directory.model / FACTS_FILE if rule else directory.environment):
         notes = notes_of(environment, {}, interrupted=run.status == "interrupted")
     return TaskContents(
         title=recipe.report.title or recipe.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +69,8 @@ class ServeOptions:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
+        import ipaddress
+
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:

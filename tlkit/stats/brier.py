@@ -9,11 +9,11 @@ import numpy as np
 from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.stats.bootstrap import REPLICATES
+from tlkit.stats.calibration import BINS
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of
 
-BINS = 10
 MOST_BLOCKS = (
     500  # units that are resampled; more images or clusters are resampled in random blocks of about equal size
 )

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from tlkit.arrays import Floats, Ints
+from tlkit.choices import FOLDS
 from tlkit.plain_values import to_plain
 from tlkit.stats.temperature import fit_temperature
 
@@ -23,7 +24,6 @@ FEWEST_IMAGES = 20
 """With fewer validation images nothing is fitted."""
 FEWEST_PER_CLASS = 20
 """Validation images that every class needs for vector scaling."""
-FOLDS = 5
 RIDGE = 1e-3
 CLEARLY = 1.645
 """Standard errors by which vector scaling must be better: a one-sided test at 5 %."""

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, SEED
+from tlkit.stats.bootstrap import REPLICATES
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 from tlkit.stats.ranking import auroc, clustered_area, false_positive_rate_at
 
 TPR = 0.95
-REPLICATES = 2000
 
 
 @dataclass(frozen=True)

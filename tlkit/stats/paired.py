@@ -138,7 +138,9 @@ def pairs_needed(difference: float, discordant: float, *, power: float = POWER, 
     return None if size is None else max(1, size)
 
 
-def detectable_difference(n: int, discordant: float, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
+def detectable_paired_difference(
+    n: int, discordant: float, *, power: float = POWER, alpha: float = ALPHA
+) -> float | None:
     """Return the smallest difference that McNemar's test detects with n pairs: `pairs_needed`, solved for δ.
 
     `n` is the number of pairs; other arguments as in `pairs_needed`.
@@ -147,7 +149,7 @@ def detectable_difference(n: int, discordant: float, *, power: float = POWER, al
         The difference in (0, discordant], or None where even the largest possible one is not detected.
 
     Example:
-        >>> round(detectable_difference(1000, 0.1), 4)
+        >>> round(detectable_paired_difference(1000, 0.1), 4)
         0.028
     """
     if n == 0 or discordant <= 0:

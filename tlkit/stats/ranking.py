@@ -1,4 +1,4 @@
-"""Ranking by a score: area under the ROC curve, area under the risk–coverage curve, FPR at a TPR."""
+"""Ranking by a score: area under the ROC curve, false positive rate at a true positive rate."""
 
 from __future__ import annotations
 
@@ -133,30 +133,6 @@ def _share_below(score: Floats, others: Floats, weight: Floats) -> Floats:
     rising = others[order]
     below, upto = (cumulated[np.searchsorted(rising, score, side)] for side in ("left", "right"))
     return np.asarray((below + upto) / (2 * cumulated[-1]))
-
-
-def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float | None:
-    """Return the area under the risk–coverage curve: the mean error rate of the 1, 2, … N most confident images.
-
-    Geifman & El-Yaniv (2017), NeurIPS, section 2; Geifman, Uziel & El-Yaniv (2019), ICLR. Errors of equal
-    confidences are averaged, so the order of the images changes nothing.
-
-    Args:
-        confidence: shape (N,).
-        correct: whether each prediction is right, shape (N,).
-        weights: shape (N,), not all 0; None = equal weights. Weights of equal confidences are averaged.
-
-    Returns:
-        The area in [0, 1], 0 = no error, or None without images.
-    """
-    sure, wrong = np.asarray(confidence, dtype=np.float64), 1.0 - np.asarray(correct, dtype=np.float64)
-    if len(sure) == 0:
-        return None
-    _, tie, size = np.unique(-sure, return_inverse=True, return_counts=True)
-    weight = np.ones(len(sure)) if weights is None else np.asarray(weights, dtype=np.float64)
-    covered, errors = (np.repeat(np.bincount(tie, weights=each) / size, size) for each in (weight, weight * wrong))
-    coverage = np.cumsum(covered)
-    return float((np.cumsum(errors) / np.where(coverage > 0, coverage, 1.0)) @ covered / coverage[-1])
 
 
 def false_positive_rate_at(positive: npt.ArrayLike, negative: npt.ArrayLike, *, rate: float = 0.95) -> float | None:

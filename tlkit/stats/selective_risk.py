@@ -91,14 +91,17 @@ def rank_by_confidence(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Ran
     return Ranking(-values, np.asarray(images, dtype=np.int64), np.asarray(errors, dtype=np.int64))
 
 
-def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
+def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float | None:
     """Return the area under the risk–coverage curve: the mean selective risk over the coverages 1/n…n/n.
 
-    Geifman, Uziel & El-Yaniv (2019), Bias-reduced uncertainty estimation, ICLR, eq. 3. Images of equal confidence are
-    taken in all orders and averaged, so the order of the rows does not matter. 0 is best; a ranking that says
-    nothing gives the error rate.
+    Geifman, Uziel & El-Yaniv (2019), Bias-reduced uncertainty estimation, ICLR, eq. 3. Errors and weights of images of
+    equal confidence are averaged, as over all their orders, so the order of the rows does not matter. 0 is best; a
+    ranking that says nothing gives the error rate.
 
-    Arguments as in `rank_by_confidence`.
+    Args:
+        confidence: of the predicted class, or any score that is higher where the model is surer, shape (N,).
+        correct: whether the prediction is right, shape (N,).
+        weights: shape (N,), not all 0; None = equal weights.
 
     Returns:
         The area in [0, 1], or None without images.
@@ -107,10 +110,14 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
         >>> round(aurc([.95, .95, .85, .85, .65, .65, .55, .55], [1, 1, 1, 0, 1, 0, 0, 1]), 6)
         0.222768
     """
-    ranking = rank_by_confidence(confidence, correct)
-    if not ranking.n:
+    sure, wrong = np.asarray(confidence, dtype=np.float64), 1.0 - np.asarray(correct, dtype=np.float64)
+    if len(sure) == 0:
         return None
-    return float((ranking.expected_errors() / np.arange(1, ranking.n + 1)).mean())
+    _, tie, size = np.unique(-sure, return_inverse=True, return_counts=True)
+    weight = np.ones(len(sure)) if weights is None else np.asarray(weights, dtype=np.float64)
+    covered, errors = (np.repeat(np.bincount(tie, weights=each) / size, size) for each in (weight, weight * wrong))
+    coverage = np.cumsum(covered)
+    return float((np.cumsum(errors) / np.where(coverage > 0, coverage, 1.0)) @ covered / coverage[-1])
 
 
 def smallest_aurc(errors: int, n: int) -> float:

@@ -11,6 +11,7 @@ from tlkit.arrays import Floats
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.area_intervals import mean_area
 from tlkit.stats.box_measures import BOX_FIGURES, OF_ONE_CATEGORY, MatchedBoxes, measure_boxes
 from tlkit.stats.cluster_sampling import Units
@@ -25,7 +26,6 @@ from tlkit.stats.mask_measures import MASK_FIGURES, OF_ONE_CLASS, measure_masks
 from tlkit.stats.measured import Measured, ScoreFacts, mean_of, over_domain, ratio_of, undefined
 from tlkit.stats.one_vs_rest import AREA_KINDS, areas
 
-TaskTable = MultilabelPredictions | NumberPredictions | MaskPredictions | DetectionPredictions
 MEAN_AP = "mean_average_precision"
 
 LABEL_FIGURES: Mapping[str, ScoreFacts] = {
@@ -75,7 +75,7 @@ _OF_ONE: Mapping[Task, Mapping[str, ScoreFacts]] = {
 }
 
 
-def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
+def figures_of(table: TaskPredictions) -> dict[str, ScoreFacts]:
     """Return the figures that models of the task of a table are compared by, the main one first.
 
     Of several labels those that need probabilities are left out where the table has none.
@@ -89,7 +89,7 @@ def figures_of(table: TaskTable) -> dict[str, ScoreFacts]:
     return dict(GRADE_FIGURES if table.grades else NUMBER_FIGURES)
 
 
-def parts_of(table: TaskTable) -> list[str]:
+def parts_of(table: TaskPredictions) -> list[str]:
     """Return the figures of each label or class that models are compared by: F1, or of masks IoU, of boxes AP."""
     if isinstance(table, MultilabelPredictions):
         return [f"f1:{label}" for label in table.labels]
@@ -98,7 +98,7 @@ def parts_of(table: TaskTable) -> list[str]:
     return [f"iou:{name}" for name in table.classes] if isinstance(table, MaskPredictions) else []
 
 
-def task_facts(table: TaskTable, name: str) -> ScoreFacts:
+def task_facts(table: TaskPredictions, name: str) -> ScoreFacts:
     """Return what a figure is, by name; `figure_facts` of the task of a table and its labels.
 
     Raises:
@@ -107,7 +107,7 @@ def task_facts(table: TaskTable, name: str) -> ScoreFacts:
     return figure_facts(table.task, name, labels=names_of(table))
 
 
-def names_of(table: TaskTable) -> tuple[str, ...]:
+def names_of(table: TaskPredictions) -> tuple[str, ...]:
     """Return the labels, the classes of masks or the categories of boxes; none of numbers and grades."""
     if isinstance(table, NumberPredictions):
         return ()
@@ -116,7 +116,7 @@ def names_of(table: TaskTable) -> tuple[str, ...]:
     return table.categories if isinstance(table, DetectionPredictions) else table.labels
 
 
-def prepare(table: TaskTable) -> TaskTable:
+def with_matches(table: TaskPredictions) -> TaskPredictions:
     """Return a table with what all its figures share: boxes with their matches."""
     return MatchedBoxes.of(table) if isinstance(table, DetectionPredictions) else table
 
@@ -167,7 +167,7 @@ def figure_title(name: str) -> str:
     return ({**LABEL_FIGURES, **GRADE_FIGURES, **MASK_FIGURES, **BOX_FIGURES}[name]).title
 
 
-def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Measured:
+def measure_task(table: TaskPredictions, name: str, units: Units | None = None) -> Measured:
     """Return a figure of predictions with the influence of every image on it.
 
     Values are those of `evaluate_multilabel`, `evaluate_numbers`, `evaluate_masks` and `evaluate_detection`; the
@@ -175,7 +175,7 @@ def measure_task(table: TaskTable, name: str, units: Units | None = None) -> Mea
     Assoc. 66:411).
 
     Args:
-        table: images of which the truth is known, of several labels, or pixels, of which any is; boxes by `prepare`.
+        table: images of known truth (any label, or any pixel, is known); boxes by `with_matches`.
         name: of a figure, as `task_facts` takes it.
         units: weights, above 0, and clusters; None = independent images of equal weight.
 

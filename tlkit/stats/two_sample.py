@@ -21,10 +21,10 @@ from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import ALPHA, CONFIDENCE, FOLDS, SEED
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe_bounds
+from tlkit.stats.power import POWER
 
 PERMUTATIONS = 999
 MOST_SHRINKAGE = 0.999
-POWER = 0.8
 
 
 @dataclass(frozen=True)

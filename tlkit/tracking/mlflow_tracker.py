@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tlkit.choices import TRACKED_ROWS
 from tlkit.csv_files import csv_text
 from tlkit.errors import RecipeError, reason_of
 from tlkit.tracking.attempts import Attempts, exit_code_of, missing_extra
@@ -87,7 +88,7 @@ class MlflowTracker:
 
         self._attempt("the summary", action)
 
-    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = TRACKED_ROWS, name: str = "predictions") -> None:
         """Record predictions as a CSV file.
 
         Raises:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tlkit.choices import TRACKED_ROWS
 from tlkit.tracking.attempts import Attempts, exit_code_of, missing_extra
 from tlkit.tracking.flat_config import flat_config
 from tlkit.tracking.sampled_rows import confusion_cells, prediction_rows
@@ -59,7 +60,7 @@ class TensorboardTracker:
         first = next(iter(values), "summary").split("/")[0]
         self._text(f"summary/{first}", f"| name | value |\n|---|---|\n{rows}")
 
-    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = TRACKED_ROWS, name: str = "predictions") -> None:
         """Record at most 100 predictions as text.
 
         Raises:

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from tlkit.choices import TRACKED_ROWS
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -39,7 +41,7 @@ class Tracker(Protocol):
     def log_summary(self, values: Mapping[str, Scalar]) -> None:
         """Record final metrics of the run, such as the test accuracy."""
 
-    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = TRACKED_ROWS, name: str = "predictions") -> None:
         """Record a table of predictions without its group columns.
 
         Args:
@@ -119,7 +121,7 @@ class NullTracker:
     def log_summary(self, values: Mapping[str, Scalar]) -> None:
         """Do nothing."""
 
-    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = TRACKED_ROWS, name: str = "predictions") -> None:
         """Do nothing."""
 
     def log_confusion(

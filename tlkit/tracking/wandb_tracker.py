@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import wandb
 
-from tlkit.choices import TrackerMode
+from tlkit.choices import TRACKED_ROWS, TrackerMode
 from tlkit.csv_files import csv_text
 from tlkit.errors import RecipeError, reason_of
 from tlkit.tracking.attempts import Attempts, exit_code_of
@@ -91,7 +91,7 @@ class WandbTracker:
         """Record final metrics in the run's summary."""
         self._attempt("the summary", lambda: self._run.summary.update(dict(values)))
 
-    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = TRACKED_ROWS, name: str = "predictions") -> None:
         """Record predictions as a W&B Table with the columns path, true, predicted, confidence and correct only.
 
         Raises:

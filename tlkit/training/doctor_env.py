@@ -140,7 +140,7 @@ def _prediction() -> EnvironmentCheck:
 
     device = choose_device("auto", key="device")
     classifier = Classifier("test_resnet", classes=["a", "b"], weights="none")
-    model = Predictor(classifier.network, classifier.card(), device=device)
+    model = Predictor(classifier.network, classifier.facts(), device=device)
     proba = model.predict(np.zeros((64, 64, 3), np.uint8)).proba
     works = proba is not None and bool(np.isclose(proba.sum(), 1, atol=1e-4))
     return EnvironmentCheck("prediction", works, f"one image through a small network on {device}", "", needed=True)

@@ -63,7 +63,7 @@ def environment_of(prepared: Prepared, *, before: Mapping[str, Any] | None = Non
             "root": str(samples.root),
             "images": len(samples),
             "excluded": len(excluded),
-            "fingerprint": fingerprint(samples),
+            "fingerprint": dataset_fingerprint(samples),
             "sources": {str(file): digest_of(file) for file in _input_files(prepared.recipe)},
         },
         "weights": {**asdict(weights), "non_commercial": weights.non_commercial},
@@ -101,7 +101,7 @@ def _with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str
     return {**now, "changed_on_resume": listed} if listed else dict(now)
 
 
-def fingerprint(samples: Samples) -> str:
+def dataset_fingerprint(samples: Samples) -> str:
     """Return the sha256 (hex) over every image's path, label, split and content digest, in path order.
 
     Masks count with their own digests.

@@ -13,7 +13,7 @@ import torch
 from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.lightning import pl
-from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
+from tlkit.models.averaging import mean_state, moved_statistics, renew_statistics
 from tlkit.models.training_step import cut_of
 from tlkit.training.checkpoint_files import FrozenWeights
 from tlkit.training.prefix_batches import PrefixBatches
@@ -111,7 +111,7 @@ def average_best_epochs(
     tried = [SoupTrial(kept[0][0], best, taken=True)]
     current = {name: value.clone() for name, value in classifier.state_dict().items()}
     for epoch, state in kept[1:]:
-        classifier.load_state_dict({**frozen.tensors, **mean_of([*taken, state])})
+        classifier.load_state_dict({**frozen.tensors, **mean_state([*taken, state])})
         if layers:
             renew_statistics(classifier.eval_network, layers, _training_images(prepared))
         value = _figure(prepared, batches, monitor)

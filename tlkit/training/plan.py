@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlkit.audit.group_tables import CROSS
-from tlkit.choices import HeadWord
+from tlkit.choices import FOLDS, HeadWord
 from tlkit.data.checks.summary_tables import COUNTED, class_count_table
 from tlkit.data.dataset_source import label_words
 from tlkit.data.loading.cached_rows import cache_words
@@ -15,7 +15,6 @@ from tlkit.samples import Samples
 from tlkit.tables import Column, Table, counted
 from tlkit.training.prefix_plan import input_table, plan_inputs
 from tlkit.training.prepare import Prepared
-from tlkit.training.sklearn_heads import FOLDS
 
 Facts = list[tuple[str, str]]
 

@@ -12,9 +12,9 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.features.activations import Activations
 from tlkit.features.features import Features
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
-from tlkit.inference.task_predictor import AnyTaskPredictions
 from tlkit.models.cuts import Cut
 from tlkit.predictions import DetectionPredictions, Predictions
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
 from tlkit.training.prepare import Prepared
@@ -70,7 +70,7 @@ def predict_split(
     )
 
 
-def replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | AnyTaskPredictions]) -> None:
+def replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions | TaskPredictions]) -> None:
     """Write the predictions, and delete the results that belong to earlier ones."""
     results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
     for path in (*results, directory.repair):

@@ -16,7 +16,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError
 from tlkit.inference.devices import LightningPrecision, choose_device, choose_precision
-from tlkit.inference.recipe_features import backbone_of
+from tlkit.inference.recipe_features import recipe_backbone
 from tlkit.lightning import pl
 from tlkit.models.backbone import Backbone
 from tlkit.models.box_head import require_operators
@@ -114,7 +114,7 @@ def open_model(recipe: Recipe) -> OpenedModel:
             "Use train.precision=32, or train.parallel=ddp."
         )
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    backbone = backbone_of(recipe)
+    backbone = recipe_backbone(recipe)
     if recipe.train.grad_checkpointing:
         require_grad_checkpointing(backbone.module, name=backbone.name)
     adapted = recipe.strategy.kind == "lora"  # the adapters go into a copy

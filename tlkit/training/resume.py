@@ -8,7 +8,7 @@ import json
 from tlkit.errors import RunError
 from tlkit.models.losses import GroupDROLoss
 from tlkit.runs import RunDirectory
-from tlkit.training.environment import fingerprint
+from tlkit.training.environment import dataset_fingerprint
 from tlkit.training.prepare import Prepared
 
 
@@ -35,7 +35,7 @@ def origin_of(prepared: Prepared) -> str:
     """
     facts = {
         "recipe": prepared.recipe.model_dump(mode="json", exclude_defaults=True),
-        "images": fingerprint(prepared.data.samples),
+        "images": dataset_fingerprint(prepared.data.samples),
         "weights": prepared.classifier.source.weights.digest,
     }
     loss = prepared.classifier.loss

@@ -103,7 +103,7 @@ def _run_steps(
             finish_task(directory, prepared, inputs, trained, features=features, tracker=tracker, shown=shown)
             return trained.outcome
         trained = calibrated(trained, prepared, features)
-        store_model(directory.model, trained.network, trained.card, trained.head)
+        store_model(directory.model, trained.network, trained.facts, trained.head)
 
         predictions = _predict(trained, prepared, features)
         inputs = with_changes(inputs, prepared.data.changed_images)
@@ -119,7 +119,7 @@ def _run_steps(
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
         shown.log.add_results(judged[0].evaluation, judged[0].audit)
-        warn_of_optimism(trained.card.head, judged[0])
+        warn_of_optimism(trained.facts.head, judged[0])
         for one in judged:
             figures = one.predictions, one.evaluation, one.audit
             track_split(tracker, one.split, *figures, section=recipe.tracking, root=samples.root)
@@ -133,7 +133,7 @@ def _run_steps(
             write_report(directory.report, contents)
             track_report(tracker, directory.path, contents)
         chosen = "val" in predictions or trained.head is not None
-        track_model(tracker, directory.model, trained.card.to_dict(), inputs.environment, best=chosen)
+        track_model(tracker, directory.model, trained.facts.to_dict(), inputs.environment, best=chosen)
     return trained.outcome
 
 
@@ -168,7 +168,7 @@ def _open_tracker(directory: RunDirectory, recipe: Recipe, environment: Mapping[
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
     """Return the predictions for test and val by split, or for train if the run has no test and no val."""
-    predictor, tta = Predictor(trained.network, trained.card, device=prepared.device), prepared.recipe.evaluate.tta
+    predictor, tta = Predictor(trained.network, trained.facts, device=prepared.device), prepared.recipe.evaluate.tta
     return {
         split: predict_split(predictor, prepared, part, features=features, activations=trained.activations, tta=tta)
         for split, part in split_samples(prepared)
@@ -201,7 +201,7 @@ def _report_contents(
         confidence=assess_confidence(
             predictions,
             val=val if judged.split != "val" else None,
-            scaling=trained.card.calibration,
+            scaling=trained.facts.calibration,
             confidence=recipe.evaluate.confidence,
             tolerance=recipe.audit.tolerance,
             cluster_by=recipe.audit.pair_by or recipe.audit.cluster_by,
@@ -211,7 +211,7 @@ def _report_contents(
         group_columns=predictions.group_columns,
         excluded=prepared.data.dataset.excluded,
         leaks=inputs.leaks[inputs.leaks["split"] == judged.split],
-        notes=notes_of(inputs.environment, trained.card.head, interrupted=trained.outcome == "interrupted"),
+        notes=notes_of(inputs.environment, trained.facts.head, interrupted=trained.outcome == "interrupted"),
         attribution=inputs.attribution,
         chose_epoch=chose_epoch(judged.split, trained.history),
     )

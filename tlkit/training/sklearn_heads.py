@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tlkit.arrays import Floats, Ints
+from tlkit.choices import FOLDS
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, bound_images, max_folds, warn_rare_classes
 from tlkit.features.heads import Head, choose_head, fit_head
@@ -25,8 +26,6 @@ from tlkit.samples import Samples
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
-
-FOLDS = 5
 
 
 def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
@@ -160,7 +159,7 @@ def _set_layer(classifier: Classifier, part: LinearWeights) -> None:
 
 
 def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> None:
-    """Put a head into a classifier's network, and its facts into the card."""
+    """Put a head into a classifier's network, and its facts into those of the model."""
     part = head.linear
     if part is None:
         classifier.network.head = ScoredHead(head.predict_proba, in_features=head.width)

@@ -12,9 +12,10 @@ from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import TaskEvaluation, task_sentences
 from tlkit.inference.recipe_features import CachedFeatures
 from tlkit.inference.stored_model import store_model
-from tlkit.inference.task_predictor import AnyTaskPredictions, task_predictor
+from tlkit.inference.task_predictor import task_predictor
 from tlkit.models.model_files import ModelFacts
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe import Recipe
 from tlkit.render.report.task_page import write_task_report
 from tlkit.runs import RunDirectory, store_judgements
@@ -23,7 +24,7 @@ from tlkit.runs.run import Run
 from tlkit.runs.run_log import FitDisplay
 from tlkit.runs.task_judgement import audit_task_split, evaluate_task_split
 from tlkit.runs.task_pages import task_contents
-from tlkit.stats.task_measures import prepare
+from tlkit.stats.task_measures import with_matches
 from tlkit.tracking import Tracker
 from tlkit.training.predict_splits import predict_split, replace_predictions, split_samples
 from tlkit.training.prepare import Prepared
@@ -47,18 +48,18 @@ def finish_task(
     shown: FitDisplay,
 ) -> None:
     """Run the steps after training: choose thresholds or intervals on val, predict, judge, report and track."""
-    recipe, network, card = prepared.recipe, trained.network, trained.card
+    recipe, network, facts = prepared.recipe, trained.network, trained.facts
     tta, activations, parts = recipe.evaluate.tta, trained.activations, dict(split_samples(prepared))
     given: Mapping[str, Any] = {"device": prepared.device, "folder": directory.masks}
-    predictor: Any = task_predictor(network, card, **given)  # of whichever task, with predictions of that task
-    first: dict[str, AnyTaskPredictions] = {}
+    predictor: Any = task_predictor(network, facts, **given)  # of whichever task, with predictions of that task
+    first: dict[str, TaskPredictions] = {}
     if "val" in parts:
         val = predict_split(predictor, prepared, parts["val"], features=features, activations=activations, tta=tta)
-        card = with_rule(card, val, recipe)
-        predictor = task_predictor(network, card, **given)
+        facts = with_rule(facts, val, recipe)
+        predictor = task_predictor(network, facts, **given)
         first = {"val": predictor.with_rule(val)}
-    store_model(directory.model, network, card, None)
-    predictions: dict[str, AnyTaskPredictions] = {
+    store_model(directory.model, network, facts, None)
+    predictions: dict[str, TaskPredictions] = {
         split: first[split]
         if split in first
         else predict_split(predictor, prepared, part, features=features, activations=activations, tta=tta)
@@ -81,19 +82,19 @@ def finish_task(
         contents = task_contents(Run(directory), split)
         write_task_report(directory.report, contents)
         track_task_report(tracker, directory.path, contents)
-    track_model(tracker, directory.model, card.to_dict(), inputs.environment, best="val" in predictions)
+    track_model(tracker, directory.model, facts.to_dict(), inputs.environment, best="val" in predictions)
 
 
-def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> ModelFacts:
-    """Return the card with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
+def with_rule(facts: ModelFacts, val: TaskPredictions, recipe: Recipe) -> ModelFacts:
+    """Return the facts with what val chooses: thresholds of labels, or the margin of intervals; else nothing.
 
     Args:
-        card: the facts of the model.
+        facts: the facts of the model.
         val: its predictions for the val split, without a rule.
         recipe: of the fit.
     """
     if isinstance(val, MaskPredictions | DetectionPredictions):
-        return card
+        return facts
     units = recipe.audit.pair_by or recipe.audit.cluster_by
     if isinstance(val, MultilabelPredictions):
         chosen = choose_thresholds(
@@ -104,23 +105,23 @@ def with_rule(card: ModelFacts, val: AnyTaskPredictions, recipe: Recipe) -> Mode
         )
         named = ", ".join(f"{name} {value:.2g}" for name, value in list(chosen.values.items())[:6])
         logger.info("Labels are predicted from the thresholds with the best F1 on val: %s.", named)
-        return replace(card, rule={"thresholds": chosen.to_dict()})
+        return replace(facts, rule={"thresholds": chosen.to_dict()})
     intervals = calibrate_intervals(val, coverage=recipe.evaluate.confidence)
     logger.info(
         "Intervals that hold the truth for %.0f %% of new images are calibrated on %d val images.",
         100 * intervals.coverage,
         intervals.images,
     )
-    return replace(card, rule={"intervals": intervals.to_dict()})
+    return replace(facts, rule={"intervals": intervals.to_dict()})
 
 
 def judge_task(
-    recipe: Recipe, predictions: Mapping[str, AnyTaskPredictions]
+    recipe: Recipe, predictions: Mapping[str, TaskPredictions]
 ) -> dict[str, tuple[TaskEvaluation, TaskAudit | None]]:
     """Return evaluation and audit of each split; no audit without `audit.by`. The first split's figures are logged."""
     judged = {}
     for place, (split, predicted) in enumerate(predictions.items()):
-        one = prepare(predicted)
+        one = with_matches(predicted)
         level = logging.DEBUG if place else logging.INFO
         audit = audit_task_split(one, recipe, level=level) if recipe.audit.by else None
         judged[split] = (evaluate_task_split(one, recipe), audit)

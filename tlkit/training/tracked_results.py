@@ -109,7 +109,7 @@ def track_split(
     """
     if isinstance(tracker, NullTracker):
         return
-    tracker.log_summary({f"{split}/{name}": value for name, value in summary_of(evaluation).items()})
+    tracker.log_summary({f"{split}/{name}": value for name, value in tracker_summary(evaluation).items()})
     if audit is not None:
         _track_audit(tracker, split, audit, tables=section.log_audit)
     tracker.log_table(class_rates(evaluation), name=f"{split}/per_class")
@@ -227,7 +227,7 @@ def track_model(
     tracker.log_model(folder, metadata={**facts, "data": data}, aliases=("best",) if best else ())
 
 
-def summary_of(evaluation: Evaluation) -> dict[str, float | int | None]:
+def tracker_summary(evaluation: Evaluation) -> dict[str, float | int | None]:
     """Return the figures of an evaluation by name, each with the ends of its interval, such as accuracy_low.
 
     Figures without leaks end in _without_leaks, before _low and _high; there are none where no leak is known.

@@ -9,17 +9,15 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.task_audit_result import TaskAudit
+from tlkit.choices import TRACKED_ROWS
 from tlkit.evaluation.detection import DetectionEvaluation
 from tlkit.evaluation.mask_result import MaskEvaluation
 from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import TaskEvaluation, task_figures
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.render.report.task_page import TaskContents, write_task_report
-from tlkit.runs.task_judgement import TaskPredictions
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.tracked_results import plain_table
-
-MOST_ROWS = 10_000
-"""Most predictions of a split that are recorded."""
 
 
 def track_task(
@@ -50,7 +48,7 @@ def track_task(
     if isinstance(evaluation, MultilabelEvaluation | MaskEvaluation | DetectionEvaluation):
         name = "per_label" if isinstance(evaluation, MultilabelEvaluation) else "per_class"
         tracker.log_table(plain_table(evaluation.tables()[1]), name=f"{split}/{name}")
-    tracker.log_table(_without_groups(predictions).head(MOST_ROWS), name=f"{split}/predictions")
+    tracker.log_table(_without_groups(predictions).head(TRACKED_ROWS), name=f"{split}/predictions")
     if audit is None:
         return
     tracker.log_summary({f"{split}/audit": audit.verdict})

@@ -43,7 +43,7 @@ class TrainedModel:
     Attributes:
         outcome: "finished", or "interrupted" by Ctrl-C or SIGTERM.
         network: the network with its best weights, as it is stored.
-        card: its classes, preprocessing and origin.
+        facts: its classes, preprocessing and origin.
         head: a scikit-learn head; None for the linear head trained by gradient descent.
         history: one row of metrics per epoch; empty where no epoch has ended.
         activations: returns the cached activations of a split and their cut, or None; None where there are no cuts.
@@ -51,7 +51,7 @@ class TrainedModel:
 
     outcome: Outcome
     network: Network
-    card: ModelFacts
+    facts: ModelFacts
     head: Head | None
     history: pd.DataFrame
     activations: Callable[[Samples], tuple[Features | Activations, Cut] | None] | None = None
@@ -95,7 +95,7 @@ def train_model(
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
-    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history, activations)
+    return TrainedModel(outcome, classifier.plain_network(), classifier.facts(), head, history, activations)
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
@@ -105,7 +105,7 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         if start is None or start.best is None:
             return
         load_best(prepared, start.best)
-        save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), prepared.classifier.card())
+        save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), prepared.classifier.facts())
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
     except Exception as error:  # the error that ends the run is the one to report
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
@@ -116,10 +116,10 @@ def calibrated(trained: TrainedModel, prepared: Prepared, features: CachedFeatur
     method = prepared.recipe.evaluate.calibrate
     if trained.head is not None or method == "none" or "val" not in predicted_splits(prepared.data.samples):
         return trained
-    predictor, samples = Predictor(trained.network, trained.card, device=prepared.device), prepared.data.samples
+    predictor, samples = Predictor(trained.network, trained.facts, device=prepared.device), prepared.data.samples
     val = predict_split(
         predictor, prepared, samples.split("val"), features=features, activations=trained.activations, tta="none"
     )
     scaling = fit_run_scaling(val, method=method)
     trained.network.calibrate(scaling)
-    return replace(trained, card=replace(trained.card, calibration=scaling))
+    return replace(trained, facts=replace(trained.facts, calibration=scaling))

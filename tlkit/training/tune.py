@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tlkit.choices import RATE_STEPS
 from tlkit.data.loading.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.lightning import pl
@@ -30,7 +31,10 @@ SWEEPS = 3
 
 @preserved_process_state()
 def find_learning_rate(
-    recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
+    recipe: str | Path | Recipe | Prepared,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    steps: int = RATE_STEPS,
 ) -> RateSweep:
     """Return the losses of a copy of a recipe's model at learning rates from 1e-6 to 10, and a suggestion.
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.audit.audit import audit_predictions
-from tlkit.audit.group_tables import GroupRow, Verdict
+from tlkit.audit.group_tables import GroupRow
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.options import AuditOptions
-from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, SEED, TOLERANCE
+from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, SEED, TOLERANCE, Verdict
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import bootstrap_replicates
@@ -21,9 +21,8 @@ from tlkit.stats.brier import MOST_BLOCKS
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.clustered_risk import clustered_aurc, clustered_risk_at_coverage, weighted_ranking
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.ranking import aurc as weighted_aurc
-from tlkit.stats.selective_risk import aurc_estimate, rank_by_confidence, risk_at_coverage, smallest_aurc
-from tlkit.uncertainty.abstention_result import Abstention, CurvePoint, GroupAbstention, JudgedThreshold
+from tlkit.stats.selective_risk import aurc, aurc_estimate, rank_by_confidence, risk_at_coverage, smallest_aurc
+from tlkit.uncertainty.abstention_result import Abstention, GroupAbstention, JudgedThreshold, RiskPoint
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
 from tlkit.uncertainty.sampling import part_of, rate_of, with_units
 from tlkit.uncertainty.val_scores import ValScores
@@ -136,7 +135,7 @@ class _Curve:
 
     area: Estimate
     smallest_area: float
-    points: tuple[CurvePoint, ...]
+    points: tuple[RiskPoint, ...]
     ranked: tuple[Floats, Floats]
 
 
@@ -144,14 +143,14 @@ def _curve(sure: Floats, right: Mask, units: Units | None, *, coverages: Sequenc
     n = len(sure)
     if units is not None:
         weight = units.weight
-        area, best = weighted_aurc(sure, right, weight), weighted_aurc(right, right, weight)
+        area, best = aurc(sure, right, weight), aurc(right, right, weight)
         assert area is not None and best is not None, "there are images"
         weighted = weighted_ranking(sure, right, weight)
         found = [clustered_risk_at_coverage(sure, right, share, units, confidence) for share in coverages]
         return _Curve(
             clustered_aurc(sure, right, units, value=area, level=confidence),
             best,
-            tuple(CurvePoint(share, least, risk) for share, (risk, least) in zip(coverages, found, strict=True)),
+            tuple(RiskPoint(share, least, risk) for share, (risk, least) in zip(coverages, found, strict=True)),
             (weighted.weight / weighted.weight[-1], weighted.errors / weighted.weight),
         )
     ranking = rank_by_confidence(sure, right)
@@ -160,7 +159,7 @@ def _curve(sure: Floats, right: Mask, units: Units | None, *, coverages: Sequenc
         aurc_estimate(sure, right, confidence),
         smallest_aurc(int((~right).sum()), n),
         tuple(
-            CurvePoint(share, float(ranking.confidence[end]), risk_at_coverage(sure, right, share, confidence))
+            RiskPoint(share, float(ranking.confidence[end]), risk_at_coverage(sure, right, share, confidence))
             for share, end in zip(coverages, ends, strict=True)
         ),
         (ranking.images / n, ranking.errors / ranking.images),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Floats
-from tlkit.audit.group_tables import Verdict
+from tlkit.choices import Verdict
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class RiskPoint:
     """One point of the risk–coverage curve.
 
     Attributes:
@@ -123,7 +123,7 @@ class Abstention:
     error: Estimate
     aurc: Estimate
     smallest_aurc: float
-    curve: tuple[CurvePoint, ...]
+    curve: tuple[RiskPoint, ...]
     ranked: tuple[Floats, Floats]
     thresholds: tuple[JudgedThreshold, ...] = ()
     by_group_at: float | None = None

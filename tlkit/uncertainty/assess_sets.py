@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
-from tlkit.audit.group_tables import MISSING, Verdict
+from tlkit.audit.group_tables import MISSING
 from tlkit.audit.groups.group_columns import By
-from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE, TOLERANCE, SetMethod
+from tlkit.choices import ALPHA, CONFIDENCE, COVERAGE, MIN_GROUP_SIZE, SET_METHOD, TOLERANCE, SetMethod, Verdict
 from tlkit.errors import PredictionsError
 from tlkit.evaluation.clustered_figures import effective_rate
 from tlkit.predictions import Predictions
@@ -24,15 +24,13 @@ from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, p
 from tlkit.uncertainty.sampling import mean_of, part_of, rate_of, with_units
 from tlkit.uncertainty.val_scores import ValScores
 
-COVERAGE = 0.95
-
 
 def assess_sets(
     predictions: Predictions,
     val: Predictions | ValScores,
     *,
     coverage: float = COVERAGE,
-    method: SetMethod = "lac",
+    method: SetMethod = SET_METHOD,
     condition: Condition = "none",
     by: By | Sequence[By] = (),
     confidence: float = CONFIDENCE,

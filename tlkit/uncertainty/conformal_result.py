@@ -8,8 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 import pandas as pd
 
-from tlkit.audit.group_tables import Verdict
-from tlkit.choices import SetMethod
+from tlkit.choices import SetMethod, Verdict
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate

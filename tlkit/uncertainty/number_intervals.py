@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.arrays import Floats, Ints
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import COVERAGE
 from tlkit.errors import PredictionsError
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import NumberPredictions
@@ -95,7 +95,7 @@ class IntervalRule:
         )
 
 
-def calibrate_intervals(val: NumberPredictions, *, coverage: float = CONFIDENCE, by: str | None = None) -> IntervalRule:
+def calibrate_intervals(val: NumberPredictions, *, coverage: float = COVERAGE, by: str | None = None) -> IntervalRule:
     """Return the margin that split-conformal intervals need on val.
 
     The margin is the ⌈(n + 1) · coverage⌉-th smallest score. The score is |y − ŷ| (Lei, G'Sell, Rinaldo, Tibshirani &
@@ -139,7 +139,7 @@ def calibrate_intervals(val: NumberPredictions, *, coverage: float = CONFIDENCE,
 
 
 def intervals_for(
-    test: NumberPredictions, val: NumberPredictions, *, coverage: float = CONFIDENCE, by: str | None = None
+    test: NumberPredictions, val: NumberPredictions, *, coverage: float = COVERAGE, by: str | None = None
 ) -> IntervalRule:
     """Return the intervals calibrated on val, after checking that no image of val is among those of test.
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tlkit.data.augment.transform_list import available_transforms, build_list
 from tlkit.data.augment.transforms import PRESETS, build_transform, sample_id_of
-from tlkit.data.decode.resizing import fit
+from tlkit.data.decode.resizing import resize_image
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
 from tlkit.recipe.sections.augment_section import Preset, most_of
@@ -57,7 +57,7 @@ def test_without_augmentation_the_evaluation_geometry_is_used(picture, augment, 
     preprocess = Preprocess(image_size=(32, 48), resize=resize)
     transform = build_transform(preprocess, augment=augment)
     assert not transform.is_random
-    expected = np.asarray(fit(Image.fromarray(picture), preprocess))
+    expected = np.asarray(resize_image(Image.fromarray(picture), preprocess))
     np.testing.assert_array_equal(transform(picture, epoch=3, sample_id=5), expected)
     np.testing.assert_array_equal(transform(Image.fromarray(picture)), expected)
 

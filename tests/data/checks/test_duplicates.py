@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from tlkit.data.checks import duplicates
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import DuplicateSet, find_duplicates
 from tlkit.data.checks.fingerprints import Fingerprints, fingerprint, turned_hashes
 from tlkit.data.checks.hash_search import MOST_BITS, similar_hashes
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels
+from tlkit.data.checks.pixel_comparison import likely_turns, picture_difference, turned_pixels
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.folder import scan_folder
 from tlkit.samples import Samples
@@ -321,7 +321,7 @@ def test_of_files_with_equal_pixels_each_is_paired_with_the_first_and_with_other
     other.putpixel((0, 0), tuple(255 - value for value in image.getpixel((0, 0))))
     small = saved_again(image.resize((96, 72)), 90)
     compared = []
-    monkeypatch.setattr("tlkit.data.checks.copies._verified", lambda read, pair: compared.append(pair) or None)
+    monkeypatch.setattr("tlkit.data.checks.verified_copies._verified", lambda read, pair: compared.append(pair) or None)
     images = [image] * 30 + [other] + [small]
     names = [f"{number:03d}.png" for number in range(len(images))]
     for name, one in zip(names, images, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scenes import scene
 
-from tlkit.data.checks.same_picture import pixel_difference, surely_apart
+from tlkit.data.checks.pixel_comparison import pixel_difference, surely_apart
 
 
 def variants(seed: int):

@@ -15,7 +15,7 @@ from messages import saying, says
 from PIL import Image
 from scenes import scene
 
-from tlkit.data.checks import copies as copies_module
+from tlkit.data.checks import verified_copies as copies_module
 from tlkit.data.checks.duplicates import DuplicateSet, Pair
 from tlkit.data.checks.leaks import find_leaks, log_near_duplicates
 from tlkit.errors import DataError

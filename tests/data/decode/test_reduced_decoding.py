@@ -14,7 +14,7 @@ from PIL import Image
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.jpeg_markers import can_be_scaled
-from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing, reduction
+from tlkit.data.decode.resizing import Frame, Zoom, random_framing, reduction, resize_image
 from tlkit.preprocess import Preprocess
 
 SMALL = Preprocess(image_size=(40, 56), crop_pct=0.8)
@@ -57,7 +57,7 @@ def test_reduced_decoding_of_a_rotated_photo_equals_a_full_decode(shape, tag):
     data = jpeg(stored, exif=exif)
     image, facts = open_rgb(data, reduction=build_transform(SMALL).reduction)
     assert facts.size == shape[::-1] and image.width < shape[0] / 1.9, "the size is the file's, the pixels are fewer"
-    whole = fit(upright, SMALL)
+    whole = resize_image(upright, SMALL)
     assert np.abs(brought_to_size(data, SMALL) - np.asarray(whole).astype(int)).max() <= 6
     assert difference(data) <= 4
 
@@ -127,7 +127,7 @@ def test_the_reduced_image_has_twice_the_needed_pixels(width, height, resize, zo
 
 
 def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
-    """By how much `fit` or `random_framing` shrinks each axis, but for the rounding of the size to whole pixels."""
+    """By how much `resize_image` or `random_framing` shrinks each axis, without the rounding to whole pixels."""
     ratios = []
 
     class Seen:
@@ -139,7 +139,7 @@ def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
 
     frame = Frame(width, height, (0, 0, width, height))
     if framing is None:
-        fit(Seen(), preprocess, frame)  # type: ignore[arg-type]
+        resize_image(Seen(), preprocess, frame)  # type: ignore[arg-type]
     else:
         box, size, _ = random_framing(width, height, preprocess, framing, np.random.default_rng(seed))
         Seen().resize(size[::-1], None, box)

@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision_oracle import timm_evaluation
 
 from tlkit.data.augment.random_framing import framed
-from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing
+from tlkit.data.decode.resizing import Frame, Zoom, random_framing, resize_image
 from tlkit.preprocess import Preprocess
 
 sides = st.integers(1, 300)
@@ -32,7 +32,7 @@ def noise(width: int, height: int) -> Image.Image:
 @pytest.mark.parametrize("shape", [(500, 375), (375, 500), (64, 48), (224, 224), (1000, 301), (257, 256), (1, 3)])
 def test_the_evaluation_crop_equals_timm_bit_for_bit(shape, size, crop_pct, interpolation):
     image = noise(*shape)
-    ours = fit(image, Preprocess(image_size=size, crop_pct=crop_pct, interpolation=interpolation))
+    ours = resize_image(image, Preprocess(image_size=size, crop_pct=crop_pct, interpolation=interpolation))
     np.testing.assert_array_equal(
         np.asarray(ours), timm_evaluation(image, size=size, crop_pct=crop_pct, interpolation=interpolation)
     )
@@ -41,24 +41,24 @@ def test_the_evaluation_crop_equals_timm_bit_for_bit(shape, size, crop_pct, inte
 @pytest.mark.parametrize("shape", [(30, 500), (500, 40), (1, 900)])
 def test_the_crop_of_an_elongated_image_equals_timm_up_to_rounding(shape):
     smooth = noise(6, 6).resize(shape, Image.Resampling.BICUBIC)
-    ours = np.asarray(fit(smooth, Preprocess())).astype(int)
+    ours = np.asarray(resize_image(smooth, Preprocess())).astype(int)
     theirs = timm_evaluation(smooth, size=(224, 224), crop_pct=0.875, interpolation="bicubic").astype(int)
     assert np.abs(ours - theirs).max() <= 2
 
 
 def test_an_extremely_elongated_image_needs_little_memory():
-    assert fit(noise(1, 60_000), Preprocess()).size == (224, 224)
+    assert resize_image(noise(1, 60_000), Preprocess()).size == (224, 224)
 
 
 def test_squash_shows_the_whole_image():
     image = noise(50, 30)
-    ours = fit(image, Preprocess(image_size=(20, 40), resize="squash"))
+    ours = resize_image(image, Preprocess(image_size=(20, 40), resize="squash"))
     assert ours == image.resize((40, 20), Image.Resampling.BICUBIC)
 
 
 def test_letterbox_keeps_the_aspect_ratio_and_pads():
     image = Image.new("RGB", (100, 50), (200, 0, 0))
-    pixels = np.asarray(fit(image, Preprocess(image_size=(80, 80), resize="letterbox", background=(1, 2, 3))))
+    pixels = np.asarray(resize_image(image, Preprocess(image_size=(80, 80), resize="letterbox", background=(1, 2, 3))))
     assert (pixels[20:60] == [200, 0, 0]).all()
     assert (pixels[:20] == [1, 2, 3]).all()
     assert (pixels[60:] == [1, 2, 3]).all()
@@ -70,7 +70,7 @@ def test_letterbox_keeps_the_aspect_ratio_and_pads():
 def test_every_image_fits_every_size(width, height, resize, target):
     preprocess = Preprocess(image_size=target, resize=resize)
     image = Image.new("RGB", (width, height), (9, 9, 9))
-    assert fit(image, preprocess).size == (target[1], target[0])
+    assert resize_image(image, preprocess).size == (target[1], target[0])
     generator = np.random.default_rng(0)
     drawn = random_fit(np.asarray(image), preprocess, Zoom(0.2, 4 / 3), generator)
     assert drawn.shape == (*target, 3)

@@ -21,7 +21,7 @@ from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.sources.entries import Entries
 from tlkit.data.sources.folder import survey_folder
-from tlkit.data.sources.image_files import count_images, find_images
+from tlkit.data.sources.image_files import find_and_count_images, find_images
 from tlkit.data.sources.image_stream import stream_images
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.metadata import join_metadata
@@ -91,7 +91,7 @@ def test_a_folder_and_prediction_count_every_file(tree):
         assert survey.entries.read == len(survey.samples)
         assert set(survey.samples.table["path"]).isdisjoint(entry.name for entry in survey.entries.skipped)
         try:
-            files, entries = count_images([root])
+            files, entries = find_and_count_images([root])
         except DataError:
             assert not len(survey.samples)
             return
@@ -111,7 +111,7 @@ def test_a_shard_counts_every_member_and_prediction_finds_the_same(members, labe
         assert survey.entries.found == len(content)
         assert survey.entries.read == len(survey.samples)
         try:
-            files, entries = count_images([shard])
+            files, entries = find_and_count_images([shard])
         except DataError:
             assert not len(survey.samples)
             return

@@ -120,12 +120,12 @@ def test_pixels_of_void_count_nowhere(root):
 
 
 def test_a_changed_mask_is_other_data(root):
-    from tlkit.training.environment import fingerprint
+    from tlkit.training.environment import dataset_fingerprint
 
-    before = fingerprint(source(root).load().samples)
-    assert fingerprint(source(root).load().samples) == before
+    before = dataset_fingerprint(source(root).load().samples)
+    assert dataset_fingerprint(source(root).load().samples) == before
     (root / "masks" / "train" / "000.png").write_bytes(mask_png(np.ones((48, 48), np.uint8)))
-    assert fingerprint(source(root).load().samples) != before
+    assert dataset_fingerprint(source(root).load().samples) != before
 
 
 def test_a_list_names_masks_that_exist(root):

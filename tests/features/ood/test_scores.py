@@ -14,7 +14,7 @@ from sklearn.covariance import LedoitWolf
 
 from tlkit.errors import DataError, ModelError
 from tlkit.features.ood.scores import energy, fit_score, msp, require_score
-from tlkit.features.ood.store import ARRAYS, CARD, UnknownDetector, load_detector, model_digest, save_detector
+from tlkit.features.ood.store import ARRAYS, DETECTOR, UnknownDetector, load_detector, model_digest, save_detector
 from tlkit.stats.unknown_threshold import unknown_threshold
 
 
@@ -101,10 +101,10 @@ def test_a_stored_detector_gives_the_same_scores(tmp_path, train, name):
 
 def test_a_missing_damaged_or_foreign_detector_is_refused_with_the_remedy(tmp_path, train):
     x, y, _ = train
-    with pytest.raises(ModelError, match=saying(CARD, "tlkit unknown RUN").pattern):
+    with pytest.raises(ModelError, match=saying(DETECTOR, "tlkit unknown RUN").pattern):
         load_detector(tmp_path)
     detector(tmp_path, x, y)
-    card = json.loads((tmp_path / CARD).read_text())
+    card = json.loads((tmp_path / DETECTOR).read_text())
     for change, said in (
         ({"format_version": 99}, "newer tlkit"),
         ({"model": "0"}, "another model"),
@@ -115,10 +115,10 @@ def test_a_missing_damaged_or_foreign_detector_is_refused_with_the_remedy(tmp_pa
         ({"threshold": 3}, "damaged"),
         ({"sha256": "0"}, "sha256"),
     ):
-        (tmp_path / CARD).write_text(json.dumps(card | change))
+        (tmp_path / DETECTOR).write_text(json.dumps(card | change))
         with pytest.raises(ModelError, match=said):
             load_detector(tmp_path)
-    (tmp_path / CARD).write_text(json.dumps(card))
+    (tmp_path / DETECTOR).write_text(json.dumps(card))
     (tmp_path / ARRAYS).write_bytes(b"junk")
     with pytest.raises(ModelError, match="tlkit unknown RUN"):
         load_detector(tmp_path)

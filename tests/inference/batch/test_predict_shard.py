@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import DataError
-from tlkit.inference.batch.batch_manifest import MANIFEST, read_manifest
+from tlkit.inference.batch.batch_manifest import MANIFEST, read_batch_manifest
 from tlkit.inference.batch.batch_result import BatchResult
 from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, parse_shard, predict_shard
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 from tlkit.predictions import Unreadable, read_predictions
 
 CLASSES = ("blue", "red")
@@ -34,7 +34,7 @@ def shard(stored_model, tmp_path, monkeypatch):
 
     def predict(*sources, out="parts", place=(0, 1), size=5, tta="none", model=model, load=None) -> BatchResult:
         settings = batch_settings(model_files_digest(model), CLASSES, tta=tta, part_images=size)
-        load = load or partial(load_model, model, device="cpu")
+        load = load or partial(load_predictor, model, device="cpu")
         return predict_shard(load, sources, Path(out), settings=settings, classes=CLASSES, shard=place)
 
     return predict
@@ -43,7 +43,7 @@ def shard(stored_model, tmp_path, monkeypatch):
 def plain(*sources) -> pd.DataFrame:
     """Return the table of one plain prediction."""
     unreadable: list[Unreadable] = []
-    predictions = load_model("model", device="cpu").predict(list(sources), on_unreadable=unreadable.append)
+    predictions = load_predictor("model", device="cpu").predict(list(sources), on_unreadable=unreadable.append)
     return predictions.table(unreadable=unreadable)
 
 
@@ -200,5 +200,5 @@ def test_processes_that_are_killed_lose_and_double_no_row(stored_model, image_fo
             break
     assert process.returncode == 0 and kills >= 1
     monkeypatch.chdir(tmp_path)
-    assert len(read_manifest(Path("parts"))) == 30
+    assert len(read_batch_manifest(Path("parts"))) == 30
     assert_equal_rows(rows_of(), plain("photos"))

@@ -15,7 +15,7 @@ import pytest
 from tlkit.errors import MissingExtraError
 from tlkit.inference.batch.predict_shard import batch_settings, model_files_digest, predict_shard
 from tlkit.inference.batch.ray_engine import predict_on_ray
-from tlkit.inference.predictor import load_model
+from tlkit.inference.predictor import load_predictor
 
 CLASSES = ("blue", "red")
 
@@ -25,7 +25,7 @@ CLASSES = ("blue", "red")
 def test_two_workers_of_ray_write_the_parts_of_a_shard(stored_model, image_folder, tmp_path):
     model, folder = stored_model(), image_folder("photos", **{"": 40})
     settings = batch_settings(model_files_digest(model), CLASSES, part_images=32)
-    load = partial(load_model, model, device="cpu")
+    load = partial(load_predictor, model, device="cpu")
     (folder / "red" / "004.png").write_bytes(b"")
     predict_shard(load, [folder], tmp_path / "plain", settings=settings, classes=CLASSES)
     command = [sys.executable, "-m", "tlkit", "predict", "model", str(folder), "--part-size", "32", "--out", "parts"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tlkit.audit.gates.gate_report import GateRow
-from tlkit.audit.group_tables import Verdict
+from tlkit.choices import Verdict
 from tlkit.stats.corrections import holm
 
 

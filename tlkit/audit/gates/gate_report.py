@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 from tlkit.audit.gates.gate_sarif import gate_sarif
 from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
-from tlkit.audit.group_tables import Direction, Verdict
+from tlkit.audit.group_tables import Direction
 from tlkit.audit.options import AuditOptions
+from tlkit.choices import EXIT_CODES, Verdict
 from tlkit.errors import refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html, to_junit, to_markdown
 
 FORMAT_VERSION = 1
-EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
 
 GateReason = Literal[
     "", "no labels", "no estimate", "small complement", "more images", "same predictions", "same figure"

@@ -32,7 +32,8 @@ from tlkit.audit.task_comparison import WHOLE, compare_task_models
 from tlkit.audit.verdicts import assign_verdicts
 from tlkit.errors import PredictionsError
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
-from tlkit.predictions.common_task_images import TaskTable, known_images
+from tlkit.predictions.common_task_images import known_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.task_measures import figure_title, names_of, task_facts
 
@@ -43,7 +44,11 @@ logger = logging.getLogger(__name__)
 
 
 def judge_task_gates(
-    predictions: TaskTable, file: GatesFile, *, baseline: TaskTable | None = None, options: AuditOptions | None = None
+    predictions: TaskPredictions,
+    file: GatesFile,
+    *,
+    baseline: TaskPredictions | None = None,
+    options: AuditOptions | None = None,
 ) -> GateReport:
     """Return the verdict on every gate of a file for a model of another task than classes; see `judge_gates`.
 
@@ -100,7 +105,7 @@ class _JudgedRows:
     outcomes: Callable[[Rate], Outcomes]
 
 
-def _judged_rows(table: TaskTable, options: AuditOptions) -> _JudgedRows:
+def _judged_rows(table: TaskPredictions, options: AuditOptions) -> _JudgedRows:
     if isinstance(table, DetectionPredictions):
         objects = objects_of(table, options)
         every = np.ones(len(objects.groups), dtype=np.bool_)
@@ -109,7 +114,7 @@ def _judged_rows(table: TaskTable, options: AuditOptions) -> _JudgedRows:
     return _JudgedRows(table.groups, known_images(table), names_of(table), options, partial(_outcomes, known))
 
 
-def _number_problems(predictions: TaskTable, file: GatesFile, options: AuditOptions) -> list[str]:
+def _number_problems(predictions: TaskPredictions, file: GatesFile, options: AuditOptions) -> list[str]:
     """Return what gates of numbers and masks cannot be about, with the place in the file."""
     if isinstance(predictions, MultilabelPredictions):
         return []
@@ -165,7 +170,9 @@ def _outcomes(known: MultilabelPredictions | NumberPredictions | MaskPredictions
     return outcomes_of_numbers(known, rate.metric, 0.0 if rate.metric in MEANS else None)
 
 
-def _no_worse(baseline: TaskTable, predictions: TaskTable, file: GatesFile, options: AuditOptions) -> list[GateRow]:
+def _no_worse(
+    baseline: TaskPredictions, predictions: TaskPredictions, file: GatesFile, options: AuditOptions
+) -> list[GateRow]:
     """Return the verdicts on "the second model loses no more of a figure than the margin", overall and by group."""
     worse = file.gates.no_worse_than
     assert worse is not None, "the caller has looked"

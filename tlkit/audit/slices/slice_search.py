@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 MOST_SLICES = 5
 """Default of the most slices to test."""
-MAX_ORDER: Literal[1, 2] = 2
+MAX_CONDITIONS: Literal[1, 2] = 2
 """Default of the most conditions of a slice."""
 WORTH_TESTING = 1.645
 """A slice is tested if it lies at least so many standard errors below the complement on the searched half."""
@@ -55,7 +55,7 @@ def search_slices(
     units: Ints | None = None,
     content: Sequence[str] = (),
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = MAX_ORDER,
+    max_conditions: Literal[1, 2] = MAX_CONDITIONS,
     clusters: int = 0,
     neighbors: Neighbors | None = None,
     options: AuditOptions,
@@ -73,7 +73,7 @@ def search_slices(
             duplicates, stay in one half; None = each image is a unit.
         content: columns derived from image content, such as clusters of features; left out of the shortcut test.
         most: the most slices to test.
-        max_order: 1 = single conditions only, 2 = pairs as well.
+        max_conditions: 1 = single conditions only, 2 = pairs as well.
         clusters: number of clusters of features among the columns; recorded in the result.
         neighbors: nearest images by features, to show with a slice's images.
         options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests, and the seed
@@ -83,7 +83,7 @@ def search_slices(
         PredictionsError: no image has a label, there is no column, or an argument is out of its range.
     """
     min_images, confidence, seed = options.min_group_size, options.confidence, options.seed
-    problems = options.problems(predictions.classes) + _problems(predictions, columns, most, max_order)
+    problems = options.problems(predictions.classes) + _problems(predictions, columns, most, max_conditions)
     if problems:
         raise PredictionsError(*problems)
     labelled = predictions.y_true >= 0
@@ -93,7 +93,7 @@ def search_slices(
     searched = search_half(known.path.tolist(), units)
     data = _SearchData(known, units, searched, options)
     found, tried = search_conditions(
-        table[searched], ~known.correct[searched], min_images=min_images, most=most, max_order=max_order
+        table[searched], ~known.correct[searched], min_images=min_images, most=most, max_conditions=max_conditions
     )
     logger.info(
         "Slices: %d conditions and pairs tried on %d images; %d to test on the other %d.",
@@ -136,10 +136,10 @@ class _SearchData:
     options: AuditOptions
 
 
-def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_order: int) -> list[str]:
+def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_conditions: int) -> list[str]:
     problems = [] if most >= 1 else [f"most is {most}. Use a number from 1."]
-    if max_order not in (1, 2):
-        problems.append(f"max_order is {max_order}. Use 1 for single conditions or 2 for pairs as well.")
+    if max_conditions not in (1, 2):
+        problems.append(f"max_conditions is {max_conditions}. Use 1 for single conditions or 2 for pairs as well.")
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not (predictions.y_true >= 0).any():
@@ -162,7 +162,7 @@ def slice_mask(table: pd.DataFrame, conditions: Sequence[Condition]) -> Mask:
 
 
 def search_conditions(
-    table: pd.DataFrame, loss: Mask | Floats, *, min_images: int, most: int, max_order: int
+    table: pd.DataFrame, loss: Mask | Floats, *, min_images: int, most: int, max_conditions: int
 ) -> tuple[list[tuple[Condition, ...]], int]:
     """Return the slices that are farthest worse than their complements, and the number of conditions and pairs tried.
 
@@ -171,7 +171,7 @@ def search_conditions(
         loss: of each image, shape (N,): whether it is wrong, or a number of which less is better.
         min_images: fewest images of a slice and of its complement.
         most: the most slices.
-        max_order: 1 = single conditions only, 2 = pairs as well.
+        max_conditions: 1 = single conditions only, 2 = pairs as well.
     """
     conditions, _ = candidate_conditions(table)
     holds = np.array([condition.holds(table) for condition in conditions], dtype=bool).reshape(-1, len(table))
@@ -182,7 +182,7 @@ def search_conditions(
         return [], len(conditions)
     inside = holds[kept].astype(np.float32)  # (L, N)
     column = np.unique([condition.column for condition in conditions], return_inverse=True)[1]
-    pairs = (column[:, None] < column[None, :]) if max_order > 1 else np.zeros((len(inside),) * 2, dtype=bool)
+    pairs = (column[:, None] < column[None, :]) if max_conditions > 1 else np.zeros((len(inside),) * 2, dtype=bool)
     pairs &= inside @ inside.T >= min_images
     remaining = np.ones(len(table), dtype=bool)  # images of no slice yet
     found: list[tuple[Condition, ...]] = []

@@ -17,14 +17,15 @@ from tlkit.audit.mean_estimates import MeanEstimates, mean_estimates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.slice_conditions import Condition
 from tlkit.audit.slices.slice_report import FoundSlice, Standing
-from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES, search_conditions, slice_sides
+from tlkit.audit.slices.slice_search import MAX_CONDITIONS, MOST_SLICES, search_conditions, slice_sides
 from tlkit.audit.slices.split_half import search_half
 from tlkit.audit.slices.task_slice_tables import task_slice_tables
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
-from tlkit.predictions.common_task_images import TaskTable, known_images
+from tlkit.predictions.common_task_images import known_images
+from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.box_measures import MatchedBoxes, objects_of_images
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -99,7 +100,7 @@ class TaskSliceReport:
         return to_html(self.tables())
 
 
-def image_losses(known: TaskTable) -> tuple[str, Floats]:
+def image_losses(known: TaskPredictions) -> tuple[str, Floats]:
     """Return what is compared between images, and its value for each, shape (N,); less is better.
 
     Of several labels it is the share of an image's known labels that are wrong, of grades and numbers the absolute
@@ -117,7 +118,7 @@ def image_losses(known: TaskTable) -> tuple[str, Floats]:
     return "absolute error", np.abs(known.errors)
 
 
-def comparable_images(table: TaskTable) -> Mask:
+def comparable_images(table: TaskPredictions) -> Mask:
     """Return the images that have a loss, shape (N,): those of known truth, and of boxes those with an object."""
     if isinstance(table, DetectionPredictions):
         return np.asarray(np.bincount(table.truth.image[~table.truth.crowd], minlength=len(table)) > 0)
@@ -125,12 +126,12 @@ def comparable_images(table: TaskTable) -> Mask:
 
 
 def search_task_slices(
-    predictions: TaskTable,
+    predictions: TaskPredictions,
     *,
     columns: pd.DataFrame,
     units: Ints | None = None,
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = MAX_ORDER,
+    max_conditions: Literal[1, 2] = MAX_CONDITIONS,
     clusters: int = 0,
     options: AuditOptions,
 ) -> TaskSliceReport:
@@ -144,7 +145,7 @@ def search_task_slices(
         columns: one row per image in the order of the predictions: numbers, or texts; missing = NA.
         units: unit of each image, shape (N,), as `split_units` gives them; None = each image is a unit.
         most: the most slices to test.
-        max_order: 1 = single conditions only, 2 = pairs as well.
+        max_conditions: 1 = single conditions only, 2 = pairs as well.
         clusters: number of clusters of features among the columns; recorded in the result.
         options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests.
 
@@ -154,7 +155,7 @@ def search_task_slices(
     labelled = comparable_images(predictions)
     problems = options.problems(() if options.positive is None else (options.positive,))
     problems += [] if most >= 1 else [f"most is {most}. Use a number from 1."]
-    problems += [] if max_order in (1, 2) else [f"max_order is {max_order}. Use 1 or 2."]
+    problems += [] if max_conditions in (1, 2) else [f"max_conditions is {max_conditions}. Use 1 or 2."]
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not labelled.any():
@@ -170,7 +171,7 @@ def search_task_slices(
     figure, losses = image_losses(known)
     searched = search_half(known.path.tolist(), unit)
     found, tried = search_conditions(
-        table[searched], losses[searched], min_images=options.min_group_size, most=most, max_order=max_order
+        table[searched], losses[searched], min_images=options.min_group_size, most=most, max_conditions=max_conditions
     )
     logger.info("Slices: %d conditions and pairs tried; %d to test on %d images.", tried, len(found), (~searched).sum())
     data = _Data(losses, unit, searched, options)

@@ -47,7 +47,7 @@ def framed_boxes(boxes: Boxes, framing: Framing, *, height: int, width: int) -> 
 
 
 def fitted_boxes(boxes: Boxes, preprocess: Preprocess, *, height: int, width: int) -> Boxes:
-    """Return boxes on the network's input, as `fit` scales the image: as a letterbox or squashed."""
+    """Return boxes on the network's input, as `resize_image` scales the image: as a letterbox or squashed."""
     across, down, x, y = input_place(preprocess, height=height, width=width)
     return clipped(_moved(boxes, across, down, x, y), (x, y, x + width * across, y + height * down))
 

@@ -2,20 +2,18 @@
 
 torch 2.1 and later scale uint8 by Pillow's antialiased bilinear and bicubic filters with 16-bit weights: on an AVX2
 processor in an eighth of Pillow's time, at most 2 of 255 away in less than 1 % of the values. Boxes are whole pixels,
-as those of torchvision's RandomResizedCrop. Evaluation, whose pixels are a contract, stays with Pillow (`fit`).
+as those of torchvision's RandomResizedCrop. Evaluation, whose pixels are a contract, scales by Pillow: `resize_image`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
+from tlkit.arrays import Pixels
 from tlkit.data.decode.resizing import FILTERS, PADDING, Frame, Framing
 from tlkit.preprocess import Preprocess
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def framed(pixels: Pixels, preprocess: Preprocess, framing: Framing, frame: Frame) -> Pixels:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tlkit.data.augment.moved_boxes import Boxes, fitted_boxes, framed_boxes, with_boxes
 from tlkit.data.augment.random_framing import framed, framed_mask
-from tlkit.data.decode.resizing import Frame, Zoom, fit, random_framing, reduction
+from tlkit.data.decode.resizing import Frame, Zoom, random_framing, reduction, resize_image
 from tlkit.errors import DataError, did_you_mean, reason_of
 from tlkit.preprocess import Preprocess
 
@@ -222,12 +222,12 @@ class Transform:
             mask = None if mask is None else framed_mask(mask, self._final, framing)
         else:
             picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
-            pixels = np.array(fit(picture, self._final, frame))
+            pixels = np.array(resize_image(picture, self._final, frame))
             if boxes is not None:
                 boxes = fitted_boxes(boxes, self._final, height=picture.height, width=picture.width)
             if mask is not None:
                 outline = Image.fromarray(np.ascontiguousarray(mask))
-                mask = np.array(fit(outline, self._final.replace(interpolation="nearest")))
+                mask = np.array(resize_image(outline, self._final.replace(interpolation="nearest")))
         if self._after is not None:
             self._after.set_random_state(generator, python)
             pixels, mask, boxes = _apply(self._after, pixels, mask, boxes)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.diagnosis import Diagnosis, make_finding
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.finding_kinds import KINDS
@@ -21,13 +20,14 @@ from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.mask_check import OF_IMAGE, REMEDIES, CheckedMask, examine_masks, with_pixels
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.entries import Survey
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.data.sources.walk import unnamed_image
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
-from tlkit.spelling import lookalikes
+from tlkit.spelling import names_alike
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
 FindingItem = tuple[str, tuple[str, ...]]
@@ -136,7 +136,7 @@ def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in lookalikes(samples.classes)]
+    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in names_alike(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
             items["few-images"].append((f"{name} ({count})", ()))

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from tlkit.csv_files import write_csv
-from tlkit.data.checks.quarantine import require_new, require_training_images
+from tlkit.data.checks.quarantine import require_new_csv, require_training_images
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
@@ -58,7 +58,7 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
         DataError: the file exists already, or is not named .csv.
     """
     file = Path(file)
-    require_new(file, what="list of labels")
+    require_new_csv(file, what="list of labels")
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 Each picture is compared with the few whose features are nearest to its own. The pair is aligned (see
 `pair_verification`) and is a near duplicate only if its edges correlate far better than those of similar pictures
-usually do in this dataset. It is a copy if all pixels agree where the two lie on each other (see `same_picture`).
+usually do in this dataset. It is a copy if all pixels agree where the two lie on each other (see `pixel_comparison`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.arrays import Floats32
-from tlkit.data.checks.copies import pixel_reader
 from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateKind, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import Gray, GrayThumbnails, read_gray_thumbnail
 from tlkit.data.checks.leaks import EARLIER
 from tlkit.data.checks.pair_verification import EdgeImage, PairMatch, verify_pair
-from tlkit.data.checks.same_picture import same_where_aligned
+from tlkit.data.checks.pixel_comparison import same_where_aligned
+from tlkit.data.checks.verified_copies import pixel_reader
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.num_workers import available_cores
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples

@@ -18,7 +18,7 @@ from tlkit.spelling import match_paths
 logger = logging.getLogger(__name__)
 
 
-def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
+def require_new_csv(file: str | Path | None, *, what: str = "manifest") -> None:
     """Check that a CSV file that people edit or runs use can be written; `what` names it in messages.
 
     Raises:
@@ -42,7 +42,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
         DataError: the file exists already, or is not named .csv.
     """
     file = Path(file)
-    require_new(file)
+    require_new_csv(file)
     reasons = dict(diagnosis.quarantine)
     table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
     table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})

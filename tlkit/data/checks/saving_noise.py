@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tlkit.arrays import Floats32
-
-Pixels = npt.NDArray[np.uint8]
+from tlkit.arrays import Floats32, Pixels
 
 QUALITIES = (30, 40, 50, 60, 75, 85, 92)
 """Of JPEG. Two of them stand for two saves."""

@@ -101,7 +101,7 @@ class ImageFacts:
         format: container format by content, not by name.
         size: height and width in pixels at full scale, after EXIF rotation.
         oddities: unusual properties, such as "CMYK" or "animated (first frame used)"; most files have none.
-        frame: where the picture lies in the decoded pixels, for `fit`.
+        frame: where the picture lies in the decoded pixels, for `resize_image`.
     """
 
     format: Format

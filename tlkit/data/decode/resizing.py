@@ -1,8 +1,8 @@
 """Scales images to the backbone's input size with Pillow's antialiased filters.
 
 Pretrained weights were trained and evaluated on images scaled by Pillow, which widens its filter when it shrinks an
-image; OpenCV's bilinear and bicubic filters alias. So nothing is scaled in Albumentations. `fit` is equal to the
-evaluation transforms of timm and torchvision. `random_framing` says what training shows of a picture.
+image; OpenCV's bilinear and bicubic filters alias. So nothing is scaled in Albumentations. `resize_image` is equal to
+the evaluation transforms of timm and torchvision. `random_framing` returns what training shows of a picture.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Zoom:
     stretch: float
 
 
-def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) -> Image.Image:
+def resize_image(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) -> Image.Image:
     """Return the image in the backbone's size for evaluation and prediction.
 
     Args:
@@ -159,7 +159,7 @@ def random_framing(
 
 
 def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None = None) -> int:
-    """Return by how much a decoder may divide an image's sides before `fit` or `random_framing`: 1, 2, 4 or 8.
+    """Return by how much a decoder may divide an image's sides before `resize_image` or `random_framing`: 1, 2, 4 or 8.
 
     The decoded image has at least twice the pixels of the target on each axis, with `zoom` also in the smallest box. So
     the filter that follows still shrinks the image and determines the result.
@@ -168,7 +168,7 @@ def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None
         width: width of the upright image, in pixels.
         height: height of the upright image.
         preprocess: size and geometry; with `decode: full` the result is 1.
-        zoom: limits of random framing; None for `fit`.
+        zoom: limits of random framing; None for `resize_image`.
 
     Example:
         >>> reduction(4000, 3000, Preprocess()), reduction(1023, 1023, Preprocess())

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.array_pickles import read_arrays
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, read_bounded
+from tlkit.data.importers.listed_image import DatasetPart, Found, ListedImage, read_bounded
 from tlkit.errors import DataError
 from tlkit.png_files import png
 
@@ -19,7 +19,7 @@ SPLITS = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "tes
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")
 
 
-def read_cifar10(folder: Path) -> Part:
+def read_cifar10(folder: Path) -> DatasetPart:
     """Return the images of CIFAR-10 with their classes; the column `source` holds the file names that it states.
 
     Args:
@@ -31,7 +31,7 @@ def read_cifar10(folder: Path) -> Part:
     root = next((folder / name for name in FOLDERS if (folder / name).is_dir()), folder)
     binary = (root / "batches.meta.txt").is_file()
     names = _binary_names(root) if binary else _names(root)
-    return Part(_entries(root, names, binary=binary))
+    return DatasetPart(_entries(root, names, binary=binary))
 
 
 def _entries(root: Path, names: list[str], *, binary: bool) -> Iterator[Found]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.data.importers.listed_image import (
+    DatasetPart,
     Found,
     ListedImage,
-    Part,
     Skipped,
     as_utf8,
     distinct,
@@ -25,7 +25,7 @@ KEYS = ("images", "annotations", "categories")
 WHAT = "a JSON file in COCO's format, such as instances_train2017.json"
 
 
-def read_coco(file: Path, *, images: Path | None = None) -> Part:
+def read_coco(file: Path, *, images: Path | None = None) -> DatasetPart:
     """Return the images of a COCO file with the categories of their annotations; a crowd counts.
 
     The split is the word in the file's name, such as train in instances_train2017.json, else the name of its folder,
@@ -47,7 +47,7 @@ def read_coco(file: Path, *, images: Path | None = None) -> Part:
     paths = [path_of_coco(one) for one in listed.values()]
     root = _root(file, paths, images)
     require_inside(paths, where=file, root=root)
-    return Part(list(_entries(values["annotations"], listed, names, root, file)), root=root)
+    return DatasetPart(list(_entries(values["annotations"], listed, names, root, file)), root=root)
 
 
 def read_coco_file(file: Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from tlkit.choices import ImportKind
 from tlkit.data.importers.cifar import read_cifar10
 from tlkit.data.importers.coco import read_coco
 from tlkit.data.importers.imported import Imported, is_list_name, require_new_output, write_import
-from tlkit.data.importers.listed_image import Part
+from tlkit.data.importers.listed_image import DatasetPart
 from tlkit.data.importers.mnist import read_mnist
 from tlkit.data.importers.parquet import read_parquet_images
 from tlkit.data.importers.voc import read_voc
@@ -75,7 +75,7 @@ def import_images(
     return write_import([part for path in paths for part in _parts(kind, path, folder)], out)
 
 
-def _parts(kind: ImportKind, source: Path, images: Path | None) -> list[Part]:
+def _parts(kind: ImportKind, source: Path, images: Path | None) -> list[DatasetPart]:
     if kind in ("voc", "cifar10", "mnist") and not source.is_dir():
         raise DataError(f"{source} is a file. Unpack it, and name the folder.")
     match kind:

@@ -20,7 +20,7 @@ import pandas as pd
 from tlkit.csv_files import write_csv
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.importers.imported_tables import imported_tables
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, as_utf8
+from tlkit.data.importers.listed_image import DatasetPart, Found, ListedImage, Skipped, as_utf8
 from tlkit.disk import writing
 from tlkit.errors import DataError, first_few
 from tlkit.output_files import require_folder, require_folder_name, require_writable
@@ -113,7 +113,7 @@ def is_list_name(out: Path) -> bool:
     return out.suffix.lower() == ".csv"
 
 
-def write_import(parts: Sequence[Part], out: Path) -> Imported:
+def write_import(parts: Sequence[DatasetPart], out: Path) -> Imported:
     """Write images as a list, or as a folder of copies with a list, and return what was written.
 
     Args:
@@ -169,14 +169,14 @@ def _imported(
     )
 
 
-def _common_root(parts: Sequence[Part]) -> Path:
+def _common_root(parts: Sequence[DatasetPart]) -> Path:
     roots = [part.root for part in parts if part.root is not None]
     if len(set(roots)) <= 1:
         return roots[0] if roots else Path()
     return Path(os.path.commonpath([root.absolute() for root in roots]))
 
 
-def _below(part: Part, root: Path | None) -> Iterable[Found]:
+def _below(part: DatasetPart, root: Path | None) -> Iterable[Found]:
     """Yield the entries of a part with paths and names below a folder above it."""
     if part.root is None or root is None or part.root == root:
         yield from part.entries

@@ -52,7 +52,7 @@ Found = ListedImage | Skipped
 
 
 @dataclass(frozen=True)
-class Part:
+class DatasetPart:
     """A part of a dataset.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.importers.listed_image import Found, ListedImage, Part
+from tlkit.data.importers.listed_image import DatasetPart, Found, ListedImage
 from tlkit.errors import DataError
 from tlkit.idx_files import read_idx
 from tlkit.png_files import png
@@ -16,7 +16,7 @@ from tlkit.png_files import png
 PARTS = {"train": "train", "test": "t10k"}
 
 
-def read_mnist(folder: Path) -> Part:
+def read_mnist(folder: Path) -> DatasetPart:
     """Return the images of a folder with train-images-idx3-ubyte and the other three files, plain or with .gz.
 
     The class is the digit; Fashion-MNIST, KMNIST and others have the same files, whose classes are numbers.
@@ -37,7 +37,9 @@ def read_mnist(folder: Path) -> Part:
             raise DataError(
                 f"{files[split, IMAGES]} has {len(images):,} images, but {files[split, LABELS]} {len(labels):,} labels."
             )
-    return Part(entry for split in PARTS for entry in _entries(split, arrays[split, IMAGES], arrays[split, LABELS]))
+    return DatasetPart(
+        entry for split in PARTS for entry in _entries(split, arrays[split, IMAGES], arrays[split, LABELS])
+    )
 
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"

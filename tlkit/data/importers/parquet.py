@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from tlkit.data.decode.formats import EXTENSIONS, detect_format
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct, split_of_file
+from tlkit.data.importers.listed_image import DatasetPart, Found, ListedImage, Skipped, distinct, split_of_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.input_files import refuse_pipe
 from tlkit.parquet_tables import require_parquet_bounds
@@ -29,7 +29,7 @@ ENDINGS = {found: ending for ending, found in reversed(EXTENSIONS.items())}
 RESERVED = {PATH, LABEL, SPLIT, DIGEST, "quarantine", "source"}
 
 
-def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] = {}) -> list[Part]:
+def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] = {}) -> list[DatasetPart]:
     """Return the images of Parquet files as datasets of the Hugging Face hub store them.
 
     An image is a column of {bytes, path}, or of bytes. Of a column of numbers the metadata `huggingface` states the
@@ -62,7 +62,7 @@ def read_parquet_images(sources: Sequence[Path], *, columns: Mapping[str, str] =
     ]
 
 
-def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str, name: str) -> Part:
+def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str, name: str) -> DatasetPart:
     refuse_pipe(file, error=DataError)
     try:
         require_parquet_bounds(file)
@@ -85,7 +85,7 @@ def _part(file: Path, number: str, columns: Mapping[str, str], *, split: str, na
     assert image is not None and label is not None
     more = [field.name for field in schema if field.name not in (image, label) and _is_plain(field.type)]
     read = _Columns(image, label, _class_names(features.get(label)), _written_names(more))
-    return Part(_entries(file, number, read, split, name))
+    return DatasetPart(_entries(file, number, read, split, name))
 
 
 @dataclass(frozen=True)

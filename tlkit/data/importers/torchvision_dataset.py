@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tlkit.data.importers.imported import Imported, require_new_output, write_import
-from tlkit.data.importers.listed_image import Found, ListedImage, Part, Skipped, distinct
+from tlkit.data.importers.listed_image import DatasetPart, Found, ListedImage, Skipped, distinct
 from tlkit.errors import DataError, first_few
 from tlkit.png_files import png
 from tlkit.samples import SPLITS
@@ -50,7 +50,7 @@ def from_torchvision(
     require_new_output(out)
     for one in parts.values():
         _require_untransformed(one)
-    return write_import([Part(_entries(one, split, labels)) for split, one in parts.items()], out)
+    return write_import([DatasetPart(_entries(one, split, labels)) for split, one in parts.items()], out)
 
 
 def _require_untransformed(dataset: Any) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tlkit.data.importers.listed_image import (
+    DatasetPart,
     Found,
     ListedImage,
-    Part,
     Skipped,
     distinct,
     is_file,
@@ -29,7 +29,7 @@ MOST_DEPTH = 32
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp")
 
 
-def read_voc(folder: Path) -> list[Part]:
+def read_voc(folder: Path) -> list[DatasetPart]:
     """Return the images of a VOC dataset with the names of their objects, difficult ones too.
 
     The split is that of ImageSets/Main/train.txt, val.txt and test.txt, where they exist; images in none of them are
@@ -49,7 +49,7 @@ def read_voc(folder: Path) -> list[Part]:
         raise DataError(
             f"{folder} has no folder Annotations, and none of its folders has. Name the folder of VOC's data."
         )
-    return [Part(list(_entries(root)), root=root) for root in roots]
+    return [DatasetPart(list(_entries(root)), root=root) for root in roots]
 
 
 def _entries(root: Path) -> Iterator[Found]:

@@ -12,9 +12,9 @@ import yaml
 
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.importers.listed_image import (
+    DatasetPart,
     Found,
     ListedImage,
-    Part,
     Skipped,
     distinct,
     is_file,
@@ -46,7 +46,7 @@ SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 WHAT = "a folder of YOLO with data.yaml, images and labels, or one with a folder for each class"
 
 
-def read_yolo(source: Path) -> Part:
+def read_yolo(source: Path) -> DatasetPart:
     """Return the images of a YOLO dataset with the classes of their boxes, or with the class of their folder.
 
     Of boxes, `data.yaml` states the names and the folders (or lists) of train, val and test; the file of an image's
@@ -77,10 +77,10 @@ def read_yolo(source: Path) -> Part:
     left_out: list[Entry] = []
     paths = {split: _images(place, base, root, source, left_out) for split, place in places.items()}
     require_inside([path for some in paths.values() for path in some], where=source, root=root)
-    return Part([*_entries(root, paths, names), *skipped_of(left_out)], root=root)
+    return DatasetPart([*_entries(root, paths, names), *skipped_of(left_out)], root=root)
 
 
-def _classes(folder: Path) -> Part:
+def _classes(folder: Path) -> DatasetPart:
     """Return the images of a folder of class folders."""
     if any((folder / name).is_dir() for name in ("labels", "train/labels")):
         raise DataError(f"{folder} has files of boxes, but no data.yaml that names their classes. Add one.")
@@ -92,7 +92,7 @@ def _classes(folder: Path) -> Part:
     stated = samples.table["split"].nunique() > 1
     images = [ListedImage(path, (label,), split=split if stated else "") for path, label, split in rows]
     empty = [Skipped(name, KINDS["empty-class"].what) for name in survey.empty_classes]
-    return Part([*images, *skipped_of(survey.entries.skipped), *empty], root=folder)
+    return DatasetPart([*images, *skipped_of(survey.entries.skipped), *empty], root=folder)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

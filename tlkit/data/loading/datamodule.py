@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.choices import IMAGE_CACHE, IMAGE_CACHE_LIMIT_GB, ImageCacheUse
+from tlkit.choices import BATCH_SIZE, IMAGE_CACHE, IMAGE_CACHE_LIMIT_GB, ImageCacheUse
 from tlkit.data.augment.transforms import PRESETS, Transform, build_transform
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -88,7 +88,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         test: float | None = None,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | Literal["auto"] = "auto",
         seed: int = 0,
         shuffle_buffer: int | None = None,

@@ -54,7 +54,7 @@ def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -
         >>> list(map_ahead(str.upper, "abc", threads=2))
         ['A', 'B', 'C']
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")
     try:
         waiting: deque[Future[R]] = deque()
         for item in items:

@@ -15,7 +15,7 @@ from tlkit.box_labels import BoxLabel, boxes_text
 from tlkit.data.importers.coco import coco_categories, coco_images, path_of_coco, read_coco_file
 from tlkit.data.importers.listed_image import is_file, require_inside
 from tlkit.data.sources.entries import Entries, Entry, Survey
-from tlkit.data.sources.folder import require_folder
+from tlkit.data.sources.folder import require_image_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.errors import DataError, first_few
@@ -56,7 +56,7 @@ def survey_box_file(roots: Sequence[Path], options: ListOptions) -> Survey:
             "Boxes belong to one folder of images: data.root, with data.boxes, a JSON file in COCO's format."
         )
     root, file = roots[0], Path(options.box_file)
-    require_folder(root)
+    require_image_folder(root)
     values = read_coco_file(file)
     names, listed = coco_categories(values["categories"], file), coco_images(values["images"], file)
     paths = {key: path_of_coco(one) for key, one in listed.items()}

@@ -63,7 +63,7 @@ def survey_folder(root: str | Path, *, complete: bool = True) -> Survey:
         DataError: the folder is missing, or cannot be listed.
     """
     root = Path(root)
-    require_folder(root)
+    require_image_folder(root)
     skipped: list[Entry] = []
     problems: tuple[str, ...] = ()
     try:
@@ -124,7 +124,7 @@ def _log_repeated_folders(samples: Samples) -> None:
         )
 
 
-def require_folder(root: Path) -> None:
+def require_image_folder(root: Path) -> None:
     """Check that a folder of images exists.
 
     Raises:

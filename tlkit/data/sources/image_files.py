@@ -39,7 +39,7 @@ def find_images(paths: Sequence[str | Path], *, left_out: list[Entry] | None = N
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
     """
-    files, entries = count_images(paths)
+    files, entries = find_and_count_images(paths)
     entries.log()
     if left_out is not None:
         left_out += unread_images(entries.skipped)
@@ -59,7 +59,7 @@ def unread_images(skipped: Iterable[Entry]) -> list[Entry]:
     ]
 
 
-def count_images(paths: Sequence[str | Path]) -> tuple[list[Path], Entries]:
+def find_and_count_images(paths: Sequence[str | Path]) -> tuple[list[Path], Entries]:
     """Return the image files among the paths as `find_images` does, and the count of the entries.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from tlkit.box_labels import BoxLabel
-from tlkit.choices import Annotations, TrainedTask
+from tlkit.choices import ANNOTATIONS, Annotations, TrainedTask
 from tlkit.data.sources.delimited_files import MAPPED
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.label_texts import rank_grades
@@ -43,7 +43,7 @@ class ListOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     verbatim: bool = False
     merge_classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    annotations: Annotations = "one"
+    annotations: Annotations = ANNOTATIONS
     task: TrainedTask = "multiclass"
     separator: str = SEPARATOR
     label_columns: Sequence[str] = ()

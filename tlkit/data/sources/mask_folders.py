@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from tlkit.data.sources.entries import Entries, Entry, Survey
-from tlkit.data.sources.folder import require_folder
+from tlkit.data.sources.folder import require_image_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.shard_splits import SPLIT_ALIASES
 from tlkit.data.sources.walk import walk_images
@@ -67,7 +67,7 @@ def survey_mask_folders(roots: Sequence[Path], options: ListOptions) -> Survey:
         )
     root, folder = roots[0], Path(options.mask_folder)
     for one in (root, folder):
-        require_folder(one)
+        require_image_folder(one)
     if folder.resolve() == root.resolve():
         raise DataError(
             f"data.root and data.masks are one folder, {root}. Move the masks into a folder of their own, such as "

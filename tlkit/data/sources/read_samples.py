@@ -15,7 +15,7 @@ import pandas as pd
 from tlkit.data.sources.box_file import scan_box_file, survey_box_file
 from tlkit.data.sources.delimited_files import SUFFIXES
 from tlkit.data.sources.entries import Entries, Survey
-from tlkit.data.sources.folder import require_folder, scan_folder, survey_folder
+from tlkit.data.sources.folder import require_image_folder, scan_folder, survey_folder
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
 from tlkit.data.sources.mask_folders import scan_mask_folders, survey_mask_folders
@@ -69,7 +69,7 @@ def require_source(root: Root) -> None:
         DataError: something does not exist, or nothing is named; all problems at once.
     """
     roots, manifest, shards = _parts(root, None, ())
-    checks: list[Callable[[], object]] = [partial(require_folder, one) for one in roots]
+    checks: list[Callable[[], object]] = [partial(require_image_folder, one) for one in roots]
     if shards:
         checks = [partial(require_shards, shards)]
     elif manifest is not None:
@@ -115,7 +115,7 @@ def read_with_columns(
     return with_metadata(samples, columns=columns, metadata=metadata, options=options)
 
 
-def split_of(samples: Samples, split: str | None, *, source: Path) -> Samples:
+def samples_of_split(samples: Samples, split: str | None, *, source: Path) -> Samples:
     """Return the samples of a split; all of them where it is None.
 
     Raises:

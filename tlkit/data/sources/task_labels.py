@@ -13,7 +13,7 @@ from tlkit.box_labels import boxes_in, boxes_text
 from tlkit.data.sources.box_file import warn_of_flat_boxes
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.label_texts import is_number, names_in, rank_grades
-from tlkit.parquet_tables import list_columns
+from tlkit.parquet_tables import columns_of_lists
 from tlkit.predictions.truth_cells import LABEL_CELLS
 from tlkit.samples import LABEL
 from tlkit.spelling import SEPARATOR, normal_form, unify, warn_of_lookalikes
@@ -63,7 +63,7 @@ def read_labels(table: pd.DataFrame, options: ListOptions, add_problem: AddProbl
             "Write numbers with a decimal point, at most 1e30; name their column: data.columns: {label: age}.",
         )
         return text
-    if options.names.get(LABEL, LABEL) in list_columns(file):
+    if options.names.get(LABEL, LABEL) in columns_of_lists(file):
         add_problem(
             "a label is a list of several",
             table.index[table[LABEL].str.contains(SEPARATOR, regex=False)],
@@ -108,7 +108,7 @@ def _several(table: pd.DataFrame, options: ListOptions, add_problem: AddProblem,
         rows = zip(*(cells[name].tolist() for name in names), strict=True)
         joined = [SEPARATOR.join(name for name, cell in zip(names, row, strict=True) if cell == 1) for row in rows]
         return pd.Series(joined, index=table.index, dtype="str")
-    separator = SEPARATOR if options.names.get(LABEL, LABEL) in list_columns(file) else options.separator
+    separator = SEPARATOR if options.names.get(LABEL, LABEL) in columns_of_lists(file) else options.separator
     parts = [[one for one in map(str.strip, cell.split(separator)) if one] for cell in table[LABEL]]
     holds = [any(SEPARATOR in one for one in names) for names in parts]
     add_problem(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.choices import TEST_SHARE, VAL_SHARE
 from tlkit.data.splits.group_split import GroupClassCounts, fold_of_groups, hold_out_groups
 from tlkit.data.splits.iterative_stratification import stratify_labels
 from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
@@ -41,8 +42,8 @@ class SplitPlan:
         'patient'
     """
 
-    val: float = 0.2
-    test: float = 0.0
+    val: float = VAL_SHARE
+    test: float = TEST_SHARE
     seed: int = 0
     stratify: bool = True
     group_by: str | None = None

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from tlkit.data.checks.copies import find_copies
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import describe_leaks, find_leaks, log_near_duplicates
 from tlkit.data.checks.mask_check import check_masks
-from tlkit.data.checks.quarantine import require_new
+from tlkit.data.checks.quarantine import require_new_csv
+from tlkit.data.checks.verified_copies import find_copies
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import digest_of
@@ -52,7 +52,7 @@ def make_split(
             into two splits.
     """
     out, plan = Path(out), plan or SplitPlan()
-    require_new(out, what="list of splits")
+    require_new_csv(out, what="list of splits")
     if metadata is not None and not plan.columns:
         logger.warning("No column of %s decides the split. Name one: --by COLUMN or --time COLUMN.", metadata)
     read = read_with_columns(root, columns=plan.columns, metadata=metadata, manifest=manifest, options=options)

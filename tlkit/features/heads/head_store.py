@@ -1,4 +1,4 @@
-"""Stored heads: a skops file with a fixed list of allowed types, and a JSON card. Loading runs no code of the files."""
+"""Stored heads: a skops file with a fixed list of allowed types, and JSON beside it; loading runs no code of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tlkit.stored_values import parse_json, read_json
 
 logger = logging.getLogger(__name__)
 
-HEAD_FILE, HEAD_CARD = "head.skops", "head.json"
+HEAD_FILE, HEAD_FACTS = "head.skops", "head.json"
 FORMAT_VERSION = 1
 REMEDY = "Restore it or fit again."
 MOST_TEMPERATURE = 1e6
@@ -51,7 +51,7 @@ def save_head(folder: Path, head: Head) -> None:
     with atomic_file(folder / HEAD_FILE) as partial:
         dump(values, partial)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-    card = {
+    values = {
         "format_version": FORMAT_VERSION,
         "kind": head.kind,
         "classes": list(head.classes),
@@ -62,7 +62,7 @@ def save_head(folder: Path, head: Head) -> None:
         "sha256": digest,
         "scikit_learn": sklearn.__version__,
     }
-    write_text(folder / HEAD_CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / HEAD_FACTS, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_head(folder: Path) -> Head:
@@ -77,38 +77,44 @@ def load_head(folder: Path) -> Head:
     import sklearn
     from skops.io import loads
 
-    card = _read_card(folder)
+    values = _read_facts(folder)
     path = folder / HEAD_FILE
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {HEAD_FILE}. {REMEDY}") from None
-    if hashlib.sha256(content).hexdigest() != card["sha256"]:
-        raise ModelError(f"{path} is damaged: its sha256 is not the one in {HEAD_CARD}. {REMEDY}")
-    kind: HeadKind = card["kind"]
+    if hashlib.sha256(content).hexdigest() != values["sha256"]:
+        raise ModelError(f"{path} is damaged: its sha256 is not the one in {HEAD_FACTS}. {REMEDY}")
+    kind: HeadKind = values["kind"]
     facts = FACTS[kind].nonlinear
-    assert facts is not None, "the card names no linear head"
+    assert facts is not None, "no linear head is stored so"
     if foreign := sorted(set(_disallowed_types(path, facts.stored_types))):
         raise ModelError(
             f"{path} names {', '.join(foreign)}, which is no part of a {kind} head. It was not written by tlkit and is "
             "not loaded."
         )
-    if card["scikit_learn"] != sklearn.__version__:
+    if values["scikit_learn"] != sklearn.__version__:
         logger.warning(
             "%s was fitted with scikit-learn %s; this is %s. Fit again if its predictions differ.",
             path,
-            card["scikit_learn"],
+            values["scikit_learn"],
             sklearn.__version__,
         )
     try:
-        values = loads(content, trusted=sorted(name for name, _ in facts.stored_types))
-        part = ScaledEstimator(values["mean"], values["scale"], values["estimator"], values["present"])
-        if not _arrays_fit(part, facts, width=card["width"], classes=len(card["classes"])):
+        loaded = loads(content, trusted=sorted(name for name, _ in facts.stored_types))
+        part = ScaledEstimator(loaded["mean"], loaded["scale"], loaded["estimator"], loaded["present"])
+        if not _arrays_fit(part, facts, width=values["width"], classes=len(values["classes"])):
             raise ModelError(
                 f"The stored {kind} head contradicts itself: its arrays do not fit together. Fit it again."
             )
         return Head(
-            kind, tuple(card["classes"]), card["settings"], float(card["temperature"]), part, card["width"], card["n"]
+            kind,
+            tuple(values["classes"]),
+            values["settings"],
+            float(values["temperature"]),
+            part,
+            values["width"],
+            values["n"],
         )
     except ModelError:
         raise
@@ -116,23 +122,23 @@ def load_head(folder: Path) -> Head:
         raise ModelError(f"{path} cannot be read ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / HEAD_CARD
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / HEAD_FACTS
     try:
-        card = read_json(path, error=ModelError, remedy=REMEDY)
-        refuse_newer(f"{path} was", card["format_version"], known=FORMAT_VERSION, error=ModelError)
-        if card["kind"] not in get_args(HeadKind) or FACTS[card["kind"]].nonlinear is None:
-            raise ValueError(f"kind is {card['kind']!r}")
-        if not isinstance(card["classes"], list) or not all(isinstance(name, str) for name in card["classes"]):
+        values = read_json(path, error=ModelError, remedy=REMEDY)
+        refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
+        if values["kind"] not in get_args(HeadKind) or FACTS[values["kind"]].nonlinear is None:
+            raise ValueError(f"kind is {values['kind']!r}")
+        if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in values["classes"]):
             raise ValueError("classes is not a list of names")
-        if not isinstance(card["width"], int) or not 0 < card["temperature"] <= MOST_TEMPERATURE:
+        if not isinstance(values["width"], int) or not 0 < values["temperature"] <= MOST_TEMPERATURE:
             raise ValueError("width or temperature has no usable value")
         for name, kind in (("sha256", str), ("scikit_learn", str), ("settings", dict), ("n", int)):
-            if not isinstance(card[name], kind):
-                raise ValueError(f"{name} is {card[name]!r}")
-        return card
+            if not isinstance(values[name], kind):
+                raise ValueError(f"{name} is {values[name]!r}")
+        return values
     except FileNotFoundError:
-        raise ModelError(f"{folder} has no {HEAD_CARD}. {REMEDY}") from None
+        raise ModelError(f"{folder} has no {HEAD_FACTS}. {REMEDY}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). {REMEDY}") from error
 

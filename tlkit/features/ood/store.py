@@ -20,7 +20,7 @@ from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.unknown_threshold import UnknownThreshold
 from tlkit.stored_values import check_types, damaged, read_json
 
-CARD, ARRAYS = "unknown.json", "unknown.safetensors"
+DETECTOR, ARRAYS = "unknown.json", "unknown.safetensors"
 FORMAT_VERSION = 1
 REMEDY = "Make it again with: tlkit unknown RUN"
 ARRAY_NAMES = {"msp": set(), "energy": set(), "knn": {"reference"}, "mahalanobis": {"means", "factor"}}
@@ -67,11 +67,11 @@ def save_detector(folder: Path, detector: UnknownDetector) -> None:
     """Write a detector beside its model; each file appears whole or not at all, the one that names the other last."""
     from safetensors.numpy import save
 
-    (folder / CARD).unlink(missing_ok=True)
+    (folder / DETECTOR).unlink(missing_ok=True)
     content = save({name: np.ascontiguousarray(array) for name, array in detector.score.arrays.items()})
     with atomic_file(folder / ARRAYS) as partial:
         partial.write_bytes(content)
-    card = {
+    values = {
         "format_version": FORMAT_VERSION,
         "score": detector.score.name,
         "k": detector.score.k,
@@ -80,7 +80,7 @@ def save_detector(folder: Path, detector: UnknownDetector) -> None:
         "model": detector.model,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    write_text(folder / CARD, json.dumps(card, indent=2) + "\n")
+    write_text(folder / DETECTOR, json.dumps(values, indent=2) + "\n")
 
 
 def load_detector(folder: Path) -> UnknownDetector:
@@ -92,30 +92,30 @@ def load_detector(folder: Path) -> UnknownDetector:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    path = folder / CARD
+    path = folder / DETECTOR
     if not path.is_file():
         raise ModelError(
-            f"{folder} has no threshold for unknown images ({CARD} is missing). Make one with: tlkit unknown RUN"
+            f"{folder} has no threshold for unknown images ({DETECTOR} is missing). Make one with: tlkit unknown RUN"
         )
-    card = read_json(path, error=ModelError, remedy=REMEDY)
-    refuse_newer(f"{path} was", card.get("format_version"), known=FORMAT_VERSION, error=ModelError)
+    values = read_json(path, error=ModelError, remedy=REMEDY)
+    refuse_newer(f"{path} was", values.get("format_version"), known=FORMAT_VERSION, error=ModelError)
     content = (folder / ARRAYS).read_bytes() if (folder / ARRAYS).is_file() else b""
-    if hashlib.sha256(content).hexdigest() != card.get("sha256"):
-        raise ModelError(f"{folder / ARRAYS} is damaged or missing: its sha256 is not the one in {CARD}. {REMEDY}")
-    if card.get("model") != model_digest(folder):
+    if hashlib.sha256(content).hexdigest() != values.get("sha256"):
+        raise ModelError(f"{folder / ARRAYS} is damaged or missing: its sha256 is not the one in {DETECTOR}. {REMEDY}")
+    if values.get("model") != model_digest(folder):
         raise ModelError(f"{path} was made for another model than the one beside it. {REMEDY}")
     with damaged(path, error=ModelError, remedy=REMEDY):
         try:
             arrays = load(content)
         except SafetensorError as error:
             raise ValueError(str(error)) from error
-        return _checked(card, arrays)
+        return _checked(values, arrays)
 
 
-def _checked(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> UnknownDetector:
+def _checked(values: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> UnknownDetector:
     """Return the detector after comparing the shapes of its arrays; raise ValueError where they do not fit."""
-    name, k, width = require_score(str(card["score"])), card["k"], card["width"]
-    threshold = from_plain(UnknownThreshold, card["threshold"])
+    name, k, width = require_score(str(values["score"])), values["k"], values["width"]
+    threshold = from_plain(UnknownThreshold, values["threshold"])
     check_types(threshold)
     if set(arrays) != ARRAY_NAMES[name] or any(array.dtype != np.float32 for array in arrays.values()):
         raise ValueError(f"{ARRAYS} does not hold what {name} needs")
@@ -124,4 +124,4 @@ def _checked(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) ->
         raise ValueError("the arrays have another width than the features")
     if threshold.value is None or (name == "knn" and not 1 <= k <= rows):
         raise ValueError("threshold or k has no usable value")
-    return UnknownDetector(OodScore(name, dict(arrays), int(k)), threshold, str(card["model"]), int(width))
+    return UnknownDetector(OodScore(name, dict(arrays), int(k)), threshold, str(values["model"]), int(width))

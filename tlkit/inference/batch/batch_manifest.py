@@ -121,12 +121,12 @@ def make_manifest(out: Path, sources: Sequence[str | Path], settings: BatchSetti
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-    kept = read_manifest(out)
+    kept = read_batch_manifest(out)
     _require_same(kept, made, sources)
     return kept
 
 
-def read_manifest(out: Path) -> Manifest:
+def read_batch_manifest(out: Path) -> Manifest:
     """Return the manifest of a folder of parts.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import tlkit.no_telemetry  # noqa: F401  before Ray
 
 from tlkit.errors import DataError, MissingExtraError
-from tlkit.inference.batch.batch_manifest import BatchSettings, make_manifest, read_manifest
+from tlkit.inference.batch.batch_manifest import BatchSettings, make_manifest, read_batch_manifest
 from tlkit.inference.batch.batch_result import BatchResult
 from tlkit.inference.batch.parts import ImageModel, PartCount, count_part, predict_part
 from tlkit.inference.batch.predict_shard import shard_result
@@ -25,7 +25,7 @@ class PartPredictor:
 
     def __init__(self, load: Callable[[], ImageModel], out: str, classes: Sequence[str], folder: str) -> None:
         self._folder = Path(folder)
-        self._manifest = read_manifest(Path(out))
+        self._manifest = read_batch_manifest(Path(out))
         self._model = load()
         self._classes = tuple(classes)
 

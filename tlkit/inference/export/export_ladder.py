@@ -77,7 +77,7 @@ def score_unit(task: TaskHead) -> float:
     return task.std if isinstance(task, RegressionHead) else 1.0
 
 
-class Features(nn.Module):
+class FeatureNetwork(nn.Module):
     """A network's backbone: features, float32 (N, D)."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -136,7 +136,7 @@ def export_network(
             if head is None:
                 proto = _export(module, noise[:EXAMPLE_IMAGES], rung, outputs=(LOGITS, module.output))
             else:
-                backbone = _export(Features(network).eval(), noise[:EXAMPLE_IMAGES], rung, outputs=(FEATURES,))
+                backbone = _export(FeatureNetwork(network).eval(), noise[:EXAMPLE_IMAGES], rung, outputs=(FEATURES,))
                 proto = with_head(backbone, head)
             problem = _problem(proto, module, noise)
         except ModelError:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import onnx
 from torch import nn
 
-from tlkit.choices import ExportFormat
+from tlkit.choices import VERIFIED_IMAGES, ExportFormat
 from tlkit.data.decode.decoding import DECODER
 from tlkit.disk import atomic_file
 from tlkit.errors import ModelError, RunError, TlkitError, did_you_mean, other_task
@@ -34,13 +34,13 @@ from tlkit.exported.verification import Verification
 from tlkit.features.heads import load_head
 from tlkit.inference.export.export_ladder import NetworkGraph, export_network
 from tlkit.inference.export.head_graph import require_converter
-from tlkit.inference.export.make_int8 import make_int8, require_training_images
+from tlkit.inference.export.make_int8 import make_int8, require_calibration_images
 from tlkit.inference.export.model_graph import onnx_content, with_preprocessing
 from tlkit.inference.export.openvino_files import convert_to_openvino, require_openvino
-from tlkit.inference.export.verify_run import DEFAULT_IMAGES, verify_run
+from tlkit.inference.export.verify_run import verify_run
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.mask_decoder import DecoderFacts
-from tlkit.models.model_files import ModelFacts, read_facts
+from tlkit.models.model_files import ModelFacts, read_model_facts
 from tlkit.models.model_format import task_of_model
 from tlkit.preprocess import Decode
 from tlkit.runs import RunDirectory, folder_of_run, write_lock
@@ -92,7 +92,7 @@ def export_run(
     format: ExportFormat = "onnx",
     fast: bool = False,
     decode: Decode | None = None,
-    images: int = DEFAULT_IMAGES,
+    images: int = VERIFIED_IMAGES,
     int8: bool = False,
     tolerance: float | None = None,
     require: Literal["PASS"] | None = None,
@@ -150,7 +150,7 @@ def export_run(
         )
     head = None if facts.head_file is None else load_head(directory.model)
     if int8:
-        require_training_images(directory)
+        require_calibration_images(directory)
     threshold = None
     if abstain_at_risk is not None:
         rules = AnswerRules.of(directory.path, risk=abstain_at_risk, coverage=None, method="lac")
@@ -232,7 +232,7 @@ def _require_exportable(
             not apply to its task.
         MissingExtraError: skl2onnx is needed and not installed.
     """
-    facts = read_facts(directory.model)
+    facts = read_model_facts(directory.model)
     if facts.task == "segmentation" and decode == "reduced" and facts.preprocess.decode != "reduced":
         raise ModelError(
             "decode: reduced (--decode reduced) does not apply to segmentation, whose masks lie on every pixel of the "

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from tlkit.arrays import Floats32, Pixels
 from tlkit.data.loading.batch import normalize
 from tlkit.exported import ExportedModel
-from tlkit.inference.export.verified_images import Pixels
 from tlkit.preprocess import Preprocess
 
 logger = logging.getLogger(__name__)
@@ -22,8 +21,6 @@ BATCH = 7
 """Size of the larger batches; the smaller ones have one image."""
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """Distance from float64, as a share of the largest logit, below which nothing is wrong: rounding of the output."""
-
-Floats = npt.NDArray[np.float32]
 
 
 def batch_problems(file: ExportedModel, tolerance: float, unit: float) -> list[str]:
@@ -42,13 +39,13 @@ def normalized_pixels(scaled: Sequence[Pixels], preprocess: Preprocess) -> torch
 
 
 def distances_from_exact(
-    network: nn.Module, scaled: Sequence[Pixels], logits: Floats, preprocess: Preprocess
+    network: nn.Module, scaled: Sequence[Pixels], logits: Floats32, preprocess: Preprocess
 ) -> tuple[float, float] | None:
     """Return `distances_of_logits` for scaled pixels, uint8 (H, W, 3) each."""
     return distances_of_logits(network, normalized_pixels(scaled, preprocess), logits)
 
 
-def distances_of_logits(network: nn.Module, images: torch.Tensor, logits: Floats) -> tuple[float, float] | None:
+def distances_of_logits(network: nn.Module, images: torch.Tensor, logits: Floats32) -> tuple[float, float] | None:
     """Return the root mean square distance of logits, and of torch's in float32, from torch's in float64.
 
     Float32 torch is two computations, one for each memory format, whose sums run in different orders; the larger

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from tlkit.arrays import Pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import ModelError
 from tlkit.exported.facts import PROBABILITIES, ExportedFacts
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 CALIBRATION, HELD_OUT = 96, 48
 """Training images that give the ranges of the activations, and others on which attempts are compared; at most."""
 BATCH = 32
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def make_int8(
@@ -91,7 +90,7 @@ def make_int8(
     return report, quantized.proto
 
 
-def require_training_images(directory: RunDirectory) -> None:
+def require_calibration_images(directory: RunDirectory) -> None:
     """Check that a run names training images, before its network is exported.
 
     Raises:
@@ -131,7 +130,7 @@ def _pixels(run: Run, paths: Sequence[str], preprocess: Preprocess) -> Iterator[
         except (OSError, UnreadableImageError) as error:
             logger.warning("%s cannot be read (%s); it is left out.", path, error)
             continue
-        yield place, np.asarray(fit(image, preprocess, decoded.frame))
+        yield place, np.asarray(resize_image(image, preprocess, decoded.frame))
 
 
 def _batches(images: Iterable[tuple[int, Pixels]]) -> Iterator[tuple[list[int], Pixels]]:

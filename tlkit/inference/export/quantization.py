@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from tlkit.arrays import Floats32
 from tlkit.errors import ModelError, reason_of
 from tlkit.exported.facts import NETWORK_INPUT, PROBABILITIES
 from tlkit.exported.sessions import OnnxRuntimeSession
@@ -34,8 +34,6 @@ QUANTIZED = (
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 """Operators whose nodes may be left in float."""
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class QuantizedNetwork:
@@ -54,7 +52,7 @@ class QuantizedNetwork:
 
 
 def quantize_network(
-    network: onnx.ModelProto, *, calibration: Floats, held_out: Floats, per_channel: bool = True
+    network: onnx.ModelProto, *, calibration: Floats32, held_out: Floats32, per_channel: bool = True
 ) -> QuantizedNetwork:
     """Return a network in int8: QDQ nodes, weights int8, activations uint8, ranges of activations by MinMax.
 
@@ -85,7 +83,7 @@ def quantize_network(
 
 
 def _search(
-    folder: Path, network: onnx.ModelProto, calibration: Floats, held_out: Floats, per_channel: bool
+    folder: Path, network: onnx.ModelProto, calibration: Floats32, held_out: Floats32, per_channel: bool
 ) -> QuantizedNetwork:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -115,7 +113,7 @@ def _search(
     return QuantizedNetwork(onnx.load(best[1]), best[2], tuple(tried))
 
 
-def _quantize(source: Path, target: Path, calibration: Floats, float_nodes: Sequence[str], per_channel: bool) -> None:
+def _quantize(source: Path, target: Path, calibration: Floats32, float_nodes: Sequence[str], per_channel: bool) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     quantize_static(
@@ -133,7 +131,7 @@ def _quantize(source: Path, target: Path, calibration: Floats, float_nodes: Sequ
     )
 
 
-def _reader(images: Floats) -> Any:
+def _reader(images: Floats32) -> Any:
     """Return the images one by one, as the quantizer reads them; it asks again after the last."""
     from onnxruntime.quantization import CalibrationDataReader
 
@@ -141,14 +139,14 @@ def _reader(images: Floats) -> Any:
         def __init__(self) -> None:
             self._left = iter(images)
 
-        def get_next(self) -> dict[str, Floats] | None:
+        def get_next(self) -> dict[str, Floats32] | None:
             image = next(self._left, None)
             return None if image is None else {NETWORK_INPUT: image[None]}
 
     return Reader()
 
 
-def _most_sensitive(network: Path, quantized: Path, images: Floats) -> list[str]:
+def _most_sensitive(network: Path, quantized: Path, images: Floats32) -> list[str]:
     """Return the names of the weighted nodes, those first that lose most of the signal-to-noise ratio.
 
     The loss of a node is the ratio (dB) of its quantized input to the float one, minus that of its output.
@@ -174,7 +172,7 @@ def _most_sensitive(network: Path, quantized: Path, images: Floats) -> list[str]
     return sorted(losses, key=lambda name: -losses[name])
 
 
-def _probabilities(path: Path, images: Floats) -> Floats:
+def _probabilities(path: Path, images: Floats32) -> Floats32:
     session = OnnxRuntimeSession(path, path.read_bytes())
     parts = [session((PROBABILITIES,), images[at : at + 16])[0] for at in range(0, len(images), 16)]
     return np.concatenate(parts)

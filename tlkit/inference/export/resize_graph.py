@@ -29,7 +29,7 @@ ONNX_MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
 
 def exact_pixels(g: GraphBuilder, images: str, preprocess: Preprocess) -> str:
-    """Return images uint8 (N, H, W, 3), scaled as `fit` does, as float64 (N, 3, *image_size), whole numbers 0–255."""
+    """Return images uint8 (N, H, W, 3), scaled by `resize_image`: float64 (N, 3, *image_size), whole, 0–255."""
     vertical, horizontal = axes_of(g, images, preprocess)
     planes = g("Transpose", images, perm=[0, 3, 1, 2])
     rows, rows_inside = positions(g, vertical)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.arrays import Floats32, Pixels
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import fit, reduction
+from tlkit.data.decode.resizing import reduction, resize_image
 from tlkit.data.sources.given_images import EncodedImage, read_images
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import first_few
@@ -22,9 +23,6 @@ from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.runs.compare_runs import table_of
 from tlkit.runs.run import Run
-
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Case:
 
 def cases_of_run(
     directory: RunDirectory, split: str, preprocess: Preprocess, most: int, notes: list[str]
-) -> tuple[Floats | None, list[Case]]:
+) -> tuple[Floats32 | None, list[Case]]:
     """Return the stored probabilities of images of the run, or None where they cannot be compared, and the images."""
     run = Run(directory)
     stored = table_of(run, split)
@@ -138,9 +136,9 @@ def _case(name: str, row: int | None, content: bytes, preprocess: Preprocess) ->
         return scales[-1]
 
     image, facts = open_rgb(content, options, reduction=note_scale)
-    scaled = np.asarray(fit(image, preprocess, facts.frame))
+    scaled = np.asarray(resize_image(image, preprocess, facts.frame))
     is_reduced = max(scales, default=1) > 1
-    full = np.asarray(fit(open_rgb(content, options)[0], preprocess)) if is_reduced else scaled
+    full = np.asarray(resize_image(open_rgb(content, options)[0], preprocess)) if is_reduced else scaled
     return Case(name, row, content, scaled, full, is_reduced)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.arrays import Floats32, Pixels
+from tlkit.choices import Verdict
 from tlkit.data.sources.true_masks import true_positions
 from tlkit.errors import DataError, first_few
 from tlkit.exported import ExportedModel
@@ -24,11 +26,10 @@ from tlkit.exported.verification import (
     DecodeEffect,
     ImageDifference,
     Parity,
-    Verdict,
     Verification,
 )
 from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels
-from tlkit.inference.export.verified_images import Case, Pixels, cases_of_paths, full_pixels, made_cases
+from tlkit.inference.export.verified_images import Case, cases_of_paths, full_pixels, made_cases
 from tlkit.inference.mask_predictor import classes_in_own_size, in_own_size
 from tlkit.mask_classes import UnusableMaskError
 from tlkit.mask_files import Positions, read_mask
@@ -47,14 +48,12 @@ EXACT_IMAGES = 4
 TIE = 10.0
 """Difference of two logits, in tolerances of a probability and shares of the larger one, that rounding may turn."""
 
-Floats = npt.NDArray[np.float32]
-
 
 def verify_masks(
     directory: RunDirectory,
     split: str,
     network: Network,
-    card: ModelFacts,
+    facts: ModelFacts,
     files: Sequence[ExportedModel],
     *,
     images: int,
@@ -70,11 +69,11 @@ def verify_masks(
         directory: of the run.
         split: whose images are compared.
         network: the model loaded anew.
-        card: its facts.
+        facts: its facts.
         files: the exported files.
         images: images of the run at most; 0 = all.
     """
-    run, preprocess, notes = Run(directory), card.preprocess, list[str]()
+    run, preprocess, notes = Run(directory), facts.preprocess, list[str]()
     predictions = run.task_predictions(split)
     assert isinstance(predictions, MaskPredictions), "the run is of segmentation"
     samples = run.samples
@@ -94,7 +93,7 @@ def verify_masks(
             effects.append(_effect(anew, full))
         if is_real:
             try:
-                mask = _stored_mask(directory, card, case.name, size)
+                mask = _stored_mask(directory, facts, case.name, size)
             except FileNotFoundError:
                 lacking += 1
             except (OSError, UnusableMaskError) as error:
@@ -151,10 +150,10 @@ class _Compared:
         self._preprocess = preprocess
         self._refused: list[str] = []
         self._errors: dict[bool, list[float]] = {True: [], False: []}
-        self._ends: tuple[Floats, Floats] | None = None
+        self._ends: tuple[Floats32, Floats32] | None = None
 
     def see(
-        self, name: str, expected: _Said, proba: Floats | None, mask: npt.NDArray[np.integer], *, is_real: bool
+        self, name: str, expected: _Said, proba: Floats32 | None, mask: npt.NDArray[np.integer], *, is_real: bool
     ) -> None:
         """Compare the probabilities (C, h, w), if any, and the mask (H, W) of an image with the model's."""
         other, wrong = _other_pixels(expected, mask, self._preprocess, TIE * self.tolerance)
@@ -262,7 +261,7 @@ def _other_pixels(said: _Said, mask: npt.NDArray[np.integer], preprocess: Prepro
     return int(other.sum()), int((right - given > tie * np.maximum(1.0, np.abs(right))).sum())
 
 
-def _stored_mask(directory: RunDirectory, card: ModelFacts, path: str, size: tuple[int, int]) -> Positions:
+def _stored_mask(directory: RunDirectory, facts: ModelFacts, path: str, size: tuple[int, int]) -> Positions:
     """Return the mask that the run stores for an image.
 
     Raises:
@@ -270,7 +269,7 @@ def _stored_mask(directory: RunDirectory, card: ModelFacts, path: str, size: tup
         UnusableMaskError: it is damaged or has another size.
     """
     file = directory.masks / PurePosixPath(path).with_suffix(".png")
-    found = DecoderFacts.from_dict(card.decoder).classes(card.classes).positions(read_mask(file.read_bytes()))
+    found = DecoderFacts.from_dict(facts.decoder).classes(facts.classes).positions(read_mask(file.read_bytes()))
     if found.shape != size:
         raise UnusableMaskError("it has another size than its image")
     return found

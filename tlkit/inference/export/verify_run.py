@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tlkit.arrays import Floats32, Pixels
+from tlkit.choices import VERIFIED_IMAGES, Verdict
 from tlkit.disk import write_text
 from tlkit.errors import ModelError
 from tlkit.exported import EXPORT_FOLDER, ExportedModel, ExportFolder, open_exported
@@ -27,12 +29,11 @@ from tlkit.exported.verification import (
     DecodeEffect,
     ImageDifference,
     Parity,
-    Verdict,
     Verification,
 )
 from tlkit.inference.export.export_ladder import score_unit
 from tlkit.inference.export.file_checks import batch_problems, distances_from_exact, normalized_pixels
-from tlkit.inference.export.verified_images import Case, Pixels, cases_of_run, full_pixels, made_cases
+from tlkit.inference.export.verified_images import Case, cases_of_run, full_pixels, made_cases
 from tlkit.inference.export.verify_masks import verify_masks
 from tlkit.inference.stored_model import load_any_task
 from tlkit.models.model_files import ModelFacts
@@ -42,17 +43,13 @@ from tlkit.runs import RunDirectory, find_model, folder_of_run
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_IMAGES = 200
-"""Images of the run that are compared at most, evenly spaced."""
 EXACT_IMAGES = 16
 """Images of the run, and as many made ones, that also go through torch in float64."""
 INT8_DIFFERENCE = 1.0
 """Difference of a probability that int8 may have: any. Its accuracy is judged by `judge_int8`."""
 
-Floats = npt.NDArray[np.float32]
 
-
-def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Verification:
+def verify_run(run: str | Path | object, *, images: int = VERIFIED_IMAGES) -> Verification:
     """Return how a run's exported files compare with its model; the result is stored beside them.
 
     Three ways to the same probabilities are compared on the same images: the run's stored predictions, its model
@@ -84,11 +81,11 @@ def verify_run(run: str | Path | object, *, images: int = DEFAULT_IMAGES) -> Ver
     files = [open_exported(path) for path in folder.files()]
     _require_source(files, directory.model)
     split = directory.judged_split()
-    network, card = load_any_task(find_model(directory.path))
+    network, facts = load_any_task(find_model(directory.path))
     if network.task.task == "segmentation":
-        result = verify_masks(directory, split, network, card, files, images=images)
+        result = verify_masks(directory, split, network, facts, files, images=images)
     else:
-        result = _verify_scores(directory, split, network, card, files, images=images)
+        result = _verify_scores(directory, split, network, facts, files, images=images)
     write_text(folder.verification, json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
     return result
 
@@ -97,12 +94,12 @@ def _verify_scores(
     directory: RunDirectory,
     split: str,
     network: Network,
-    card: ModelFacts,
+    facts: ModelFacts,
     files: Sequence[ExportedModel],
     *,
     images: int,
 ) -> Verification:
-    preprocess, unit = card.preprocess, score_unit(network.task)
+    preprocess, unit = facts.preprocess, score_unit(network.task)
     notes: list[str] = []
     stored, real = cases_of_run(directory, split, preprocess, images, notes)
     made = made_cases(preprocess, notes)
@@ -110,7 +107,7 @@ def _verify_scores(
         _torch_scores(network, [getattr(case, name) for case in (*real, *made)], preprocess)
         for name in ("scaled", "scaled_full")
     )
-    judge = _Judge(partial(_answers, network, card.classes), real, made, unit=unit)
+    judge = _Judge(partial(_answers, network, facts.classes), real, made, unit=unit)
     if stored is not None and real:
         known = np.asarray(stored / unit, dtype=np.float32)  # of quantiles the median alone: val has moved the others
         judge.add(STORED, ANEW, "the run", known, anew[: len(real), : known.shape[1]])
@@ -137,7 +134,7 @@ class _Judge:
 
     def __init__(
         self,
-        answers: Callable[[Floats], npt.NDArray[np.str_]],
+        answers: Callable[[Floats32], npt.NDArray[np.str_]],
         real: Sequence[Case],
         made: Sequence[Case],
         *,
@@ -153,8 +150,8 @@ class _Judge:
         subject: str,
         reference: str,
         engine: str,
-        found: Floats,
-        expected: Floats,
+        found: Floats32,
+        expected: Floats32,
         *,
         tolerance: float = TOLERANCE,
         distances: tuple[float, float] | None = None,
@@ -207,7 +204,7 @@ class _Judge:
             )
         )
 
-    def add_file(self, file: ExportedModel, expected: Floats, network: nn.Module) -> None:
+    def add_file(self, file: ExportedModel, expected: Floats32, network: nn.Module) -> None:
         """Compare an exported file with the probabilities of torch."""
         reduced = file.facts.kind == "network" and file.facts.preprocess.decode == "reduced"
         cases = [*self._real, *self._made]
@@ -251,7 +248,7 @@ def _require_source(files: Sequence[ExportedModel], model: Path) -> None:
                 )
 
 
-def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.NDArray[np.str_]:
+def _answers(network: Network, classes: Sequence[str], scores: Floats32) -> npt.NDArray[np.str_]:
     """Return in words what scores (N, C) say, shape (N,): the class or grade, labels, or the number in its unit."""
     unit = score_unit(network.task)
     predicted = network.task.predicted(torch.from_numpy(np.ascontiguousarray(scores * np.float32(unit)))).numpy()
@@ -263,7 +260,7 @@ def _answers(network: Network, classes: Sequence[str], scores: Floats) -> npt.ND
     return np.asarray(np.array(classes, dtype=str)[predicted])
 
 
-def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats:
+def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Preprocess) -> Floats32:
     """Return the probabilities (N, C) of torch in float32, or numbers in deviations (N, 1), of pixels (H, W, 3)."""
     if not scaled:
         return np.zeros((0, 0), dtype=np.float32)
@@ -276,7 +273,7 @@ def _torch_scores(network: Network, scaled: Sequence[Pixels], preprocess: Prepro
 
 
 def _decode_effect(
-    real: Sequence[Case], anew: Floats, anew_full: Floats, answers: Callable[[Floats], npt.NDArray[np.str_]]
+    real: Sequence[Case], anew: Floats32, anew_full: Floats32, answers: Callable[[Floats32], npt.NDArray[np.str_]]
 ) -> DecodeEffect | None:
     rows = [place for place, case in enumerate(real) if case.is_reduced]
     if not rows:

@@ -56,7 +56,7 @@ class AuditSection(Section):
     by: Annotated[
         tuple[Annotated[v.Text | AuditColumn, BeforeValidator(_cut)], ...],
         BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
-        AfterValidator(v.each_once),
+        AfterValidator(v.require_different),
         Expected("a list of columns of data.groups, such as [sex, 'age:quantiles=4']"),
     ] = Field(
         (),
@@ -66,7 +66,7 @@ class AuditSection(Section):
     )
     criteria: Annotated[
         tuple[Criterion, ...],
-        AfterValidator(v.each_once),
+        AfterValidator(v.require_different),
         Expected(f"a list of criteria, such as [equal_opportunity]; there are {', '.join(get_args(Criterion))}"),
     ] = Field(
         (), description="Fairness criteria whose rates are compared in addition; the audit explains each of them."

@@ -8,9 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tlkit.choices import (
+    ANNOTATIONS,
+    BATCH_SIZE,
     IMAGE_CACHE,
     IMAGE_CACHE_LIMIT_GB,
     LABEL_SEPARATOR,
+    TEST_SHARE,
+    VAL_SHARE,
     Annotations,
     DatasetName,
     ImageCacheUse,
@@ -97,7 +101,7 @@ class DataSection(Section):
         examples=[{"anger": ["ANGER", "Anger"]}],
     )
     annotations: Annotations = Field(
-        "one",
+        ANNOTATIONS,
         description="What several rows of the manifest for one image are: one = an error; majority = labels of several "
         "annotators, of which the most frequent counts; images with a tie are left out; soft = the same, and the "
         "training target is the share of the annotators for each class, so that only images of val and test with a tie "
@@ -171,10 +175,12 @@ class DataSection(Section):
         examples=["labels.csv"],
     )
     val: v.HeldOut = Field(
-        0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."
+        VAL_SHARE,
+        description="Share of the training images held out for validation where there is no val folder, 0–0.9.",
     )
     test: v.HeldOut = Field(
-        0.0, description="Share of the training images held out for testing where there is no test folder, 0–0.9."
+        TEST_SHARE,
+        description="Share of the training images held out for testing where there is no test folder, 0–0.9.",
     )
     stratify: v.Switch = Field(True, description="Whether every held-out split has the same class proportions.")
     group_by: v.OptionalColumn = Field(
@@ -200,7 +206,7 @@ class DataSection(Section):
         "saved again, mirrored or rotated: warn (and report scores with and without them), drop (train without the "
         "copies) or error.",
     )
-    batch_size: v.PerStep = Field(32, description="Images per step, 1 to 65,536.")
+    batch_size: v.PerStep = Field(BATCH_SIZE, description="Images per step, 1 to 65,536.")
     num_workers: Annotated[
         v.Workers | Literal["auto"], Expected("a whole number of at least 0, up to 1,024, or auto")
     ] = Field("auto", description="Worker processes that decode images, at least 0; auto = by the machine.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import MaskLoss
+from tlkit.choices import COVERAGE, MaskLoss
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -67,7 +67,8 @@ class TrainSection(Section):
         "and an upper quantile, whose distance differs between images and which val moves to their coverage (CQR).",
     )
     quantile_coverage: v.Inside = Field(
-        0.95, description="Share of the numbers between the two quantiles of number_loss: quantile, between 0 and 1."
+        COVERAGE,
+        description="Share of the numbers between the two quantiles of number_loss: quantile, between 0 and 1.",
     )
     mask_loss: MaskLoss = Field(
         "dice",

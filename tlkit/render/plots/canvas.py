@@ -137,12 +137,12 @@ def shortened(name: str, most: int = 28) -> str:
 
 
 def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None = None, rotation: float = 0) -> None:
-    """Set plain-text tick labels at the positions 0…N-1; see `plain` for letters of other scripts."""
+    """Set plain-text tick labels at the positions 0…N-1; see `drawable` for letters of other scripts."""
     along = ax.xaxis if axis == "x" else ax.yaxis
     along.set_ticks(range(len(labels)), [_drawable(label)[0] for label in labels])
     for tick, label in zip(along.get_ticklabels(), labels, strict=True):
         tick.set_text(label)
-        plain(tick)
+        drawable(tick)
         if size:
             tick.set_fontsize(size)
         if rotation:
@@ -213,7 +213,7 @@ def write_in_cell(ax: Axes, text: str, *, row: int, column: int, share: float, s
         drawn.set_color("white")
 
 
-def plain(text: Text) -> Text:
+def drawable(text: Text) -> Text:
     """Make a text drawable as it is: no mathematics between dollars, and a font for every letter.
 
     matplotlib warns of letters that its font lacks. They are drawn with an installed font that has them, or as "□"

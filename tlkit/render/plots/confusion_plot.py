@@ -10,9 +10,9 @@ from tlkit.render.plots.canvas import (
     BLUE,
     axes_of_size,
     draw_matrix,
+    drawable,
     is_narrow,
     label_axis,
-    plain,
     shortened,
     write_in_cell,
 )
@@ -84,7 +84,7 @@ def _plot_pairs(evaluation: Evaluation, ax: Axes | None) -> Axes:
     ax.set_ylim(max(len(pairs), 1) - 0.4, -0.6)
     for position, (images, support) in enumerate(zip(pairs["images"], pairs["support"], strict=True)):
         note = f"{images} of {support}"
-        plain(ax.annotate(note, (images, position), (3, 0), textcoords="offset points", va="center", size=8.5))
+        drawable(ax.annotate(note, (images, position), (3, 0), textcoords="offset points", va="center", size=8.5))
     if not len(pairs):
         ax.text(0.02, 0, "no errors", va="center", transform=ax.get_yaxis_transform())
     ax.margins(x=0.12)

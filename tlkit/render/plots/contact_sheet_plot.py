@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, axes_of_size, plain, shortened
+from tlkit.render.plots.canvas import GREY, axes_of_size, drawable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def plot_contact_sheet(
     ax = axes_of_size(ax, width=1.1 * width, height=1.1 * height + 0.1)
     top = 0.0
     for (title, images), count in zip(shown, lines, strict=True):
-        plain(ax.text(0, top + TITLE / 2, shortened(title, 80), va="center", size=9, weight="bold"))
+        drawable(ax.text(0, top + TITLE / 2, shortened(title, 80), va="center", size=9, weight="bold"))
         for place, (pixels, caption) in enumerate(images):
             left, above = place % columns * (1 + GAP), top + TITLE + place // columns * step
             tall, wide = pixels.shape[:2]
@@ -44,7 +44,7 @@ def plot_contact_sheet(
             x, y = left + (1 - wide * scale) / 2, above + (1 - tall * scale) / 2
             ax.imshow(pixels, extent=(x, x + wide * scale, y + tall * scale, y), interpolation="antialiased", zorder=2)
             text = "\n".join(shortened(line, 22) for line in caption.split("\n")[:2])
-            plain(ax.text(left, above + 1.02, text, va="top", size=5.5, color=GREY))
+            drawable(ax.text(left, above + 1.02, text, va="top", size=5.5, color=GREY))
         top += TITLE + step * count
     if not shown:
         ax.text(0.5, 0.5, "no images", ha="center", va="center", color=GREY)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.render.plots.canvas import GREY, axes_of_size, plain
+from tlkit.render.plots.canvas import GREY, axes_of_size, drawable
 from tlkit.render.plots.contact_sheet_plot import plot_contact_sheet
 from tlkit.stats.pointing_game import enlarged
 
@@ -105,5 +105,5 @@ def _mosaic(tiles: npt.NDArray[np.float64], ax: Axes | None, *, title: str) -> A
     ax.set_ylim(rows * 1.1, 0)
     ax.set_aspect("equal")
     ax.axis("off")
-    plain(ax.set_title(title, size=8, color=GREY))
+    drawable(ax.set_title(title, size=8, color=GREY))
     return ax

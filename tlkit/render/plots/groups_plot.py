@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, axes_of_size, is_narrow, legend_above, plain, shortened
+from tlkit.render.plots.canvas import GREY, axes_of_size, drawable, is_narrow, legend_above, shortened
 from tlkit.render.plots.rates_plot import STYLES, draw_rates
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def plot_groups(
     if ax.get_legend_handles_labels()[0]:
         legend_above(ax, columns=2)
     name = shortened(table.rate_name)
-    plain(ax.set_xlabel(f"{name} (share of n images), {audit.settings.confidence:.0%} interval"))
+    drawable(ax.set_xlabel(f"{name} (share of n images), {audit.settings.confidence:.0%} interval"))
     some = "" if len(rows) == len(table.rows) else f"\n(the {len(rows)} lowest of {len(table.rows)})"
-    plain(ax.set_ylabel(shortened(table.by, 40) + some))
+    drawable(ax.set_ylabel(shortened(table.by, 40) + some))
     return ax
 
 

@@ -14,10 +14,10 @@ from tlkit.render.plots.canvas import (
     VERMILLION,
     axes_of_size,
     draw_matrix,
+    drawable,
     is_narrow,
     label_axis,
     legend_above,
-    plain,
     shortened,
     write_in_cell,
 )
@@ -75,7 +75,7 @@ def plot_heat(
                 _label_cell(ax, heat.cells[g][c], x=x, y=y, max_half_width=max_half_width)
     some = "" if len(columns) == len(heat.classes) else f" ({len(columns)} of {len(heat.classes)})"
     ax.set_xlabel(f"class{some}")
-    plain(ax.set_ylabel(shortened(column.by, 40)))
+    drawable(ax.set_ylabel(shortened(column.by, 40)))
     for direction in framed:
         differs = (
             f"differs: {direction}"

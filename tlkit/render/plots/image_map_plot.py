@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, axes_of_size, plain, shortened
+from tlkit.render.plots.canvas import GREY, axes_of_size, drawable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,5 +51,5 @@ def plot_image_map(
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"n = {len(points)} images; near = similar features{f' ({method})' if method else ''}")
     for text in ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8).get_texts()[:]:
-        plain(text)
+        drawable(text)
     return ax

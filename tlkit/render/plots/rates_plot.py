@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from tlkit.render.plots.canvas import BLUE, GREEN, GREY, PURPLE, VERMILLION, horizontal_rows, label_axis, plain
+from tlkit.render.plots.canvas import BLUE, GREEN, GREY, PURPLE, VERMILLION, drawable, horizontal_rows, label_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def draw_rates(
     for position, (rate, note, (standing, bare)) in enumerate(zip(rates, notes, flags, strict=True)):
         if rate.value is None:
             text = ax.text(0.01, position, note, transform=ax.get_yaxis_transform(), va="center", size=8.5)
-            plain(text).set_fontstyle("italic")
+            drawable(text).set_fontstyle("italic")
             text.set_in_layout(False)  # a long note must not make the axes narrower
             continue
         color, shape, filled = STYLES[standing]

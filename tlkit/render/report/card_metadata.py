@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.render.published_figures import Figure, published_figures
+from tlkit.render.published_figures import PublishedFigure, published_figures
 from tlkit.stats.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _result(run: RunContents, data: str, min_cell_size: int) -> dict[str, Any]:
     }
 
 
-def _group_metric(figure: Figure) -> dict[str, Any]:
+def _group_metric(figure: PublishedFigure) -> dict[str, Any]:
     """Return the accuracy of a group; empty for other rates, and where it has an interval only."""
     if figure.metric != "accuracy" or figure.value is None:
         return {}

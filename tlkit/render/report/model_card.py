@@ -63,10 +63,10 @@ def write_card(
     evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
         card_metadata(run, min_cell_size=min_cell_size),
-        f"# Model card: {plain(run.title)}",
-        "\n".join(plain(line) for line in lead(run)),
+        f"# Model card: {escaped(run.title)}",
+        "\n".join(escaped(line) for line in lead(run)),
         "## Intended use",
-        plain(intended_use) if intended_use else NOT_STATED,
+        escaped(intended_use) if intended_use else NOT_STATED,
         "## Results",
         f"On {evaluation.n:,} images of the {run.split} split, with intervals of {evaluation.confidence:.0%}.",
         to_markdown([summary_table(evaluation)]),
@@ -78,7 +78,7 @@ def write_card(
         "## Limits, and what was not assessed",
         bullets([limit.text for limit in limits_of(run)]),
         "## Data",
-        plain(data_sentence(run.counts)),
+        escaped(data_sentence(run.counts)),
         *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
     return write_blocks(path, blocks, overwrite=overwrite, moves=moves)
@@ -90,7 +90,7 @@ def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     settings = audit.settings
     failed = f" {audit.directions}." if audit.directions else ""
     blocks = [
-        f"By {plain(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
+        f"By {escaped(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
         "Each group is compared with its complement at a "
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
@@ -101,7 +101,7 @@ def _audit_blocks(audit: Audit | None, min_cell_size: int) -> list[str]:
     rows = [(table, row) for table in audit.group_tables for row in table.rows]
     passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
     if passed:
-        blocks.append(f"Within the tolerance, with the whole interval: {plain(first_few(passed, most=20))}.")
+        blocks.append(f"Within the tolerance, with the whole interval: {escaped(first_few(passed, most=20))}.")
     return blocks
 
 
@@ -163,15 +163,15 @@ def license_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribu
     if weights.get("source") not in (None, "none"):
         lines.append(f"Pretrained weights from {weights['source']}, licence: {weights.get('license') or 'unknown'}.")
         lines.append(f"Their digest: {weights.get('digest', 'unknown')}.")
-    return [bullets([*lines, *notes]), plain(attribution) if attribution else ""]
+    return [bullets([*lines, *notes]), escaped(attribution) if attribution else ""]
 
 
 def bullets(lines: Sequence[str]) -> str:
     """Return lines as a list in Markdown."""
-    return "\n".join(f"- {plain(line)}" for line in lines)
+    return "\n".join(f"- {escaped(line)}" for line in lines)
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text from the data escaped for Markdown, on one line."""
     line = " ".join(str(text).split())
     for mark in ("\\", "`", "*"):

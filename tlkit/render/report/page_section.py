@@ -13,17 +13,17 @@ from tlkit.tables import Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Mark = Literal["", "bad", "better", "good", "open"]
+BadgeMark = Literal["", "bad", "better", "good", "open"]
 """Color and sign of a verdict: bad = a group is worse off than the rest, better = only better off ones differ, good =
 within the tolerance, open = not enough data; "" = no verdict."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerdictBadge:
     """A verdict with its mark, such as "FAIL: 1 below the rest"."""
 
     text: str
-    mark: Mark = ""
+    mark: BadgeMark = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class PictureGallery:
     """Thumbnails with a caption."""
 
     kind: ClassVar[str] = "gallery"
@@ -139,15 +139,15 @@ class Part:
     kind: ClassVar[str] = "part"
     title: str
     blocks: tuple[Block, ...]
-    verdict: Verdict | None = None
+    verdict: VerdictBadge | None = None
     claims: tuple[str, ...] = ()
 
 
-Block = Words | Figure | Grid | Fold | Code | Gallery | Part
+Block = Words | Figure | Grid | Fold | Code | PictureGallery | Part
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A section of the report.
 
     Attributes:
@@ -162,7 +162,7 @@ class Section:
     title: str
     claim: str
     blocks: tuple[Block, ...]
-    verdict: Verdict | None = None
+    verdict: VerdictBadge | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Claim:
 
     text: str
     evidence: tuple[str, ...] = ()
-    verdict: Verdict | None = None
+    verdict: VerdictBadge | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Summary:
         questions: question and claims that answer it.
     """
 
-    verdict: Verdict | None
+    verdict: VerdictBadge | None
     verdict_lines: tuple[Claim, ...]
     strips: tuple[Strip, ...]
     questions: tuple[tuple[str, tuple[Claim, ...]], ...]
@@ -240,7 +240,7 @@ class Page:
     title: str
     kicker: str
     summary: Summary
-    sections: tuple[Section, ...]
+    sections: tuple[PageSection, ...]
     glossary: tuple[tuple[str, str], ...]
     attribution: str | None
     more: str = ""

@@ -9,7 +9,7 @@ from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.group_tables import direction_counts
 from tlkit.audit.plain_verdicts import shown_by
 from tlkit.audit.redaction import redact
-from tlkit.render.report.page_section import Verdict
+from tlkit.render.report.page_section import VerdictBadge
 from tlkit.tables import two_figures
 from tlkit.tables.formatting import SIGNS
 from tlkit.tables.shares import percent, percent_range, points
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.explanation import ExplainedGroup
     from tlkit.audit.group_tables import GroupRow, GroupTable
-    from tlkit.render.report.page_section import Mark
+    from tlkit.render.report.page_section import BadgeMark
 
-MARKS: dict[str, Mark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
+MARKS: dict[str, BadgeMark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
 
 
 def training_sentence(group: ExplainedGroup) -> str:
@@ -32,21 +32,21 @@ def training_sentence(group: ExplainedGroup) -> str:
     return f"Add training images of “{group.group}”: {shown_by(group)}, and {assessed}."
 
 
-def verdict_of(tables: Sequence[GroupTable]) -> Verdict:
+def verdict_of(tables: Sequence[GroupTable]) -> VerdictBadge:
     """Return the verdict over tables of an audit, with the number of rows that fail on either side."""
     rows = [(table, row) for table in tables for row in table.rows]
     word = worst_verdict(tables)
     better = [table.is_better(row) for table, row in rows if row.verdict == "FAIL"]
     directions = direction_counts(row for _, row in rows)
     text = SIGNS[word] + (f": {directions}" if directions else "")
-    return Verdict(text, "better" if better and all(better) else MARKS[word])
+    return VerdictBadge(text, "better" if better and all(better) else MARKS[word])
 
 
-def verdict_of_row(table: GroupTable, row: GroupRow) -> Verdict:
+def verdict_of_row(table: GroupTable, row: GroupRow) -> VerdictBadge:
     """Return the verdict of a row, with the side on which it fails."""
     word = row.verdict or "NOT ENOUGH DATA"
     text = SIGNS[word] + (f" {row.direction}" if row.direction else "")
-    return Verdict(text, "better" if table.is_better(row) else MARKS[word])
+    return VerdictBadge(text, "better" if table.is_better(row) else MARKS[word])
 
 
 def failing_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:

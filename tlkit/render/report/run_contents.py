@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.error_examples import GroupImages
     from tlkit.audit.explanation import Explanation
-    from tlkit.audit.heat_maps import HeatMap
+    from tlkit.audit.heat_maps import ImageHeatMap
     from tlkit.audit.repair_result import Repair
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
@@ -41,7 +41,7 @@ class ReportImages:
     worst: GroupImages | None = None
     thumbnails: Mapping[str, str] = field(default_factory=dict)
     without_thumbnails: str = ""
-    heat: Mapping[str, HeatMap] = field(default_factory=dict)
+    heat: Mapping[str, ImageHeatMap] = field(default_factory=dict)
     heat_method: str = ""
 
 

@@ -16,7 +16,18 @@ from tlkit.recipe.yaml_nodes import read_yaml
 from tlkit.render.plots import plot_history, plot_runs
 from tlkit.render.plots.runs_plot import MOST_RUNS
 from tlkit.render.report.glossary import GLOSSARY
-from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, Part, Section, Strip, Summary, Verdict
+from tlkit.render.report.page_section import (
+    Claim,
+    Figure,
+    Fold,
+    Grid,
+    Page,
+    PageSection,
+    Part,
+    Strip,
+    Summary,
+    VerdictBadge,
+)
 from tlkit.render.report.plain_words import verdict_of
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
@@ -102,7 +113,7 @@ def _differences(shown: SideBySide) -> Iterator[Claim]:
     for other, comparison in zip(others, shown.comparisons, strict=True):
         if comparison is None:
             text = f"{first} and {other} have no image in common: their figures are of different images."
-            yield Claim(f"{text} Do not compare them.", ("result",), Verdict("? NOT COMPARABLE", "open"))
+            yield Claim(f"{text} Do not compare them.", ("result",), VerdictBadge("? NOT COMPARABLE", "open"))
             continue
         change, images = comparison.overall.difference, counted(comparison.images, "image")
         if change.low is None or change.high is None:
@@ -120,7 +131,7 @@ def _signed(difference: float) -> str:
     return f"{'-' if difference < 0 else '+'}{points(difference)}"
 
 
-def _figures(shown: SideBySide) -> Section:
+def _figures(shown: SideBySide) -> PageSection:
     """Return the figures over all images, a column for each run."""
     tables = {name: summary_table(run.evaluation) for name, run in shown.runs.items()}
     values = {
@@ -130,14 +141,14 @@ def _figures(shown: SideBySide) -> Section:
     rows = tuple((metric, *(values[name].get(metric) for name in tables)) for metric in metrics)
     table = Table("figures", "Figures", (Column("metric", "metric"), *_columns(shown)), rows)
     sizes = "; ".join(f"{name}: {run.evaluation.n:,} images of {run.split}" for name, run in shown.runs.items())
-    return Section("result", "Figures", f"{sizes}.", (Grid(table),))
+    return PageSection("result", "Figures", f"{sizes}.", (Grid(table),))
 
 
 def _columns(shown: SideBySide) -> tuple[Column, ...]:
     return tuple(Column(f"run {place}", name, "estimate") for place, name in enumerate(shown.runs))
 
 
-def _groups(shown: SideBySide) -> Iterator[Section]:
+def _groups(shown: SideBySide) -> Iterator[PageSection]:
     """Yield a section for each column or intersection that a run was audited by: accuracy of the groups by run."""
     audits = {name: run.audit for name, run in shown.runs.items() if run.audit is not None}
     tables = {
@@ -160,20 +171,20 @@ def _groups(shown: SideBySide) -> Iterator[Section]:
             alt=f"Accuracy of {len(groups)} groups by {by} in {len(rates)} runs. The numbers are in the table below.",
             caption="A row for each group, a color and a shape for each run; the lines are intervals.",
         )
-        yield Section(f"groups-{number}", f"Groups: {by}", f"{'; '.join(verdicts)}.", (figure, Grid(grid)))
+        yield PageSection(f"groups-{number}", f"Groups: {by}", f"{'; '.join(verdicts)}.", (figure, Grid(grid)))
 
 
-def _changes(shown: SideBySide) -> Section | None:
+def _changes(shown: SideBySide) -> PageSection | None:
     """Return the paired comparisons with the first run."""
     made = [one for one in shown.comparisons if one is not None]
     if not made:
         return None
     folds = tuple(Fold(f"{one.first} → {one.second}, image by image", one.tables()) for one in made)
     claim = "Each run against the first, on the images that both predicted: the fairest way to see which is better."
-    return Section("changes", "Image by image", claim, folds)
+    return PageSection("changes", "Image by image", claim, folds)
 
 
-def _classes(shown: SideBySide) -> Section:
+def _classes(shown: SideBySide) -> PageSection:
     """Return the recall of each class by run, the largest differences between runs first."""
     rates = {name: {one.name: one.recall for one in run.evaluation.per_class} for name, run in shown.runs.items()}
     names = list(dict.fromkeys(name for one in rates.values() for name in one))
@@ -193,10 +204,10 @@ def _classes(shown: SideBySide) -> Section:
         caption="The classes whose recall differs most between the runs are on top.",
     )
     claim = f"The recall of “{names[0]}” differs most between the runs."
-    return Section("classes", "Classes", claim, (figure, Fold("Recall by class in numbers", (table,))))
+    return PageSection("classes", "Classes", claim, (figure, Fold("Recall by class in numbers", (table,))))
 
 
-def _settings(shown: SideBySide) -> Section | None:
+def _settings(shown: SideBySide) -> PageSection | None:
     """Return the recipe keys whose values differ; None where a recipe cannot be read."""
     try:
         recipes = {
@@ -211,7 +222,7 @@ def _settings(shown: SideBySide) -> Section | None:
     columns = (Column("key", "key"), *(Column(f"run {place}", name) for place, name in enumerate(recipes)))
     claim = f"{counted(len(differ), 'recipe key')} differ{'s' if len(differ) == 1 else ''}; all others are the same."
     blocks = (Grid(Table("settings", "Recipe keys that differ", columns, rows)),) if rows else ()
-    return Section("settings", "Settings", claim, blocks)
+    return PageSection("settings", "Settings", claim, blocks)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -222,7 +233,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _training(shown: SideBySide) -> Section | None:
+def _training(shown: SideBySide) -> PageSection | None:
     """Return the training history of each run that has one."""
     parts = []
     for name, run in shown.runs.items():
@@ -235,4 +246,4 @@ def _training(shown: SideBySide) -> Section | None:
             )
             parts.append(Part(name, (figure,), claims=tuple(filter(None, (kept_sentence(kept),)))))
     claim = "Loss and accuracy by epoch; the gray bar is the epoch whose weights the model has."
-    return Section("training", "Training", claim, tuple(parts)) if parts else None
+    return PageSection("training", "Training", claim, tuple(parts)) if parts else None

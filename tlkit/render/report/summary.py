@@ -9,7 +9,7 @@ import numpy as np
 
 from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.report.limitations import limits_of
-from tlkit.render.report.page_section import Claim, Strip, Summary, Verdict
+from tlkit.render.report.page_section import Claim, Strip, Summary, VerdictBadge
 from tlkit.render.report.plain_words import (
     MARKS,
     failing_sentence,
@@ -20,7 +20,7 @@ from tlkit.render.report.plain_words import (
 )
 from tlkit.render.report.sections.classes_section import confusion_sentence, weakest_sentence
 from tlkit.render.report.sections.dataset_section import data_sentence
-from tlkit.render.report.sections.measurements_section import drift_sentence, robustness_sentence
+from tlkit.render.report.sections.measurements_section import drift_claim, robustness_claim
 from tlkit.render.report.sections.provenance_section import model_sentence
 from tlkit.render.report.sections.training_section import kept_sentence
 from tlkit.tables import counted, two_figures
@@ -97,11 +97,11 @@ def audit_claims(audit: Audit) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _without_failures(words: Sequence[str | None]) -> Verdict:
+def _without_failures(words: Sequence[str | None]) -> VerdictBadge:
     """Return the verdict over the rows that do not fail."""
     passed = "PASS" in words and "NOT ENOUGH DATA" not in words
     word = "PASS" if passed else "NOT ENOUGH DATA"
-    return Verdict(SIGNS[word], MARKS[word])
+    return VerdictBadge(SIGNS[word], MARKS[word])
 
 
 def _trained(run: RunContents) -> tuple[Claim, ...]:
@@ -126,7 +126,7 @@ def _good(run: RunContents) -> tuple[Claim, ...]:
     claims.append(Claim(weakest_sentence(evaluation), ("classes",)))
     claims.append(Claim(confusion_sentence(evaluation), ("confusions", "worst")))
     if run.robustness is not None:
-        claims.append(Claim(robustness_sentence(run.robustness), ("robustness",)))
+        claims.append(Claim(robustness_claim(run.robustness), ("robustness",)))
     return tuple(claims)
 
 
@@ -144,7 +144,7 @@ def _within(estimate: Estimate, evaluation: Evaluation) -> str:
 
 def _drifted(run: RunContents) -> tuple[Claim, ...]:
     """Return a claim for each set of new images; not on the card, since a set has the name of its folder."""
-    return tuple(Claim(drift_sentence(name, report), ("drift",)) for name, report in run.drift.items())
+    return tuple(Claim(drift_claim(name, report), ("drift",)) for name, report in run.drift.items())
 
 
 def _conclusions(run: RunContents) -> tuple[Claim, ...]:

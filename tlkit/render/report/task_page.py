@@ -12,8 +12,8 @@ from tlkit.evaluation.multilabel_result import MultilabelEvaluation
 from tlkit.evaluation.task_figures import FIGURE_WORDS, TaskEvaluation, task_figures, task_sentences
 from tlkit.render.report.card_metadata import front_matter
 from tlkit.render.report.glossary import GLOSSARY
-from tlkit.render.report.model_card import NOT_STATED, bullets, origin_blocks, plain, write_blocks
-from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, Section, Strip, Summary, Verdict
+from tlkit.render.report.model_card import NOT_STATED, bullets, escaped, origin_blocks, write_blocks
+from tlkit.render.report.page_section import Claim, Figure, Fold, Grid, Page, PageSection, Strip, Summary, VerdictBadge
 from tlkit.render.report.plain_words import MARKS
 from tlkit.render.report.sections.dataset_section import counts_table, excluded_table, leaks_table
 from tlkit.render.report.sections.masks_section import MaskImage, masks_section
@@ -156,7 +156,7 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
     audited = ["Not assessed: no audit across groups was made."]
     if audit is not None:
         audited = [
-            f"By {plain(', '.join(audit.settings.by))}: **{audit.verdict}**.",
+            f"By {escaped(', '.join(audit.settings.by))}: **{audit.verdict}**.",
             bullets([f"{one.by}: {one.text}" for one in task_verdicts(audit)]),
             to_markdown([table.head(MOST_CARD_ROWS) for table in audit.tables()[:2]]),
         ]
@@ -168,10 +168,10 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
             metrics=_hub_metrics(run),
             split=run.split,
         ),
-        f"# Model card: {plain(run.title)}",
-        "\n".join(plain(line) for line in (model_sentence(run.recipe_text), _judged(run)) if line),
+        f"# Model card: {escaped(run.title)}",
+        "\n".join(escaped(line) for line in (model_sentence(run.recipe_text), _judged(run)) if line),
         "## Intended use",
-        plain(intended_use) if intended_use else NOT_STATED,
+        escaped(intended_use) if intended_use else NOT_STATED,
         "## Results",
         to_markdown([table.head(MOST_CARD_ROWS) for table in evaluation.tables()]),
         *(["## Chosen on val", to_markdown(list(run.rule))] if run.rule else []),
@@ -180,7 +180,7 @@ def write_task_card(path: Path, run: TaskContents, *, intended_use: str | None =
         "## Limits, and what was not assessed",
         bullets([claim.text for claim in _limits(run)]),
         "## Data",
-        plain(_data_sentence(run)),
+        escaped(_data_sentence(run)),
         *origin_blocks(environment, run.notes, run.attribution, recipe_text=run.recipe_text),
     ]
     return write_blocks(path, blocks, overwrite=overwrite)
@@ -203,9 +203,9 @@ def _summary(run: TaskContents) -> Summary:
     audit = run.audit
     verdicts = () if audit is None else task_verdicts(audit)
     return Summary(
-        verdict=None if audit is None else Verdict(SIGNS[audit.verdict], MARKS[audit.verdict]),
+        verdict=None if audit is None else VerdictBadge(SIGNS[audit.verdict], MARKS[audit.verdict]),
         verdict_lines=tuple(
-            Claim(f"{one.by}: {one.text}", ("audit",), Verdict(SIGNS[one.verdict], MARKS[one.verdict]))
+            Claim(f"{one.by}: {one.text}", ("audit",), VerdictBadge(SIGNS[one.verdict], MARKS[one.verdict]))
             for one in verdicts
         ),
         strips=tuple(_strips(run)),
@@ -257,19 +257,19 @@ def _limits(run: TaskContents) -> list[Claim]:
     return found
 
 
-def _audit_section(run: TaskContents) -> Section | None:
+def _audit_section(run: TaskContents) -> PageSection | None:
     audit = run.audit
     if audit is None:
         return None
     overview, *others = audit.tables()
-    verdict = Verdict(SIGNS[audit.verdict], MARKS[audit.verdict])
+    verdict = VerdictBadge(SIGNS[audit.verdict], MARKS[audit.verdict])
     claim = f"Each group is compared with its complement; all {audit.tests} tests are corrected together (Holm)."
     failed = [table for table in others if table.name == "failures"]
     folds = [Fold(table.title or table.name, (table,)) for table in others if table not in failed]
-    return Section("audit", "Audit across groups", claim, (Grid(overview), *map(Grid, failed), *folds), verdict)
+    return PageSection("audit", "Audit across groups", claim, (Grid(overview), *map(Grid, failed), *folds), verdict)
 
 
-def _figures_section(run: TaskContents) -> Section:
+def _figures_section(run: TaskContents) -> PageSection:
     first, *others = run.evaluation.tables()
     folds: list[Figure | Fold] = [Fold(table.title or table.name, (table,)) for table in others]
     folds += _called_figure(run.evaluation)
@@ -277,7 +277,7 @@ def _figures_section(run: TaskContents) -> Section:
         f"All figures are of {run.evaluation.n:,} images of the {run.split} split; the brackets hold what another "
         "sample of such images could well have given."
     )
-    return Section("result", "Figures", claim, (Grid(first), *folds))
+    return PageSection("result", "Figures", claim, (Grid(first), *folds))
 
 
 def _called_figure(evaluation: TaskEvaluation) -> list[Figure]:
@@ -296,7 +296,7 @@ def _called_figure(evaluation: TaskEvaluation) -> list[Figure]:
     ]
 
 
-def _slices_section(run: TaskContents) -> Section | None:
+def _slices_section(run: TaskContents) -> PageSection | None:
     found = run.slices
     if found is None:
         return None
@@ -304,18 +304,18 @@ def _slices_section(run: TaskContents) -> Section | None:
         f"{len(found.confirmed)} undeclared groups have a larger {found.figure}, found on one half of the images and "
         "tested on the other."
     )
-    return Section("slices", "Slices", claim, tuple(map(Grid, found.tables())))
+    return PageSection("slices", "Slices", claim, tuple(map(Grid, found.tables())))
 
 
-def _rule_section(run: TaskContents) -> Section | None:
+def _rule_section(run: TaskContents) -> PageSection | None:
     if not run.rule:
         return None
     what = "thresholds of the labels were" if run.task == "multilabel" else "intervals were"
     claim = f"The {what} chosen on the val split alone, and are stored in the model."
-    return Section("rule", "Chosen on val", claim, tuple(map(Grid, run.rule)))
+    return PageSection("rule", "Chosen on val", claim, tuple(map(Grid, run.rule)))
 
 
-def _data_section(run: TaskContents) -> Section:
+def _data_section(run: TaskContents) -> PageSection:
     from tlkit.render.plots import plot_class_counts
 
     counts, excluded, leaks = run.counts, excluded_table(run.excluded), leaks_table(run.leaks)
@@ -334,7 +334,7 @@ def _data_section(run: TaskContents) -> Section:
     found = [table for table in (excluded, leaks) if table is not None and table.rows]
     blocks += [Fold(table.title, (table,)) for table in found]
     claim = _data_sentence(run) + ("" if found else " Every image could be read.")
-    return Section("data", "Data", claim, tuple(blocks))
+    return PageSection("data", "Data", claim, tuple(blocks))
 
 
 def _data_sentence(run: TaskContents) -> str:

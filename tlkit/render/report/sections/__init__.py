@@ -2,7 +2,7 @@
 
 A new section is a module here with a function from `RunContents` to a `Section`, or to None where the run lacks what
 it shows. It gets a line in `SECTIONS`, its value a field of `RunContents`; the template needs no change. A section has
-a title, one plain claim, plots, and tables in folds; `Section.id` is the anchor that claims of the summary link to.
+a title, one plain claim, plots, and tables in folds; `PageSection.id` is the anchor that claims of the summary link to.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tlkit.render.report.sections.repair_section import repair_section
 from tlkit.render.report.sections.training_section import training_section
 
 if TYPE_CHECKING:
-    from tlkit.render.report.page_section import Section
+    from tlkit.render.report.page_section import PageSection
     from tlkit.render.report.run_contents import RunContents
 
-SECTIONS: tuple[Callable[[RunContents], Section | None], ...] = (
+SECTIONS: tuple[Callable[[RunContents], PageSection | None], ...] = (
     audit_section,
     group_images_section,
     repair_section,
@@ -67,7 +67,7 @@ COMMANDS = {
 """By the id of a section that a run lacks until somebody asks for it: the command that adds it."""
 
 
-def further_commands(run: RunContents, sections: Sequence[Section]) -> str:
+def further_commands(run: RunContents, sections: Sequence[PageSection]) -> str:
     """Return in one line which commands would add sections or pictures to the report; "" if none would."""
     there = {section.id for section in sections}
     commands = [f"`tlkit {command}`" for name, command in COMMANDS.items() if name not in there]
@@ -77,6 +77,6 @@ def further_commands(run: RunContents, sections: Sequence[Section]) -> str:
     return f"More with {', '.join(commands)}." if commands else ""
 
 
-def sections_of(run: RunContents) -> tuple[Section, ...]:
+def sections_of(run: RunContents) -> tuple[PageSection, ...]:
     """Return the sections that a run has, in the order of the page."""
     return tuple(section for one in SECTIONS if (section := one(run)) is not None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.evaluation.evaluation_tables import class_table, confused_table, confusion_matrix_table, lowest_recall
 from tlkit.render.plots import plot_confusion, plot_per_class
-from tlkit.render.report.page_section import Figure, Fold, Grid, Section
+from tlkit.render.report.page_section import Figure, Fold, Grid, PageSection
 from tlkit.tables.shares import percent
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_PAIRS = 25
 MOST_OPEN = 5  # pairs that are shown without opening a fold
 
 
-def classes_section(run: RunContents) -> Section:
+def classes_section(run: RunContents) -> PageSection:
     """Return the classes: recall as a figure, everything as a table."""
     evaluation = run.evaluation
     level = f"{evaluation.confidence:.0%}"
@@ -37,12 +37,12 @@ def classes_section(run: RunContents) -> Section:
         " Classes whose interval lies left of the dashed line are recognized less often than the average class.",
     )
     table = class_table(evaluation, most=MOST_CLASSES)
-    return Section(
+    return PageSection(
         "classes", "Classes", weakest_sentence(evaluation), (figure, Fold("All classes in numbers", (table,)))
     )
 
 
-def confusions_section(run: RunContents) -> Section:
+def confusions_section(run: RunContents) -> PageSection:
     """Return the confusions of classes."""
     evaluation = run.evaluation
     names = evaluation.classes
@@ -61,7 +61,7 @@ def confusions_section(run: RunContents) -> Section:
         blocks.append(Fold(f"The {len(pairs.rows)} most frequent confusions", (pairs,)))
     if len(names) <= MOST_AS_MATRIX:
         blocks.append(Fold("Confusion matrix in numbers", (confusion_matrix_table(evaluation),)))
-    return Section("confusions", "Confusions", claim, tuple(blocks))
+    return PageSection("confusions", "Confusions", claim, tuple(blocks))
 
 
 def weakest_sentence(evaluation: Evaluation) -> str:

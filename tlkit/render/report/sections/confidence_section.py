@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.render.plots import plot_reliability, plot_risk_coverage, plot_sets
-from tlkit.render.report.page_section import Figure, Fold, Part, Section
+from tlkit.render.report.page_section import Figure, Fold, PageSection, Part
 from tlkit.tables.shares import percent, points
 from tlkit.uncertainty.abstention_tables import abstention_tables
 from tlkit.uncertainty.calibration_tables import calibration_tables
@@ -23,19 +23,19 @@ COMMANDS = (
 )
 
 
-def confidence_section(run: RunContents) -> Section | None:
+def confidence_section(run: RunContents) -> PageSection | None:
     """Return calibration, abstention and prediction sets; None where there are no probabilities or no labels."""
     if run.confidence is None:
         return None
     calibration, abstention, sets = run.confidence.calibration, run.confidence.abstention, run.confidence.sets
-    return Section(
+    return PageSection(
         "confidence",
         "Confidence",
-        calibration_sentence(calibration),
+        calibration_claim(calibration),
         (
             Figure.draw(
                 lambda: plot_reliability(calibration),
-                alt=f"Reliability diagram of {calibration.n:,} images. {calibration_sentence(calibration)}",
+                alt=f"Reliability diagram of {calibration.n:,} images. {calibration_claim(calibration)}",
                 caption="Each point holds images of about equal confidence. On the dashed line the share of right"
                 " answers equals the confidence; below it the model is over-confident.",
             ),
@@ -44,13 +44,13 @@ def confidence_section(run: RunContents) -> Section | None:
                 (
                     Figure.draw(
                         lambda: plot_risk_coverage(abstention),
-                        alt=f"Risk by coverage of {abstention.n:,} images. {abstention_sentence(abstention)}",
+                        alt=f"Risk by coverage of {abstention.n:,} images. {abstention_claim(abstention)}",
                         caption="To the left the model answers only where it is most sure. The curve is the share of"
                         " wrong answers among those it gives.",
                     ),
                     Fold("Abstention in numbers", abstention_tables(abstention)),
                 ),
-                claims=(abstention_sentence(abstention),),
+                claims=(abstention_claim(abstention),),
             ),
             *(() if sets is None else (_sets_part(sets),)),
             Fold("Calibration in numbers", calibration_tables(calibration), (COMMANDS,)),
@@ -74,7 +74,7 @@ def _sets_part(sets: ConformalSets) -> Part:
     )
 
 
-def calibration_sentence(calibration: Calibration) -> str:
+def calibration_claim(calibration: Calibration) -> str:
     """Return in one sentence whether the model is over- or under-confident, or that the images cannot say."""
     error, excess = calibration.overall.error, calibration.overall.excess
     if error.p is None or excess.value is None or excess.low is None or excess.high is None:
@@ -87,7 +87,7 @@ def calibration_sentence(calibration: Calibration) -> str:
     return f"Confidence agrees with accuracy, as far as {calibration.n:,} images can say."
 
 
-def abstention_sentence(abstention: Abstention) -> str:
+def abstention_claim(abstention: Abstention) -> str:
     """Return in one sentence what the first threshold, chosen on validation images, does here."""
     for one in abstention.thresholds:
         chosen, answered, risk = one.chosen, one.coverage.value, one.risk.value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tlkit.data.checks.leak_tables import leak_table
 from tlkit.data.checks.summary_tables import class_count_table
 from tlkit.render.plots import plot_class_counts
-from tlkit.render.report.page_section import Figure, Fold, Section, Verdict
+from tlkit.render.report.page_section import Figure, Fold, PageSection, VerdictBadge
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_CLASSES = 200  # rows of the table of images per class
 MOST_ROWS = 200  # of the tables of files
 
 
-def data_section(run: RunContents) -> Section:
+def data_section(run: RunContents) -> PageSection:
     """Return the images by class and split, the files that could not be read, and the leaks."""
     counts, excluded, leaks = run.counts, excluded_table(run.excluded), leaks_table(run.leaks)
     by_class = {str(name): {str(split): int(n) for split, n in row.items()} for name, row in counts.iterrows()}
@@ -40,8 +40,8 @@ def data_section(run: RunContents) -> Section:
         folds.append(Fold(leaks.title, (replace(leaks, title=""),), (reason,)))
     claim = data_sentence(counts)
     claim += f" Found by the data doctor: {'; '.join(problems)}." if problems else " Every image could be read."
-    verdict = Verdict(f"{counted(len(problems), 'finding')}", "open") if problems else None
-    return Section("data", "Data", claim, (figure, *folds), verdict)
+    verdict = VerdictBadge(f"{counted(len(problems), 'finding')}", "open") if problems else None
+    return PageSection("data", "Data", claim, (figure, *folds), verdict)
 
 
 def counts_table(counts: pd.DataFrame, *, what: str = "class") -> Table:

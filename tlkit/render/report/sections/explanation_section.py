@@ -14,7 +14,7 @@ from tlkit.audit.explanation_tables import (
 )
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_heat
-from tlkit.render.report.page_section import Figure, Fold, Part, Section
+from tlkit.render.report.page_section import Figure, Fold, PageSection, Part
 from tlkit.tables.shares import points, signed_points
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
 
 
-def explanation_section(run: RunContents) -> Section | None:
+def explanation_section(run: RunContents) -> PageSection | None:
     """Return the explanation of the gaps; None without one, or if no group is large enough."""
     explanation = run.explanation
     if explanation is None or not any(column.groups for column in explanation.columns):
@@ -35,7 +35,7 @@ def explanation_section(run: RunContents) -> Section | None:
         Fold("How this was computed", notes=basis_table(explanation).notes),
     )
     claim = "Whether a gap comes from a group's classes or from another attribute. None of it shows a cause."
-    return Section("explanation", "Behind the gaps", claim, blocks)
+    return PageSection("explanation", "Behind the gaps", claim, blocks)
 
 
 def _part(explanation: Explanation, column: ExplainedColumn) -> Part:

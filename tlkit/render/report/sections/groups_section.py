@@ -10,7 +10,7 @@ from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.render.plots import plot_groups
-from tlkit.render.report.page_section import Figure, Fold, Grid, Part, Section
+from tlkit.render.report.page_section import Figure, Fold, Grid, PageSection, Part
 from tlkit.render.report.plain_words import failing_sentence, other_sentence, verdict_of, verdict_of_row
 from tlkit.tables.shares import points
 
@@ -25,7 +25,7 @@ SHOWN = ("group", "verdict", "rate", "difference", "n")
 """Columns of the table below a plot; the others are in the fold."""
 
 
-def audit_section(run: RunContents) -> Section | None:
+def audit_section(run: RunContents) -> PageSection | None:
     """Return the section of the audit; None without one. At most 12 rates have a figure; the others are folded."""
     audit = run.audit
     if audit is None:
@@ -52,7 +52,7 @@ def audit_section(run: RunContents) -> Section | None:
         f"Each group is compared with all other images whose group is known, at a tolerance of"
         f" {tolerance}: {failed} of {tests} comparison{'' if tests == 1 else 's'} fail."
     )
-    return Section("audit", "Groups", claim, blocks, verdict_of(audit.group_tables))
+    return PageSection("audit", "Groups", claim, blocks, verdict_of(audit.group_tables))
 
 
 def _part(audit: Audit, table: GroupTable) -> Part:

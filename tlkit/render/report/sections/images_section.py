@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.error_example_tables import confusion_tables
 from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
-from tlkit.render.report.page_section import Fold, Gallery, Grid, Part, Picture, Section, Verdict, Words
+from tlkit.render.report.page_section import Fold, Grid, PageSection, Part, Picture, PictureGallery, VerdictBadge, Words
 
 if TYPE_CHECKING:
     from tlkit.audit.error_examples import ErrorExample, GroupImages
@@ -22,7 +22,7 @@ HEAT_NOTE = (
 )
 
 
-def group_images_section(run: RunContents) -> Section | None:
+def group_images_section(run: RunContents) -> PageSection | None:
     """Return images of the groups that fail because they are worse than their complement; None if there is none."""
     examples, images = run.images.groups, run.images
     if not examples:
@@ -34,10 +34,10 @@ def group_images_section(run: RunContents) -> Section | None:
         notes.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(examples)}.")
     parts = (_part(one, images) for one in examples[:MOST_GROUPS])
     claim = "What the model gets wrong in the groups that are worse off. Look for what these images have in common."
-    return Section("examples", "Images behind the gaps", claim, (*map(Words, notes), *parts))
+    return PageSection("examples", "Images behind the gaps", claim, (*map(Words, notes), *parts))
 
 
-def worst_section(run: RunContents) -> Section | None:
+def worst_section(run: RunContents) -> PageSection | None:
     """Return the wrong images, the lowest probability of the true class first; None if there are none to show."""
     worst = run.images.worst
     if worst is None or not worst.wrong:
@@ -49,10 +49,10 @@ def worst_section(run: RunContents) -> Section | None:
         f"{part.claims[0]} In these it gave the true class the least probability. Each is a wrong answer, a wrong label"
         " or a picture of neither class: look, then decide."
     )
-    return Section("worst", "Worst errors", claim, (*map(Words, notes), *part.blocks))
+    return PageSection("worst", "Worst errors", claim, (*map(Words, notes), *part.blocks))
 
 
-def slices_section(run: RunContents) -> Section | None:
+def slices_section(run: RunContents) -> PageSection | None:
     """Return the slices; None if they were not searched for."""
     report = run.slices
     if report is None:
@@ -61,7 +61,7 @@ def slices_section(run: RunContents) -> Section | None:
     notes = [run.images.without_thumbnails] if run.images.without_thumbnails and not run.images.groups else []
     parts = [_part(one.images, run.images) for one in report.confirmed if one.images is not None]
     claim = "Groups of images that nobody declared: found on one half of the images, tested on the other."
-    return Section(
+    return PageSection(
         "slices",
         "Slices",
         claim,
@@ -72,7 +72,7 @@ def slices_section(run: RunContents) -> Section | None:
             Fold("Statistics: slices", (slices_table(report),)),
             *(Part("Shortcuts", (Grid(one),)) for one in shortcut_tables(report)),
         ),
-        Verdict(f"{confirmed} confirmed", "bad" if confirmed else "open" if report.slices else "good"),
+        VerdictBadge(f"{confirmed} confirmed", "bad" if confirmed else "open" if report.slices else "good"),
     )
 
 
@@ -84,9 +84,9 @@ def _part(one: GroupImages, images: ReportImages) -> Part:
             caption += f"; beside each where the model looked ({METHODS.get(images.heat_method, images.heat_method)})"
         if any(shown.near for shown in one.wrong):
             caption += "; below its nearest training images, then the nearest right image of its class"
-        blocks.append(Gallery(caption, _pictures(one.wrong, images)))
+        blocks.append(PictureGallery(caption, _pictures(one.wrong, images)))
     if one.close:
-        blocks.append(Gallery("Right, but only just", _pictures(one.close, images)))
+        blocks.append(PictureGallery("Right, but only just", _pictures(one.close, images)))
     if tables := confusion_tables(one):
         blocks.append(Fold(f"Confusions: {one.name}", tables))
     return Part(one.name, tuple(blocks), claims=(f"{one.errors:,} of {one.n:,} images are wrong.",))

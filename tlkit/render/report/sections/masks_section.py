@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlkit.render.report.page_section import Gallery, Picture, Section
+from tlkit.render.report.page_section import PageSection, Picture, PictureGallery
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MaskImage:
     views: tuple[tuple[str, str], ...]
 
 
-def masks_section(worst: Sequence[MaskImage], legend: Sequence[tuple[str, str]]) -> Section | None:
+def masks_section(worst: Sequence[MaskImage], legend: Sequence[tuple[str, str]]) -> PageSection | None:
     """Return the images with the lowest mean IoU, the worst first; None where there are none to show.
 
     Args:
@@ -52,4 +52,4 @@ def masks_section(worst: Sequence[MaskImage], legend: Sequence[tuple[str, str]])
     caption = f"The {len(worst)} worst images, the lowest IoU first, each with its weakest class"
     colours = tuple(Picture("", data, name) for name, data in legend)
     key = Picture("", None, "Colours of the classes; the first class has none", near=colours)
-    return Section("masks", "Worst masks", claim, (Gallery(caption, (*pictures, key)),))
+    return PageSection("masks", "Worst masks", claim, (PictureGallery(caption, (*pictures, key)),))

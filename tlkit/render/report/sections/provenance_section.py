@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RecipeError
 from tlkit.recipe.yaml_nodes import read_yaml
-from tlkit.render.report.page_section import Code, Fold, Section, Words
+from tlkit.render.report.page_section import Code, Fold, PageSection, Words
 from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
 
 
-def provenance_section(run: RunContents) -> Section:
+def provenance_section(run: RunContents) -> PageSection:
     """Return notes on weights and licences, the recipe and the environment."""
     return environment_section(run.notes, run.recipe_text, run.environment)
 
 
-def environment_section(notes: Sequence[str], recipe_text: str, environment: Mapping[str, Any]) -> Section:
+def environment_section(notes: Sequence[str], recipe_text: str, environment: Mapping[str, Any]) -> PageSection:
     """Return sentences for the reader, the recipe and the environment as a section."""
     claim = "The recipe below repeats this run; the environment names versions, device, data and weights."
     recipe, table = Code("Recipe", recipe_text.strip()), environment_table(environment)
-    return Section("repeat", "How to reproduce it", claim, (*map(Words, notes), recipe, Fold("Environment", (table,))))
+    return PageSection(
+        "repeat", "How to reproduce it", claim, (*map(Words, notes), recipe, Fold("Environment", (table,)))
+    )
 
 
 def environment_table(environment: Mapping[str, Any]) -> Table:

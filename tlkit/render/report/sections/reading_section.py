@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.render.report.page_section import Fold, Section
+from tlkit.render.report.page_section import Fold, PageSection
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Notes = tuple[tuple[str, str], ...]
 
 
-def reading_section(run: RunContents) -> Section:
+def reading_section(run: RunContents) -> PageSection:
     """Return the methods, a fold each; the words are in the glossary."""
     notes = reading(run.evaluation, run.audit, run.explanation)
     claim = "Which interval, test and correction each number comes from. The glossary at the end explains the words."
-    return Section("reading", "Methods", claim, tuple(Fold(name, notes=(text,)) for name, text in notes))
+    return PageSection("reading", "Methods", claim, tuple(Fold(name, notes=(text,)) for name, text in notes))
 
 
 def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.render.report.page_section import Fold, Grid, Section, Verdict
+from tlkit.render.report.page_section import Fold, Grid, PageSection, VerdictBadge
 from tlkit.render.report.plain_words import MARKS
 from tlkit.tables.formatting import SIGNS
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tlkit.render.report.run_contents import RunContents
 
 
-def repair_section(run: RunContents) -> Section | None:
+def repair_section(run: RunContents) -> PageSection | None:
     """Return the section of a repair; None if there is none."""
     repair = run.repair
     if repair is None:
@@ -24,5 +24,5 @@ def repair_section(run: RunContents) -> Section | None:
         Grid(outcome),
         *([Fold("Changes by group and class, and all candidates", tuple(others))] if others else []),
     )
-    verdict = Verdict(SIGNS.get(repair.verdict, repair.verdict), MARKS[repair.verdict])
-    return Section("repair", "Repair of the head", claim, blocks, verdict)
+    verdict = VerdictBadge(SIGNS.get(repair.verdict, repair.verdict), MARKS[repair.verdict])
+    return PageSection("repair", "Repair of the head", claim, blocks, verdict)

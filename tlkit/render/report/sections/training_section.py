@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tlkit.render.plots import plot_history
-from tlkit.render.report.page_section import Figure, Fold, Section
+from tlkit.render.report.page_section import Figure, Fold, PageSection
 from tlkit.tables import Cell, Column, Mark, Table
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _SERIES = (  # columns of metrics.csv
 )
 
 
-def training_section(run: RunContents) -> Section | None:
+def training_section(run: RunContents) -> PageSection | None:
     """Return the training history; None if it is not known."""
     return history_section(run.history, run.kept_epochs)
 
 
-def history_section(history: pd.DataFrame | None, kept: Sequence[int]) -> Section | None:
+def history_section(history: pd.DataFrame | None, kept: Sequence[int]) -> PageSection | None:
     """Return the training history, with the kept epochs marked; None if it is not known.
 
     Args:
@@ -50,7 +50,7 @@ def history_section(history: pd.DataFrame | None, kept: Sequence[int]) -> Sectio
         caption=f"{axes} A validation loss that rises while the training loss falls means overfitting.",
     )
     claim = f"{len(history)} epoch{'' if len(history) == 1 else 's'}. {kept_sentence(kept)}".strip()
-    return Section("training", "Training", claim, (figure, Fold("All epochs in numbers", (_table(history, kept),))))
+    return PageSection("training", "Training", claim, (figure, Fold("All epochs in numbers", (_table(history, kept),))))
 
 
 def kept_sentence(kept: Sequence[int]) -> str:

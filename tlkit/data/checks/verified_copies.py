@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from tlkit.arrays import Pixels
 from tlkit.data.checks.duplicates import (
     DUPLICATE_KINDS,
     DuplicateKind,
@@ -30,7 +30,6 @@ from tlkit.samples import LABEL, PATH, Samples
 
 logger = logging.getLogger(__name__)
 
-Pixels = npt.NDArray[np.uint8]
 ReadPixels = Callable[[int], Pixels | None]
 UPRIGHT: tuple[DuplicateKind, ...] = ("identical", "re-encoded")
 """Kinds that are copies under any label. Orientation may be the label, as in 6 and 9 or in arrows: a mirrored or turned
@@ -100,7 +99,7 @@ def _pixel_digest(pixels: Pixels | None) -> str:
 
 def _verified(read: ReadPixels, pair: Pair) -> _Copies | None:
     """Return the pair as copies, in the orientation in which they agree; None where they do not."""
-    from tlkit.data.checks.same_picture import likely_turns, picture_difference, turned_pixels  # imports OpenCV
+    from tlkit.data.checks.pixel_comparison import likely_turns, picture_difference, turned_pixels  # imports OpenCV
 
     first, second = read(pair.first), read(pair.second)
     if first is None or second is None:

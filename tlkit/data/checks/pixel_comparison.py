@@ -20,13 +20,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.arrays import Floats32
+from tlkit.arrays import Floats32, Pixels
 from tlkit.data.checks.duplicates import MOST_APART
 from tlkit.data.checks.pair_verification import Alignment, in_pixels, in_shares
 from tlkit.data.checks.registration import flipped
 from tlkit.data.checks.saving_noise import concentration, luma
-
-Pixels = npt.NDArray[np.uint8]
 
 LEAST_SIDE = 8
 """Pictures that are smaller on a side are the same only if all pixels are equal."""
