@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from tlkit.errors import TlkitError
 
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-"""Those that Lightning reads as the number of this process while it is imported."""
+"""The first of these that is set is read by Lightning 2.6, as the number of this process, while it is imported."""
 _INTEGERS = {
     "joblib": ("LOKY_MAX_CPU_COUNT", "LOKY_MAX_DEPTH", "JOBLIB_MULTIPROCESSING"),
     "scikit-learn": ("SKLEARN_WORKING_MEMORY",),
@@ -88,12 +88,13 @@ def require_usable_variables() -> None:
     Raises:
         TlkitError: a variable's value is unusable; the error names all of them.
     """
-    problems = [
-        f"The environment variable {name} is {os.environ[name]!r}. Lightning reads the number of this process there. "
-        f"Unset it, or set a number from 0."
-        for name in _RANKS
-        if name in os.environ and not re.fullmatch(r"\s*\+?\d+\s*", os.environ[name])
-    ]
+    problems: list[str] = []
+    rank = next((name for name in _RANKS if name in os.environ), None)
+    if rank is not None and not _is_read(rank, int):
+        problems.append(
+            f"The environment variable {rank} is {os.environ[rank]!r}. Lightning reads the number of this process "
+            "there. Unset it, or set a whole number."
+        )
     checks: list[tuple[str, str, Callable[[str], object], Sequence[str]]] = [
         *((library, "whole number", int, names) for library, names in _INTEGERS.items()),
         ("tqdm", "number", float, _NUMBERS),

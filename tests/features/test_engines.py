@@ -14,7 +14,7 @@ from messages import says
 from torch import nn
 
 from tlkit.errors import MissingExtraError
-from tlkit.features.engines import engine_choice
+from tlkit.features.engines import engine_choice, graph_engines
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
 from tlkit.features.engines.engine_choice import (
     available_engines,
@@ -155,21 +155,17 @@ def test_agreement_is_low_for_other_directions_and_other_decisions():
     assert not turned.within(0.9)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_graph_engines_follow_the_number_of_threads_of_torch(name):
-    pytest.importorskip(name)
+def test_openvino_follows_the_number_of_threads_of_torch():
+    pytest.importorskip("openvino")
     module = PixelBackbone(backbone_of("test_resnet").module.eval(), backbone_of("test_resnet").preprocess)
 
     def threads(engine):
-        if name == "openvino":
-            return engine.sessions.current().get_property("INFERENCE_NUM_THREADS")
-        assert engine.sessions.current().get_session_options().intra_op_num_threads == 1  # each thread a run
-        return engine.threads
+        return engine.sessions.current().get_property("INFERENCE_NUM_THREADS")
 
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        engine = create_engine(name, module, pixels(), device="cpu")
+        engine = create_engine("openvino", module, pixels(), device="cpu")
         one = engine(pixels())
         assert threads(engine) == 1
         torch.set_num_threads(2)
@@ -177,6 +173,37 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
         assert threads(engine) == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_session_that_cannot_be_opened_for_more_threads_is_tried_again(monkeypatch):
+    opened = []
+
+    def open_session(threads):
+        opened.append(threads)
+        if len(opened) == 2:
+            raise MemoryError
+        return threads
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    sessions = graph_engines._Sessions(open_session)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(MemoryError):
+        sessions.current()
+    assert sessions.current() == sessions.current() == 2 and opened == [1, 2, 2]
+
+
+@pytest.mark.parametrize(("side", "most"), [(32, 4096), (224, 83), (1024, 4)])
+def test_as_many_threads_as_torch_has_may_call_onnx_runtime_where_memory_allows(monkeypatch, side, most):
+    class ChannelMeans(nn.Module):
+        def forward(self, images):
+            return images.float().mean(dim=(2, 3))
+
+    engine = create_engine(
+        "onnxruntime", ChannelMeans(), torch.zeros(2, 3, side, side, dtype=torch.uint8), device="cpu"
+    )
+    for threads in (1, 3, 12, 64, 5000):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert engine.threads == min(threads, most)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
@@ -190,7 +217,7 @@ def test_the_bits_of_onnx_runtime_depend_neither_on_threads_nor_on_the_batch(thr
         expected = engine(many)
         np.testing.assert_allclose(expected, create_engine("torch", module, many, device="cpu")(many), atol=1e-4)
         torch.set_num_threads(threads)
-        assert engine.threads == min(threads, 8) and engine.images_per_run == 8
+        assert engine.threads == threads and engine.images_per_run == 8
         assert engine(many).tobytes() == expected.tobytes()
         parts = [engine(torch.cat([many[row : row + 1], many[:7]]))[:1] for row in range(len(many))]
         assert np.concatenate(parts).tobytes() == expected.tobytes()

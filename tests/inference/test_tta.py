@@ -11,7 +11,7 @@ from torchvision.transforms import functional
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
-from tlkit.data.augment.tta_views import tta_preprocess, views_of
+from tlkit.data.augment.tta_views import array_views_of, tta_preprocess, views_of
 from tlkit.data.decode.resizing import resize_image as draw
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
@@ -29,6 +29,14 @@ def test_ten_crops_are_those_of_torchvision():
     for crop, mirrored in enumerate((1, 0, 3, 2, 4)):
         assert torch.equal(ours[2 * crop], theirs[crop])
         assert torch.equal(ours[2 * crop + 1], theirs[mirrored + 5])
+
+
+@pytest.mark.parametrize("views", ["none", "flip", "ten_crop"])
+def test_views_of_arrays_are_those_of_tensors(views):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 41, 36), dtype=np.uint8)
+    theirs = views_of(torch.from_numpy(pictures), views, size=(32, 30))
+    for found, expected in zip(array_views_of(pictures, views, size=(32, 30)), theirs, strict=True):
+        assert np.array_equal(found, expected.numpy()) and np.shares_memory(found, pictures)
 
 
 @pytest.mark.parametrize(("crop_pct", "side"), [(0.875, 256), (0.5, 448), (1.0, 256)])

@@ -61,8 +61,8 @@ def has_bf16_matrix_unit() -> bool:
 def one_thread() -> Iterator[None]:
     """Limit torch to one thread within the block."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
+        torch.set_num_threads(1)
         yield
     finally:
         torch.set_num_threads(before)

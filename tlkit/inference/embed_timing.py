@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.augment.transforms import augmentation_version, build_transform
+from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import View
 from tlkit.inference.embed import choose_maker
 from tlkit.inference.embed_options import EmbedOptions
@@ -28,7 +29,8 @@ class FeatureTiming:
         missing: those whose features are not cached.
         engine: what runs the backbone, such as "onnxruntime/cpu".
         setup_s: seconds to choose and build the engine; 0 where no features are missing.
-        batch_s: seconds of each timed batch of up to 32 images, decoding included; empty where none are missing.
+        batch_s: seconds for 32 images in each timed part of the pass, decoding included; empty where none are missing.
+            A part has at least one run of every thread, since the runs of several threads end together.
     """
 
     images: int
@@ -61,8 +63,8 @@ def time_features(
         options: those of `embed`.
         augment: time the first augmented view, as `embed_views` computes it.
         seed: of the augmentation.
-        most: number of timed batches after a warm-up, at most.
-        budget_s: seconds after which no further batch begins.
+        most: number of timed parts after a warm-up, at most.
+        budget_s: seconds after which no further part is timed.
 
     Raises:
         TlkitError: the engine's package is not installed.
@@ -81,19 +83,28 @@ def time_features(
     engine = maker.build()
     engine(pixels.black_batch())
     setup_s = time.perf_counter() - begun
-    count = min(len(missing), BATCH * (most + 1))
+    part = _images_of_part(engine)
+    count = min(len(missing), part * (most + 1))
     some = files.take([missing[place] for place in np.linspace(0, len(missing) - 1, count).astype(int)])
     seconds: list[float] = []
-    last, seen = time.perf_counter(), 0
+    begun_s, part_s, done = time.perf_counter(), time.perf_counter(), 0
     for _, rows in pixels.features(engine, some, quiet=True):
-        seen += len(rows)
+        images = int(rows[-1]) + 1 - done
+        if images < part:
+            continue
         now = time.perf_counter()
-        spent = sum(seconds) + now - last >= budget_s
-        if seen >= BATCH or (spent and not seconds):
-            seconds.append((now - last) * max(1.0, BATCH / seen))
-            last, seen = now, 0
-        if spent:
+        seconds.append((now - part_s) * BATCH / images)
+        part_s, done = now, done + images
+        if now - begun_s >= budget_s:
             break
-    if not seconds:  # fewer images than a batch
-        seconds.append(time.perf_counter() - last)
+    if not seconds:  # fewer images than a part
+        seconds.append((time.perf_counter() - begun_s) * min(1.0, BATCH / count))
     return FeatureTiming(len(files), len(missing), maker.made_by.engine, setup_s, tuple(seconds[1:] or seconds))
+
+
+def _images_of_part(engine: Engine) -> int:
+    """Return the least number of images, from `BATCH` on, that is a whole number of runs of every thread."""
+    if engine.images_per_run is None:
+        return BATCH
+    together = engine.images_per_run * engine.threads
+    return together * -(-BATCH // together)

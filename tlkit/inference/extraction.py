@@ -29,7 +29,7 @@ from tlkit.features.cache import CacheEntry
 from tlkit.features.engines.engine_choice import PROBE_IMAGES
 from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import Provenance, View
-from tlkit.inference.concurrent_runs import filled, run_concurrently, runs_concurrently
+from tlkit.inference.concurrent_runs import filled, first_images, run_concurrently, runs_concurrently
 from tlkit.samples import DIGEST, Samples
 
 logger = logging.getLogger(__name__)
@@ -119,11 +119,14 @@ class Pixels:
         """Yield the features (M, D) of some files and their rows (M,), in order; `quiet` logs no unreadable files.
 
         An engine that several threads may call decodes in these, unless a number of worker processes is given.
+
+        Raises:
+            DataError: the files are gone (see `PassCheck`), or an image does not fit the transform.
         """
         dataset = self._dataset(files, quiet=quiet)
         if self.num_workers == "auto" and runs_concurrently(engine, dataset):
-            size = engine.images_per_run or BATCH
-            yield from run_concurrently(engine, dataset, lambda pixels: engine(filled(pixels, size))[: len(pixels)])
+            for run in run_concurrently(engine, dataset):
+                yield run.features[0, run.places], run.rows
             return
         for batch in self.batches(files, quiet=quiet):
             yield engine(filled(batch.image, BATCH))[: len(batch.image)], batch.index.numpy()
@@ -133,11 +136,10 @@ class Pixels:
 
         Files that cannot be read are not logged here, but by the pass that computes the features.
         """
-        for start in range(0, len(files), PROBE_IMAGES):
-            some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
-            for batch in replace(self, num_workers=0).batches(some, quiet=True):
-                return filled(batch.image, BATCH)
-        return self.black_batch()
+        dataset = self._dataset(files, quiet=True)
+        dataset.use_threads(available_cores())
+        images = first_images(dataset, most=PROBE_IMAGES, epoch=self.view.number if self.view else 0)
+        return filled(torch.from_numpy(images), BATCH) if len(images) else self.black_batch()
 
     def _dataset(self, files: Files, *, quiet: bool) -> ImageDataset:
         return ImageDataset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import get_args
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 
 from tlkit.choices import ENGINE_TOLERANCE, GraphEngineName, PredictEngine, Views
 from tlkit.data.augment.tta_views import views_of
-from tlkit.data.loading.batch import LoadedImage
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.errors import DataError, did_you_mean
 from tlkit.features.engines.engine_choice import PROBE_IMAGES, available_engines, choose_engine, create_engine
+from tlkit.features.engines.graph_engines import IMAGES_PER_RUN
 from tlkit.features.engines.torch_engine import Engine
-from tlkit.inference.concurrent_runs import filled
+from tlkit.inference.concurrent_runs import filled, first_images
+from tlkit.inference.devices import one_thread
 from tlkit.inference.embed import PixelBackbone, folded_backbone
 from tlkit.models.network import Network
 from tlkit.preprocess import Preprocess
@@ -26,6 +28,10 @@ logger = logging.getLogger(__name__)
 AUTO: GraphEngineName = "onnxruntime"
 FEW_IMAGES = 512
 """With fewer images `auto` stays with torch: exporting the graph and opening a session takes longer than it saves."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while torch has one thread, so that callers in several threads restore its number."""
+COMPARED = 2 * IMAGES_PER_RUN
+"""Images on which engines are compared; some at least are black."""
 PROBABILITY_TOLERANCE = 1e-4
 """Largest difference of a probability from float32 torch on the compared images; `tlkit verify` allows as much."""
 
@@ -45,7 +51,9 @@ def require_engine(name: str) -> None:
 
 
 class PredictionEngines:
-    """The engines of one network, each built once for a batch size; the network must not change after that.
+    """The engines of one network, each built once; the network must not change after that.
+
+    OpenVINO has an engine for each batch size; ONNX Runtime takes any number of images.
 
     Args:
         network: the model, in evaluation mode, on `device`.
@@ -56,7 +64,7 @@ class PredictionEngines:
     def __init__(self, network: Network, preprocess: Preprocess, *, device: str) -> None:
         self._network, self._preprocess, self._device = network, preprocess, device
         self._named: dict[tuple[GraphEngineName, int], Engine] = {}
-        self._agreed: dict[int, Engine | None] = {}  # what `auto` found, by batch size
+        self._agreed: list[Engine | None] = []  # what `auto` found
 
     def of(
         self, engine: PredictEngine, dataset: ImageDataset, *, images: int, batch_size: int, tta: Views
@@ -73,19 +81,20 @@ class PredictionEngines:
         if engine == "torch":
             return None
         if engine != "auto":
-            if (engine, batch_size) not in self._named:
-                self._named[engine, batch_size] = self._build(engine, batch_size)
-            return self._named[engine, batch_size]
+            size = batch_size if engine == "openvino" else IMAGES_PER_RUN
+            if (engine, size) not in self._named:
+                self._named[engine, size] = self._build(engine, size)
+            return self._named[engine, size]
         if images < FEW_IMAGES or available_engines(self._device)[0] != AUTO:
             logger.debug("Engine: torch (auto, %d images, %s). --engine or engine= changes it.", images, self._device)
             return None
-        if batch_size not in self._agreed:
-            pixels, real = _first_images(dataset, self._preprocess, batch_size=batch_size, tta=tta)
+        if not self._agreed:
+            pixels, real = _first_images(dataset, self._preprocess, tta=tta)
             found = agreeing_engine(self._network, self._preprocess, pixels, real=real) if real else None
-            self._agreed[batch_size] = found
+            self._agreed.append(found)
             name = "torch" if found is None else AUTO
             logger.info("Engine: %s (auto, %d images). --engine or engine= changes it.", name, images)
-        return self._agreed[batch_size]
+        return self._agreed[0]
 
     def _build(self, name: GraphEngineName, batch_size: int) -> Engine:
         black = torch.zeros(batch_size, 3, *self._preprocess.image_size, dtype=torch.uint8)
@@ -138,22 +147,22 @@ def agreeing_engine(network: Network, preprocess: Preprocess, pixels: torch.Tens
 
 
 def head_probabilities(network: Network, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return what the network's head says (B, C), calibrated if it is, from features (B, D)."""
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        proba: npt.NDArray[np.float32] = network.scores(torch.from_numpy(features).to(device)).cpu().numpy()
-    return proba
+    """Return what the network's head says (B, C), calibrated if it is, from features (B, D).
+
+    It runs on `IMAGES_PER_RUN` rows at a time, the last ones filled with zeros, and in one thread: the bits of a matrix
+    product depend on its number of rows and on the number of torch's threads (with torch 2.13 on 37 classes).
+    """
+    device, count = next(network.parameters()).device, len(features)
+    padded = torch.from_numpy(np.pad(features, ((0, -count % IMAGES_PER_RUN), (0, 0)))).to(device)
+    with _ONE_AT_A_TIME, one_thread(), torch.inference_mode():
+        found = [network.scores(rows).cpu().numpy() for rows in torch.split(padded, IMAGES_PER_RUN)]
+    return np.concatenate(found)[:count]
 
 
-def _first_images(
-    dataset: ImageDataset, preprocess: Preprocess, *, batch_size: int, tta: Views
-) -> tuple[torch.Tensor, int]:
-    """Return a full batch of the first readable images, the others black, and the number of the former."""
-    most = min(PROBE_IMAGES, batch_size)
-    for start in range(0, len(dataset), most):
-        items = dataset.__getitems__(range(start, min(start + most, len(dataset))))
-        good = [item.image for item in items if isinstance(item, LoadedImage)]
-        if good:
-            pictures = torch.from_numpy(np.stack(good)).permute(0, 3, 1, 2)
-            return filled(next(views_of(pictures, tta, size=preprocess.image_size)), batch_size), len(good)
-    return torch.zeros(batch_size, 3, *preprocess.image_size, dtype=torch.uint8), 0
+def _first_images(dataset: ImageDataset, preprocess: Preprocess, *, tta: Views) -> tuple[torch.Tensor, int]:
+    """Return the first readable images, black ones after them, and the number of the former."""
+    pictures = first_images(dataset, most=PROBE_IMAGES)
+    if not len(pictures):
+        return torch.zeros(COMPARED, 3, *preprocess.image_size, dtype=torch.uint8), 0
+    view = next(views_of(torch.from_numpy(pictures), tta, size=preprocess.image_size))
+    return filled(view, COMPARED), len(pictures)

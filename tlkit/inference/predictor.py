@@ -15,7 +15,7 @@ import torch
 
 from tlkit.choices import BATCH_SIZE, PredictEngine, Views
 from tlkit.data.augment.transforms import build_transform
-from tlkit.data.augment.tta_views import tta_preprocess, views_of
+from tlkit.data.augment.tta_views import array_views_of, tta_preprocess, views_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
@@ -96,7 +96,8 @@ class Predictor:
             images: one image or an iterable of images, each a path; a folder, which is searched for images at any
                 depth; a tar file; a Pillow image; a uint8 array of shape (H, W), (H, W, 3) for RGB or (H, W, 4) for
                 RGBA; the bytes of a file; or a file opened with "rb". The name of a file counts once.
-            batch_size: images per forward pass.
+            batch_size: images per forward pass of torch and OpenVINO. ONNX Runtime takes 8 images in each of several
+                threads, whatever the size.
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
                 center, and their mirror images); the probabilities of the views are averaged. None of it is random.
             engine: what runs the backbone: "torch", "onnxruntime", "openvino" or "auto". Auto takes ONNX Runtime on a
@@ -309,27 +310,28 @@ class Predictor:
         self, dataset: ImageDataset, engine: Engine | None, *, batch_size: int, workers: int, tta: Views
     ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
         """Yield the network's answers (B, C) to some images and their rows (B,); without an engine, torch runs it."""
-        if engine is not None and not workers and runs_concurrently(engine, dataset):
-            size = engine.images_per_run or batch_size
-            answer = partial(self._batch_probabilities, engine=engine, batch_size=size, tta=tta)
-            yield from run_concurrently(engine, dataset, answer)
+        size = self.facts.preprocess.image_size
+        if engine is not None and runs_concurrently(engine, dataset):
+            for run in run_concurrently(engine, dataset, views=partial(array_views_of, views=tta, size=size)):
+                yield (
+                    _mean([head_probabilities(self.network, features) for features in run.features])[run.places],
+                    run.rows,
+                )
             return
         loader = create_loader(dataset, batch_size=batch_size, num_workers=workers)
         for batch in loader if engine is None or workers else prefetch(loader):
-            found = self._batch_probabilities(batch.image, engine, batch_size=batch_size, tta=tta)
+            if engine is None:
+                found = self._torch_answers(batch.image, tta)
+            else:
+                pictures = filled(batch.image, batch_size)
+                views = views_of(pictures, tta, size=size)
+                seen = [head_probabilities(self.network, engine(view.contiguous())) for view in views]
+                found = _mean(seen)[: len(batch.image)]
             yield found, batch.index.numpy()
 
-    def _batch_probabilities(
-        self, image: torch.Tensor, engine: Engine | None, *, batch_size: int, tta: Views
-    ) -> npt.NDArray[np.float32]:
-        """Return what the network says (B, C) of a batch of pictures, uint8 (B, 3, H, W), averaged over their views."""
-        preprocess, count = self.facts.preprocess, len(image)
-        if engine is not None:
-            seen = [
-                head_probabilities(self.network, engine(filled(view, batch_size))[:count])
-                for view in views_of(image, tta, size=preprocess.image_size)
-            ]
-            return np.mean(seen, axis=0, dtype=np.float32) if len(seen) > 1 else seen[0]
+    def _torch_answers(self, image: torch.Tensor, tta: Views) -> npt.NDArray[np.float32]:
+        """Return what the network says (B, C) of pictures, uint8 (B, 3, H, W), in torch, averaged over their views."""
+        preprocess = self.facts.preprocess
         with torch.inference_mode():
             pictures = normalize(image.to(self.device), preprocess)
             views = [
@@ -337,6 +339,11 @@ class Predictor:
             ]
             proba: npt.NDArray[np.float32] = (torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy()
         return proba
+
+
+def _mean(views: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Return the mean (B, C) over views of what a network says, each (B, C)."""
+    return np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0]
 
 
 def load_predictor(run: str | Path | object, *, device: str = "auto") -> Predictor:

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from scipy.special import bdtr
 from torch import nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from tlkit.choices import CONFIDENCE
+from tlkit.models.meta_pass import meta_pass
 from tlkit.stats.estimate import Estimate
 
 logger = logging.getLogger(__name__)
@@ -63,20 +63,12 @@ def macs_by_module(module: nn.Module, image_size: tuple[int, int]) -> dict[str, 
 
     Empty for a network that cannot run on tensors without values.
     """
-    shapes = {
-        name: tensor.detach().to("meta") for name, tensor in [*module.named_parameters(), *module.named_buffers()]
-    }
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            functional_call(module, shapes, (torch.zeros(1, 3, *image_size, device="meta"),))
+        with FlopCounterMode(display=False) as counter:
+            meta_pass(module, image_size)
     except (RuntimeError, TypeError, AttributeError) as error:
         logger.debug("Multiply-accumulates cannot be counted: %s", error)
         return {}
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     own = f"{type(module).__name__}."
     by_module = {str(name).removeprefix(own): counts for name, counts in counter.get_flop_counts().items()}
     found = {name: int(sum(counts.values())) // 2 for name, counts in by_module.items() if name != "Global"}

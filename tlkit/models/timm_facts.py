@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any, cast, get_args
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError, reason_of
+from tlkit.models.meta_pass import meta_pass
 from tlkit.preprocess import Interpolation, Preprocess, Resize
 
 CROP_MODES: dict[str, Resize] = {"center": "crop", "squash": "squash", "border": "letterbox"}
@@ -67,11 +67,9 @@ def _meta_features(module: nn.Module, image_size: tuple[int, int]) -> torch.Tens
     if tuple(own[1:]) != tuple(image_size):
         return None
     try:
-        copied = copy.deepcopy(module).to("meta")  # networks may keep tensors of a pass (CoaT)
-        features: torch.Tensor = copied(torch.zeros(1, 3, *image_size, device="meta"))
+        return meta_pass(module, image_size)
     except Exception:  # networks raise any class; those that make tensors on the CPU in `forward`, too
         return None
-    return features
 
 
 def shapes_of(module: nn.Module) -> dict[str, torch.Size]:

@@ -115,8 +115,10 @@ def test_augmentation_follows_epoch_and_path_not_the_row(photos):
 
 def test_a_batch_is_made_of_stacked_images(photos):
     dataset = dataset_of(photos, augment=None)
-    batch = collate([dataset[0], dataset[15]])
-    assert isinstance(batch, Batch)
+    failure = Failure("ant/1.png", "0 bytes", "damaged")
+    batch, failures = collate([dataset[0], failure, dataset[15]])
+    assert isinstance(batch, Batch) and failures == (None, failure, None)
+    assert collate([failure]) == (None, (failure,))
     assert batch.image.dtype == torch.uint8
     assert batch.image.shape == (2, 3, 16, 16)
     assert batch.image.is_contiguous(memory_format=torch.channels_last)
@@ -161,11 +163,14 @@ def test_a_batch_of_damaged_images_is_skipped(photos, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_batch_of_missing_files_is_an_error(photos, workers):
+def test_missing_files_are_skipped_and_an_epoch_without_any_file_is_an_error(photos, workers):
     loader = create_loader(dataset_of(photos), batch_size=4, num_workers=workers)
     for number in range(4):
         (photos / "ant" / f"{number}.png").unlink()
-    with pytest.raises(DataError, match=saying("4", "ant/0.png", "ant/1.png", "ant/2.png", "1").pattern):
+    assert torch.cat([batch.index for batch in loader]).tolist() == [*range(4, 20)]
+    for file in photos.rglob("*.png"):
+        file.unlink()
+    with pytest.raises(DataError, match=saying("20", "ant/0.png", "ant/1.png", "ant/2.png", "drive").pattern):
         list(loader)
 
 

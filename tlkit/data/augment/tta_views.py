@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from tlkit.choices import Views
@@ -23,26 +25,46 @@ def tta_preprocess(preprocess: Preprocess, views: Views) -> Preprocess:
     return preprocess.replace(image_size=(height, width), crop_pct=1.0)
 
 
-def views_of(pictures: torch.Tensor, views: Views, *, size: tuple[int, int]) -> Iterator[torch.Tensor]:
-    """Yield the views of a batch of pictures, each of shape (B, 3, *size).
+def windows_of(views: Views, *, picture: tuple[int, int], size: tuple[int, int]) -> list[tuple[slice, slice, bool]]:
+    """Return the views of a picture: the rows and columns of each, and whether it is mirrored.
 
     - `none`: the picture itself.
     - `flip`: the picture and its mirror image.
     - `ten_crop`: the four corners and the center, and their mirror images (Krizhevsky et al. 2012, section 4.1).
 
     Args:
-        pictures: shape (B, 3, H, W), preprocessed by `tta_preprocess`.
         views: none, flip or ten_crop.
+        picture: height and width of a picture preprocessed by `tta_preprocess`.
         size: height and width of the network's input.
+
+    Example:
+        >>> windows_of("flip", picture=(4, 6), size=(4, 6))
+        [(slice(0, 4, None), slice(0, 6, None), False), (slice(0, 4, None), slice(0, 6, None), True)]
     """
     height, width = size
-    tall, wide = pictures.shape[-2:]
     corners = [(0, 0)]
     if views == "ten_crop":
-        down, right = tall - height, wide - width
+        down, right = picture[0] - height, picture[1] - width
         corners = [(0, 0), (0, right), (down, 0), (down, right), (round(down / 2), round(right / 2))]
-    for top, left in corners:
-        view = pictures[..., top : top + height, left : left + width]
-        yield view
-        if views != "none":
-            yield view.flip(-1)
+    mirrored = (False,) if views == "none" else (False, True)
+    return [
+        (slice(top, top + height), slice(left, left + width), mirror) for top, left in corners for mirror in mirrored
+    ]
+
+
+def views_of(pictures: torch.Tensor, views: Views, *, size: tuple[int, int]) -> Iterator[torch.Tensor]:
+    """Yield the views of pictures (B, 3, H, W), each of shape (B, 3, *size); see `windows_of`."""
+    tall, wide = pictures.shape[-2:]
+    for rows, columns, mirror in windows_of(views, picture=(tall, wide), size=size):
+        view = pictures[..., rows, columns]
+        yield view.flip(-1) if mirror else view
+
+
+def array_views_of(
+    pictures: npt.NDArray[np.uint8], views: Views, *, size: tuple[int, int]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the views of pictures (B, 3, H, W) as `views_of` does, without torch: views of the same memory."""
+    tall, wide = pictures.shape[-2:]
+    for rows, columns, mirror in windows_of(views, picture=(tall, wide), size=size):
+        view = pictures[..., rows, columns]
+        yield view[..., ::-1] if mirror else view

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from tlkit.errors import DataError, first_few
 from tlkit.preprocess import Preprocess
 
 
@@ -76,31 +75,31 @@ class Failure:
     kind: Literal["damaged", "gone", "unfit"]
 
 
-def collate(items: Sequence[LoadedImage | Failure]) -> Batch | DataError | None:
-    """Return the items as a batch, without unreadable ones.
+class Collated(NamedTuple):
+    """The items of a batch, as a worker process sends them.
 
-    Returns:
-        The batch; None where all images are damaged; or an error, which the loader raises in the main process, because
-        an exception raised in a worker process arrives wrapped in a traceback.
+    Attributes:
+        batch: the loaded images; None where there is none.
+        failures: of each item in order; None for a loaded image.
     """
-    failures = [item for item in items if isinstance(item, Failure)]
-    unfit = next((failure for failure in failures if failure.kind == "unfit"), None)
-    if unfit is not None:
-        return DataError(f"{unfit.path}: {unfit.reason}")
+
+    batch: Batch | None
+    failures: Sequence[Failure | None]
+
+
+def collate(items: Sequence[LoadedImage | Failure]) -> Collated:
+    """Return the items as a batch, without those that cannot be loaded."""
+    failures = tuple(item if isinstance(item, Failure) else None for item in items)
     good = [item for item in items if isinstance(item, LoadedImage)]
-    if not good and any(failure.kind == "damaged" for failure in failures):
-        return None
     if not good:
-        named = first_few([f"{failure.path} ({failure.reason})" for failure in failures], most=3)
-        return DataError(
-            f"None of the {len(failures)} images of a batch can be read: {named}. Is the drive still mounted?"
-        )
+        return Collated(None, failures)
     stacked = default_collate([torch.from_numpy(item.image) for item in good])  # (B, H, W, 3); of a worker: shared
-    return Batch(
+    batch = Batch(
         stacked.permute(0, 3, 1, 2),  # channels-last
         torch.from_numpy(_stacked([item.target for item in good])),
         torch.tensor([item.index for item in good], dtype=torch.int64),
     )
+    return Collated(batch, failures)
 
 
 def _stacked(targets: Sequence[Any]) -> npt.NDArray[Any]:

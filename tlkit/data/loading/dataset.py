@@ -24,9 +24,10 @@ from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import ImageFacts, UnreadableImageError, open_rgb
 from tlkit.data.decode.resizing import Frame
-from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate
+from tlkit.data.loading.batch import Batch, Collated, Failure, LoadedImage, collate
 from tlkit.data.loading.cached_rows import CachedRows
 from tlkit.data.loading.image_cache import CachedPixels
+from tlkit.data.loading.pass_check import PassCheck
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
@@ -255,18 +256,20 @@ class ImageLoader(DataLoader[Any]):
         """Yield the batches of one epoch, after `load_state_dict` only the remaining ones.
 
         Raises:
-            DataError: no image of a batch can be opened, or an augmentation cannot be applied to an image.
+            DataError: files are gone (see `PassCheck`), or an augmentation cannot be applied to an image.
         """
-        error = None
+        error: DataError | None = None
+        check = PassCheck()
         if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
             self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
         batches: Iterator[Any] = super().__iter__()
         if self.num_workers == 0 and isinstance(self.dataset, ImageDataset) and self.dataset.threads == 1:
             batches = prefetch(batches)  # with several decoding threads, decoding and network take turns on all cores
-        for batch in batches:
+        for item in batches:
             self._position = self._position[0], self._position[1] + 1
-            if isinstance(batch, DataError):
-                error = batch
+            batch = item.batch if isinstance(item, Collated) else item
+            error = check.error_after(item.failures) if isinstance(item, Collated) else None
+            if error is not None:
                 break
             if batch is None and self.is_distributed:
                 error = DataError(
@@ -276,6 +279,8 @@ class ImageLoader(DataLoader[Any]):
                 break
             if batch is not None:
                 yield batch
+        else:
+            error = check.error_at_end()
         if error is None:
             return
         # End the workers now. The error's traceback holds this frame and the loader; the garbage collector would
@@ -284,7 +289,7 @@ class ImageLoader(DataLoader[Any]):
         try:
             raise error
         finally:
-            del batch, error
+            del item, batch, error
 
 
 def create_loader(

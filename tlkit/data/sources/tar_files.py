@@ -35,29 +35,7 @@ MOST_HEADER_BYTES = 2**20
 """Larger headers, which hold names and attributes, are refused."""
 ENTRY = np.dtype([("name", "<u8"), ("offset", "<i8"), ("size", "<i8")])
 MOST_INDICES = 4096
-_OCTAL = re.compile(rb" *[0-7]+[ \0]*")
-
-
-class _Header(tarfile.TarInfo):
-    """A header; those of regular files without extensions, nearly all, are read without tarfile's other fields."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        """Return the header in 512 bytes.
-
-        POSIX.1-1988 (ustar): name in bytes 0 to 99, size 124 to 135 and checksum 148 to 155 in octal digits, type in
-        156, magic 257 to 262, prefix of the name 345 to 499. The checksum is the sum of the header's bytes with its own
-        as spaces. What has another form is left to tarfile.
-        """
-        name, _, _ = bytes(buf[:100]).partition(b"\0")
-        plain = len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE and not buf[345] and name
-        if plain and _OCTAL.fullmatch(buf, 124, 136) and _OCTAL.fullmatch(buf, 148, 156):
-            stated, size = (int(bytes(buf[at : at + 8 + 4 * (at < 148)]).strip(b" \0"), 8) for at in (148, 124))
-            if stated == sum(buf) - sum(buf[148:156]) + 8 * ord(" ") and not name.endswith(b"/"):
-                info = cls(name.decode(encoding, errors))
-                info.size = size
-                return info
-        return super().frombuf(buf, encoding, errors)
+_OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
 
 
 class TarMember(NamedTuple):
@@ -78,7 +56,7 @@ def list_members(path: str | Path) -> tuple[list[TarMember], list[Entry]]:
     found: dict[str, TarMember] = {}
     skipped: list[Entry] = []
     twice: list[str] = []
-    for info in _headers(path):
+    for info, offset in _members(path):
         reason = _skip_reason(info)
         if reason:
             skipped.append(Entry("tar-member", ascii(info.name)[1:-1], reason))
@@ -86,7 +64,7 @@ def list_members(path: str | Path) -> tuple[list[TarMember], list[Entry]]:
             name = str(PurePosixPath(info.name))
             if name in found:
                 twice.append(name)
-            found[name] = TarMember(name, info.offset_data, info.size)
+            found[name] = TarMember(name, offset, info.size)
     size = path.stat().st_size
     cut = [member.name for member in found.values() if member.offset + member.size > size]
     if cut:
@@ -158,11 +136,16 @@ def split_path(path: str) -> tuple[str, str] | None:
     return None
 
 
-class _Bounded(io.RawIOBase):
-    """A file that refuses to read more than `MOST_HEADER_BYTES` at once."""
+class _Rest(io.RawIOBase):
+    """A file from an offset on, which refuses to read more than `MOST_HEADER_BYTES` at once.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    Attributes:
+        last: the bytes that were read last.
+    """
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file, self._start, self.last = file, start, b""
+        self.seek(0)
 
     def readable(self) -> bool:
         return True
@@ -173,22 +156,26 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= MOST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header claims {size:,} bytes")
-        return self._file.read(size)
+        self.last = self._file.read(size)
+        return self.last
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        return self._file.seek(offset + (self._start if whence == os.SEEK_SET else 0), whence) - self._start
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._file.tell() - self._start
 
 
-def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
-    """Yield the headers of a tar; the needed memory does not depend on their number."""
+def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Yield each header of a tar and the offset of its content; the needed memory does not depend on their number.
+
+    Raises:
+        DataError: the file is missing, compressed, damaged or cut short.
+    """
     refuse_pipe(path, error=DataError)
     try:
         with path.open("rb") as file:
             start = file.read(6)
-            file.seek(0)
             for magic, what in (
                 (b"\x1f\x8b", "gzip"),
                 (b"BZh", "bzip2"),
@@ -200,14 +187,65 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
                         f"{path} is compressed with {what}, so its members have no fixed offsets. Decompress it to a "
                         "plain .tar; compression hardly shrinks images."
                     )
-            with tarfile.open(fileobj=_Bounded(file), mode="r:", errors="surrogateescape", tarinfo=_Header) as tar:
-                while (info := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
-                    yield info
+            yield from _headers(file)
     except (tarfile.TarError, RecursionError, EOFError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is no valid tar file ({error}).") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _headers(file: BinaryIO) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Yield each header and the offset of its content, plain ones read here, from the first other one on by tarfile.
+
+    Raises:
+        tarfile.TarError: the tar is damaged or cut short.
+    """
+    size, offset = os.fstat(file.fileno()).st_size, 0
+    while True:
+        file.seek(offset)
+        block = file.read(tarfile.BLOCKSIZE)
+        info = _plain_header(block)
+        if info is None:
+            break
+        content = offset + tarfile.BLOCKSIZE
+        yield info, content
+        offset = content + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE * info.isreg()
+        if offset > size:
+            raise tarfile.ReadError("unexpected end of data")
+    if offset and not block.strip(b"\0"):  # the end: blocks of zeros, or of the file
+        return
+    rest = _Rest(file, offset)
+    with tarfile.open(fileobj=rest, mode="r:", errors="surrogateescape") as tar:
+        while (info := tar.next()) is not None:
+            tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+            yield info, offset + info.offset_data
+    if rest.last.strip(b"\0"):  # tarfile takes a damaged header for the end
+        raise tarfile.ReadError("invalid header")
+
+
+def _plain_header(block: bytes) -> tarfile.TarInfo | None:
+    """Return name, size and type of a regular file or folder from its header of 512 bytes; None for another form.
+
+    POSIX.1-1988 (ustar): name in bytes 0 to 99, size 124 to 135 and checksum 148 to 155 in octal digits, type in 156,
+    prefix of the name 345 to 499. The checksum is the sum of the bytes, its own as spaces. Headers with a prefix, of
+    other types or extensions, with a size in base 256 or a wrong checksum have another form, and tarfile judges them.
+
+    Unlike tarfile, it does not read mode, owner, group, time, link and device (bytes 100 to 123, 136 to 147 and 157 to
+    344, the magic and version among them): where their numbers are no numbers and the checksum holds, tarfile would
+    refuse the header. Nothing here needs them.
+    """
+    name, _, _ = block[:100].partition(b"\0")
+    kind = block[156:157]
+    if len(block) < tarfile.BLOCKSIZE or kind not in (tarfile.REGTYPE, tarfile.DIRTYPE) or block[345] or not name:
+        return None
+    size, checksum = _OCTAL.fullmatch(block, 124, 136), _OCTAL.fullmatch(block, 148, 156)
+    if size is None or checksum is None or (kind == tarfile.REGTYPE and name.endswith(b"/")):
+        return None
+    if int(checksum[1], 8) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+        return None
+    info = tarfile.TarInfo(os.fsdecode(name))
+    info.size, info.type = int(size[1], 8), kind
+    return info
 
 
 def _skip_reason(info: tarfile.TarInfo) -> str:

@@ -27,8 +27,9 @@ EXAMPLE_IMAGES = 2
 IMAGES_PER_RUN = 8
 """Images of one run of ONNX Runtime, whatever the number of threads: the bits may depend on it. Part of the key of
 cached features."""
-MOST_RUNS = 8
-"""Runs of ONNX Runtime at once; with more cores, each run uses several."""
+MOST_PIXELS = 2**25
+"""Pixels in all runs of ONNX Runtime at once, which bounds their memory: 83 runs of images of 224x224. Measured: 96 to
+420 bytes a pixel (ViT-Tiny, ResNet-50, Lite0, ViT-Base, ConvNeXt-Tiny), 960 at most (Swin-Tiny), so 32 GB at most."""
 
 
 def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
@@ -76,76 +77,75 @@ def stdout_discarded() -> Iterator[None]:
         os.close(stdout)
 
 
-class _Sessions:
-    """The session of a graph for torch's present number of threads, which a session cannot change after it opens."""
-
-    def __init__(self, open_session: Callable[[int], Any]) -> None:
-        self._open, self._threads = open_session, torch.get_num_threads()
-        self._session = open_session(self._threads)
-
-    def current(self) -> Any:
-        """Return the session, opened again if the number of threads has changed."""
-        if torch.get_num_threads() != self._threads:
-            self._threads = torch.get_num_threads()
-            self._session = self._open(self._threads)
-        return self._session
-
-
 class OnnxRuntimeEngine:
     """ONNX Runtime on the CPU, in float32.
 
-    Each thread runs `IMAGES_PER_RUN` images by itself. Threads that share one run wait for each other after every
-    operator, and a large batch does not fit into a core's cache.
+    Several threads may call it at once. Each run takes `IMAGES_PER_RUN` images and one thread: threads that share a run
+    wait for each other after every operator, a large batch does not fit into a core's cache, and how work is shared
+    among threads can change the bits. A call with more images has as many runs at once as there are threads.
 
     Args:
         module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
-        pixels: an input; all later ones have its shape.
+        pixels: an input; all later ones have its height and width, and any number of images.
     """
 
     name = "onnxruntime/cpu"
     dtype: Dtype = "float32"
+    images_per_run = IMAGES_PER_RUN
 
     def __init__(self, module: nn.Module, pixels: torch.Tensor) -> None:
         options = onnxruntime.SessionOptions()
         options.use_deterministic_compute = True
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads decode meanwhile
-        self.images_per_run = min(IMAGES_PER_RUN, len(pixels))
-        options.add_free_dimension_override_by_name("batch", self.images_per_run)
+        options.intra_op_num_threads = 1
+        options.add_free_dimension_override_by_name("batch", IMAGES_PER_RUN)
         graph = export_onnx(module, pixels)
-
-        def open_session(threads: int) -> onnxruntime.InferenceSession:
-            options.intra_op_num_threads = max(1, threads // MOST_RUNS)
-            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-        self.sessions = _Sessions(open_session)
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._most_runs = max(1, MOST_PIXELS // (IMAGES_PER_RUN * pixels.shape[2] * pixels.shape[3]))
 
     @property
     def threads(self) -> int:
-        """How many threads may call it at once: torch's number, at most `MOST_RUNS`, which bounds the memory."""
-        return min(torch.get_num_threads(), MOST_RUNS)
+        """How many threads may call it at once: torch's number, fewer where images are so large that memory counts."""
+        return min(torch.get_num_threads(), self._most_runs)
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
-        session, images, count = self.sessions.current(), self.images_per_run, len(pixels)
-        given = pixels.numpy()
-        if count % images:
-            given = np.concatenate([given, np.zeros((images - count % images, *given.shape[1:]), np.uint8)])
+        count, given = len(pixels), pixels.numpy()
+        if count % IMAGES_PER_RUN:
+            missing = IMAGES_PER_RUN - count % IMAGES_PER_RUN
+            given = np.concatenate([given, np.zeros((missing, *given.shape[1:]), np.uint8)])
 
         def run(start: int) -> npt.NDArray[np.float32]:
-            features: npt.NDArray[np.float32] = session.run(["features"], {"pixels": given[start : start + images]})[0]
+            part = given[start : start + IMAGES_PER_RUN]
+            features: npt.NDArray[np.float32] = self.session.run(["features"], {"pixels": part})[0]
             return features
 
-        starts = range(0, count, images)
-        threads = min(self.threads, len(starts))
-        if threads == 1:
-            return np.concatenate([run(start) for start in starts])[:count]
-        with ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime") as pool:
+        if count <= IMAGES_PER_RUN:
+            return run(0)[:count]
+        starts = range(0, count, IMAGES_PER_RUN)
+        with ThreadPoolExecutor(min(self.threads, len(starts)), thread_name_prefix="onnxruntime") as pool:
             return np.concatenate(list(pool.map(run, starts)))[:count]
 
 
+class _Sessions:
+    """The session of a graph for torch's present number of threads, which a session cannot change after it opens."""
+
+    def __init__(self, open_session: Callable[[int], Any]) -> None:
+        self._open = open_session
+        self._threads = torch.get_num_threads()
+        self._session = open_session(self._threads)
+
+    def current(self) -> Any:
+        """Return the session, opened again if the number of threads has changed."""
+        threads = torch.get_num_threads()
+        if threads != self._threads:
+            self._session = self._open(threads)
+            self._threads = threads  # last: where the session cannot be opened, the next call tries again
+        return self._session
+
+
 class OpenVinoEngine:
-    """OpenVINO on the CPU, in float32; arguments as in `OnnxRuntimeEngine`.
+    """OpenVINO on the CPU, in float32, for batches of the shape of `pixels`; arguments as in `OnnxRuntimeEngine`.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
