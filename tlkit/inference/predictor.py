@@ -117,7 +117,7 @@ class Predictor:
             MissingExtraError: the engine's package is not installed; the message has its pip line.
 
         Example:
-            >>> model = load_model("runs/pets", device="cpu")
+            >>> model = load_predictor("runs/pets", device="cpu")
             >>> model.predict("photos/cat/00.png").proba.shape
             (1, 2)
         """
