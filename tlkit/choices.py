@@ -148,6 +148,6 @@ MAX_INTERSECTION_ORDER = 2
 """Most columns of an intersection."""
 
 HEADS_WITHOUT_CLASS_WEIGHTS: tuple[HeadKind, ...] = ("lda", "knn")
-MOST_HEAD_IMAGES: dict[HeadKind, int] = {"svm": 10_000}
+MOST_HEAD_IMAGES: dict[HeadWord, int] = {"svm": 10_000}
 """Training images that a kind of head takes at most. Cross-validation of the SVM holds four kernels of all pairs of
 images in double precision: 3.2 GB at 10,000."""

@@ -59,8 +59,8 @@ def dataset_of(files):
     return ImageDataset(files, transform=build_transform(PREPROCESS))
 
 
-def ahead():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+def prefetching():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
 def test_answers_come_in_order_at_the_place_of_their_row_and_without_unreadable_images(files, threads):
@@ -76,7 +76,7 @@ def test_answers_come_in_order_at_the_place_of_their_row_and_without_unreadable_
     assert np.array_equal(rows, left)
     np.testing.assert_allclose(values[:, 0], left, atol=1e-4)
     assert np.array_equal(values[:, 1], left % 8)
-    assert engine.most <= 3 and not ahead()
+    assert engine.most <= 3 and not prefetching()
     assert all(run.features.shape == (1, 8, 2) for run in runs)
 
 
@@ -106,7 +106,7 @@ def test_an_error_of_the_engine_ends_the_run_and_its_threads(files, error):
 
     with pytest.raises((error, RuntimeError)):  # a generator makes a RuntimeError of a StopIteration
         list(run_concurrently(Failing(), dataset_of(files)))
-    assert not ahead()
+    assert not prefetching()
 
 
 @pytest.mark.parametrize("end", ["close", "break", "error"])
@@ -125,7 +125,7 @@ def test_nothing_runs_on_once_the_loop_has_ended(files, end):
             for _ in runs:
                 raise KeyboardInterrupt
         del runs
-    assert not ahead()
+    assert not prefetching()
     assert engine.calls < 88
 
 

@@ -23,6 +23,7 @@ from tlkit.features.heads.fit_head import (
     image_weights,
     validate_features,
     validate_kind,
+    validate_number,
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
@@ -72,10 +73,11 @@ def learning_curve(
 
     Raises:
         DataError: the features are no finite matrix, a size is below 2, or the images are too few.
-        ModelError: the kind is unknown, or takes no class weights.
+        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
     """
-    validate_kind(kind, class_weight, images=len(x))
+    validate_kind(kind, class_weight)
     x, codes = validate_features(x, y, classes)
+    validate_number(kind, len(x))
     hashes = hash_rows(x) if keys is None or digests is None else []
     names = hashes if keys is None else list(keys)
     bound = np.asarray(bound_images(names, groups=groups, digests=hashes if digests is None else digests))

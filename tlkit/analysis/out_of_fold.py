@@ -19,6 +19,7 @@ from tlkit.features.heads.fit_head import (
     out_of_fold_scores,
     validate_features,
     validate_kind,
+    validate_number,
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
@@ -72,10 +73,11 @@ def out_of_fold(
 
     Raises:
         DataError: the features are no finite matrix, or the images are too few.
-        ModelError: the kind is unknown, or takes no class weights.
+        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
     """
-    validate_kind(kind, class_weight, images=len(x))
+    validate_kind(kind, class_weight)
     x, codes = validate_features(x, y, classes)
+    validate_number(kind, len(x))
     assigned = assign_folds(paths, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=digests)
     warn_rare_classes(assigned, classes)
     first = cross_validate(

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.arrays import Pixels
 from tlkit.data.loading.batch import Failure, LoadedImage
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.data.loading.pass_check import PassCheck
 from tlkit.data.loading.prefetch import map_ahead
 from tlkit.features.engines.torch_engine import Engine
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class EngineRun(NamedTuple):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.arrays import Ints
+from tlkit.arrays import Ints, Matrix
 
 BYTES_AT_ONCE = 32_000_000
 """Bytes of a block of similarities, and at most of a block of features. All temporary arrays take about five times as
@@ -21,7 +20,6 @@ much."""
 FEW_CANDIDATES = 64
 """Up to 4 k and so many more candidates of a row are merged one by one; of more, the k nearest are selected first."""
 
-Matrix = npt.NDArray[np.floating[Any]]
 Similarities = npt.NDArray[np.float32]
 Found = tuple[Ints, Ints, Similarities]
 

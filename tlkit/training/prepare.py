@@ -213,7 +213,7 @@ def require_images_of_head(recipe: Recipe, images: int) -> None:
         RecipeError: it takes fewer.
     """
     word = head_kind(recipe)
-    most = {str(kind): number for kind, number in MOST_HEAD_IMAGES.items()}.get(word, images)
+    most = MOST_HEAD_IMAGES.get(word, images)
     if images > most:
         raise RecipeError(
             f"strategy.head is {word}, which takes at most {most:,} training images, since its memory grows by the "

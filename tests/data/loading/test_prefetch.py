@@ -71,7 +71,7 @@ def test_items_are_read_as_results_are_taken():
     assert given == [] and next(stream) == 0
     assert len(given) == 7  # the one that is taken, and two for each thread
     stream.close()
-    assert len(given) == 7 and not [one for one in threading.enumerate() if one.name.startswith("ahead")]
+    assert len(given) == 7 and not [one for one in threading.enumerate() if one.name.startswith("prefetch")]
 
 
 def test_an_error_in_a_thread_is_raised_in_place_of_its_result():
@@ -84,4 +84,4 @@ def test_an_error_in_a_thread_is_raised_in_place_of_its_result():
     assert [next(stream), next(stream)] == [0, 1]
     with pytest.raises(ValueError, match="the third"):
         next(stream)
-    assert not [one for one in threading.enumerate() if one.name.startswith("ahead")]
+    assert not [one for one in threading.enumerate() if one.name.startswith("prefetch")]

@@ -57,11 +57,12 @@ def fit_head(
         folds: how many, or the fold of each image, shape (N,), as from `assign_folds`.
 
     Raises:
-        ModelError: the kind is unknown, or takes no class weights.
+        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
         DataError: the features are no finite matrix, or the images are too few.
     """
-    validate_kind(kind, class_weight, images=len(x))
+    validate_kind(kind, class_weight)
     x, codes = validate_features(x, y, classes)
+    validate_number(kind, len(x))
     fold = resolve_folds(x, codes, classes, folds=folds, groups=groups, seed=seed)
     found = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
     return fit_best_setting(x, codes, found, classes=classes, seed=seed, class_weight=class_weight)
@@ -153,11 +154,12 @@ def fit_setting(
     Arguments as in `fit_head`; `settings` are those of the kind's grid, and `temperature` divides the scores.
 
     Raises:
-        ModelError: the kind is unknown, or takes no class weights.
+        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
         DataError: the features are no finite matrix, or all images are of one class.
     """
-    validate_kind(kind, class_weight, images=len(x))
+    validate_kind(kind, class_weight)
     x, codes = validate_features(x, y, classes)
+    validate_number(kind, len(x))
     weights = image_weights(codes, classes, class_weight)
     present, relabelled = np.unique(codes, return_inverse=True)
     standardized = Standardized.by_itself(x)
@@ -295,17 +297,25 @@ def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) ->
     return np.array([float(class_weight.get(classes[code], 1.0)) for code in y])
 
 
-def validate_kind(kind: str, class_weight: ClassWeight, *, images: int) -> None:
-    """Check the kind of a head, and that it takes class weights, where some are given, and so many images.
+def validate_kind(kind: str, class_weight: ClassWeight) -> None:
+    """Check the kind of a head, and that it takes class weights where some are given.
 
     Raises:
-        ModelError: the kind is unknown, takes no class weights, or takes fewer images.
+        ModelError: the kind is unknown, or takes no class weights.
     """
     if kind not in KINDS:
         raise ModelError(f"There is no head {kind!r}.{did_you_mean(kind, KINDS)} There are {', '.join(KINDS)}.")
     if class_weight is not None and kind in HEADS_WITHOUT_CLASS_WEIGHTS:
         able = [name for name in KINDS if name not in HEADS_WITHOUT_CLASS_WEIGHTS]
         raise ModelError(f"A head of kind {kind} takes no class weights. Leave them out, or use {', '.join(able)}.")
+
+
+def validate_number(kind: HeadKind, images: int) -> None:
+    """Check that a kind of head takes so many training images.
+
+    Raises:
+        ModelError: it takes fewer.
+    """
     if not takes_images(kind, images):
         able = [name for name in KINDS if takes_images(name, images)]
         raise ModelError(

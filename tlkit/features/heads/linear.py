@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints, Matrix
 from tlkit.features.heads.linear_solver import SoftmaxLoss, SquaredHingeLoss, fit_linear_scores
-from tlkit.features.heads.standardized import Features, Standardized, row_blocks
+from tlkit.features.heads.standardized import Standardized, row_blocks
 
 Settings = Mapping[str, float | int]
 
@@ -34,7 +34,7 @@ class LinearWeights:
     weight: npt.NDArray[np.floating]
     bias: npt.NDArray[np.floating]
 
-    def scores(self, x: Features | Standardized) -> Floats:
+    def scores(self, x: Matrix | Standardized) -> Floats:
         """Return x @ weight.T + bias, shape (N, C), for features (N, D); float64 whatever the arrays are."""
         weight = self.weight.astype(np.float64, copy=False)
         found = np.empty((x.shape[0], len(weight)))
@@ -144,7 +144,7 @@ def fit_lda(
         yield LinearWeights(coef, intercept)
 
 
-def symmetric_scores(coef: Features, intercept: Features) -> LinearWeights:
+def symmetric_scores(coef: Matrix, intercept: Matrix) -> LinearWeights:
     """Return scores for each class; the single row z of two classes becomes ±z/2."""
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
@@ -158,7 +158,7 @@ def _signed_targets(y: Ints, classes: int) -> Floats:
     return np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
 
 
-def principal_axes(x: Standardized, center: Callable[[slice, Features], Features]) -> tuple[Floats, Floats]:
+def principal_axes(x: Standardized, center: Callable[[slice, Matrix], Matrix]) -> tuple[Floats, Floats]:
     """Return the principal axes (D, R) and the sums of squares along them (R,), by the smaller Gram matrix.
 
     `center` maps rows and their features (B, D) to centered ones.

@@ -12,8 +12,8 @@ from scipy.linalg import cholesky, qr, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
-from tlkit.arrays import Floats
-from tlkit.features.heads.standardized import Features, Standardized
+from tlkit.arrays import Floats, Matrix
+from tlkit.features.heads.standardized import Standardized
 
 SINGLE_TOLERANCE = 3e-4
 """The finest tolerance that products in single precision reach."""
@@ -34,11 +34,11 @@ class ScoreLoss(ABC):
     image_weights: Floats
 
     @abstractmethod
-    def loss_and_slope(self, rows: slice, scores: Features) -> tuple[float, Features]:
+    def loss_and_slope(self, rows: slice, scores: Matrix) -> tuple[float, Matrix]:
         """Return the summed loss of some images, and its derivatives by their scores (B, P), which may be reused."""
 
     @abstractmethod
-    def curvature(self, rows: slice, scores: Features) -> float:
+    def curvature(self, rows: slice, scores: Matrix) -> float:
         """Return the second derivatives by the scores, summed over images and outputs. It changes the speed only."""
 
 
@@ -150,7 +150,7 @@ class SoftmaxLoss(ScoreLoss):
         self.codes, self.image_weights = codes, weights
         self.outputs = int(codes.max()) + 1
 
-    def loss_and_slope(self, rows: slice, scores: Features) -> tuple[float, Features]:
+    def loss_and_slope(self, rows: slice, scores: Matrix) -> tuple[float, Matrix]:
         """Return the summed loss of some images, and its derivatives by their scores (B, P)."""
         places, codes, weights = np.arange(len(scores)), self.codes[rows], self.image_weights[rows]
         scores -= scores.max(axis=1, keepdims=True)
@@ -162,7 +162,7 @@ class SoftmaxLoss(ScoreLoss):
         scores[places, codes] -= weights.astype(scores.dtype)
         return value, scores
 
-    def curvature(self, rows: slice, scores: Features) -> float:
+    def curvature(self, rows: slice, scores: Matrix) -> float:
         """Return Σ sᵢ p (1 − p)."""
         p = softmax(scores, axis=1)
         return float(self.image_weights[rows] @ (1.0 - (p * p).sum(axis=1, dtype=np.float64)))
@@ -174,7 +174,7 @@ class SquaredHingeLoss(ScoreLoss):
     def __init__(self, targets: Floats, weights: Floats) -> None:
         self.targets, self.image_weights, self.outputs = targets, weights, targets.shape[1]
 
-    def loss_and_slope(self, rows: slice, scores: Features) -> tuple[float, Features]:
+    def loss_and_slope(self, rows: slice, scores: Matrix) -> tuple[float, Matrix]:
         """Return the summed loss of some images, and its derivatives by their scores (B, P)."""
         target = self.targets[rows].astype(scores.dtype)
         weights = self.image_weights[rows].astype(scores.dtype)[:, None]
@@ -182,7 +182,7 @@ class SquaredHingeLoss(ScoreLoss):
         value = float((weights * gap * gap).sum(dtype=np.float64))
         return value, np.asarray(-2.0 * weights * target * gap)
 
-    def curvature(self, rows: slice, scores: Features) -> float:
+    def curvature(self, rows: slice, scores: Matrix) -> float:
         """Return Σ 2 sᵢ over the outputs with t z < 1."""
         return 2.0 * float(self.image_weights[rows] @ (self.targets[rows] * scores < 1.0).sum(axis=1))
 
@@ -194,13 +194,13 @@ class LabelLoss(ScoreLoss):
         self.y, self.weights, self.outputs = y, weights, y.shape[1]
         self.image_weights = weights.mean(axis=1)
 
-    def loss_and_slope(self, rows: slice, scores: Features) -> tuple[float, Features]:
+    def loss_and_slope(self, rows: slice, scores: Matrix) -> tuple[float, Matrix]:
         """Return the summed loss of some images, and its derivatives by their scores (B, P)."""
         y, weights = self.y[rows].astype(scores.dtype), self.weights[rows].astype(scores.dtype)
         value = float((weights * (np.logaddexp(0, scores) - y * scores)).sum(dtype=np.float64))
         return value, np.asarray(weights * (expit(scores) - y))
 
-    def curvature(self, rows: slice, scores: Features) -> float:
+    def curvature(self, rows: slice, scores: Matrix) -> float:
         """Return Σ s p (1 − p)."""
         p = expit(scores)
         return float((self.weights[rows] * p * (1.0 - p)).sum())

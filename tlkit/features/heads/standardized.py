@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints, Matrix
 
 BLOCK_BYTES = 16_000_000
 """Bytes of a block of standardized features in double precision."""
 HELD_BYTES = 64_000_000
 """Standardized features of at most so many bytes stay in memory between passes."""
-
-Features = npt.NDArray[np.floating[Any]]
 
 
 class Standardized:
@@ -28,23 +25,23 @@ class Standardized:
         shape: (N, D) of the selected rows.
     """
 
-    def __init__(self, x: Features, mean: Floats, scale: Floats, rows: Ints | None = None) -> None:
+    def __init__(self, x: Matrix, mean: Floats, scale: Floats, rows: Ints | None = None) -> None:
         """Select `rows` (N,) of `x` (M, D), or all; `mean` and `scale` have shape (D,)."""
         self._x, self._mean, self._scale, self._rows = x, mean, scale, rows
         self.shape = (len(x) if rows is None else len(rows), x.shape[1])
-        self._held: dict[type[np.floating[Any]], list[Features]] = {}
+        self._held: dict[type[np.floating[Any]], list[Matrix]] = {}
 
     @classmethod
-    def by_itself(cls, x: Features, rows: Ints | None = None) -> Standardized:
+    def by_itself(cls, x: Matrix, rows: Ints | None = None) -> Standardized:
         """Return features standardized by their own mean and standard deviation."""
         return cls(x, *feature_mean_and_scale(x, rows), rows)
 
     @classmethod
-    def as_given(cls, x: Features) -> Standardized:
+    def as_given(cls, x: Matrix) -> Standardized:
         """Return features that are standardized already."""
         return cls(x, np.zeros(x.shape[1]), np.ones(x.shape[1]))
 
-    def like(self, x: Features, rows: Ints | None = None) -> Standardized:
+    def like(self, x: Matrix, rows: Ints | None = None) -> Standardized:
         """Return other features, shape (M, D), on the scale of these."""
         return Standardized(x, self._mean, self._scale, rows)
 
@@ -53,7 +50,7 @@ class Standardized:
         """Mean and scale of each feature, shapes (D,)."""
         return self._mean, self._scale
 
-    def blocks(self, dtype: type[np.floating[Any]]) -> Iterator[tuple[slice, Features]]:
+    def blocks(self, dtype: type[np.floating[Any]]) -> Iterator[tuple[slice, Matrix]]:
         """Yield a slice of the rows and their standardized features (B, D), over all rows in order."""
         slices = list(row_blocks(*self.shape))
         if dtype not in self._held and self.shape[0] * self.shape[1] * np.dtype(dtype).itemsize <= HELD_BYTES:
@@ -64,14 +61,14 @@ class Standardized:
         for rows in slices:
             yield rows, self._block(rows, dtype)
 
-    def dense(self, dtype: type[np.floating[Any]]) -> Features:
+    def dense(self, dtype: type[np.floating[Any]]) -> Matrix:
         """Return all of them as one array (N, D)."""
         found = np.empty(self.shape, dtype=dtype)
         for rows, block in self.blocks(dtype):
             found[rows] = block
         return found
 
-    def _block(self, rows: slice, dtype: type[np.floating[Any]]) -> Features:
+    def _block(self, rows: slice, dtype: type[np.floating[Any]]) -> Matrix:
         values = self._x[rows if self._rows is None else self._rows[rows]]
         return np.asarray((values - self._mean) / self._scale, dtype=dtype)
 
@@ -83,7 +80,7 @@ def row_blocks(n: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n))
 
 
-def feature_mean_and_scale(x: Features, rows: Ints | None = None) -> tuple[Floats, Floats]:
+def feature_mean_and_scale(x: Matrix, rows: Ints | None = None) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of each feature, shapes (D,); the latter is 1 for a constant feature.
 
     scikit-learn's StandardScaler in double precision, block by block; `rows` (N,) selects rows of `x` (M, D).

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints, Matrix
 from tlkit.features.heads.linear import LinearWeights
 from tlkit.features.heads.standardized import feature_mean_and_scale
 from tlkit.features.repair.group_weights import (
@@ -26,7 +26,6 @@ from tlkit.stats.temperature import fit_temperature, mean_log_loss, probabilitie
 
 logger = logging.getLogger(__name__)
 
-Matrix = npt.NDArray[np.floating]
 
 DRAWS = 10  # Kirichenko et al. (2023) average over ten
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from tlkit.arrays import Floats, Ints
+from tlkit.arrays import Floats, Ints, Matrix
 from tlkit.features.heads.head import ABSENT_BIAS
 from tlkit.features.heads.linear import LinearWeights
-
-Matrix = npt.NDArray[np.floating]
 
 LASSO_STEPS = 300
 DRO_ROUNDS = 20
