@@ -193,10 +193,9 @@ def out_of_fold_scores(
 ) -> Floats:
     """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = class absent from the training part.
 
-    `x` (N, D), `y` (N,) class codes, G settings in `grid`, `fold` (N,), C `classes`, `weights` of the images (N,). The
-    precision is `FACTS[kind].dtype`.
+    `x` (N, D), `y` (N,) class codes, G settings in `grid`, `fold` (N,), C `classes`, `weights` of the images (N,).
     """
-    scores = np.full((len(grid), len(y), classes), -np.inf, dtype=FACTS[kind].dtype)
+    scores = np.full((len(grid), len(y), classes), -np.inf)
     for number in np.unique(fold):
         test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         known = Standardized.by_itself(x, train)
@@ -248,8 +247,7 @@ def fit_and_score(
 def _score_trials(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:
     """Return the position of the setting with the smallest log loss, and the trials of all settings."""
     trials = []
-    for setting, stored in zip(grid, scores, strict=True):
-        found = stored.astype(np.float64, copy=False)
+    for setting, found in zip(grid, scores, strict=True):
         temperature = fit_temperature(found, y, weights=weights)
         proba = probabilities(found, temperature)
         right = proba.argmax(axis=1) == y

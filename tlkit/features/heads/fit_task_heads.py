@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from tlkit.arrays import Floats, Ints
 from tlkit.errors import DataError
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import FACTS, HeadKind, Settings, format_settings
 from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights, fit_least_squares
-from tlkit.features.heads.linear_solver import LabelLoss, fit_linear_scores
 from tlkit.features.heads.standardized import Standardized
 
 logger = logging.getLogger(__name__)
@@ -160,13 +161,28 @@ def _checked(x: Features, rows: int) -> Features:
 
 
 def _logistic(
-    x: Standardized, y: Floats, grid: Sequence[Settings], weights: Floats, tolerance: float
+    given: Standardized, y: Floats, grid: Sequence[Settings], weights: Floats, tolerance: float
 ) -> Iterator[LinearWeights]:
     """Yield the regressions of all labels for each C; `x` (N, D) standardized, `y` and `weights` (N, L)."""
-    strengths = [float(setting["C"]) for setting in grid]
-    found = fit_linear_scores(x, LabelLoss(y, weights), strengths, tolerance=tolerance)
-    for parameters in found:
-        yield LinearWeights(parameters[:, :-1].copy(), parameters[:, -1].copy())
+    x = given.dense(np.float64)
+    labels, width = y.shape[1], x.shape[1]
+    flat = np.zeros((labels, width + 1))
+    sign = 2.0 * y - 1.0
+
+    def loss(given: Floats, c: float) -> tuple[float, Floats]:
+        w = given.reshape(labels, width + 1)
+        z = x @ w[:, :-1].T + w[:, -1]
+        value = 0.5 * float((w[:, :-1] ** 2).sum()) + c * float((weights * np.logaddexp(0, -sign * z)).sum())
+        slope = -c * weights * sign * expit(-sign * z)  # (N, L)
+        gradient = np.hstack([w[:, :-1] + slope.T @ x, slope.sum(axis=0)[:, None]])
+        return value, gradient.ravel()
+
+    for setting in grid:
+        c = float(setting["C"])
+        options = {"maxiter": 2000, "maxfun": 4000, "gtol": tolerance * c * len(x) * 0.01, "ftol": 1e-4 * tolerance}
+        flat = minimize(loss, flat.ravel(), args=(c,), jac=True, method="L-BFGS-B", options=options).x
+        flat = flat.reshape(labels, width + 1)
+        yield LinearWeights(flat[:, :-1].copy(), flat[:, -1].copy())
 
 
 def _ridge(x: Standardized, y: Floats, grid: Sequence[Settings]) -> Iterator[LinearWeights]:

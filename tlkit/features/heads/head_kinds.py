@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import numpy as np
-
 from tlkit.choices import HeadKind
 from tlkit.features.heads import nonlinear
 from tlkit.features.heads.linear import LinearFit, Settings, fit_lda, fit_linear_svm, fit_logistic, fit_ridge
@@ -31,14 +29,12 @@ class HeadFacts:
         grid: the settings that cross-validation chooses from, the most regularized first.
         linear: fits it for each setting, where it is one weight matrix and one bias; else None.
         nonlinear: how it is fitted, scored and stored, where it is not linear; else None.
-        dtype: of the scores that cross-validation keeps; those of L-BFGS have four digits there.
     """
 
     description: str
     grid: tuple[Settings, ...]
     linear: LinearFit | None = None
     nonlinear: Nonlinear | None = None
-    dtype: type[np.floating] = np.float64
 
 
 def _each(name: str, *values: float) -> tuple[Settings, ...]:
@@ -49,10 +45,7 @@ _SVM_GRID = tuple({"C": c, "gamma_factor": g} for c in (0.3, 1.0, 3.0, 10.0) for
 
 FACTS: Mapping[HeadKind, HeadFacts] = {
     "logistic": HeadFacts(
-        "multinomial logistic regression, L2",
-        _each("C", 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
-        linear=fit_logistic,
-        dtype=np.float32,
+        "multinomial logistic regression, L2", _each("C", 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0), linear=fit_logistic
     ),
     "lda": HeadFacts(
         "linear discriminant analysis, shrunk covariance",
@@ -66,7 +59,6 @@ FACTS: Mapping[HeadKind, HeadFacts] = {
         "linear support vector machine, one-vs-rest, squared hinge",
         _each("C", 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1),
         linear=fit_linear_svm,
-        dtype=np.float32,
     ),
     "knn": HeadFacts(
         "k nearest neighbors, Euclidean", _each("n_neighbors", 25, 15, 9, 5, 3, 1), nonlinear=nonlinear.KNN

@@ -2,19 +2,20 @@
 
 Ridge regression and LDA differ between settings by a diagonal only, once the features are rotated to their principal
 axes: one decomposition serves all settings. Logistic regression and the linear SVM are solved by L-BFGS with warm
-starts. All go through the features block by block, so none holds a second copy of large ones.
+starts, and hold a copy of the features; the others go through them block by block.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
 from tlkit.arrays import Floats, Ints, Matrix
-from tlkit.features.heads.linear_solver import SoftmaxLoss, SquaredHingeLoss, fit_linear_scores
 from tlkit.features.heads.standardized import Standardized, row_blocks
 
 Settings = Mapping[str, float | int]
@@ -53,25 +54,33 @@ LinearFit = Callable[[Standardized, Ints, Sequence[Settings], Floats, float], It
 It takes standardized features (N, D), the codes 0…P-1 (N,), each of which occurs, P at least 2, the settings, the
 weights of the images (N,), which lda does not use, and the tolerance of an iterative solver.
 """
-TOLERANCE, FINE_TOLERANCE = 3e-4, 1e-6
-"""Of `fit_linear_scores`: what comparing settings needs, and about six digits."""
+TOLERANCE, FINE_TOLERANCE = 1e-4, 1e-7
+"""About four digits, which comparing settings needs, and about six."""
+
+
+def _dense(x: Standardized, tolerance: float) -> Matrix:
+    """Return standardized features (N, D) for an iterative solver: four digits need single precision only."""
+    return x.dense(np.float32 if tolerance >= TOLERANCE else np.float64)
 
 
 def fit_logistic(
     x: Standardized, y: Ints, grid: Sequence[Settings], weights: Floats, tolerance: float
 ) -> Iterator[LinearWeights]:
-    """Multinomial logistic regression, as scikit-learn's LogisticRegression: ½‖W‖² + C Σ wᵢ lossᵢ.
+    """scikit-learn's multinomial logistic regression; two classes get scores ±z/2, whose softmax is z's sigmoid."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-    For two classes scikit-learn has one row of weights z instead of ±z/2, which doubles the penalty; so has this.
-    """
-    loss = SoftmaxLoss(y, weights)
-    strengths = [float(setting["C"]) / (2.0 if loss.outputs == 2 else 1.0) for setting in grid]
-    for found in fit_linear_scores(x, loss, strengths, tolerance=tolerance):
-        yield LinearWeights(found[:, :-1] - found[:, :-1].mean(axis=0), found[:, -1] - found[:, -1].mean())
+    features = _dense(x, tolerance)
+    model = LogisticRegression(solver="lbfgs", tol=tolerance, max_iter=2000, warm_start=True)
+    for setting in grid:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 2000 steps from a warm start suffice
+            model.set_params(C=setting["C"]).fit(features, y, sample_weight=weights.astype(features.dtype))
+        yield symmetric_scores(model.coef_, model.intercept_)
 
 
 def fit_linear_svm(
-    x: Standardized, y: Ints, grid: Sequence[Settings], weights: Floats, tolerance: float
+    given: Standardized, y: Ints, grid: Sequence[Settings], weights: Floats, tolerance: float
 ) -> Iterator[LinearWeights]:
     """Solve scikit-learn's LinearSVC, all classes at once: ½‖w‖² + C Σ wᵢ max(0, 1 − tᵢ(wᵀxᵢ + b))², t = ±1.
 
@@ -80,10 +89,36 @@ def fit_linear_svm(
     images of the other classes alone. liblinear takes one class after the other and 5 to 30 s where 1,600 images of
     1,280 features meet C of 0.01 and more; L-BFGS from a warm start takes a fraction of a second.
     """
-    loss = SquaredHingeLoss(_signed_targets(y, int(y.max()) + 1), weights)
-    strengths = [float(setting["C"]) for setting in grid]
-    for found in fit_linear_scores(x, loss, strengths, tolerance=tolerance, intercept_penalty=1.0):
-        yield symmetric_scores(found[:, :-1], found[:, -1])
+    x = _dense(given, tolerance)
+    weights = weights.astype(x.dtype)
+    ones = np.hstack([x, np.ones((len(x), 1), dtype=x.dtype)])
+    classes = int(y.max()) + 1
+    target = _signed_targets(y, classes).astype(x.dtype)
+    weight = np.zeros((target.shape[1], ones.shape[1]))
+
+    def loss(flat: Floats, c: float) -> tuple[float, Floats]:
+        w = flat.reshape(weight.shape)
+        gap = np.maximum(0.0, 1.0 - target * (ones @ w.T.astype(x.dtype)))  # (N, P)
+        weighed = gap * weights[:, None]
+        slope = w - 2.0 * c * (target * weighed).T @ ones
+        return 0.5 * float(flat @ flat) + c * float((weighed * gap).sum()), np.asarray(slope, dtype=np.float64).ravel()
+
+    for setting in grid:
+        found = minimize(
+            loss,
+            weight.ravel(),
+            args=(float(setting["C"]),),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": 2000,
+                "maxfun": 4000,
+                "gtol": 0.01 * tolerance * setting["C"] * len(x),
+                "ftol": 1e-4 * tolerance,
+            },
+        )
+        weight = found.x.reshape(weight.shape)
+        yield symmetric_scores(weight[:, :-1], weight[:, -1])
 
 
 def fit_ridge(

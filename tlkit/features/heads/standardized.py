@@ -36,11 +36,6 @@ class Standardized:
         """Return features standardized by their own mean and standard deviation."""
         return cls(x, *feature_mean_and_scale(x, rows), rows)
 
-    @classmethod
-    def as_given(cls, x: Matrix) -> Standardized:
-        """Return features that are standardized already."""
-        return cls(x, np.zeros(x.shape[1]), np.ones(x.shape[1]))
-
     def like(self, x: Matrix, rows: Ints | None = None) -> Standardized:
         """Return other features, shape (M, D), on the scale of these."""
         return Standardized(x, self._mean, self._scale, rows)
