@@ -56,8 +56,10 @@ def fit_here(folder: Path, options: argparse.Namespace) -> None:
         "strategy": "frozen",
         "train": {"epochs": 3, "learning_rate": 0.002},
     }
+    path = folder.parent / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
     begun, worked = time.perf_counter(), time.process_time()
-    run = tlkit.fit(json.dumps(recipe), runs_dir=folder / "runs")
+    run = tlkit.fit(path, runs_dir=folder.parent / "runs")
     seconds, cpu = time.perf_counter() - begun, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - imported
     print(json.dumps({"s": seconds, "cpu": cpu, "mb": peak, "accuracy": run.evaluate().accuracy.value}))
