@@ -51,6 +51,8 @@ Task = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentatio
 ListedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation"]
 TrackerKind = Literal["none", "wandb", "mlflow", "tensorboard"]
 TrackerMode = Literal["auto", "offline", "online"]
+Counted = Literal["image", "object"]
+"""What a rate or figure counts: images, or of boxes the true objects in them."""
 TrainedTask = Literal["multiclass", "multilabel", "ordinal", "regression", "segmentation", "detection"]
 Views = Literal["none", "flip", "ten_crop"]
 

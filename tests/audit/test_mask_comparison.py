@@ -255,7 +255,10 @@ def test_no_worse_than_a_baseline_is_about_miou(judge, tmp_path):
     two.to_parquet(tmp_path / "new.parquet")
     found = judge(two, "no_worse_than: {baseline: old.parquet, by: [light], margin: 0.02}")
     assert (found.verdict, {row.rate for row in found.rows}) == ("PASS", {"mIoU"})
-    assert judge(one, "no_worse_than: {baseline: new.parquet, metric: 'iou:cat', margin: 0.02}").verdict == "FAIL"
+    report = judge(one, "no_worse_than: {baseline: new.parquet, metric: 'iou:cat', margin: 0.02}")
+    place = one.classes.index("cat")
+    shown = np.isfinite(one.image_iou[:, place]) | np.isfinite(two.image_iou[:, place])
+    assert (report.verdict, report.rows[0].n, report.images) == ("FAIL", shown.sum(), 120)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,27 @@ def test_a_file_is_evaluated_audited_and_compared_on_labelled_images(run, tmp_pa
     assert str(round(hits["b"].mean() - hits["a"].mean(), 6))[:6] in compared.stdout, pair
 
 
+@pytest.mark.parametrize("name", ["theirs.csv", "theirs.parquet"])
+def test_a_list_of_another_tool_states_its_folder_and_columns(run, tmp_path, labelled, name):
+    write_small_export(tmp_path / "a.onnx")
+    write_small_export(tmp_path / "b.onnx", scale=-1.0)
+    (tmp_path / "lists").mkdir()
+    theirs = labelled.rename(columns={"path": "image", "label": "species"})
+    theirs["image"] = theirs["image"].str.removeprefix("shots/")
+    write = theirs.to_csv if name.endswith("csv") else theirs.to_parquet
+    write(tmp_path / "lists" / name, index=False)
+    named = ("--root", "shots", "--column", "path=image", "--column", "label=species")
+    for command in (("evaluate", "a.onnx"), ("audit", "a.onnx", "--by", "side"), ("compare", "a.onnx", "b.onnx")):
+        own = run(*command, "--data", "shots.csv", "--json")
+        found = run(*command, "--data", f"lists/{name}", *named, "--json")
+        assert (found.returncode, found.stdout.replace('"', "")) == (
+            0,
+            own.stdout.replace('"shots/', "").replace('"', ""),
+        )
+    lacking = run("evaluate", "a.onnx", "--data", f"lists/{name}", "--root", "shots", "--column", "path=image")
+    assert lacking.returncode == 2 and says(lacking.stderr, name, "label", "species")
+
+
 def test_a_label_that_is_no_class_of_the_file_is_refused_unless_its_class_is_stated(run, tmp_path, labelled):
     write_small_export(tmp_path / "a.onnx")
     labelled["label"] = labelled["label"].replace({"ant": "Formica"})
@@ -139,6 +160,12 @@ def test_a_label_that_is_no_class_of_the_file_is_refused_unless_its_class_is_sta
         (("compare", "p.csv", "p.csv", "--data", "shots.csv"), ("--data", "exported files")),
         (("compare", "p.csv", "p.csv", "--class", "a=b"), ("--class", "--data")),
         (("evaluate", "a.onnx", "--data", "shots.csv", "--split", "test"), ("shots.csv", "test")),
+        (("evaluate", "a.onnx", "--data", "shots", "--root", "x"), ("--root", "list", "shots")),
+        (("compare", "a.onnx", "a.onnx", "--data", "shots", "--column", "path=x"), ("--column", "list", "shots")),
+        (("evaluate", "a.onnx", "--data", "shots.csv", "--label-column", "ant"), ("--label-column", "label=NAME")),
+        (("audit", "p.csv", "--column", "path=image"), ("--column", "--data LIST.csv")),
+        (("evaluate", "a.onnx", "--data", "shots.csv", "--column", "side=x"), ("'side'", "path, label, split")),
+        (("evaluate", "a.onnx", "--data", "shots.csv", *["--column", "path=x"] * 2), ("--column", "'path'", "once")),
     ],
 )
 def test_images_that_are_missing_or_have_no_use_are_asked_for(run, tmp_path, labelled, command, words):
@@ -175,10 +202,25 @@ def test_names_of_columns_are_refused_where_no_file_of_predictions_is_judged(run
     RunDirectory.create(tmp_path / "runs" / "x")
     second = ["network.onnx"] if command == "compare" else []
     found = run(command, "network.onnx", *second, "--data", "shots.csv", option, "truth")
-    assert found.returncode == 2 and says(found.stderr, option, "network.onnx", "label", "Rename")
+    assert found.returncode == 2 and says(found.stderr, option, "network.onnx", "--column label=NAME")
     second = ["runs/x"] if command == "compare" else []
     found = run(command, "runs/x", *second, option, "truth")
     assert found.returncode == 2 and says(found.stderr, option, "runs/x", "Leave it out")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "audit", "compare", "slices", "calibration"])
+def test_spellings_are_not_kept_where_no_text_is_read(run, tmp_path, labelled, command):
+    write_small_export(tmp_path / "a.onnx")
+    RunDirectory.create(tmp_path / "runs" / "x")
+    labelled.rename(columns={"label": "y_true"}).assign(y_pred="ant").to_csv(tmp_path / "p.csv", index=False)
+    read_predictions(tmp_path / "p.csv").to_parquet(tmp_path / "own.parquet")
+    for path, why in (("runs/x", "is a run"), ("own.parquet", "tlkit")):
+        found = run(command, *[path] * (2 if command == "compare" else 1), "--verbatim")
+        assert found.returncode == 2 and says(found.stderr, "--verbatim", path, why, "Leave it out")
+    if command in ("evaluate", "audit"):
+        by = ("--by", "side") if command == "audit" else ()
+        assert run(command, "p.csv", *by, "--verbatim").returncode == 0
+        assert run(command, "a.onnx", "--data", "shots.csv", *by, "--verbatim").returncode == 0
 
 
 @pytest.mark.parametrize("command", ["slices", "errors", "calibration", "abstain", "conformal"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,9 @@ from messages import saying
 from run_fixtures import working_in
 
 from tlkit.evaluation import evaluate_masks
+from tlkit.inference.export.export_run import export_run
 from tlkit.mask_classes import MaskClasses
-from tlkit.mask_files import mask_png, read_mask
+from tlkit.mask_files import PredictedMask, mask_png, read_mask
 from tlkit.predictions import read_mask_folders
 from tlkit.training.fit import fit
 
@@ -90,6 +93,8 @@ def test_options_that_do_not_apply_or_are_missing_are_named(folder, run):
     assert (done.returncode, saying("80 masks", "255", "--void")) == (2, done.stderr)
     done = run("audit", folder / "called", *GIVEN, "--truth", folder / "true", "--by", "light")
     assert (done.returncode, saying("--groups")) == (2, done.stderr)
+    done = run("evaluate", folder / "called", *GIVEN, "--truth", folder / "true", "--verbatim")
+    assert (done.returncode, saying("--verbatim", "Leave it out")) == (2, done.stderr)
 
 
 def test_judging_masks_loads_no_torch():
@@ -163,7 +168,7 @@ def test_predict_writes_masks_of_the_size_of_their_images_and_names_the_unreadab
     stored = read_mask((path / "predictions" / "masks" / "test" / "000.png").read_bytes())
     assert np.array_equal(mask, stored)
     done = run("predict", path, images, "--out", tmp_path / "out")
-    assert (done.returncode, saying("there already")) == (2, done.stderr)
+    assert (done.returncode, saying("17 images, now 16")) == (2, done.stderr)
     picture = (images / "000.png").read_bytes()
     for folder, names in (("one", ("a.png", "a.bmp")), ("two", ("x/a.png",)), ("three", ("x/a.png",))):
         for name in names:
@@ -175,6 +180,57 @@ def test_predict_writes_masks_of_the_size_of_their_images_and_names_the_unreadab
     assert (done.returncode, saying("a.png", "one by one")) == (2, done.stderr)
     done = run("predict", path, images, "--out", tmp_path / "out.csv")
     assert (done.returncode, saying("name a folder")) == (2, done.stderr)
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("kind", ["run", "file"])
+def test_masks_go_on_after_a_kill_and_end_with_the_same_bytes(fitted, run, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("tlkit.cli.task_run.TOGETHER", 5)
+    shutil.copytree(fitted / "images" / "test", tmp_path / "images")
+    (tmp_path / "images" / "003.png").write_bytes(b"no image")
+    model = fitted / "runs" / "masks"
+    if kind == "file":
+        model = next(path for path in export_run(model, images=2).files if path.name == "network.onnx")
+    saved, plain = [], PredictedMask.save
+
+    def predict(most: int | None = None) -> int:
+        """Return how many masks are saved; the process ends where there would be more than `most`."""
+        saved.clear()
+
+        def save(mask, file):
+            if len(saved) == most:
+                raise KilledError
+            plain(mask, file)
+            saved.append(file)
+
+        monkeypatch.setattr(PredictedMask, "save", save)
+        if most is None:
+            assert run("predict", model, tmp_path / "images", "--out", "out").returncode == 0
+        else:
+            with pytest.raises(KilledError):
+                run("predict", model, tmp_path / "images", "--out", "out")
+        return len(saved)
+
+    written = {}
+    for name, kills, left in (("whole", (), 15), ("killed", (0, 6, 3), 6)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert [*map(predict, kills), predict(), predict()] == [*kills, left, 0]
+        written[name] = {file.name: file.read_bytes() for file in Path("out").iterdir()}
+    assert len(written["whole"]) == 17
+    assert written["killed"] == written["whole"]
+    other = tmp_path / "other"
+    shutil.copytree(fitted / "runs" / "masks" / "model", other / "model")
+    facts = other / "model" / "model.json"
+    facts.write_text(facts.read_text() + "\n")
+    done = run("predict", other / "model", tmp_path / "images", "--out", "out")
+    assert (done.returncode, saying("out", "another model", "--out")) == (2, done.stderr)
+    Path("out/masks.json").write_text("{}")
+    done = run("predict", model, tmp_path / "images", "--out", "out")
+    assert (done.returncode, saying("masks.json", "damaged")) == (2, done.stderr)
 
 
 def test_runs_are_compared_gated_and_searched_for_slices(fitted, run, tmp_path):

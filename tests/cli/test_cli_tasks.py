@@ -11,8 +11,8 @@ from messages import says
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
-from tlkit.errors import PredictionsError
-from tlkit.predictions import read_multilabel
+from tlkit.errors import PredictionsError, RecipeError
+from tlkit.predictions import read_detection, read_multilabel
 
 
 def run(*words: object) -> str:
@@ -103,6 +103,19 @@ def test_truth_in_another_file_may_have_another_name_and_separator_for_val_too(f
     truth.to_csv(tmp_path / "truth.csv", index=False)
     words = ("--task", task, "--val", tmp_path / "val.csv", "--groups", tmp_path / "truth.csv", "--y-true", "truth")
     found = json.loads(run("evaluate", tmp_path / "test.csv", *words, *mark, "--json"))
+    own = (folder / f"{name}_test.csv", "--task", task, "--val", folder / f"{name}_val.csv")
+    assert found == json.loads(run("evaluate", *own, "--json"))
+
+
+@pytest.mark.parametrize(("name", "task"), [("labels", "multilabel"), ("numbers", "regression")])
+def test_val_may_have_its_own_truth_beside_a_table_of_the_judged_images(folder, tmp_path, name, task):
+    parts = {split: pd.read_csv(folder / f"{name}_{split}.csv", keep_default_na=False) for split in ("val", "test")}
+    parts["val"].rename(columns={"y_true": "truth"}).to_csv(tmp_path / "val.csv", index=False)
+    parts["test"].drop(columns="y_true").to_csv(tmp_path / "test.csv", index=False)
+    truth = parts["test"][["path", "y_true"]].rename(columns={"y_true": "truth"})
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    words = ("--task", task, "--val", tmp_path / "val.csv", "--groups", tmp_path / "truth.csv", "--y-true", "truth")
+    found = json.loads(run("evaluate", tmp_path / "test.csv", *words, "--json"))
     own = (folder / f"{name}_test.csv", "--task", task, "--val", folder / f"{name}_val.csv")
     assert found == json.loads(run("evaluate", *own, "--json"))
 
@@ -217,13 +230,38 @@ def test_detectors_are_compared_gated_and_searched_for_slices(boxes, monkeypatch
         assert named in str(error.value), command
 
 
+def test_gates_of_boxes_take_a_baseline_in_cocos_format_and_count_objects(boxes, monkeypatch):
+    monkeypatch.chdir(boxes)
+    read_detection("old.json", "truth.json").to_parquet(boxes / "old.parquet")
+    words = ("--task", "detection", "--truth", "truth.json", "--groups", "groups.csv", "--json")
+    found = []
+    for baseline in ("old.parquet", "old.json", "old.json, truth: truth.json"):
+        (boxes / "gates.yaml").write_text(
+            "gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.5}]\n"
+            f"no_worse_than: {{baseline: {baseline}, by: [light], metric: 'recall:dog', margin: 0.2}}\n"
+        )
+        done = CliRunner().invoke(app, ["audit", "new.json", *words, "--gate", "gates.yaml"])
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout)["gate"])
+    assert found[0] == found[1] == found[2]
+    rows = {(row["rate"], row["kind"], row["group"]): (row["n"], row["counted"]) for row in found[0]["rows"]}
+    assert (found[0]["images"], found[0]["objects"]) == (240, 240)
+    assert rows["recall of cat", "at least", "night"] == (80, "object")
+    assert rows["recall of dog", "no worse", "all images"] == (80, "object")
+    assert rows["recall of dog", "no worse", "night"] == (40, "object")
+
+
 def test_a_baseline_of_boxes_without_a_truth_is_refused_with_the_remedy(boxes, monkeypatch):
     monkeypatch.chdir(boxes)
+    read_detection("new.json", "truth.json").to_parquet(boxes / "new.parquet")
     (boxes / "gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: old.json, margin: 0.1}\n")
-    words = ("--task", "detection", "--truth", "truth.json", "--groups", "groups.csv", "--gate", "gates.yaml")
     with pytest.raises(PredictionsError) as error:
-        run("audit", "new.json", *words)
-    assert says(error.value.problems, "gates.yaml:2", "old.json", "to_parquet")
+        run("audit", "new.parquet", "--gate", "gates.yaml")
+    assert says(error.value.problems, "gates.yaml:2", "old.json", "truth: TRUE.json")
+    (boxes / "gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: new.parquet, truth: truth.json}\n")
+    with pytest.raises(RecipeError) as refused:
+        run("audit", "new.parquet", "--gate", "gates.yaml")
+    assert says(refused.value.problems, "gates.yaml:2", "truth", "new.parquet", "Leave it out")
 
 
 def test_slices_of_files_of_labels_are_searched(folder):

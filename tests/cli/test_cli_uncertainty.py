@@ -48,6 +48,24 @@ def test_each_command_judges_a_file_with_its_validation_file(run, files, tmp_pat
     assert run("abstain", "test.csv").returncode == 0  # the curve needs no validation images
 
 
+def test_labels_and_groups_of_val_are_joined_where_its_file_has_none(run, files, tmp_path):
+    """A table of the judged images alone need not name those of val; one of all labels both files."""
+    parts = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in ("val", "test")}
+    for name, table in parts.items():
+        table.drop(columns=["y_true", "light"]).to_csv(tmp_path / f"bare_{name}.csv", index=False)
+        table[["path", "y_true", "light"]].rename(columns={"y_true": "truth"}).to_csv(
+            tmp_path / f"truth_{name}.csv", index=False
+        )
+    pd.concat([pd.read_csv(tmp_path / f"truth_{name}.csv") for name in parts]).to_csv(tmp_path / "all.csv", index=False)
+    parts["val"].rename(columns={"y_true": "truth"}).to_csv(tmp_path / "own_val.csv", index=False)
+    options = ("--condition", "group", "--by", "light", "--json")
+    own = run("conformal", "test.csv", "--val", "val.csv", *options)
+    for val, groups in (("bare_val.csv", "all.csv"), ("own_val.csv", "truth_test.csv")):
+        given = ("--val", val, "--groups", groups, "--y-true", "truth")
+        found = run("conformal", "bare_test.csv", *given, *options)
+        assert (found.returncode, found.stdout) == (0, own.stdout), found.stderr
+
+
 @pytest.mark.parametrize("command", ["calibration", "abstain", "conformal"])
 def test_images_of_val_are_not_judged(run, files, tmp_path, command):
     test = pd.read_csv(tmp_path / "test.csv")

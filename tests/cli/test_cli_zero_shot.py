@@ -42,6 +42,21 @@ def test_the_predictions_are_evaluated_audited_and_compared(run, photos, tmp_pat
     assert report["accuracy"]["value"] == pytest.approx(right) and len(report["digest"]) == 64
 
 
+def test_lists_of_another_tool_state_their_folder_and_columns_for_val_too(run, photos, tmp_path):
+    write_model(tmp_path / "clip")
+    (tmp_path / "lists").mkdir()
+    files = sorted(photos.rglob("*.png"))
+    for name, some in (("judged", files[::2]), ("known", files[1::2])):
+        rows = [(file.relative_to(photos).as_posix(), file.parent.name) for file in some]
+        pd.DataFrame(rows, columns=["image", "word"]).to_csv(tmp_path / "lists" / f"{name}.csv", index=False)
+    common = ("zero-shot", "classes.txt", "lists/judged.csv", "--model", "clip", "--device", "cpu")
+    named = ("--root", "photos", "--column", "path=image", "--column", "label=word", "--val", "lists/known.csv")
+    done = run(*common, *named, "--out", "p.csv")
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(tmp_path / "p.csv")
+    assert found["y_true"].tolist() == [file.parent.name for file in files[::2]]
+
+
 def test_a_stored_model_is_predicted_with(run, photos, tmp_path):
     write_model(tmp_path / "clip", vision=TIMM)
     done = run(
@@ -71,6 +86,7 @@ def test_what_does_not_fit_is_refused(run, photos, tmp_path):
         (("classes.txt", "photos", *model, "--split", "nope"), ["nope"]),
         (("classes.txt", "photos", *model, "--val", "photos"), ["48 images of val"]),
         (("classes.txt", "photos", *model, "--root", "photos"), ["root"]),
+        (("classes.txt", "photos", *model, "--column", "path=image"), ["--column", "list"]),
         (("classes.txt", "photos", *model, "--store", "full"), ["full", "exists"]),
     ):
         refused = run("zero-shot", *arguments)

@@ -135,6 +135,25 @@ def test_what_is_about_one_class_is_refused(made):
         load_exported(folder / "runs/regression/export/model.onnx")
 
 
+def _judge_lists_of_other_tools(run, folder, table, values):
+    """Lists elsewhere and under other names, with a column a label or of numbers, give the figures of the own list."""
+    file, images = folder / "runs/multilabel/export/model.onnx", folder / "images"
+    table.drop(columns="label").rename(columns={"path": "image"}).to_csv("theirs.csv", index=False)
+    given = ("--data", "theirs.csv", "--root", images, "--column", "path=image", "--split", "test", "--json")
+    columns = ("--label-column", "red", "--label-column", "blue")
+    assert json.loads(run("evaluate", file, *given, *columns).stdout) == values
+    number = folder / "runs/regression/export/model.onnx"
+    found = json.loads(run("evaluate", number, *given, "--column", "label=bright").stdout)
+    stored = open_run(folder / "runs" / "regression").task_evaluation("test")
+    assert found["mean_absolute_error"]["value"] == pytest.approx(stored.mean_absolute_error.value, rel=1e-4)
+    for words, parts in (
+        ((number, *given, *columns), ("--label-column", "regression")),
+        ((file, *given, *columns, "--column", "label=red"), ("--column label=red", "--label-column")),
+    ):
+        done = run("evaluate", *words)
+        assert (done.returncode, saying(*parts)) == (2, done.stderr)
+
+
 def test_exported_files_are_judged_and_compared_on_the_command_line(made, tmp_path, monkeypatch, capsys):
     folder = made[0]
     monkeypatch.setenv("TLKIT_CACHE", str(folder / "cache"))
@@ -151,6 +170,7 @@ def test_exported_files_are_judged_and_compared_on_the_command_line(made, tmp_pa
     assert (done.returncode, saying("mAP", "not distinguishable")) == (0, done.stdout)
     done = run("evaluate", file)
     assert (done.returncode, saying("model.onnx", "--data")) == (2, done.stderr)
+    _judge_lists_of_other_tools(run, folder, pd.read_csv(data), values)
     number = folder / "runs/regression/export/model.onnx"
     done = run("predict", number, folder / "images/test/000.png", "--out", "n.csv")
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tlkit.analysis.class_texts import ClassTexts
 from tlkit.data.sources.given_images import GivenImages
+from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import is_list, is_shard, survey_images
 from tlkit.errors import DataError, first_few
 from tlkit.models.pretrained_head import match_classes, plain_name
@@ -26,6 +27,7 @@ def read_labelled(
     columns: Sequence[str],
     stated: Mapping[str, str],
     root: str | Path | None = None,
+    list_columns: Mapping[str, str] | None = None,
     unused_is_wrong: bool = True,
 ) -> Samples | None:
     """Return the images of a folder, list or shards with the class of each; None where no label is one of the classes.
@@ -39,21 +41,24 @@ def read_labelled(
         columns: group columns of a list or shards.
         stated: the class of labels that have another name.
         root: folder of the paths of a list; default: the list's own.
+        list_columns: the list's own name of a column, where it is another: {"path": "image"}.
         unused_is_wrong: whether a label in `stated` that no image has is an error.
 
     Raises:
-        DataError: some labels are classes and others are not, there are no images of the split, or there is a root, but
-            no list.
+        DataError: some labels are classes and others are not, there are no images of the split, or there is a root or
+            a name of a column, but no list.
     """
-    if root is not None and not (isinstance(images, str | os.PathLike) and is_list(Path(images))):
+    if (root is not None or list_columns) and not (isinstance(images, str | os.PathLike) and is_list(Path(images))):
         given = str(images) if isinstance(images, str | os.PathLike) else "what is given"
-        raise DataError(f"A root is the folder of the paths of a list, but {given} is no CSV or Parquet file.")
+        what = "A root is the folder of the paths" if root is not None else "Names of columns are those"
+        raise DataError(f"{what} of a list, but {given} is no CSV or Parquet file.")
     if not isinstance(images, str | os.PathLike) or not _may_have_labels(Path(images)):
         return None
+    options = ListOptions(names=list_columns or {})
     if root is None:
-        survey = survey_images(Path(images), columns=columns)
+        survey = survey_images(Path(images), columns=columns, options=options)
     else:
-        survey = survey_images(root, manifest=Path(images), columns=columns)
+        survey = survey_images(root, manifest=Path(images), columns=columns, options=options)
     samples = survey.samples
     labels = [name for name in samples.classes if (samples.table[LABEL] == name).any()]
     stated = {known_name(label, labels): name for label, name in stated.items()}

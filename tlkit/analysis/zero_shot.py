@@ -21,6 +21,7 @@ from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.batch import Failure, normalize
 from tlkit.data.loading.dataset import ImageDataset
 from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
+from tlkit.data.sources.read_samples import is_list
 from tlkit.errors import DataError, first_few
 from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.zero_shot_report import SynonymChange, ZeroShotReport
@@ -79,6 +80,7 @@ def zero_shot(
     val: str | Path | None = None,
     split: str | None = None,
     root: str | Path | None = None,
+    list_columns: Mapping[str, str] | None = None,
     columns: Sequence[str] = (),
     label_classes: Mapping[str, str] | None = None,
     use_labels: bool = True,
@@ -105,7 +107,8 @@ def zero_shot(
         synonyms: other words by class, as a file of lines `name = word` or a mapping: what they change is reported.
         val: labelled images, none of them among `images`, on which a temperature is fitted.
         split: only images of this split.
-        root: folder of the paths of a list; default: the list's own.
+        root: folder of the paths of lists, also of val; default: each list's own.
+        list_columns: the lists' own name of a column, where it is another: {"path": "image"}.
         columns: group columns to take from a list or shards.
         label_classes: the class of labels that have another name, such as {"ants": "ant"}.
         use_labels: False = labels of the images are not read.
@@ -133,12 +136,20 @@ def zero_shot(
         require_empty_folder(Path(store))
     judged = None
     if use_labels:
-        judged = read_labelled(images, texts, split=split, columns=columns, stated=label_classes or {}, root=root)
-    if judged is None and (split is not None or columns or label_classes or root is not None):
+        judged = read_labelled(
+            images,
+            texts,
+            split=split,
+            columns=columns,
+            stated=label_classes or {},
+            root=root,
+            list_columns=list_columns,
+        )
+    if judged is None and (split is not None or columns or label_classes or root is not None or list_columns):
         raise DataError(
             "The images have no labels of these classes, so they have no splits, columns and classes to match."
         )
-    known = None if val is None else _val_samples(val, texts, label_classes or {})
+    known = None if val is None else _val_samples(val, texts, label_classes or {}, root, list_columns)
     place = choose_device(device, key="device")
     loaded = load_image_text_model(model, weights=weights, device=place)
     prompts = named_templates(str(templates)) if prompts is None else prompts
@@ -226,9 +237,18 @@ def _predictions(
     )
 
 
-def _val_samples(val: str | Path, texts: ClassTexts, stated: Mapping[str, str]) -> Samples:
+def _val_samples(
+    val: str | Path,
+    texts: ClassTexts,
+    stated: Mapping[str, str],
+    root: str | Path | None,
+    list_columns: Mapping[str, str] | None,
+) -> Samples:
     """Return the labelled images of val: of its split val where it has splits."""
-    found = read_labelled(val, texts, split=None, columns=(), stated=stated, unused_is_wrong=False)
+    root, list_columns = (root, list_columns) if is_list(val) else (None, None)
+    found = read_labelled(
+        val, texts, split=None, columns=(), stated=stated, root=root, list_columns=list_columns, unused_is_wrong=False
+    )
     if found is None:
         raise DataError(f"{val} has no labels of these classes, so no temperature can be fitted. Name class folders.")
     own = found.split("val")

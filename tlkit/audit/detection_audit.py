@@ -51,7 +51,7 @@ class Objects:
         own = np.ones(len(self.found), dtype=np.bool_)
         if rate.class_name is not None:
             own = self.category == self.categories.index(rate.class_name)
-        return Outcomes(rate, self.found & own, own)
+        return Outcomes(replace(rate, unit="object"), self.found & own, own)
 
 
 def objects_of(boxes: DetectionPredictions, options: AuditOptions, *, min_score: float = MIN_SCORE) -> Objects:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from tlkit.arrays import Ints, Mask
-from tlkit.choices import Task
+from tlkit.choices import Counted, Task
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -44,10 +44,12 @@ class Rate:
             mean_error = prediction − truth; iou = intersection over union of the masks of a class in an image;
             mean_iou = its mean over the classes that either mask of an image shows.
         class_name: the class, or None for what is about all.
+        unit: what its numerator and denominator count, and the size of the smallest group with them.
     """
 
     metric: AnyMetric
     class_name: str | None = None
+    unit: Counted = "image"
 
     @property
     def name(self) -> str:
@@ -64,7 +66,7 @@ class Rate:
     def nothing(self) -> str:
         """Why the rate is undefined where its denominator is 0: "no images", "no images of cat"."""
         return {
-            "recall": "no objects" if self.class_name is None else f"no images of {self.class_name}",
+            "recall": f"no {self.unit}s" + ("" if self.class_name is None else f" of {self.class_name}"),
             "precision": f"none called {self.class_name}",
             "false_positive_rate": f"no images of another class than {self.class_name}",
             "iou": f"no images whose masks show {self.class_name}",

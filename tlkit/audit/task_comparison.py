@@ -18,7 +18,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.task_comparison_tables import task_comparison_tables
-from tlkit.choices import OBJECT_SIZE, ChangeDirection, Task
+from tlkit.choices import OBJECT_SIZE, ChangeDirection, Counted, Task
 from tlkit.errors import PredictionsError, first_few, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import MultilabelPredictions
@@ -30,7 +30,7 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import NO_VARIANCE, Spread
 from tlkit.stats.measured import paired_spread
 from tlkit.stats.power import detectable_difference, images_to_resolve
-from tlkit.stats.task_measures import figures_of, measure_task, parts_of, task_facts, with_matches
+from tlkit.stats.task_measures import counted_by, figures_of, measure_task, parts_of, task_facts, with_matches
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
@@ -60,6 +60,9 @@ class TaskChange:
         needed: about how many images a difference as large as the one seen would need; None where it is 0 or shown.
         small: whether tables show only its size: a group of fewer images than `min_group_size`, or no difference is
             defined.
+        counted: what the figure is about: images, or of boxes the true objects in them.
+        count: how many of them: of boxes without crowds, of one class; of the IoU of a class the images that show it.
+            None in files of earlier versions.
     """
 
     by: str
@@ -75,6 +78,8 @@ class TaskChange:
     detectable: float | None
     needed: int | None
     small: bool
+    counted: Counted = "image"
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +289,7 @@ class _Pair:
             nothing = Estimate(None, None, None, n=n, note="no image has a weight")
             return TaskChange(by, name, figure, n, None, None, nothing, None, None, UNDECIDED, None, None, True)
         one, two = (measure_task(table, figure, units) for table in tables)
+        counted, count = counted_by(*tables, figure)
         why = one.why or two.why or ("" if units is None else units.why_unknown)
         difference, p, detectable, needed = Estimate(None, None, None, n=n, note=why), None, None, None
         if one.value is not None and two.value is not None and not why:
@@ -299,7 +305,21 @@ class _Pair:
                     needed = images_to_resolve(spread.variance * n, value, alpha=options.alpha)
         small = small or difference.value is None
         return TaskChange(
-            by, name, figure, n, one.value, two.value, difference, p, None, UNDECIDED, detectable, needed, small
+            by=by,
+            name=name,
+            figure=figure,
+            n=n,
+            first=one.value,
+            second=two.value,
+            difference=difference,
+            p=p,
+            p_holm=None,
+            change=UNDECIDED,
+            detectable=detectable,
+            needed=needed,
+            small=small,
+            counted=counted,
+            count=count,
         )
 
     def judged(self, row: TaskChange, p_holm: float | None) -> TaskChange:

@@ -210,7 +210,8 @@ def _rate(untested: UntestedTable[RateEstimates], i: int, options: AuditOptions)
     if n == 0:
         return Estimate(None, None, None, n=0, note=untested.rate.nothing)
     if n < options.min_group_size:
-        return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {options.min_group_size}")
+        unit = "" if untested.rate.unit == "image" else f" {untested.rate.unit}s"
+        return Estimate(None, None, None, n=n, note=f"n = {n}{unit}, fewer than {options.min_group_size}")
     return rate_estimate(untested.estimates, i, confidence=options.confidence, guaranteed=options.guaranteed)
 
 

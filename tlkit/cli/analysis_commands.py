@@ -17,6 +17,8 @@ from tlkit.cli.arguments import (
     FrozenRunPath,
     Grades,
     LabelSeparator,
+    ListColumns,
+    ListFolder,
     MaskNames,
     OverwriteRun,
     PathColumn,
@@ -30,6 +32,7 @@ from tlkit.cli.arguments import (
     Verbatim,
     VoidNumber,
 )
+from tlkit.cli.labelled_data import LabelledData
 from tlkit.cli.output import (
     image_progress,
     named_progress,
@@ -49,6 +52,8 @@ MOST_PARAMETERS = 1e15
 
 def advise(
     data: Annotated[Path, typer.Argument(help="A folder of class folders, a list of images, a tar shard, or a run.")],
+    root: ListFolder = None,
+    column: ListColumns = None,
     backbones: Annotated[
         list[str] | None,
         typer.Option(help="timm name, part or pattern of one, or NAME@WEIGHTS; repeat it. Default: all installed."),
@@ -80,6 +85,7 @@ def advise(
     from tlkit.runs.directory import MARKER
 
     require_svg(plot)
+    listed = LabelledData.of(data, folder=root, columns=column)
     if not (data / MARKER).is_file():
         require_source(data)
     keep_freed_memory()
@@ -88,7 +94,7 @@ def advise(
 
     with named_progress() as on_image:
         result = advise_on(
-            data,
+            data if root is None and not column else listed.samples(),
             backbones=backbones or (),
             max_params=max_params,
             max_latency_ms=max_latency_ms,
@@ -136,7 +142,7 @@ def slices(
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
     read_as = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    refuse_columns([run_or_file], **read_as)
+    refuse_columns([run_or_file], groups=groups, **read_as)
     file = TaskFile(
         path=run_or_file,
         stated=task,

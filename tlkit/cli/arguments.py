@@ -97,12 +97,25 @@ WEIGHTS_HELP = "The model is a name of timm, with the head of these weights: hub
 WeightsOption = Annotated[str | None, typer.Option("--weights", "--model-weights", help=WEIGHTS_HELP)]
 ModelWeightsOption = Annotated[str | None, typer.Option("--model-weights", help=WEIGHTS_HELP)]
 """For `audit`, whose `--weights` is a column."""
-LabelledData = Annotated[
+LabelledImages = Annotated[
     Path | None,
     typer.Option(
         "--data",
         help="For an exported file, or --model-weights: a folder of class folders, a list or a shard to predict.",
     ),
+]
+DataFolder = Annotated[
+    Path | None, typer.Option("--root", help="With --data LIST: folder of its paths; default: the list's own.")
+]
+DataColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help="With --data LIST: another name of its column, such as path=image or label=emotion; repeat it."
+    ),
+]
+DataLabelColumns = Annotated[
+    list[str] | None,
+    typer.Option("--label-column", help="With --data LIST, several labels: a column of 1 and 0; repeat it."),
 ]
 LabelClasses = Annotated[
     list[str] | None,

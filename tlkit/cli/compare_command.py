@@ -11,11 +11,14 @@ import typer
 from tlkit.choices import PATH, Y_PRED, Y_TRUE
 from tlkit.cli.arguments import (
     AsJson,
+    DataColumns,
+    DataFolder,
+    DataLabelColumns,
     Details,
     Grades,
     GroupsFile,
     LabelClasses,
-    LabelledData,
+    LabelledImages,
     LabelSeparator,
     MaskNames,
     PathColumn,
@@ -28,6 +31,7 @@ from tlkit.cli.arguments import (
     Verbatim,
     VoidNumber,
 )
+from tlkit.cli.labelled_data import LabelledData
 from tlkit.cli.model_source import open_compared
 from tlkit.cli.output import print_json, print_lines, print_paragraphs, print_tables, wants_details
 from tlkit.cli.run_or_file import FileColumns, refuse_columns
@@ -56,7 +60,10 @@ def compare(
     y_pred: PredColumn = Y_PRED,
     path: PathColumn = PATH,
     verbatim: Verbatim = False,
-    data: LabelledData = None,
+    data: LabelledImages = None,
+    root: DataFolder = None,
+    column: DataColumns = None,
+    label_column: DataLabelColumns = None,
     label_class: LabelClasses = None,
     task: TaskOption = None,
     grades: Grades = None,
@@ -76,7 +83,8 @@ def compare(
 
     paths = (first, second, *(others or []))
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    refuse_columns(paths, **columns)
+    images = LabelledData.of(data, folder=root, columns=column, label_columns=label_column)
+    refuse_columns(paths, groups=groups, data=data, **columns)
     files = [
         TaskFile(
             path=one,
@@ -88,7 +96,7 @@ def compare(
             void=void,
             groups=groups,
             **columns,
-            data=data,
+            data=images,
             split=split,
             by=tuple(text.partition(":")[0] for text in by or ()),
         )
@@ -101,7 +109,7 @@ def compare(
         return
     joined = None if groups is None else read_joined(groups)
     models: Sequence[Any] = found or open_compared(
-        paths, split=split, groups=joined, data=data, classes=label_class, by=by or (), **columns
+        paths, split=split, groups=joined, data=images, classes=label_class, by=by or (), **columns
     )
     names = display_names(*paths)
     if metric is not None or len(models) > 2:

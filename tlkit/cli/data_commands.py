@@ -29,7 +29,8 @@ from tlkit.cli.arguments import (
     VoidNumber,
 )
 from tlkit.cli.label_commands import labels
-from tlkit.cli.list_source import list_source, named_columns
+from tlkit.cli.labelled_data import named_columns
+from tlkit.cli.list_source import list_source
 from tlkit.cli.output import (
     image_progress,
     named_progress,

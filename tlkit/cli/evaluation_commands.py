@@ -12,11 +12,14 @@ from tlkit.choices import MIN_CELL_SIZE, PATH, Y_PRED, Y_TRUE, MetricSet
 from tlkit.cli.arguments import (
     MOST,
     AsJson,
+    DataColumns,
+    DataFolder,
+    DataLabelColumns,
     Details,
     Grades,
     GroupsFile,
     LabelClasses,
-    LabelledData,
+    LabelledImages,
     LabelSeparator,
     MaskNames,
     MinScore,
@@ -34,6 +37,7 @@ from tlkit.cli.arguments import (
 )
 from tlkit.cli.gate import finish_gate, open_gate_file
 from tlkit.cli.judge_task_file import audit_task, evaluate_task
+from tlkit.cli.labelled_data import LabelledData
 from tlkit.cli.model_source import predict_source
 from tlkit.cli.output import (
     judged_on,
@@ -71,7 +75,10 @@ def evaluate(
         MetricSet, typer.Option(help="headline, or all: also MCC, kappa, AUROC, average precision, Brier score …")
     ] = "headline",
     model_weights: ModelWeightsOption = None,
-    data: LabelledData = None,
+    data: LabelledImages = None,
+    root: DataFolder = None,
+    column: DataColumns = None,
+    label_column: DataLabelColumns = None,
     label_class: LabelClasses = None,
     task: TaskOption = None,
     val: ValFile = None,
@@ -90,7 +97,9 @@ def evaluate(
     """Evaluate a run, a table of predictions, an exported file or pretrained weights: figures with intervals."""
     shown = wants_details(details)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    refuse_columns([run_or_file], weights=model_weights, **columns)
+    images = LabelledData.of(data, folder=root, columns=column, label_columns=label_column)
+    read = [run_or_file] if val is None else [run_or_file, val]
+    refuse_columns(read, weights=model_weights, groups=groups, data=data, **columns)
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -104,11 +113,11 @@ def evaluate(
         void=void,
         groups=groups,
         **columns,
-        data=data,
+        data=images,
         split=split,
         by=() if cluster_by is None else (cluster_by,),
     )
-    of_classes = {"--model-weights": model_weights, "--data": data, "--class": label_class}
+    of_classes = {"--model-weights": model_weights, **images.given, "--class": label_class}
     if (run := open_task_run(run_or_file)) is not None:
         of_files = {"--groups": groups, "--cluster-by": cluster_by, "--weights": weights, "--verbatim": verbatim}
         refuse_options(run, {**of_files, **of_classes, "--task": task, **of_task.for_tasks})
@@ -124,7 +133,13 @@ def evaluate(
     from tlkit.predictions import Predictions
 
     of_weights = predict_source(
-        run_or_file, weights=model_weights, data=data, classes=label_class, split=split, groups=groups
+        run_or_file,
+        weights=model_weights,
+        data=images,
+        classes=label_class,
+        split=split,
+        groups=groups,
+        verbatim=verbatim,
     )
     judged = of_weights or open_run_or_file(run_or_file, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
@@ -202,7 +217,10 @@ def audit(
     junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
     model_weights: ModelWeightsOption = None,
-    data: LabelledData = None,
+    data: LabelledImages = None,
+    root: DataFolder = None,
+    column: DataColumns = None,
+    label_column: DataLabelColumns = None,
     label_class: LabelClasses = None,
     sarif: Annotated[
         Path | None, typer.Option(help="Write gates that do not pass as SARIF, for code scanning.")
@@ -224,7 +242,9 @@ def audit(
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     shown = wants_details(details)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    refuse_columns([run_or_file], weights=model_weights, **columns)
+    images = LabelledData.of(data, folder=root, columns=column, label_columns=label_column)
+    read = [run_or_file] if val is None else [run_or_file, val]
+    refuse_columns(read, weights=model_weights, groups=groups, data=data, **columns)
     of_task = TaskFile(
         path=run_or_file,
         stated=task,
@@ -238,7 +258,7 @@ def audit(
         void=void,
         groups=groups,
         **columns,
-        data=data,
+        data=images,
         split=split,
         by=tuple(dict.fromkeys([*(text.partition(":")[0] for text in by or ()), *filter(None, (cluster_by, weights))])),
     )
@@ -253,7 +273,7 @@ def audit(
         "pair_by": pair_by,
         "weights": weights,
     }
-    of_classes = {"--export": export, "--model-weights": model_weights, "--data": data, "--class": label_class}
+    of_classes = {"--export": export, "--model-weights": model_weights, **images.given, "--class": label_class}
     if (run := open_task_run(run_or_file)) is not None or of_task.is_other_task:
         files = {"junit": junit, "summary": summary, "sarif": sarif}
         _audit_task(run, of_task, stated, of_classes, split=split, gate=gate, files=files, details=shown, json=json)
@@ -269,7 +289,14 @@ def audit(
     require_export(export, min_cell_size=min_cell_size)
     gates = open_gate_file(gate, junit=junit, summary=summary, sarif=sarif)
     of_weights = predict_source(
-        run_or_file, weights=model_weights, data=data, classes=label_class, split=split, by=by or (), groups=groups
+        run_or_file,
+        weights=model_weights,
+        data=images,
+        classes=label_class,
+        split=split,
+        by=by or (),
+        groups=groups,
+        verbatim=verbatim,
     )
     joined = None if groups is None else read_joined(groups)
     judged, result, behind = run_audit(run_or_file, stated, split=split, groups=joined, table=of_weights, **columns)

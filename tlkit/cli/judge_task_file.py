@@ -116,7 +116,7 @@ def audit_task(file: TaskFile, stated: Mapping[str, Any], *, gates: GatesFile | 
     if gates is not None and table is not None:
         from tlkit.runs.gate_run import gate
 
-        report = gate(table, gates, options=found.settings)
+        report = gate(table, gates, options=found.settings, truth=file.truth if file.task == "detection" else None)
     if json:
         print_json(found.to_redacted() | ({"gate": report.to_dict()} if report else {}))
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.choices import Annotations, ListedTask
+from tlkit.cli.labelled_data import named_columns, require_list
 from tlkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def list_source(
     ):
         if value and task != wanted:
             raise DataError(f"{option} is for --task {wanted}, and the task is {task}. Add it, or leave {option} out.")
+    if separator and label_columns:
+        raise DataError(
+            f"--separator is about labels in one cell, and each of {', '.join(label_columns)} has a column of its own "
+            "(--label-column). Leave --separator out."
+        )
     options = ListOptions(
         names=named_columns(columns),
         annotations=annotations,
@@ -81,10 +87,8 @@ def list_source(
         raise DataError(f"--masks is for a folder of images; {root[0]} names the mask of each image. Leave it out.")
     if folder is None and not columns and annotations == "one" and task in ("multiclass", "ordinal"):
         return {"root": root, "options": options}
-    if len(root) != 1 or not is_list(root[0]):
-        given = "--root" if folder is not None else "--column" if columns else "--annotations"
-        given = f"--task {task}" if task in ("multilabel", "regression") else given
-        raise DataError(f"{given} is for a list of images, a CSV or Parquet file; the images are {', '.join(root)}.")
+    given = "--root" if folder is not None else "--column" if columns else "--annotations"
+    require_list(root, f"--task {task}" if task in ("multilabel", "regression") else given)
     return {"root": () if folder is None else folder, "manifest": root[0], "options": options}
 
 
@@ -106,19 +110,3 @@ def _mask_classes(classes: str | None, void: int | None) -> MaskClasses:
         return MaskClasses.of(numbered_classes(classes), void=void)
     except ValueError as error:
         raise DataError(f"--classes, --void: {error}") from error
-
-
-def named_columns(texts: Sequence[str] | None) -> dict[str, str]:
-    """Return the names of columns that the option --column states.
-
-    Args:
-        texts: such as "path=image".
-
-    Raises:
-        DataError: a text is no mapping.
-    """
-    names = [text.partition("=")[::2] for text in texts or ()]
-    wrong = [text for text, (name, theirs) in zip(texts or (), names, strict=True) if not (name and theirs)]
-    if wrong:
-        raise DataError(f"--column is {wrong[0]!r}. Write it like --column path=image.")
-    return dict(names)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tlkit.cli.output import print_lines, print_tables, write_table
-from tlkit.errors import PredictionsError, first_few
+from tlkit.errors import DataError, PredictionsError, first_few
 
 if TYPE_CHECKING:
+    from tlkit.choices import PredictEngine
     from tlkit.data.sources.entries import Entry
+    from tlkit.inference.batch.mask_note import MaskNote
     from tlkit.mask_files import PredictedMask
     from tlkit.predictions import Unreadable
 
+logger = logging.getLogger(__name__)
+
+TOGETHER = 32
+"""Images that a stored model predicts in one batch."""
 LIST = "masks.csv"
 """Which mask belongs to which image, and which images have none."""
 
@@ -28,9 +36,29 @@ def is_mask_model(path: Path) -> bool:
     return path.is_dir() and any(task_of_model(folder) == "segmentation" for folder in (path / "model", path))
 
 
+@dataclass(frozen=True)
+class MaskModel:
+    """A model of masks.
+
+    Attributes:
+        masks_of: yields the masks of images; `MaskPredictor.masks_of` or that of an exported file.
+        classes: names of the classes.
+        digest: returns the digest of the model's files.
+        engine: what runs it.
+        device: where it runs.
+        together: images of a batch; a mask has the same bits only beside the same images.
+    """
+
+    masks_of: Callable[..., Iterator[PredictedMask]]
+    classes: Sequence[str]
+    digest: Callable[[], str]
+    engine: PredictEngine
+    device: str
+    together: int
+
+
 def predict_masks(
-    masks_of: Callable[..., Iterator[PredictedMask]],
-    classes: Sequence[str],
+    model: MaskModel,
     files: Sequence[Path],
     given: Sequence[Path],
     out: Path | None,
@@ -40,9 +68,12 @@ def predict_masks(
 ) -> None:
     """Write the mask of each image into a folder, with a list of them; or print the shares of the classes.
 
+    A mask is written whole, or not at all, and a note says which model makes those of the folder, of which images. What
+    a process that was killed has written is not predicted again: a second start predicts the other batches, and the
+    folder is then the same to the byte.
+
     Args:
-        masks_of: yields the masks of images; `MaskPredictor.masks_of` or that of an exported file.
-        classes: names of the classes.
+        model: the model.
         files: the images.
         given: the paths that were named, below which the masks keep the paths of their images.
         out: the folder; None = print.
@@ -50,29 +81,93 @@ def predict_masks(
         progress: called with (images predicted, images in all).
 
     Raises:
-        PredictionsError: the output is no folder, masks are there already, or two images would have the same mask.
+        PredictionsError: the output is no folder, holds other masks, or two images would have the same mask.
     """
-    targets = None if out is None else _targets(files, given, out)
     unreadable: list[Unreadable] = []
-    rows: list[tuple[str, str, str]] = []
-    shown: list[tuple[str, str]] = []
-    place = {str(file): row for row, file in enumerate(files)}
-    for one in masks_of(files, progress=progress, on_unreadable=unreadable.append):
-        if targets is None:
-            shown.append((one.path, _shares(one.positions, classes)))
-            continue
-        target = targets[place[one.path]]
-        one.save(target)
-        rows.append((one.path, str(target), ""))
-    failed = [(path, reason) for _, path, reason in unreadable] + [(name, why) for _, name, why in left_out]
     if out is None:
-        _print(shown, failed)
+        found = model.masks_of(files, progress=progress, on_unreadable=unreadable.append)
+        shown = [(one.path, _shares(one.positions, model.classes)) for one in found]
+        _print(shown, _failed(unreadable, left_out))
         return
     import pandas as pd
 
-    rows += [(path, "", reason) for path, reason in failed]
+    from tlkit.inference.batch.mask_note import MaskNote
+
+    targets = _targets(files, given, out)
+    note = MaskNote.of(
+        files,
+        [target.relative_to(out).as_posix() for target in targets],
+        model=model.digest(),
+        engine=model.engine,
+        device=model.device,
+    )
+    done = _written(targets, out, note)
+    _write_others(model, files, targets, done, note=note, out=out, progress=progress, unreadable=unreadable)
+    failed = _failed(unreadable, left_out)
+    missing = {path for path, _ in failed}
+    rows = [(str(file), str(target), "") for file, target in zip(files, targets, strict=True)]
+    rows = [row for row in rows if row[0] not in missing] + [(path, "", reason) for path, reason in failed]
     write_table(pd.DataFrame(rows, columns=["path", "mask", "error"]), out / LIST)
     print_lines([str(out), *(f"{path} cannot be read: {reason}" for path, reason in failed)])
+
+
+def _failed(unreadable: Sequence[Unreadable], left_out: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Return the images that have no mask, with the reasons."""
+    return [(path, reason) for _, path, reason in unreadable] + [(name, why) for _, name, why in left_out]
+
+
+def _written(targets: Sequence[Path], out: Path, note: MaskNote) -> set[int]:
+    """Return the rows whose masks are there already, from an earlier start with the same note.
+
+    Raises:
+        PredictionsError: the folder holds masks of another model, of other images, or without a note.
+    """
+    if note.is_in(out):
+        note.require_same(out)
+        return {row for row, target in enumerate(targets) if target.is_file()}
+    there = [str(one) for one in [*targets, out / LIST] if one.exists()]
+    if there:
+        raise PredictionsError(f"{len(there)} files are there already: {first_few(there)}. Name another folder.")
+    return set()
+
+
+def _write_others(
+    model: MaskModel,
+    files: Sequence[Path],
+    targets: Sequence[Path],
+    done: Collection[int],
+    *,
+    note: MaskNote,
+    out: Path,
+    progress: Callable[[int, int], None] | None,
+    unreadable: list[Unreadable],
+) -> None:
+    """Predict the batches of which a mask is missing, and write those masks; unreadable images are added to a list."""
+    batches = [range(start, len(files))[: model.together] for start in range(0, len(files), model.together)]
+    left = [row for batch in batches if not all(row in done for row in batch) for row in batch]
+    if not left:
+        return
+    skipped = len(files) - len(left)
+    if skipped:
+        logger.info("%s: the masks of %d of %d images are there already.", out, skipped, len(files))
+
+    def on_image(predicted: int, _: int) -> None:
+        if progress is not None:
+            progress(skipped + predicted, len(files))
+
+    place = {str(files[row]): row for row in left}
+    is_noted = note.is_in(out)
+    try:
+        for one in model.masks_of([files[row] for row in left], progress=on_image, on_unreadable=unreadable.append):
+            if not is_noted:
+                note.write(out)
+                is_noted = True
+            row = place[one.path]
+            if row not in done:
+                one.save(targets[row])
+    except DataError:
+        if not done or len(unreadable) < len(left):  # else only the images are left that cannot be read
+            raise
 
 
 def _targets(files: Sequence[Path], given: Sequence[Path], out: Path) -> list[Path]:
@@ -90,9 +185,6 @@ def _targets(files: Sequence[Path], given: Sequence[Path], out: Path) -> list[Pa
             f"{len(twice)} masks would belong to several images: "
             f"{first_few([f'{target} to {first_few(list(map(str, of)))}' for target, of in twice.items()])}. {remedy}."
         )
-    there = [str(one) for one in [*targets, out / LIST] if one.exists()]
-    if there:
-        raise PredictionsError(f"{len(there)} files are there already: {first_few(there)}. Name another folder.")
     return targets
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from tlkit.cli.run_or_file import FileColumns, open_run_or_file
+from tlkit.cli.run_or_file import RUN_COLUMNS, FileColumns, open_run_or_file
 from tlkit.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from tlkit.choices import PredictEngine
+    from tlkit.cli.labelled_data import LabelledData
     from tlkit.inference.batch.file_model import FileModel
     from tlkit.inference.predictor import Predictor
     from tlkit.predictions import Predictions
@@ -128,11 +129,12 @@ def predict_source(
     name: Path,
     *,
     weights: str | None,
-    data: Path | None,
+    data: LabelledData,
     classes: Sequence[str] | None,
     split: str | None,
     by: Sequence[str] = (),
     groups: Path | None = None,
+    verbatim: bool = False,
 ) -> Predictions | None:
     """Return predictions of labelled images by pretrained weights or an exported file, for `evaluate` and `audit`.
 
@@ -144,6 +146,7 @@ def predict_source(
         split: only the images of this split.
         by: group columns to take from the images' list, unless `groups` is given.
         groups: CSV file of columns to join.
+        verbatim: keep labels and groups as they are written.
 
     Returns:
         None where `name` is neither: a run, or a file of predictions.
@@ -155,7 +158,7 @@ def predict_source(
 
     is_file = is_exported(name)
     if weights is None and not is_file:
-        if data is not None or classes:
+        if data.path is not None or classes:
             raise DataError(
                 "--data and --class are for --model-weights, such as pip:PACKAGE, and for exported files. Add the one, "
                 "or name the other."
@@ -163,15 +166,16 @@ def predict_source(
         return None
     if weights is not None and is_file:
         raise DataError(f"--model-weights is for names of timm, and {name} is an exported file. Leave it out.")
-    if data is None:
+    if data.path is None:
         what = f"{name} is an exported file, which" if is_file else "--model-weights"
         raise DataError(f"{what} needs labelled images to judge by: --data FOLDER.")
     stated = stated_classes(classes)
     columns = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
+    read = {**data.source(), "options": data.options(verbatim=verbatim)}
     if weights is None:
         from tlkit.exported.labelled_predictions import predict_labelled_images
 
-        predictions = predict_labelled_images(name, data, split=split, columns=columns, classes=stated)
+        predictions = predict_labelled_images(name, split=split, columns=columns, classes=stated, **read)
     else:
         model_source_of(name, weights, device="auto")  # refuses an unknown name before torch is loaded
         from tlkit.cli.allocator import keep_freed_memory
@@ -179,8 +183,8 @@ def predict_source(
         keep_freed_memory()
         from tlkit.inference.pretrained import predict_labelled
 
-        predictions = predict_labelled(str(name), data, weights=weights, split=split, columns=columns, classes=stated)
-    return predictions if groups is None else predictions.with_groups(groups)
+        predictions = predict_labelled(str(name), weights=weights, split=split, columns=columns, classes=stated, **read)
+    return predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
 
 
 def stated_classes(texts: Sequence[str] | None) -> dict[str, str]:
@@ -200,7 +204,7 @@ def open_compared(
     *,
     split: str | None,
     groups: Joinable | None,
-    data: Path | None,
+    data: LabelledData,
     classes: Sequence[str] | None,
     by: Sequence[str],
     **columns: Unpack[FileColumns],
@@ -215,15 +219,18 @@ def open_compared(
     """
     from tlkit.exported import is_exported
     from tlkit.predictions import Predictions
+    from tlkit.runs.find_run import is_run
 
     exported = [path for path in paths if is_exported(path)]
-    if data is not None and not exported:
+    if data.path is not None and not exported:
         raise DataError("--data is for exported files, and none is compared. Leave it out.")
-    if classes and data is None:
+    if classes and data.path is None:
         raise DataError("--class states the class of a label of --data FOLDER. Add it, or leave --class out.")
     given_classes = stated_classes(classes)
     found: dict[Path, Run | Predictions] = {
-        path: open_run_or_file(path, split=split, groups=groups, **columns) for path in paths if path not in exported
+        path: open_run_or_file(path, split=split, groups=groups, **(RUN_COLUMNS if is_run(path) else columns))
+        for path in paths
+        if path not in exported
     }
     if exported:
         from tlkit.exported.exported_predictor import load_exported
@@ -231,10 +238,12 @@ def open_compared(
 
         runs = [model for model in found.values() if not isinstance(model, Predictions)]
         own = [] if groups is not None else list(dict.fromkeys(text.partition(":")[0] for text in by))
+        verbatim = columns["verbatim"]
         for path in exported:
-            if data is not None:
-                predictions = predict_labelled_images(path, data, split=split, columns=own, classes=given_classes)
-                found[path] = predictions if groups is None else predictions.with_groups(groups)
+            if data.path is not None:
+                read = {**data.source(), "options": data.options(verbatim=verbatim)}
+                predictions = predict_labelled_images(path, split=split, columns=own, classes=given_classes, **read)
+                found[path] = predictions if groups is None else predictions.with_groups(groups, verbatim=verbatim)
             elif runs:
                 samples = runs[0].samples.split(runs[0].judged_split(split))
                 found[path] = predict_samples(load_exported(path), samples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -44,6 +44,10 @@ class FileColumns(TypedDict):
     verbatim: bool
 
 
+RUN_COLUMNS = FileColumns(y_true="y_true", y_pred="y_pred", path_column="path", verbatim=False)
+"""How the predictions of a run are read."""
+
+
 def read_file(path: Path, *, groups: Joinable | None = None, **columns: Unpack[FileColumns]) -> Predictions:
     """Return a table of predictions that any tool wrote, with the columns of the table `groups` joined.
 
@@ -61,34 +65,125 @@ def read_file(path: Path, *, groups: Joinable | None = None, **columns: Unpack[F
     return read_predictions(path, **columns).with_groups(groups, y_true=y_true, verbatim=verbatim)
 
 
-def refuse_columns(paths: Sequence[Path], *, weights: str | None = None, **columns: Unpack[FileColumns]) -> None:
-    """Check that columns are not named where no file of predictions is judged, so that the names do nothing.
+def read_val_file(
+    path: Path, *, groups: Joinable | None, needed: Sequence[str] = (), **columns: Unpack[FileColumns]
+) -> Predictions:
+    """Return the predictions of val in a file.
+
+    Columns of the table `groups` are joined only where the file has no labels of its own, or lacks a needed column:
+    a table of the judged images alone need not name those of val.
+
+    Args:
+        path: the file.
+        groups: as for `read_file`.
+        needed: group columns that val must have.
+        columns: how the file is read.
+    """
+    from tlkit.predictions import read_predictions
+    from tlkit.predictions.joined_tables import read_joined
+
+    if groups is None:
+        return read_predictions(path, **columns)
+    groups, stated = read_joined(groups), columns["y_true"]
+    columns["y_true"] = truth_of_val(path, groups.columns.columns, y_true=stated, path_column=columns["path_column"])
+    found = read_predictions(path, **columns)
+    is_labelled = bool((found.y_true >= 0).any())
+    if is_labelled and set(needed) <= set(found.group_columns):
+        return found
+    y_true = "y_true" if is_labelled else stated  # labels of the file itself stay
+    return found.with_groups(groups, y_true=y_true, verbatim=columns["verbatim"])
+
+
+def truth_of_val(path: Path, joined: Iterable[str], *, y_true: str, path_column: str) -> str:
+    """Return the column of the truth in a file of val, beside a table that may hold the truth in its place.
+
+    Args:
+        path: the file.
+        joined: columns of the table.
+        y_true: the column that the command line names, or what columns of one label each begin with.
+        path_column: column of the paths.
+    """
+    from tlkit.predictions.reading import open_table
+    from tlkit.predictions.validation import Y_TRUE
+
+    def named(columns: Iterable[str]) -> bool:
+        return any(name == y_true or name.startswith(f"{y_true}_") for name in map(str, columns))
+
+    if y_true == Y_TRUE or not named(joined) or named(open_table(path, path_column=path_column)[0].columns):
+        return y_true
+    return Y_TRUE
+
+
+def refuse_columns(
+    paths: Sequence[Path],
+    *,
+    weights: str | None = None,
+    groups: Joinable | None = None,
+    data: Path | None = None,
+    **columns: Unpack[FileColumns],
+) -> None:
+    """Check that options about a file of predictions are not given where none is read, so that they do nothing.
 
     Args:
         paths: what is judged.
         weights: pretrained weights, with which the path is a name of timm.
+        groups: columns to join.
+        data: labelled images to predict.
         columns: how a file is read.
 
     Raises:
-        PredictionsError: one is named.
+        PredictionsError: a column is named, or spellings are to be kept, in vain.
     """
     from tlkit.exported import is_exported
     from tlkit.runs.find_run import is_run
 
     predicting = [path for path in paths if weights is not None or is_exported(path)]
     runs = [path for path in paths if path not in predicting and is_run(path)]
-    if len(predicting) + len(runs) < len(paths):
+    files = [path for path in paths if path not in predicting and path not in runs]
+    if columns["verbatim"]:
+        _refuse_verbatim(runs, files, predicting, joins=groups is not None, reads=data is not None)
+    if files:
         return
     named = {"--y-true": (columns["y_true"], "y_true"), "--y-pred": (columns["y_pred"], "y_pred")}
     named["--path"] = (columns["path_column"], "path")
     if given := [option for option, (name, default) in named.items() if name != default]:
         why = (
-            f"{predicting[0]} predicts the images of --data, whose list calls its columns path and label. Rename them "
-            "there."
+            f"{predicting[0]} predicts the images of --data. Name the columns of their list: --column path=NAME, "
+            "--column label=NAME."
             if predicting
             else f"{runs[0]} is a run. Leave it out."
         )
         raise PredictionsError(*(f"{option} names a column of a file of predictions, and {why}" for option in given))
+
+
+def _refuse_verbatim(
+    runs: Sequence[Path], files: Sequence[Path], predicting: Sequence[Path], *, joins: bool, reads: bool
+) -> None:
+    """Check that some text is read whose spelling --verbatim can keep.
+
+    Args:
+        runs: runs that are judged.
+        files: files of predictions.
+        predicting: models that predict labelled images.
+        joins: whether columns are joined to files.
+        reads: whether the labels of these images are read, not those of a run.
+
+    Raises:
+        PredictionsError: none is.
+    """
+    from tlkit.predictions.task_reading import task_of_file
+
+    if reads or (joins and (files or predicting)):
+        return
+    kept = dict.fromkeys(runs, "is a run") | dict.fromkeys(predicting, "is a model without --data")
+    kept |= {path: "was written by tlkit" for path in files if task_of_file(path) is not None}
+    if len(kept) < len(set(runs) | set(files) | set(predicting)):
+        return
+    path, why = next(iter(kept.items()))
+    raise PredictionsError(
+        f"--verbatim keeps the spelling of classes and groups in files of other tools, and {path} {why}, so it would "
+        "do nothing. Leave it out."
+    )
 
 
 def open_run_or_file(
@@ -99,7 +194,7 @@ def open_run_or_file(
     Raises:
         PredictionsError: columns are to be joined to a run, or are named for one.
     """
-    refuse_columns([path], **columns)
+    refuse_columns([path], groups=groups, **columns)
     run = find_run(path, split=split)
     if run is None:
         return read_file(path, groups=groups, **columns)

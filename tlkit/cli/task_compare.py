@@ -58,7 +58,7 @@ def open_task_models(
         stated |= {} if of_boxes else {"--truth": files[0].truth}
         stated |= files[0].of_masks
     if not any(file.is_exported for file in files):
-        stated["--data"] = files[0].data
+        stated |= files[0].data.given
     if given := [name for name, value in {**refused, **stated}.items() if value]:
         raise PredictionsError(*(f"{name} does not apply to runs of the task {task}. Leave it out." for name in given))
     tables = [file for file in others if not file.is_exported]
@@ -85,7 +85,7 @@ def _table(file: TaskFile, run: Run | None, *, task: Task) -> TaskPredictions:
             file = replace(file, truth=run.directory.boxes(run.judged_split(file.split))[0])
         file = replace(file, stated=task)
     file.refuse({})
-    if file.is_exported and file.data is None and run is not None:
+    if file.is_exported and file.data.path is None and run is not None:
         from tlkit.exported.exported_predictor import ExportedPredictor
         from tlkit.exported.task_answers import load_exported_task
 

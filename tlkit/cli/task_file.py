@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.choices import PATH, Y_PRED, Y_TRUE, Task
+from tlkit.cli.labelled_data import LabelledData
 from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class TaskFile:
         y_pred: column of the predictions.
         path_column: column of the paths.
         verbatim: keep the spelling of group values.
-        data: labelled images that an exported file predicts.
+        data: labelled images that an exported file predicts; none of other files.
         split: split of them; None = all.
         by: columns to take from their list.
     """
@@ -58,7 +59,7 @@ class TaskFile:
     y_pred: str = Y_PRED
     path_column: str = PATH
     verbatim: bool = False
-    data: Path | None = None
+    data: LabelledData = field(default_factory=LabelledData)
     split: str | None = None
     by: tuple[str, ...] = ()
 
@@ -91,7 +92,7 @@ class TaskFile:
     @property
     def for_files(self) -> dict[str, object]:
         """The options of labelled images, which apply to exported files alone, with what does not apply."""
-        given: dict[str, object] = {"--split": self.split, "--data": self.data}
+        given: dict[str, object] = {"--split": self.split, **self.data.given}
         return dict.fromkeys(given) if self.is_exported else given
 
     @property
@@ -122,7 +123,7 @@ class TaskFile:
         if self.task != "ordinal":
             own["--grades"] = self.grades
         if self.task != "multilabel":
-            own["--separator"] = self.separator
+            own |= {"--separator": self.separator, "--label-column": self.data.label_columns}
         if self.task not in ("ordinal", "regression") or self.val is None:
             own["--coverage"] = self.coverage
         if self.task not in ("detection", "segmentation"):
@@ -133,6 +134,7 @@ class TaskFile:
             own |= self.of_masks
         if self.task in ("detection", "segmentation"):
             own["--val"] = self.val
+            own["--verbatim"] = self.verbatim and self.groups is None  # all other text is names of files
         self._refuse({**options, **own}, f"does not apply to a file of the task {self.task}. Leave it out.")
 
     def _refuse(self, options: Mapping[str, object], why: str) -> None:
@@ -146,17 +148,21 @@ class TaskFile:
     def open_val_labels(self, path: Path, *, cluster_by: str | None) -> MultilabelPredictions:
         """Return those of val; columns are joined only where the clusters or the labels are not in the file itself."""
         found = self._read_labels(path)
-        if found.known.any() and (cluster_by is None or cluster_by in found.groups.columns):
+        if not found.known.any():
+            return self._with_group_labels(found)
+        if cluster_by is None or cluster_by in found.groups.columns:
             return found
-        return self._with_group_labels(found)
+        return self._with_group_labels(found, y_true="y_true")  # labels of the file itself stay
 
-    def _with_group_labels(self, found: MultilabelPredictions) -> MultilabelPredictions:
+    def _with_group_labels(self, found: MultilabelPredictions, y_true: str | None = None) -> MultilabelPredictions:
         from tlkit.spelling import SEPARATOR
 
         if self._joined is None:
             return found
         separator = self.separator or SEPARATOR
-        return found.with_groups(self._joined, y_true=self.y_true, separator=separator, verbatim=self.verbatim)
+        return found.with_groups(
+            self._joined, y_true=y_true or self.y_true, separator=separator, verbatim=self.verbatim
+        )
 
     @cached_property
     def _joined(self) -> JoinedTable | None:
@@ -165,12 +171,14 @@ class TaskFile:
 
         return None if self.groups is None else read_joined(self.groups)
 
-    @property
-    def _own_truth(self) -> str:
-        """The column of the truth in the file itself, where that of another name stands in the table of groups."""
+    def _truth_in(self, path: Path) -> str:
+        """Return the column of the truth in a file; the one of `y_true` may stand in the table of groups instead."""
+        from tlkit.cli.run_or_file import truth_of_val
         from tlkit.predictions.validation import Y_TRUE
 
         names = [] if self._joined is None else list(map(str, self._joined.columns.columns))
+        if path != self.path:
+            return truth_of_val(path, names, y_true=self.y_true, path_column=self.path_column)
         beside = any(name == self.y_true or name.startswith(f"{self.y_true}_") for name in names)
         return Y_TRUE if beside else self.y_true
 
@@ -184,7 +192,7 @@ class TaskFile:
             return found
         return read_multilabel(
             path,
-            y_true=self._own_truth,
+            y_true=self._truth_in(path),
             y_pred=self.y_pred,
             path_column=self.path_column,
             separator=self.separator or SEPARATOR,
@@ -194,22 +202,20 @@ class TaskFile:
     def _predicted(self) -> TaskPredictions:
         """Return what an exported file predicts of the labelled images."""
         from tlkit.exported.labelled_predictions import predict_task_images
-        from tlkit.spelling import SEPARATOR
 
-        if self.data is None:
+        if self.data.path is None:
             raise DataError(
                 f"{self.path} is an exported file, which needs labelled images to judge by: --data LIST.csv."
             )
         grades = () if self.grades is None else tuple(one.strip() for one in self.grades.split(","))
-        return predict_task_images(
-            self.path,
-            self.data,
-            split=self.split,
-            columns=() if self.groups is not None else self.by,
-            separator=self.separator or SEPARATOR,
+        options = self.data.options(
+            task="multilabel" if self.task == "multilabel" else "multiclass",  # the file says which other task
+            separator=self.separator,
             grades=grades,
             verbatim=self.verbatim,
         )
+        columns = () if self.groups is not None else self.by
+        return predict_task_images(self.path, split=self.split, columns=columns, options=options, **self.data.source())
 
     def open_boxes(self) -> DetectionPredictions:
         """Return the boxes of the file and of that of the truth, or a table by tlkit, with group columns joined."""
@@ -275,7 +281,7 @@ class TaskFile:
         found = read_numbers(
             path,
             task="ordinal" if self.task == "ordinal" else "regression",
-            y_true=self._own_truth,
+            y_true=self._truth_in(path),
             y_pred=self.y_pred,
             path_column=self.path_column,
             grades=None if self.grades is None else [one.strip() for one in self.grades.split(",")],

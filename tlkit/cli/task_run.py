@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.cli.box_output import predict_boxes
-from tlkit.cli.mask_output import predict_masks
+from tlkit.cli.mask_output import TOGETHER, MaskModel, predict_masks
 from tlkit.cli.output import (
     image_progress,
     judged_on,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tlkit.choices import PredictEngine, Views
     from tlkit.cli.model_source import ExportedFile, ModelSource, StoredModel
     from tlkit.data.sources.entries import Entry
-    from tlkit.mask_files import PredictedMask
     from tlkit.predictions import Unreadable
     from tlkit.predictions.task_predictions import RowPredictions
     from tlkit.recipe.gates_file import GatesFile
@@ -197,7 +196,10 @@ def _predict_exported(source: ExportedFile, images: _Images) -> RowPredictions |
 
     model = load_exported_task(source.path, workers=source.workers)
     if isinstance(model, ExportedMaskPredictor):
-        _predict_masks(model.masks_of, model.classes.names, images)
+        found = MaskModel(
+            model.masks_of, model.classes.names, lambda: source.identity()[0], source.engine, "cpu", together=1
+        )
+        _predict_masks(found, images)
         return None
     assert isinstance(model, ExportedTaskPredictor), "its task has been read"
     return model.predict(images.files, progress=images.progress, on_unreadable=images.on_unreadable)
@@ -213,7 +215,11 @@ def _predict_stored(
 
     model = load_task_model(source.folder, device=source.device)
     if isinstance(model, MaskPredictor):
-        _predict_masks(partial(model.masks_of, tta=tta, engine=engine), model.classes.names, images)
+        masks_of = partial(model.masks_of, tta=tta, engine=engine, batch_size=TOGETHER)
+        found = MaskModel(
+            masks_of, model.classes.names, lambda: source.identity()[0], "torch", model.device, together=TOGETHER
+        )
+        _predict_masks(found, images)
         return None
     if isinstance(model, BoxPredictor):
         left_out, progress = images.left_out, images.progress
@@ -224,10 +230,8 @@ def _predict_stored(
     return model.predict(images.files, tta=tta, engine=engine, progress=progress, on_unreadable=on_unreadable)
 
 
-def _predict_masks(masks_of: Callable[..., Iterator[PredictedMask]], names: Sequence[str], images: _Images) -> None:
-    predict_masks(
-        masks_of, names, images.files, images.paths, images.out, left_out=images.left_out, progress=images.progress
-    )
+def _predict_masks(model: MaskModel, images: _Images) -> None:
+    predict_masks(model, images.files, images.paths, images.out, left_out=images.left_out, progress=images.progress)
 
 
 def _print(found: RowPredictions, unreadable: Sequence[Unreadable]) -> None:

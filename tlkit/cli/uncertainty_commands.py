@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +11,7 @@ import typer
 from tlkit.choices import ALPHA, COVERAGE, PATH, SET_METHOD, Y_PRED, Y_TRUE, SetMethod
 from tlkit.cli.arguments import AsJson, GroupsFile, PathColumn, PredColumn, RunOrFile, SplitOption, TrueColumn, Verbatim
 from tlkit.cli.output import judged_on, print_lines, print_result, require_svg, write_svg
-from tlkit.cli.run_or_file import FileColumns, open_run_or_file, read_file
+from tlkit.cli.run_or_file import FileColumns, open_run_or_file, read_val_file
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
@@ -158,7 +158,8 @@ def conformal(
 
     require_svg(plot)
     columns = FileColumns(y_true=y_true, y_pred=y_pred, path_column=path, verbatim=verbatim)
-    judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns)
+    needed = [text.partition(":")[0] for text in (by or ())[:1]] if condition == "group" else []
+    judged, own, _, line, units = _open(run_or_file, val, split=split, groups=groups, columns=columns, needed=needed)
     if own is None:
         raise PredictionsError(_no_val(run_or_file, "prediction sets"))
     result = assess_sets(
@@ -177,9 +178,18 @@ def conformal(
 
 
 def _open(
-    path: Path, val: Path | None, *, split: str | None, groups: Path | None, columns: FileColumns
+    path: Path,
+    val: Path | None,
+    *,
+    split: str | None,
+    groups: Path | None,
+    columns: FileColumns,
+    needed: Sequence[str] = (),
 ) -> tuple[Predictions, Predictions | None, LogitScaling | None, str, str | None]:
-    """Return the predictions to judge, those of val, the scaling in the model, a line and the clusters of a run."""
+    """Return the predictions to judge, those of val, the scaling in the model, a line and the clusters of a run.
+
+    `needed` names group columns that val must have.
+    """
     from tlkit.predictions import Predictions
     from tlkit.predictions.image_columns import require_apart
     from tlkit.runs.assess_split import chose_epoch
@@ -187,7 +197,7 @@ def _open(
 
     judged = open_run_or_file(path, split=split, groups=groups, **columns)
     if isinstance(judged, Predictions):
-        own = None if val is None else read_file(val, groups=groups, **columns)
+        own = None if val is None else read_val_file(val, groups=groups, needed=needed, **columns)
         if own is not None:
             require_apart(own.path, judged.path, purpose="which fits or chooses what is judged")
         return judged, own, None, "", None

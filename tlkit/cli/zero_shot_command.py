@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import TEMPLATES
-from tlkit.cli.arguments import AsJson, Details, DeviceOption, ListFolder
+from tlkit.cli.arguments import AsJson, Details, DeviceOption, ListColumns, ListFolder
+from tlkit.cli.labelled_data import LabelledData
 from tlkit.cli.output import (
     image_progress,
     print_json,
@@ -44,6 +45,7 @@ def zero_shot(
     out: Annotated[Path | None, typer.Option(help="Write predictions to this .csv, .parquet or .jsonl file.")] = None,
     split: Annotated[str | None, typer.Option(help="Only the images of this split.")] = None,
     root: ListFolder = None,
+    column: ListColumns = None,
     by: Annotated[
         list[str] | None, typer.Option(help="Group column of a list or shards to keep; repeat it for more.")
     ] = None,
@@ -62,6 +64,7 @@ def zero_shot(
     require_predictions_file(out)
     if store is not None:
         require_folder(store, name="--store")
+    names = dict(LabelledData.of(images, folder=root, columns=column).columns)
     wrong = [text for text in label_class or () if not all(text.partition("=")[::2])]
     if wrong:
         raise DataError(f"--class is {wrong[0]!r}. Use LABEL=CLASS, such as ants=ant.")
@@ -90,6 +93,7 @@ def zero_shot(
             val=val,
             split=split,
             root=root,
+            list_columns=names,
             columns=by or (),
             label_classes=dict(text.split("=", 1) for text in label_class or ()),
             use_labels=not no_labels,

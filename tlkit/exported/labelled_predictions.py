@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tlkit.data.sources.list_options import ListOptions
-from tlkit.data.sources.read_samples import read_with_columns, samples_of_split
+from tlkit.data.sources.read_samples import read_judged
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.exported.exported_predictor import ExportedPredictor, load_exported
 from tlkit.exported.mask_answers import ExportedMaskPredictor
@@ -14,16 +15,18 @@ from tlkit.exported.task_answers import load_exported_task
 from tlkit.predictions import Predictions
 from tlkit.predictions.task_predictions import RowPredictions
 from tlkit.samples import LABEL, Samples
-from tlkit.spelling import SEPARATOR, known_name, match_names
+from tlkit.spelling import known_name, match_names
 
 
 def predict_labelled_images(
     file: str | Path,
     data: Path,
     *,
+    root: Path | None = None,
     split: str | None = None,
     columns: Sequence[str] = (),
     classes: Mapping[str, str] | None = None,
+    options: ListOptions = ListOptions(),
 ) -> Predictions:
     """Return predictions of labelled images by an exported file.
 
@@ -33,16 +36,18 @@ def predict_labelled_images(
     Args:
         file: the exported file.
         data: a folder of class folders, a list of images or a tar shard; none needs to be for training.
+        root: folder of the paths of a list; default: the list's own.
         split: only the images of this split; default: all.
         columns: group columns to take from a list or a shard.
         classes: the class of labels that have another name, such as {"ants": "ant"}.
+        options: how a list, labels and columns are read.
 
     Raises:
         DataError: the images cannot be read, or a label is no class of the model.
         ModelError: the file cannot be opened.
     """
     model = load_exported(file)
-    samples = samples_of_split(read_with_columns(data, columns=columns, judged=True), split, source=data)
+    samples = read_judged(data, root=root, split=split, columns=columns, options=options)
     names = _classes_of(samples.classes, model.classes, classes or {}, file=Path(file))
     named = samples.table.assign(**{LABEL: samples.table[LABEL].map(names)})
     known = tuple(name for name in model.classes if name in names.values())
@@ -53,22 +58,20 @@ def predict_task_images(
     file: str | Path,
     data: Path,
     *,
+    root: Path | None = None,
     split: str | None = None,
     columns: Sequence[str] = (),
-    separator: str = SEPARATOR,
-    grades: Sequence[str] = (),
-    verbatim: bool = False,
+    options: ListOptions = ListOptions(),
 ) -> RowPredictions:
     """Return predictions of labelled images by an exported file of several labels, grades or numbers.
 
     Args:
         file: the exported file.
         data: a list of images with their labels, grades or numbers.
+        root: folder of the paths of the list; default: the list's own.
         split: only the images of this split; default: all.
         columns: group columns to take from the list.
-        separator: between the labels of a cell.
-        grades: names of the grades from the lowest on; default: those of the file.
-        verbatim: keep the spelling of group values.
+        options: how the list is read; its task is that of the file, and so are its grades unless they are stated.
 
     Raises:
         DataError: the images cannot be read, or a label or grade is unknown to the model.
@@ -83,16 +86,9 @@ def predict_task_images(
             "tlkit evaluate FOLDER --task segmentation --truth MASKS --classes NAMES."
         )
     facts = model.facts
-    options = ListOptions(
-        task=facts.task,
-        separator=separator,
-        grades=tuple(grades) or (facts.classes if facts.task == "ordinal" else ()),
-        verbatim=verbatim,
-    )
-    samples = samples_of_split(
-        read_with_columns(data, columns=columns, options=options, judged=True), split, source=data
-    )
-    return model.predict_samples(samples)
+    grades = tuple(options.grades) or (facts.classes if facts.task == "ordinal" else ())
+    options = replace(options, task=facts.task, grades=grades)
+    return model.predict_samples(read_judged(data, root=root, split=split, columns=columns, options=options))
 
 
 def predict_samples(model: ExportedPredictor, samples: Samples) -> Predictions:

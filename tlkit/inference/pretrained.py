@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlkit.choices import WEIGHTS
-from tlkit.data.sources.read_samples import read_with_columns, samples_of_split
+from tlkit.data.sources.list_options import ListOptions
+from tlkit.data.sources.read_samples import read_judged
 from tlkit.inference.devices import choose_device
 from tlkit.inference.predictor import Predictor
 from tlkit.models.pretrained_head import PretrainedNetwork, load_pretrained, match_classes
@@ -40,11 +41,13 @@ def predict_labelled(
     name: str,
     data: Path,
     *,
+    root: Path | None = None,
     weights: str = WEIGHTS,
     device: str = "auto",
     split: str | None = None,
     columns: Sequence[str] = (),
     classes: Mapping[str, str] | None = None,
+    options: ListOptions = ListOptions(),
 ) -> Predictions:
     """Return predictions of labelled images by the head of pretrained weights.
 
@@ -54,17 +57,19 @@ def predict_labelled(
     Args:
         name: timm's name.
         data: a folder of class folders, a list of images or a tar shard, as for training.
+        root: folder of the paths of a list; default: the list's own.
         weights: as for `load_pretrained_model`.
         device: auto, cpu, cuda or mps.
         split: only the images of this split; default: all.
         columns: group columns to take from a list or a shard.
         classes: the class of labels that have another name, such as {"ants": "ant"}.
+        options: how a list, labels and columns are read.
 
     Raises:
         DataError: the images cannot be read, or a label is no class of the model.
         ModelError: as for `load_pretrained_model`.
     """
-    samples = samples_of_split(read_with_columns(data, columns=columns, judged=True), split, source=data)
+    samples = read_judged(data, root=root, split=split, columns=columns, options=options)
     loaded = load_pretrained(name, weights=weights)
     names = match_classes(samples.classes, loaded.facts.classes, loaded.other_names, classes or {})
     changed = [f"{label} is {found}" for label, found in names.items() if label != found]

@@ -87,8 +87,14 @@ class NoWorseThan(Section):
     baseline: Annotated[
         v.Text, Expected("the path of a run, or of a CSV or Parquet file of predictions", text=True)
     ] = Field(
-        description="The other run, or CSV or Parquet file of its predictions, relative to the working directory.",
+        description="The other run, or CSV or Parquet file of its predictions, relative to the working directory; of "
+        "boxes also JSON in COCO's format.",
         examples=["runs/in_use"],
+    )
+    truth: Annotated[v.OptionalText, Expected("the path of a JSON file in COCO's format, or null", text=True)] = Field(
+        None,
+        description="True boxes of a baseline in COCO's format, JSON; null = those that judge the model itself.",
+        examples=["instances.json"],
     )
     by: Annotated[v.Names, Expected("a list of group columns, such as [age, sex]")] = Field(
         (), description="Group columns; all images together are always compared."
@@ -239,8 +245,16 @@ def _contradictions(
             if metric not in means:
                 yield from _shares(gate, (kind, index), here)
     worse = values.get("no_worse_than")
-    if isinstance(worse, dict) and not unit_margin:
-        yield from _shares(worse, ("no_worse_than",), "no_worse_than")
+    if isinstance(worse, dict):
+        baseline = worse.get("baseline")
+        if worse.get("truth") is not None and isinstance(baseline, str) and not baseline.lower().endswith(".json"):
+            yield (
+                ("no_worse_than", "truth"),
+                f"no_worse_than.truth is for a baseline of boxes in COCO's format, and the baseline is {baseline}. "
+                "Leave it out.",
+            )
+        if not unit_margin:
+            yield from _shares(worse, ("no_worse_than",), "no_worse_than")
 
 
 def _shares(gate: Mapping[str, Any], where: KeyPath, here: str) -> Iterator[tuple[KeyPath, str]]:

@@ -18,6 +18,7 @@ from tlkit.errors import PredictionsError, TlkitError
 from tlkit.evaluation.compared_models import AnyTable
 from tlkit.parquet_tables import is_parquet_folder
 from tlkit.predictions import Joinable, NumberPredictions, Predictions, read_predictions
+from tlkit.predictions.box_reading import read_detection
 from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
 from tlkit.runs import RunDirectory
@@ -39,6 +40,7 @@ def gate(
     groups: Joinable | None = None,
     y_true: str = Y_TRUE,
     y_pred: str = Y_PRED,
+    truth: str | os.PathLike[str] | None = None,
     options: AuditOptions | None = None,
 ) -> GateReport:
     """Return the verdicts of a file of gates (tolerances, limits, "no worse than") on a run or on predictions.
@@ -50,6 +52,8 @@ def gate(
         groups: more group columns, as a CSV file or a table keyed by path, to join.
         y_true: column of the true classes, where the baseline is a file of predictions that has it.
         y_pred: the same for the predicted classes.
+        truth: true boxes in COCO's format, beside which a baseline in that format is judged, unless the gates name
+            others. Default: those of the run.
         options: of the audit behind the gates; the file overrides them. Default: those of the run's recipe, or
             `AuditOptions()`.
 
@@ -80,8 +84,12 @@ def gate(
         return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
     baseline = None
     if (worse := file.gates.no_worse_than) is not None:
+        if truth is None and chosen is not None and not isinstance(judged, TABLES):
+            truth = judged.directory.boxes(chosen)[0]
         with _named(file.where("no_worse_than", "baseline")):
-            baseline = task_table_of(Path(worse.baseline), task, split=chosen, like=predictions)
+            baseline = task_table_of(
+                Path(worse.baseline), task, split=chosen, like=predictions, truth=worse.truth or truth
+            )
     return judge_task_gates(predictions, file, baseline=baseline, options=options)
 
 
@@ -97,8 +105,17 @@ def load_task_gates(path: str | os.PathLike[str], task: Task) -> GatesFile:
     return load_gates(path, metrics=TASK_METRICS[task], means=NUMBER_MEANS if numbers else (), unit_margin=numbers)
 
 
-def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskPredictions) -> TaskPredictions:
+def task_table_of(
+    path: Path, task: Task, *, split: str | None, like: TaskPredictions, truth: str | os.PathLike[str] | None = None
+) -> TaskPredictions:
     """Return the predictions of a baseline, a run or a file, of the same task as others.
+
+    Args:
+        path: the run, or the file.
+        task: the task.
+        split: split of a run.
+        like: predictions of the task, for the order of grades.
+        truth: true boxes of a file in COCO's format.
 
     Raises:
         PredictionsError: the file is of another task, or cannot be read.
@@ -107,10 +124,12 @@ def task_table_of(path: Path, task: Task, *, split: str | None, like: TaskPredic
         grades = like.grades if isinstance(like, NumberPredictions) else ()
         found = read_task_predictions(path, task, grades=grades or None)
     elif task == "detection" and path.suffix.lower() == ".json":
-        raise PredictionsError(
-            f"{path} holds boxes without the true ones. Name a run, or the Parquet table that is written by "
-            "tlkit.predictions.read_detection(PREDICTED, TRUE).to_parquet(FILE)."
-        )
+        if truth is None:
+            raise PredictionsError(
+                f"{path} holds boxes without the true ones. Name their file beside it, in COCO's format: "
+                f"no_worse_than: {{baseline: {path}, truth: TRUE.json}}."
+            )
+        found = read_detection(path, Path(truth))
     else:
         directory = RunDirectory.open(path)
         file = directory.predictions(directory.judged_split(split))

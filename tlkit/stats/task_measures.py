@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tlkit.arrays import Floats
-from tlkit.choices import Task
+from tlkit.choices import Counted, Task
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.predictions.task_predictions import TaskPredictions
@@ -165,6 +165,30 @@ def figure_title(name: str) -> str:
     if colon:
         return f"{({**OF_ONE_LABEL, **OF_ONE_CLASS}[kind]).title} of {label}"
     return ({**LABEL_FIGURES, **GRADE_FIGURES, **MASK_FIGURES, **BOX_FIGURES}[name]).title
+
+
+def counted_by(first: TaskPredictions, second: TaskPredictions, name: str) -> tuple[Counted, int]:
+    """Return what a figure of two models is about, and how many of them there are.
+
+    A figure of boxes is about the true objects that are no crowds, one of a class about its own; the IoU or Dice of a
+    class of masks about the images in which a mask shows it; every other figure about all images.
+
+    Args:
+        first: predictions of one model.
+        second: those of another one on the same images.
+        name: of the figure, as `task_facts` takes it.
+    """
+    label = name.partition(":")[2]
+    if isinstance(first, DetectionPredictions):
+        own = ~first.truth.crowd
+        if label:
+            own &= first.truth.category == first.categories.index(label)
+        return "object", int(own.sum())
+    if label and isinstance(first, MaskPredictions) and isinstance(second, MaskPredictions):
+        place = first.classes.index(label)
+        shown = [np.isfinite(table.image_iou[:, place]) for table in (first, second)]
+        return "image", int((shown[0] | shown[1]).sum())
+    return "image", len(first)
 
 
 def measure_task(table: TaskPredictions, name: str, units: Units | None = None) -> Measured:

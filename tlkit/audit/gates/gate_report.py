@@ -10,7 +10,7 @@ from tlkit.audit.gates.gate_sarif import gate_sarif
 from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
 from tlkit.audit.group_tables import Direction
 from tlkit.audit.options import AuditOptions
-from tlkit.choices import EXIT_CODES, Verdict
+from tlkit.choices import EXIT_CODES, Counted, Verdict
 from tlkit.errors import refuse_newer
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
@@ -34,7 +34,9 @@ class GateRow:
         group: the group; "all images" for all.
         rate: the rate, such as "accuracy" or "recall of cat".
         bound: the tolerance, limit or margin.
-        n: denominator of the rate.
+        n: denominator of the rate; of a figure of boxes the true objects, of the IoU of a class the images that show
+            it.
+        counted: what n counts, as `min_group_size` does.
         value: the estimate compared with the bound: the difference from the complement, the rate, or the change, with
             its interval; redacted as in the audit's tables.
         p_holm: p-value, corrected over the gates of this kind; None = no test.
@@ -59,6 +61,7 @@ class GateRow:
     reason: GateReason = ""
     needed: int | None = None
     direction: Direction | None = None
+    counted: Counted = "image"
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,14 @@ class GateReport:
         images: labelled images.
         settings: the options of the audit behind the gates; each gate has its own tolerance.
         rows: one per gate and group.
+        objects: true objects in the images, which gates of boxes count; None for other tasks.
     """
 
     source: str
     images: int
     settings: AuditOptions
     rows: tuple[GateRow, ...]
+    objects: int | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -24,11 +24,12 @@ def gate_sarif(report: GateReport) -> str:
     """Return SARIF: an error for each gate that failed and a warning for each that cannot be decided.
 
     Gates that pass have no result, since code scanning shows each result as an alert. The place is the line of the gate
-    in its file. A group of fewer than 5 images has neither a count nor a number.
+    in its file. A group of fewer than 5 images, or objects of boxes, has neither a count nor a number.
     """
     rules = [SarifRule(_id(kind), text, HELP, "error") for kind, text in RULES.items()]
     findings = [_finding(report, row) for row in report.rows if row.verdict != "PASS"]
     properties = {"verdict": report.verdict, "gates": counts_text(report), "images": report.images}
+    properties |= {} if report.objects is None else {"objects": report.objects}
     return to_sarif(rules, findings, properties=properties)
 
 
@@ -38,7 +39,7 @@ def _finding(report: GateReport, row: GateRow) -> SarifFinding:
     found = (
         "" if small or row.value.low is None else f" {row.value.format(signed=row.kind in ('tolerance', 'no worse'))}"
     )
-    note = f"fewer than {MIN_CELL_SIZE} images" if small else gate_note(row)
+    note = f"fewer than {MIN_CELL_SIZE} {row.counted}s" if small else gate_note(row)
     file, _, line = row.where.rpartition(":")
     place = (file, int(line)) if file and line.isdigit() else (report.source, None)
     return SarifFinding(
@@ -47,7 +48,12 @@ def _finding(report: GateReport, row: GateRow) -> SarifFinding:
         level,
         (place[0],),
         line=place[1],
-        properties={"verdict": row.verdict, "by": row.by, "group": row.group, **({} if small else {"images": row.n})},
+        properties={
+            "verdict": row.verdict,
+            "by": row.by,
+            "group": row.group,
+            **({} if small else {f"{row.counted}s": row.n}),
+        },
     )
 
 

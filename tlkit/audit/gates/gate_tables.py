@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.stats.estimate import Estimate
-from tlkit.tables import Cell, Column, Mark, Table
+from tlkit.tables import Cell, Column, Mark, Table, counted
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def gate_table(report: GateReport) -> Table:
             Column("gate", "gate"),
             Column("by", "by"),
             Column("group", "group"),
-            Column("n", "n", "count"),
+            Column("n", "n" if report.objects is None else "objects", "count"),
             Column("rate", f"rate [{level}]", "estimate"),
             Column("difference", f"difference [{level}]", "estimate", signed=True),
             Column("p_holm", "p (Holm)", "p_value"),
@@ -45,7 +45,7 @@ def gate_table(report: GateReport) -> Table:
         ),
         rows=tuple(map(_gate, report.rows)),
         notes=(
-            f"{counts_text(report)}; {report.images:,} labelled images.",
+            f"{counts_text(report)}; {judged_text(report)}.",
             "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
             f"corrected test agrees (alpha {report.settings.alpha:g}). NOT ENOUGH DATA is not a pass.",
         ),
@@ -77,11 +77,17 @@ def counts_text(report: GateReport) -> str:
     return f"{verdicts.count('PASS')} passed, {verdicts.count('FAIL')} failed, {undecided} cannot be decided"
 
 
+def judged_text(report: GateReport) -> str:
+    """Return how many images, and of boxes how many objects, the gates were judged on, as text."""
+    images = counted(report.images, "labelled image")
+    return images if report.objects is None else f"{images} with {counted(report.objects, 'object')}"
+
+
 def gate_note(row: GateRow) -> str:
     """Return in words why a gate has no verdict, why it passes without an interval, or on which side it fails."""
     return {
         "": row.direction or "",
-        "no labels": "no labelled images",
+        "no labels": "no objects" if row.counted == "object" else "no labelled images",
         "no estimate": row.value.note,
         "small complement": "the complement is too small",
         "more images": f"about {row.needed or 0:,} images would show a loss of {row.bound:g}",

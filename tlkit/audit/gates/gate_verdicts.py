@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import pandas as pd
@@ -26,6 +27,7 @@ from tlkit.audit.rates import MEANS, AnyMetric, Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_problems
 from tlkit.audit.verdicts import verdict
+from tlkit.choices import Counted
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
@@ -192,13 +194,25 @@ def _tables(tables: Sequence[GroupTable], gate: Tolerance | Limit) -> list[Group
     ]
 
 
-def tolerance_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
-    """Return the verdicts on the tolerances, from the tables of their rates, corrected together."""
+def tolerance_rows(
+    found: Sequence[GroupTable], file: GatesFile, options: AuditOptions, *, counted: Counted = "image"
+) -> list[GateRow]:
+    """Return the verdicts on the tolerances, from the tables of their rates, corrected together.
+
+    Args:
+        found: the tables.
+        file: the gates.
+        options: those of `gate_options`.
+        counted: what the rates count.
+    """
     rows = []
     for index, gate in enumerate(file.gates.tolerances):
         tables = _tables(found, gate)
+        empty = partial(
+            _gate_without_groups, "tolerance", file.where("tolerances", index), gate, gate.tolerance, counted
+        )
         if not tables:
-            rows.append(_gate_without_groups("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+            rows.append(empty())
         for table in tables:
             judged = [row for row in table.rows if row.verdict is not None or _is_group_without_images(table, row)]
             for row in judged:
@@ -219,10 +233,11 @@ def tolerance_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditO
                         verdict=gate_verdict,
                         reason=_undecided(row) or ("" if row.difference else "small complement"),
                         direction=direction_of(gate_verdict, row.difference),
+                        counted=counted,
                     )
                 )
             if not judged:
-                rows.append(_gate_without_groups("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+                rows.append(empty())
     return rows
 
 
@@ -231,8 +246,10 @@ def _is_group_without_images(table: GroupTable, row: GroupRow) -> bool:
     return row.group is not None and row.images == 0 and len(table.columns) == 1
 
 
-def limit_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
-    """Return the verdicts on the limits, from the tables of their rates, corrected together."""
+def limit_rows(
+    found: Sequence[GroupTable], file: GatesFile, options: AuditOptions, *, counted: Counted = "image"
+) -> list[GateRow]:
+    """Return the verdicts on the limits, from the tables of their rates, corrected together; see `tolerance_rows`."""
     cases: list[GateCase] = []
     for index, gate in enumerate(file.gates.limits):
         where, tables = file.where("limits", index), _tables(found, gate)
@@ -242,16 +259,18 @@ def limit_rows(found: Sequence[GroupTable], file: GatesFile, options: AuditOptio
             rows = [
                 case
                 for table in tables
-                for case in _limit_cases(table, bound, where=where, floor=kind == "at least", options=options)
+                for case in _limit_cases(
+                    table, bound, where=where, floor=kind == "at least", options=options, counted=counted
+                )
             ]
             cases += rows or [
-                GateCase(_gate_without_groups(kind, where, gate, bound), None, beyond=False, within=False)
+                GateCase(_gate_without_groups(kind, where, gate, bound, counted), None, beyond=False, within=False)
             ]
     return with_verdicts(cases, options.alpha)
 
 
 def _limit_cases(
-    table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions
+    table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions, counted: Counted
 ) -> Iterator[GateCase]:
     for row in table.rows:
         if row.images == 0 and not _is_group_without_images(table, row):
@@ -280,6 +299,7 @@ def _limit_cases(
                 n=rate.n,
                 value=redact(rate, widest(table, options)),
                 reason=_undecided(row),
+                counted=counted,
             ),
             p,
             beyond,
@@ -343,8 +363,9 @@ def _undecided(row: GroupRow) -> GateReason:
     return "no labels" if row.images == 0 else "no estimate" if row.rate.value is None else ""
 
 
-def _gate_without_groups(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
+def _gate_without_groups(kind: str, where: str, gate: Tolerance | Limit, bound: float, counted: Counted) -> GateRow:
     """Return the row of a gate without any group: NOT ENOUGH DATA."""
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
     rate = Rate(cast("Metric", gate.metric), gate.class_name).name
-    return GateRow(kind, where, CROSS.join(gate.by), "(none)", rate, bound, 0, nothing, reason="no estimate")
+    by = CROSS.join(gate.by)
+    return GateRow(kind, where, by, "(none)", rate, bound, 0, nothing, reason="no estimate", counted=counted)

@@ -30,6 +30,7 @@ from tlkit.audit.rates import MEANS, AnyMetric, Rate
 from tlkit.audit.sampling_design import design_of
 from tlkit.audit.task_comparison import WHOLE, compare_task_models
 from tlkit.audit.verdicts import assign_verdicts
+from tlkit.choices import Counted
 from tlkit.errors import PredictionsError
 from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.predictions.common_task_images import known_images
@@ -76,12 +77,14 @@ def judge_task_gates(
     if problems:
         raise PredictionsError(*problems)
     rows: list[GateRow] = []
-    rows += tolerance_rows(_tables(judged, gates, gates.tolerances), file, judged.options)
-    rows += limit_rows(_tables(judged, gates, gates.limits), file, judged.options)
+    counted = judged.counted
+    rows += tolerance_rows(_tables(judged, gates, gates.tolerances), file, judged.options, counted=counted)
+    rows += limit_rows(_tables(judged, gates, gates.limits), file, judged.options, counted=counted)
     if gates.no_worse_than is not None:
         assert baseline is not None, "the caller reads the baseline of the file"
         rows += _no_worse(baseline, predictions, file, options)
-    report = GateReport(file.source, len(predictions.labelled), judged.options, tuple(rows))
+    objects = len(judged.groups) if counted == "object" else None
+    report = GateReport(file.source, len(predictions.labelled), judged.options, tuple(rows), objects)
     logger.info("Gates of %s: %s.", file.source, counts_text(report))
     return report
 
@@ -96,6 +99,7 @@ class _JudgedRows:
         names: labels, classes or categories; none of numbers and grades.
         options: of the audit behind the gates.
         outcomes: a call with a rate returns its outcomes in the K rows of known truth.
+        counted: what the rows are.
     """
 
     groups: pd.DataFrame
@@ -103,13 +107,14 @@ class _JudgedRows:
     names: Sequence[str]
     options: AuditOptions
     outcomes: Callable[[Rate], Outcomes]
+    counted: Counted = "image"
 
 
 def _judged_rows(table: TaskPredictions, options: AuditOptions) -> _JudgedRows:
     if isinstance(table, DetectionPredictions):
         objects = objects_of(table, options)
         every = np.ones(len(objects.groups), dtype=np.bool_)
-        return _JudgedRows(objects.groups, every, table.categories, objects.options, objects.outcomes)
+        return _JudgedRows(objects.groups, every, table.categories, objects.options, objects.outcomes, "object")
     known = table.labelled
     return _JudgedRows(table.groups, known_images(table), names_of(table), options, partial(_outcomes, known))
 
@@ -191,11 +196,13 @@ def _no_worse(
     cases = []
     for row in (found.main, *(row for row in found.rows[1:] if row.by not in WHOLE)):
         value = row.difference
-        large = value.low is not None and (row.by == ALL or row.n >= options.min_group_size)
+        n = row.n if row.count is None else row.count
+        large = value.low is not None and (row.by == ALL or n >= options.min_group_size)
         low, high = (sign * end if end is not None else 0.0 for end in (value.low, value.high))
         low, high = min(low, high), max(low, high)
         same = row.p is None and value.value == 0
-        few = "" if large or same else value.note or f"n = {row.n}, fewer than {options.min_group_size}"
+        unit = "" if row.counted == "image" else f" {row.counted}s"
+        few = "" if large or same else value.note or f"n = {n}{unit}, fewer than {options.min_group_size}"
         made = GateRow(
             "no worse",
             where,
@@ -203,9 +210,10 @@ def _no_worse(
             row.name,
             figure_title(row.figure),
             margin,
-            row.n,
-            value if large else Estimate(None, None, None, n=row.n, note=few),
+            n,
+            value if large else Estimate(None, None, None, n=n, note=few),
             reason="same figure" if same else "" if large else "no estimate",
+            counted=row.counted,
         )
         cases.append(GateCase(made, row.p, beyond=large and high < -margin, within=same or (large and low >= -margin)))
     return with_verdicts(cases, options.alpha)

@@ -115,6 +115,35 @@ def read_with_columns(
     return with_metadata(samples, columns=columns, metadata=metadata, options=options)
 
 
+def read_judged(
+    data: Path,
+    *,
+    root: Path | None = None,
+    split: str | None = None,
+    columns: Sequence[str] = (),
+    options: ListOptions = ListOptions(),
+) -> Samples:
+    """Return labelled images that a model is only judged by.
+
+    Args:
+        data: a folder of class folders, a list of images or tar shards.
+        root: folder of the paths of a list; default: the list's own.
+        split: only the images of this split; default: all.
+        columns: group columns to take from a list or shards.
+        options: how lists, labels and columns are read.
+
+    Raises:
+        DataError: the source is missing or wrong, has no images of the split, or there is a root, but no list.
+    """
+    if root is None:
+        samples = read_with_columns(data, columns=columns, options=options, judged=True)
+    elif is_list(data):
+        samples = read_with_columns(root, manifest=data, columns=columns, options=options, judged=True)
+    else:
+        raise DataError(f"A root is the folder of the paths of a list, but {data} is no CSV or Parquet file.")
+    return samples_of_split(samples, split, source=data)
+
+
 def samples_of_split(samples: Samples, split: str | None, *, source: Path) -> Samples:
     """Return the samples of a split; all of them where it is None.
 
