@@ -28,8 +28,10 @@ IMAGES_PER_RUN = 8
 """Images of one run of ONNX Runtime, whatever the number of threads: the bits may depend on it. Part of the key of
 cached features."""
 MOST_PIXELS = 2**25
-"""Pixels in all runs of ONNX Runtime at once, which bounds their memory: 83 runs of images of 224x224. Measured: 96 to
-420 bytes a pixel (ViT-Tiny, ResNet-50, Lite0, ViT-Base, ConvNeXt-Tiny), 960 at most (Swin-Tiny), so 32 GB at most."""
+"""Pixels in all runs of ONNX Runtime at once, which bounds their memory: 83 runs of images of 224x224.
+
+Measured: 96 to 420 bytes a pixel (ViT-Tiny, ResNet-50, Lite0, ViT-Base, ConvNeXt-Tiny), 960 at most (Swin-Tiny).
+"""
 
 
 def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
