@@ -45,7 +45,7 @@ def run_concurrently(
     A thread a core decodes the images of a run and calls the engine by itself, so no thread waits for another within an
     image. At most `engine.threads` of them call it at once; the others decode. There are two at least, so that one
     decodes while the other computes. Image `row` has the place `row % B` of its run, however many threads there are
-    and whichever images cannot be read. The threads call no function of torch, which would start threads of its own in
+    and whichever images cannot be read. The threads compute nothing in torch, which would start threads of its own in
     each.
 
     Args:
