@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import numpy as np
 import pytest
 from messages import says
@@ -69,6 +71,7 @@ def test_each_way_ends_after_the_same_files(files, way, gone, damaged, error):
     with pytest.raises(DataError) as caught:
         rows_by(way, dataset)
     assert says(str(caught.value), f"{error} images in a row", files[gone[0]].name, "drive")
+    assert multiprocessing.active_children() == []  # although the error's traceback still holds the loader
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -286,6 +286,7 @@ class ImageLoader(DataLoader[Any]):
         # End the workers now. The error's traceback holds this frame and the loader; the garbage collector would
         # delete the queues before the iterator, and each worker would wait 5 s for a lost signal.
         self._iterator = None
+        del batches
         try:
             raise error
         finally:
