@@ -62,7 +62,9 @@ def verdicts_at(rows, tolerance):
     )
 
 
-@pytest.mark.parametrize("one", [0.75, 0.85, 0.9])
+@pytest.mark.parametrize(
+    "one", [pytest.param(0.75, marks=pytest.mark.series), 0.85, pytest.param(0.9, marks=pytest.mark.series)]
+)
 def test_the_verdicts_are_those_of_scipys_test_and_statsmodels_correction_and_interval(monkeypatch, one):
     monkeypatch.setattr("tlkit.audit.estimators.max_gap", lambda *_, **__: None)
     rates, n = [one, 0.9, 0.9, 0.9, 0.9], 200

@@ -186,7 +186,7 @@ class KilledError(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("kind", ["run", "file"])
+@pytest.mark.parametrize("kind", ["run", pytest.param("file", marks=pytest.mark.series)])
 def test_masks_go_on_after_a_kill_and_end_with_the_same_bytes(fitted, run, tmp_path, monkeypatch, kind):
     monkeypatch.setattr("tlkit.cli.task_run.TOGETHER", 5)
     shutil.copytree(fitted / "images" / "test", tmp_path / "images")

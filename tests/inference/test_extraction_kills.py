@@ -156,6 +156,7 @@ def whole(images, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.series
 def test_an_extraction_killed_at_random_points_resumes_to_the_same_bytes(images, whole, tmp_path):
     events = int((whole / "events").read_text())
     chance = random.Random(11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from functools import partial
 from pathlib import Path
@@ -105,9 +106,14 @@ def test_the_bits_of_a_head_depend_neither_on_threads_nor_on_other_rows(stored_m
     assert len(found) == 1
 
 
+FEW = [(1, 64, "auto"), (3, 5, "auto"), (2, 8, "onnxruntime")]
+ALL = [*itertools.product((1, 2, 3, 16), (1, 5, 8, 32, 64), ("auto", "onnxruntime"))]
+
+
+@pytest.mark.parametrize("ways", [FEW, pytest.param(ALL, marks=pytest.mark.series)], ids=["few", "all"])
 @pytest.mark.parametrize("tta", ["none", "flip"])
 def test_the_bits_depend_neither_on_threads_nor_on_the_batch_size(
-    stored_model, image_folder, tmp_path, monkeypatch, tta
+    stored_model, image_folder, tmp_path, monkeypatch, tta, ways
 ):
     """Matrix products of another number of rows have other last bits, above all with many classes."""
     monkeypatch.chdir(tmp_path)
@@ -117,14 +123,12 @@ def test_the_bits_depend_neither_on_threads_nor_on_the_batch_size(
     many = stored_model("many", classes=tuple(f"class {number:04}" for number in range(1000)))
     before, found = torch.get_num_threads(), {}
     try:
-        for threads in (1, 2, 3, 16):
+        for way in ways:
+            threads, batch_size, engine = way
             torch.set_num_threads(threads)
-            for batch_size in (1, 5, 8, 32, 64):
-                for engine in ("auto", "onnxruntime"):
-                    predictions = load_predictor(many, device="cpu").predict(
-                        photos, batch_size=batch_size, engine=engine, tta=tta
-                    )
-                    found[threads, batch_size, engine] = predictions.proba.tobytes()
+            predictor = load_predictor(many, device="cpu")
+            predictions = predictor.predict(photos, batch_size=batch_size, engine=engine, tta=tta)
+            found[way] = predictions.proba.tobytes()
     finally:
         torch.set_num_threads(before)
     assert len(predictions) == 43 and predictions.proba.shape[1] == 1000

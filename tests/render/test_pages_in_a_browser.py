@@ -119,7 +119,7 @@ def test_the_report_fits_the_page_in_light_and_dark(opened, report, width, schem
     assert (paper == "rgb(17, 21, 25)") == (scheme == "dark")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(375, "dark", marks=pytest.mark.series)])
 def test_the_report_has_no_serious_fault_of_accessibility(opened, report, width, scheme):
     page = opened(report, width=width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")

@@ -203,7 +203,7 @@ def test_a_second_process_of_a_run_replaces_what_tensorboard_shows(options):
     assert [(one.step, one.value) for one in read.Scalars("train/loss")] == [(1, 0.5), (2, 0.25)]
 
 
-@pytest.mark.parametrize("kind", ["mlflow", "tensorboard"])
+@pytest.mark.parametrize("kind", ["mlflow", pytest.param("tensorboard", marks=pytest.mark.series)])
 def test_a_tracker_that_is_not_installed_is_an_error_with_the_extra(kind, options, tmp_path):
     """In another process, from a folder whose module of that name cannot be imported."""
     (tmp_path / f"{kind}.py").write_text("raise ImportError('no such package here')\n")

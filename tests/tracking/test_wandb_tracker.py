@@ -162,7 +162,14 @@ def test_auto_without_a_key_records_offline_and_logs_the_upload_command(options,
     assert logged() == [saying("API", "wandb login"), saying(tracker.location, "offline")]
 
 
-@pytest.mark.parametrize("login", ["environment", "netrc", "settings"])
+@pytest.mark.parametrize(
+    "login",
+    [
+        "environment",
+        pytest.param("netrc", marks=pytest.mark.series),
+        pytest.param("settings", marks=pytest.mark.series),
+    ],
+)
 def test_auto_with_a_key_but_no_network_records_offline(options, home, monkeypatch, logged, login):
     server = "http://127.0.0.1:9"  # the discard port: refused at once
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")

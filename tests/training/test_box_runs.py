@@ -230,6 +230,7 @@ def test_damaged_table_of_boxes_is_refused(trained, tmp_path):
         read_boxes(file)
 
 
+@pytest.mark.series
 def test_stopped_run_of_boxes_resumes_to_the_same_bits(operators, tmp_path, monkeypatch):
     images = write_box_images(tmp_path / "images", splits={"train": 6, "val": 2, "test": 2})
     given = {"strategy": "{kind: last_n, stages: 1}", "epochs": "1", "augment": "medium"}

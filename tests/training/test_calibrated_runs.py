@@ -26,7 +26,7 @@ def fitted(tiny_recipe):
     return lambda **more: tlkit.fit(tiny_recipe(**{"": 50}, groups={"light": day_and_night}), {**more})
 
 
-@pytest.mark.parametrize("strategy", ["full", "frozen"])
+@pytest.mark.parametrize("strategy", [pytest.param("full", marks=pytest.mark.series), "frozen"])
 def test_predictions_of_a_run_are_those_of_its_calibrated_model(tiny_recipe, strategy, caplog):
     recipe = tiny_recipe(**{"": 50}, strategy=strategy)
     plain = tlkit.fit(recipe, {"name": "plain", "evaluate.calibrate": "none"})

@@ -15,7 +15,7 @@ from tlkit.training.fit import fit
 PIXELS = {"model.name": "test_vit", "train.epochs": 2, "train.device": "cpu", "augment.preset": "light"}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.series), 2])
 def test_a_run_names_the_images_that_changed_after_their_check(workers, tiny_recipe, monkeypatch, caplog):
     recipe, original = tiny_recipe(train=4, val=2, test=1), run_training.prepare
 

@@ -112,7 +112,7 @@ def test_if_one_process_is_killed_the_other_ends_and_the_run_resumes_to_the_same
         assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items()), (victim, kind, at)
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_each_process_mixes_its_own_images(recipe, monkeypatch):
     """One process that mixes the halves of each balanced batch separately, with both seeds, trains the same."""
     mixing = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mixup_off_epochs": 1}

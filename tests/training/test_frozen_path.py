@@ -165,7 +165,9 @@ def test_an_unused_engine_is_refused(recipe, changes, said):
         load_recipe(recipe, changes)
 
 
-@pytest.mark.parametrize("views", [{}, {"augment.preset": "light", "features.views": 2}])
+@pytest.mark.parametrize(
+    "views", [pytest.param({}, marks=pytest.mark.series), {"augment.preset": "light", "features.views": 2}]
+)
 def test_a_resumed_run_keeps_its_engine(recipe, tmp_path, monkeypatch, caplog, views):
     settings = {**SETTINGS, **views, "features.engine": "auto"}
     (tmp_path / "empty").mkdir()

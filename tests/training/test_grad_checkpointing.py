@@ -21,7 +21,12 @@ ON = {"train.grad_checkpointing": True}
 
 
 @pytest.mark.parametrize(
-    "model", ["test_resnet", pytest.param("test_efficientnet", marks=pytest.mark.series), "test_vit"]
+    "model",
+    [
+        "test_resnet",
+        pytest.param("test_efficientnet", marks=pytest.mark.series),
+        pytest.param("test_vit", marks=pytest.mark.series),
+    ],
 )
 def test_a_run_ends_with_the_same_bits(tiny_recipe, model):
     """Norm statistics, dropout and drop path included."""

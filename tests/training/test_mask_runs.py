@@ -154,6 +154,7 @@ def test_trials_of_a_sweep_are_compared_where_their_true_masks_are_the_same(trai
     assert val_digest(copied) != digest
 
 
+@pytest.mark.series
 def test_stopped_run_of_masks_resumes_to_the_same_bits(images, tmp_path, monkeypatch):
     given = {"strategy": "{kind: last_n, stages: 1}", "epochs": "2", "augment": "medium"}
     given["model"] = ", decoder: deeplabv3plus, decoder_channels: 64"

@@ -64,7 +64,7 @@ def test_torchrun_is_known_by_all_of_its_variables(monkeypatch):
             assert torchrun_world() is None
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.series)])
 def test_a_process_that_waits_for_others_says_where_and_for_how_long(rank, monkeypatch, caplog):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -82,7 +82,7 @@ MANY = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_two_processes_with_sharded_weights_train_as_one(recipe):
     """Phases, accumulation over an uneven last batch, clipping, weighted classes, a moving average."""
     one = fit(recipe, PLAIN | MANY | {"name": "one"})

@@ -229,7 +229,9 @@ def test_trackers_get_figures_labels_and_predictions_without_groups(runs, tmp_pa
         assert sent.reports[-1].is_file()
 
 
-@pytest.mark.parametrize(("task", "head"), [("multilabel", "logistic"), ("regression", "ridge")])
+@pytest.mark.parametrize(
+    ("task", "head"), [("multilabel", "logistic"), pytest.param("regression", "ridge", marks=pytest.mark.series)]
+)
 def test_heads_fitted_to_cached_features_are_stored_as_a_layer_and_predict(images, tmp_path, monkeypatch, task, head):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
