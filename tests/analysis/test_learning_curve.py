@@ -75,7 +75,7 @@ def test_gain_interval_covers_the_truth():
     assert len(held) > 30 and np.mean(held) > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_gain_interval_covers_the_truth_of_features_that_follow_no_law():
     """The curve of a linear head flattens sooner than any power law; see benchmarks/curve_coverage.py."""
     centers = np.random.default_rng(0).normal(size=(3, 60)) * 0.25
@@ -109,6 +109,7 @@ def test_a_flat_curve_has_an_interval_that_grows_with_the_extrapolation(wrong):
     assert says(gain_sentence(curve, 245), "+245 images", "0.0") or wrong == 0
 
 
+@pytest.mark.series
 def test_gain_interval_near_accuracy_1_covers_the_truth():
     law = np.array((1.0, 0.01, 0.3))
     truth = float(np.diff(power_law(law, [400, 1600]))[0])

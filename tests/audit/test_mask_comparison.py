@@ -330,7 +330,7 @@ def test_a_class_that_one_image_or_cluster_shows_leaves_means_without_interval_a
     assert (clustered.p, clustered.difference.note) == (None, "dog is shown by the images of one cluster")
 
 
-@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("k", [2, pytest.param(3, marks=pytest.mark.series)])
 def test_equal_models_are_rarely_told_apart_by_a_class_that_few_images_show(k):
     rng, rejected, held, samples = np.random.default_rng(k), 0, 0, 80
     truth = np.mean([evaluate_masks(rare(rng, k)[0]).mean_iou.value for _ in range(80)])

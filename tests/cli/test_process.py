@@ -125,7 +125,7 @@ def test_a_reader_that_ends_before_the_output_gives_the_code_of_a_broken_pipe(tm
     assert (done.returncode, done.stderr) == (141, "")
 
 
-@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", pytest.param(">&- 2>&-", marks=pytest.mark.series)])
 def test_a_process_without_streams_finishes_its_work(closed, predictions, tmp_path):
     done = shell(f"tlkit evaluate p.csv {closed}", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -229,8 +229,8 @@ def test_stated_epochs_plan_the_schedule_and_the_trainer_stops(data, backbone, s
 @pytest.mark.parametrize(
     ("train", "strategy"),
     [
-        ({"warmup_epochs": 6}, "full"),
-        ({"mixup": 0.2, "mixup_off_epochs": 6}, "full"),
+        pytest.param({"warmup_epochs": 6}, "full", marks=pytest.mark.series),
+        pytest.param({"mixup": 0.2, "mixup_off_epochs": 6}, "full", marks=pytest.mark.series),
         (None, {"kind": "lp_ft", "probe_epochs": 6}),
     ],
 )

@@ -109,8 +109,15 @@ def opened(browser):
         context.close()
 
 
-@pytest.mark.parametrize("width", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "dark"),
+        (375, "light"),
+        pytest.param(1280, "light", marks=pytest.mark.series),
+        pytest.param(375, "dark", marks=pytest.mark.series),
+    ],
+)
 def test_the_report_fits_the_page_in_light_and_dark(opened, report, width, scheme):
     page = opened(report, width=width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -154,7 +161,7 @@ def test_the_report_can_be_read_without_scripts_and_with_the_keyboard(opened, re
     assert page.locator(".term").first.get_attribute("title")
 
 
-@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.series), 375])
 def test_runs_side_by_side_fit_and_their_names_are_text(opened, both, width):
     page = opened(both, width=width)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")

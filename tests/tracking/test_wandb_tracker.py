@@ -118,7 +118,14 @@ def test_an_offline_run_reads_back_completely_and_writes_in_the_run_directory_on
     assert of["exit"][0].get("exit_code", 0) == 0
 
 
-@pytest.mark.parametrize(("error", "code"), [(ZeroDivisionError(), 1), (KeyboardInterrupt(), 1), (SystemExit(3), 3)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ZeroDivisionError(), 1),
+        pytest.param(KeyboardInterrupt(), 1, marks=pytest.mark.series),
+        pytest.param(SystemExit(3), 3, marks=pytest.mark.series),
+    ],
+)
 def test_an_error_closes_the_run_with_its_exit_code_and_is_raised(options, error, code):
     with pytest.raises(type(error)), open_tracker(**options) as tracker:
         raise error
@@ -204,7 +211,7 @@ def test_online_without_a_key_is_an_error_without_a_prompt(options):
     assert children() == set()
 
 
-@pytest.mark.parametrize("wandb_mode", ["online", "disabled"])
+@pytest.mark.parametrize("wandb_mode", ["online", pytest.param("disabled", marks=pytest.mark.series)])
 def test_offline_in_the_recipe_overrides_wandb_mode_without_changing_it(options, monkeypatch, wandb_mode):
     monkeypatch.setenv("WANDB_MODE", wandb_mode)
     with open_tracker(**options) as tracker:

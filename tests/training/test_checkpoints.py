@@ -88,7 +88,7 @@ def test_every_epoch_is_written_when_it_ends_and_two_are_kept(recipe, monkeypatc
     assert {"epoch-0002.ckpt", "epoch-0003.ckpt"} <= {path.name for path in checkpoint_files(run)}
 
 
-@pytest.mark.parametrize("average", [{}, {"train.ema_decay": 0.9}])
+@pytest.mark.parametrize("average", [pytest.param({}, marks=pytest.mark.series), {"train.ema_decay": 0.9}])
 def test_a_checkpoint_on_its_frozen_weights_restores_every_bit(recipe, average):
     run = fit(recipe, {**CACHED, **average})
     prepared = prepare(load_recipe(recipe, {**CACHED, **average}))

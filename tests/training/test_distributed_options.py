@@ -76,7 +76,7 @@ def assert_close(one, two):
     pd.testing.assert_frame_equal(two.history[counted], one.history[counted], check_exact=True)
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_group_dro_worst_group_and_early_stopping_use_the_images_of_both_processes(recipe):
     """In epochs balanced by group, accumulated over an uneven last batch, and averaged."""
     stopping = {"monitor": WORST, "patience": 1, "min_delta": 1.0}

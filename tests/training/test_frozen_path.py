@@ -58,7 +58,7 @@ def assert_same_head(one, other, *, atol):
     assert backbones[0] == backbones[1]
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("name", ["test_resnet", pytest.param("test_vit", marks=pytest.mark.series)])
 def test_a_head_on_cached_features_equals_one_trained_on_images(recipe, caplog, name):
     chosen = {**SETTINGS, "model.name": name}
     cached = fit(recipe, {**chosen, "name": "cached"})

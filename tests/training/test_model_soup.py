@@ -76,7 +76,7 @@ def test_what_is_the_same_in_all_states_stays_the_same_to_the_bit(network):
     assert moved_statistics(network, [state, state]) == []
 
 
-@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+@pytest.mark.parametrize("monitor", ["val_loss", pytest.param("val_accuracy", marks=pytest.mark.series)])
 def test_the_soup_is_never_worse_than_the_best_epoch_and_is_the_runs_model(tiny_recipe, monitor):
     run = fit(tiny_recipe(), {**SOUP, "train.monitor": monitor, "train.learning_rate": 0.003})
     stored = _stored(run)
@@ -119,7 +119,9 @@ def test_a_resumed_run_has_the_same_soup_of_its_averages(tiny_recipe, monkeypatc
     _weights_are_the_mean_of(whole, _stored(whole)["epochs"], prefix="average.network.")
 
 
-@pytest.mark.parametrize("more", [{}, {"train.ema_decay": 0.9}], ids=["weights", "averages"])
+@pytest.mark.parametrize(
+    "more", [pytest.param({}, marks=pytest.mark.series), {"train.ema_decay": 0.9}], ids=["weights", "averages"]
+)
 def test_heads_on_cached_features_are_averaged_on_their_backbone(tiny_recipe, monkeypatch, more):
     monkeypatch.setattr(soup, "_figure", lambda *_: 0.5)  # each epoch stays in
     run = fit(tiny_recipe(strategy="frozen"), {**SOUP, **more, "train.learning_rate": 0.003})

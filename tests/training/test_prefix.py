@@ -76,7 +76,7 @@ def digest(run):
 @pytest.mark.parametrize(
     "kind",
     [
-        "last_n",
+        pytest.param("last_n", marks=pytest.mark.series),
         "lp_ft",
         pytest.param("gradual", marks=pytest.mark.series),
         pytest.param("lora", marks=pytest.mark.series),

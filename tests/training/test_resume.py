@@ -93,7 +93,7 @@ def test_a_run_resumes_within_an_epoch(recipe, cut, whole, caplog, monkeypatch):
     assert one["loops"]["fit_loop"]["epoch_progress"]["total"] == two["loops"]["fit_loop"]["epoch_progress"]["total"]
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.series), 3])
 def test_checkpoints_within_an_epoch_change_nothing_and_two_are_kept(recipe, whole, monkeypatch, every):
     with monkeypatch.context() as patch:
         stop_after(patch, 8, error=RuntimeError("power cut"))
@@ -428,7 +428,10 @@ def test_the_tracker_of_a_resumed_run_has_the_whole_history(tiny_recipe, monkeyp
     assert figures == resumed.history.to_dict("records")
 
 
-@pytest.mark.parametrize(("batches", "epochs"), [(1, 0), (4, 1), (12, 3)])
+@pytest.mark.parametrize(
+    ("batches", "epochs"),
+    [pytest.param(1, 0, marks=pytest.mark.series), (4, 1), pytest.param(12, 3, marks=pytest.mark.series)],
+)
 def test_a_stop_at_the_last_batch_of_an_epoch_loses_no_epoch(recipe, whole, monkeypatch, batches, epochs):
     with monkeypatch.context() as patch:
         stop_after(patch, batches)

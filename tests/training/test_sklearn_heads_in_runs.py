@@ -89,7 +89,7 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
     assert network.head.in_features == features.width
 
 
-@pytest.mark.parametrize("word", ["lda", "auto"])
+@pytest.mark.parametrize("word", [pytest.param("lda", marks=pytest.mark.series), "auto"])
 def test_a_run_stores_the_facts_of_its_head_and_log_and_report_put_them_into_words(word, head_recipe, caplog):
     caplog.set_level("INFO", logger="tlkit")
     run = tlkit.fit(head_recipe(word))

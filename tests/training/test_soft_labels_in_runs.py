@@ -66,7 +66,7 @@ def test_the_targets_are_the_shares_and_the_labels_stay_the_majoritys(recipe, ca
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["full", "frozen"])
+@pytest.mark.parametrize("strategy", [pytest.param("full", marks=pytest.mark.series), "frozen"])
 def test_a_run_trains_on_the_shares_and_is_judged_by_the_majority(strategy, recipe):
     soft = fit(recipe("soft", strategy), {"name": "soft"})
     hard = fit(recipe("majority", strategy), {"name": "hard"})
