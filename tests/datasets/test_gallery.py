@@ -14,9 +14,11 @@ import pytest
 from messages import saying, says
 from PIL import Image
 from torchvision.datasets import FashionMNIST
+from typer.testing import CliRunner
 
 from tlkit.box_labels import boxes_in
 from tlkit.choices import DatasetName
+from tlkit.cli.app import app
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.datasets import gallery, make_dataset_of
@@ -341,6 +343,21 @@ def test_a_dataset_of_several_labels_is_not_read_as_one_of_a_class(tmp_path):
     recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-keywords"))
     with pytest.raises(RecipeError, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
         recipe_source(load_recipe(recipe))
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "ordinal"])
+def test_a_dataset_of_masks_is_for_masks(task, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-masks") + f"task: {task}\n")
+    with pytest.raises(RecipeError, match=saying("emoji-masks", "masks", task, "segmentation").pattern):
+        recipe_source(load_recipe(recipe))
+
+
+def test_what_is_made_says_for_which_task_it_is(tmp_path):
+    for name, is_several in (("digit-scenes", True), ("digits", False)):
+        done = CliRunner().invoke(app, ["data", "sample", name, str(tmp_path / name)])
+        found = [line.removeprefix("In a recipe: ") for line in done.stdout.splitlines() if "In a recipe: " in line]
+        assert ("task: multilabel" in found) is is_several, done.output
 
 
 def test_boxes_of_emoji_scenes_hold_what_was_drawn_into_the_background(tmp_path):

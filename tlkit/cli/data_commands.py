@@ -80,6 +80,8 @@ def sample(
 
     card = make_dataset_of(name, dest, skew=skew, seed=seed)
     listed = [] if card.manifest is None else [f"In a recipe: data: {{manifest: {card.manifest}}}", ""]
+    if listed:  # a cell of its column label may hold several
+        listed.insert(0, "In a recipe: task: multilabel")
     print_lines([card.summary(), "", *listed, card.about, "", card.attribution])
 
 

@@ -26,7 +26,7 @@ class GalleryEntry:
     Attributes:
         name: its name in a recipe and on the command line.
         summary: what the images show, in one line.
-        task: what it is for; one for segmentation has a class for each image, too.
+        task: what it is for.
         images: number of images.
         classes: number of classes or labels.
         columns: group columns for the audit, in `metadata.csv`.

@@ -87,6 +87,15 @@ def test_every_file_is_accounted_for(folders):
     assert "across-labels" not in {finding.kind for finding in diagnosis.findings}
 
 
+def test_folders_that_share_no_file_are_warned_of(tmp_path, caplog):
+    put(tmp_path, "cat/x.png", seed=0)
+    put(tmp_path, "dog/y.png", seed=1)
+    assert labels_of(read_samples(tmp_path, options=SEVERAL)) == {"cat/x.png": "cat", "dog/y.png": "dog"}
+    assert [saying("several class folders", "2", "multilabel")] == [
+        one.getMessage() for one in caplog.records if one.levelname == "WARNING"
+    ]
+
+
 def test_names_with_the_separator_are_refused(tmp_path):
     put(tmp_path, "a;b/x.png", "c/y.png", seed=0)
     with pytest.raises(DataError) as error:

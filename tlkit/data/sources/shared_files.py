@@ -56,13 +56,16 @@ def join_shared_files(samples: Samples, options: ListOptions) -> Samples:
     first = ~pd.concat(key, axis=1).duplicated()
     joined = table.assign(**{LABEL: labels.astype("str")})[first].reset_index(drop=True)
     several = int(joined[LABEL].str.contains(SEPARATOR, regex=False).sum())
-    logger.info(
-        "%s: %d files are %d images, %d of them in several class folders.",
-        samples.root,
-        len(table),
-        len(joined),
-        several,
-    )
+    if several:
+        text = "%s: %d files are %d images, %d of them in several class folders."
+        logger.info(text, samples.root, len(table), len(joined), several)
+    elif len(table):
+        logger.warning(
+            "No file of %s lies in several class folders, so each of %d images has one label. If each shows one class, "
+            "leave task: multilabel out.",
+            samples.root,
+            len(joined),
+        )
     return replace(samples, classes=classes, table=joined, task="multilabel")
 
 
