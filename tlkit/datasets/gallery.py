@@ -95,18 +95,21 @@ def find_entry(name: str) -> GalleryEntry:
     return known[name]
 
 
-def make_dataset_of(name: str, dest: str | Path, *, skew: str | None = None, seed: int = 0) -> DatasetCard:
+def make_dataset_of(
+    name: str, dest: str | Path, *, skew: str | None = None, per_class: int | None = None, seed: int = 0
+) -> DatasetCard:
     """Make the folder of a dataset of the gallery, and return its card; a folder that the same call made is reused.
 
     Args:
         name: name of the dataset.
         dest: folder to write to; created where it is missing.
         skew: of occupations, the groups that train shows; None = all.
+        per_class: most training images of each class; see `GalleryEntry.make`. Not for occupations; None = all.
         seed: seed of the split and of random poses, 0 or more.
 
     Raises:
-        DataError: there is no such dataset, a package is missing, `skew` is for another dataset, or the folder holds
-            something else.
+        DataError: there is no such dataset, a package is missing, `skew` or `per_class` is for another dataset, or the
+            folder holds something else.
         MissingExtraError: a package is missing that an extra of tlkit brings.
 
     Example:
@@ -116,10 +119,12 @@ def make_dataset_of(name: str, dest: str | Path, *, skew: str | None = None, see
     """
     entry = find_entry(name)
     if entry is OCCUPATIONS_ENTRY:
+        if per_class is not None:
+            raise DataError("per_class is not for occupations, whose poses belong together. Leave it out.")
         return make_occupations(dest, skew=skew, seed=seed)
     if skew is not None:
         raise DataError(f"skew is for the dataset occupations; {name} has no groups to skew.")
-    return entry.make(dest, seed=seed)
+    return entry.make(dest, seed=seed, per_class=per_class)
 
 
 def named_dataset(name: str) -> DatasetCard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 GalleryTask = Literal["multiclass", "multilabel", "segmentation", "detection"]
 Sources = Mapping[str, Path]
+VAL_PART = 5
+"""A class has one val image for so many training images, where they are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,7 @@ class GalleryEntry:
     Attributes:
         name: its name in a recipe and on the command line.
         summary: what the images show, in one line.
-        task: what it is for; one for segmentation has a class for each image, too.
+        task: what it is for.
         images: number of images.
         classes: number of classes or labels.
         columns: group columns for the audit, in `metadata.csv`.
@@ -85,21 +88,39 @@ class GalleryEntry:
                 f"{install_command(absent)}"
             )
 
-    def make(self, dest: str | Path, *, seed: int = 0) -> DatasetCard:
+    def make(self, dest: str | Path, *, seed: int = 0, per_class: int | None = None) -> DatasetCard:
         """Make the dataset's folder and return its card; a folder that the same call made is reused.
 
         Args:
             dest: folder to write to; created where it is missing.
             seed: seed of the split and of random poses, 0 or more.
+            per_class: most training images of each class, at least 5, with a fifth as many for validation, drawn by a
+                hash of the seed and the path; test stays whole. None = all.
 
         Raises:
             DataError: a package is missing or its files are not those of its version, the folder holds something else,
-                or the seed is negative.
+                the seed is negative, `per_class` is too small, or the images have no class of their own.
             MissingExtraError: a package is missing that an extra of tlkit brings.
         """
         if seed < 0:
             raise DataError(f"seed is {seed}. Use a whole number from 0.")
-        return self.write(Path(dest), lambda sources: self.images_of(sources, seed), request={"seed": seed})
+        if per_class is None:
+            return self.write(Path(dest), lambda sources: self.images_of(sources, seed), request={"seed": seed})
+        if self.task != "multiclass":
+            raise DataError(f"per_class counts images of one class, and {self.name} is for {self.task}. Leave it out.")
+        if per_class < VAL_PART:
+            raise DataError(f"per_class is {per_class}. Use a whole number from {VAL_PART}.")
+        most = {"train": per_class, "val": per_class // VAL_PART}
+        about = (
+            f"{self.about} Of these images, train has at most {per_class:,} and val at most {most['val']:,} of each "
+            "class, drawn by a hash of the seed and the path; test is whole."
+        )
+        return self.write(
+            Path(dest),
+            lambda sources: _drawn(self.images_of(sources, seed), most, seed),
+            request={"seed": seed, "per_class": per_class},
+            about=about,
+        )
 
     def write(
         self,
@@ -190,3 +211,18 @@ class GalleryEntry:
 
 def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _drawn(images: Iterator[SampleImage], most: Mapping[str, int], seed: int) -> Iterator[SampleImage]:
+    """Yield at most so many images of each class in a split, those of the smallest hashes; of other splits all."""
+    held: dict[tuple[str, ...], list[tuple[str, SampleImage]]] = {}
+    for image in images:
+        split = image.path.split("/")[0]
+        if split not in most:
+            yield image
+            continue
+        rank = hashlib.sha256(f"{seed} {image.path}".encode()).hexdigest()
+        held.setdefault((split, *image.classes), []).append((rank, image))
+    for (split, *_), some in held.items():
+        for _, image in sorted(some, key=lambda one: one[0])[: most[split]]:
+            yield image

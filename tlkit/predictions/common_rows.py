@@ -49,8 +49,10 @@ def common_rows(paths: Mapping[str, npt.NDArray[np.str_]]) -> CommonRows:
         rows[name] = {named.get(path, path): row for row, path in enumerate(own)}
     common = [path for path in first if all(path in known for known in rows.values())]
     if not common:
+        seen = "; ".join(f"{name} has {first_few(one.tolist(), most=2)}" for name, one in paths.items())
         raise PredictionsError(
-            f"{first_few(list(paths))} have no image in common. Predict the same images with every model."
+            f"{first_few(list(paths))} have no image in common: {seen}. Predict the same images with every model, "
+            "under the same paths."
         )
     left_out = len(set().union(*rows.values())) - len(common)
     return CommonRows(

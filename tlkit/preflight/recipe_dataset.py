@@ -123,7 +123,7 @@ def recipe_source(recipe: Recipe) -> Source:
 
 
 def _require_task(recipe: Recipe, name: DatasetName) -> None:
-    """Check that images with several labels are not read as images of one class, nor images without masks with them."""
+    """Check that the dataset is for the task: several labels are no class, and masks and boxes must be there."""
     task = recipe.task
     if task == "segmentation" and find_entry(name).task != "segmentation":
         raise RecipeError(
@@ -134,6 +134,11 @@ def _require_task(recipe: Recipe, name: DatasetName) -> None:
         raise RecipeError(
             f"data.name is {name}, whose images have no boxes, but task is {task}. Use a dataset that `tlkit data "
             "gallery` lists for detection, or data.root and data.boxes."
+        )
+    if find_entry(name).task == "segmentation" != task:
+        raise RecipeError(
+            f"data.name is {name}, whose labels are masks, but task is {task}. Set task: segmentation and "
+            "data.mask_classes, or use a dataset that `tlkit data gallery` lists for another task."
         )
     if (
         find_entry(name).task in ("multilabel", "detection")

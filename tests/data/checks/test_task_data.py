@@ -91,7 +91,7 @@ def test_the_command_line_prints_counts_and_refuses_what_does_not_fit(root):
     done = call("data", "doctor", root / "list.csv", *grades)
     assert done.exit_code in (0, 1)
     for words, message in (
-        (("summary", root, "--task", "multilabel"), saying("--task multilabel", "list of images")),
+        (("summary", root, "--task", "regression"), saying("--task regression", "list of images")),
         (("summary", root / "list.csv", "--grades", "a,b"), saying("--grades", "ordinal")),
     ):
         done = call("data", *words)

@@ -96,6 +96,14 @@ def test_coco_with_one_category_an_image_reads_as_a_dataset_of_classes(tmp_path)
     assert dict(zip(samples.table["path"], samples.table["label"], strict=True)) == rows(imported)
 
 
+def test_the_lines_for_a_recipe_state_the_task_of_several_labels(tmp_path):
+    imported = import_images("coco", coco(tmp_path / "coco", several=True), tmp_path / "made")
+    manifest = str(tmp_path / "made" / "list.csv")
+    assert pyyaml.safe_load(imported.recipe_lines) == {"task": "multilabel", "data": {"manifest": manifest}}
+    notes = imported.tables()[0].notes
+    assert [note.removeprefix("In a recipe: ") for note in notes] == imported.recipe_lines.splitlines()
+
+
 def test_copies_of_images_keep_their_bytes(tmp_path):
     imported = import_images("coco", coco(tmp_path / "coco", several=False), tmp_path / "made")
     assert (

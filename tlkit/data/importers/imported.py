@@ -60,9 +60,10 @@ class Imported:
 
     @property
     def recipe_lines(self) -> str:
-        """The section `data` of a recipe that reads the list."""
+        """The section `data` of a recipe that reads the list, with its `task` where that is not the default."""
+        task = "" if self.task == "multiclass" else f"task: {self.task}\n"
         root = "" if self.root == self.manifest.parent else f"root: {_in_yaml(self.root)}, "
-        return f"data: {{{root}manifest: {_in_yaml(self.manifest)}}}"
+        return f"{task}data: {{{root}manifest: {_in_yaml(self.manifest)}}}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON values."""

@@ -19,7 +19,7 @@ def imported_tables(imported: Imported) -> tuple[Table, ...]:
         title=f"{imported.manifest}: {imported.images:,} images of {len(imported.classes):,} {kind}",
         columns=(Column("split", "split"), Column("images", "images", "count")),
         rows=tuple((split or "not stated", count) for split, count in imported.counts.items()),
-        notes=(f"In a recipe: {imported.recipe_lines}",),
+        notes=tuple(f"In a recipe: {line}" for line in imported.recipe_lines.splitlines()),
     )
     if not imported.skipped:
         return (listed,)

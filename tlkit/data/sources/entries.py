@@ -45,7 +45,8 @@ class Entries:
 
     Attributes:
         read: entries that are images, or rows that belong to one.
-        companions: members of a tar that belong to an image that is read, such as its class.
+        companions: members of a tar that belong to an image that is read, such as its class; files of the class folders
+            of several labels that are an image of another folder.
         excluded: entries that somebody set aside, such as quarantined rows.
         skipped: entries that cannot be read as an image.
     """

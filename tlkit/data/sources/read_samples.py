@@ -20,6 +20,7 @@ from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.manifest import read_manifest, require_list, survey_list
 from tlkit.data.sources.mask_folders import scan_mask_folders, survey_mask_folders
 from tlkit.data.sources.metadata import add_metadata
+from tlkit.data.sources.shared_files import join_shared_files
 from tlkit.data.sources.tar_shards import read_shards, require_shards, survey_shards
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError
@@ -210,7 +211,7 @@ def survey_images(
         survey = survey_list(manifest, root=roots[0] if roots else None, columns=columns, options=options)
     else:
         survey = survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
-        survey = _survey_classes(survey, options, what=CLASS_FOLDERS)
+        survey = _survey_folder_classes(survey, options)
     where = source_name(root) if manifest is None else str(manifest)
     trainable = partial(require_trainable, survey.samples, where=where)
     return replace(survey, problems=survey.problems or _problems_of(trainable))
@@ -262,6 +263,8 @@ def _read(
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
         return samples, str(manifest)
     samples = scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)
+    if options.task == "multilabel":
+        return join_shared_files(samples, options), source_name(roots)
     return options.with_classes(samples, what=CLASS_FOLDERS), source_name(roots)
 
 
@@ -283,6 +286,16 @@ def _survey_classes(survey: Survey, options: ListOptions, *, what: str) -> Surve
     """Return a survey with the classes of `ListOptions.survey_classes`, and what is wrong with their order."""
     samples, problem = options.survey_classes(survey.samples, what=what)
     return replace(survey, samples=samples, problems=(*survey.problems, *[problem] * bool(problem)))
+
+
+def _survey_folder_classes(survey: Survey, options: ListOptions) -> Survey:
+    """Return a survey of class folders as `_survey_classes` does; a file in several of them is one image."""
+    if options.task != "multilabel":
+        return _survey_classes(survey, options, what=CLASS_FOLDERS)
+    samples = join_shared_files(survey.samples, options)
+    copies = len(survey.samples) - len(samples)
+    entries = replace(survey.entries, read=survey.entries.read - copies, companions=survey.entries.companions + copies)
+    return replace(survey, samples=samples, entries=entries)
 
 
 def _parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from tlkit.choices import TASK_HEADS
+from tlkit.choices import LABEL_SEPARATOR, TASK_HEADS
 from tlkit.recipe.sections.data_checks import LISTS, is_listed
 from tlkit.recipe.sections.section import Contradiction
 
@@ -75,12 +75,25 @@ def _source_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             ("data.shards", "task"), f"data.shards have one class for each image, {how}: data.manifest."
         )
     roots = (data.root,) if isinstance(data.root, str) else tuple(data.root)
-    if roots and data.manifest is None and not all(root.lower().endswith(LISTS) for root in roots):
+    if not roots or data.manifest is not None or all(root.lower().endswith(LISTS) for root in roots):
+        return
+    if task == "regression":
         yield Contradiction(
             ("data.root", "task"),
             f"data.root names class folders, which have one class for each image, {how}, and name it in "
             "data.manifest; data.root is then the folder of its paths.",
         )
+        return
+    for key, stated in (
+        ("data.label_columns", bool(data.label_columns)),
+        ("data.label_separator", data.label_separator != LABEL_SEPARATOR),
+    ):
+        if stated:
+            yield Contradiction(
+                (key, "data.root"),
+                f"{key} is about a list of images, but data.root names class folders, whose names are the labels. "
+                f"Name the list in data.manifest, or remove {key}.",
+            )
 
 
 def _mask_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
