@@ -83,7 +83,9 @@ def test_a_column_that_begins_like_that_of_the_truth_is_another_one(run, files, 
     parts = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in ("val", "test")}
     for name, table in parts.items():
         table.drop(columns="y_true").assign(truth_source="x").to_csv(tmp_path / f"bare_{name}.csv", index=False)
-    pd.concat(list(parts.values()))[["path", "y_true"]].rename(columns={"y_true": "truth"}).to_csv("all.csv", index=False)
+    pd.concat(list(parts.values()))[["path", "y_true"]].rename(columns={"y_true": "truth"}).to_csv(
+        "all.csv", index=False
+    )
     given = ("--val", "bare_val.csv", "--groups", "all.csv", "--y-true", "truth", "--json")
     found = run("calibration", "bare_test.csv", *given)
     own = run("calibration", "test.csv", "--val", "val.csv", "--json")

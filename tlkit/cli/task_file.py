@@ -179,9 +179,7 @@ class TaskFile:
         names = [] if self._joined is None else list(map(str, self._joined.columns.columns))
         if path != self.path:
             several = self.task == "multilabel"
-            return truth_of_val(
-                path, names, y_true=self.y_true, path_column=self.path_column, several_labels=several
-            )
+            return truth_of_val(path, names, y_true=self.y_true, path_column=self.path_column, several_labels=several)
         beside = any(name == self.y_true or name.startswith(f"{self.y_true}_") for name in names)
         return Y_TRUE if beside else self.y_true
 
