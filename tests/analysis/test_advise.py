@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -170,6 +171,21 @@ def test_where_all_are_over_the_budget_the_command_ranks_them_says_so_and_succee
     assert result.stdout.count(" OVER ") == 2 and says(result.stdout, "No backbone", "0.5 ms", f"{VIT} (1 ms)")
     stated = json.loads(CliRunner().invoke(app, ["-q", "advise", str(folder), *names, "--json"]).stdout)
     assert stated["max_latency_ms"] == 0.5 and [one["over_budget"] for one in stated["backbones"]] == [True, True]
+
+
+def test_a_list_of_another_tool_states_its_folder_and_columns(hub, folder, tmp_path):
+    files = sorted(folder.rglob("*.*"))
+    rows = [(file.relative_to(folder).as_posix(), file.parent.name) for file in files if file.is_file()]
+    pd.DataFrame(rows, columns=["image", "species"]).to_csv(tmp_path / "theirs.csv", index=False)
+    named = ("--root", str(folder), "--column", "path=image", "--column", "label=species")
+    words = ("--backbones", "test_vit", "--json")
+    own = CliRunner().invoke(app, ["-q", "advise", str(folder), *words])
+    found = CliRunner().invoke(app, ["-q", "advise", str(tmp_path / "theirs.csv"), *named, *words])
+    assert found.exit_code == 0, found.output
+    ranked = [[one["probe"] for one in json.loads(done.stdout)["backbones"]] for done in (own, found)]
+    assert ranked[0] == ranked[1]
+    refused = CliRunner().invoke(app, ["advise", str(folder), *named])
+    assert refused.exit_code != 0 and says(refused.exception, "--root", "list of images", folder)
 
 
 @pytest.mark.parametrize("named", ["Apache License 2.0", "The Apache Software Licence, version 2.0"])

@@ -217,6 +217,10 @@ def test_spellings_are_not_kept_where_no_text_is_read(run, tmp_path, labelled, c
     for path, why in (("runs/x", "is a run"), ("own.parquet", "tlkit")):
         found = run(command, *[path] * (2 if command == "compare" else 1), "--verbatim")
         assert found.returncode == 2 and says(found.stderr, "--verbatim", path, why, "Leave it out")
+    if command == "compare":  # one of the files is another tool's
+        for models in (("own.parquet", "p.csv"), ("p.csv", "own.parquet")):
+            done = run(command, *models, "--verbatim")
+            assert done.returncode == 0, done.stderr
     if command in ("evaluate", "audit"):
         by = ("--by", "side") if command == "audit" else ()
         assert run(command, "p.csv", *by, "--verbatim").returncode == 0

@@ -188,7 +188,7 @@ class KilledError(BaseException):
 
 @pytest.mark.parametrize("kind", ["run", pytest.param("file", marks=pytest.mark.series)])
 def test_masks_go_on_after_a_kill_and_end_with_the_same_bytes(fitted, run, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr("tlkit.cli.task_run.TOGETHER", 5)
+    monkeypatch.setattr("tlkit.cli.task_run.BATCH_SIZE", 5)
     shutil.copytree(fitted / "images" / "test", tmp_path / "images")
     (tmp_path / "images" / "003.png").write_bytes(b"no image")
     model = fitted / "runs" / "masks"
@@ -228,9 +228,25 @@ def test_masks_go_on_after_a_kill_and_end_with_the_same_bytes(fitted, run, tmp_p
     facts.write_text(facts.read_text() + "\n")
     done = run("predict", other / "model", tmp_path / "images", "--out", "out")
     assert (done.returncode, saying("out", "another model", "--out")) == (2, done.stderr)
-    Path("out/masks.json").write_text("{}")
-    done = run("predict", model, tmp_path / "images", "--out", "out")
-    assert (done.returncode, saying("masks.json", "damaged")) == (2, done.stderr)
+    note = json.loads(Path("out/masks.json").read_text())
+    for damaged in ({}, note | {"images": "17"}, note | {"engine": 1}, [note]):
+        Path("out/masks.json").write_text(json.dumps(damaged))
+        done = run("predict", model, tmp_path / "images", "--out", "out")
+        assert (done.returncode, saying("masks.json", "damaged")) == (2, done.stderr)
+
+
+def test_masks_below_the_folder_of_the_images_are_no_images_of_a_second_start(fitted, run, tmp_path):
+    model, images = fitted / "runs" / "masks", tmp_path / "images"
+    shutil.copytree(fitted / "images" / "test", images)
+    out = images / "found"
+    assert run("predict", model, images, "--out", out).returncode == 0
+    written = {file.name: file.read_bytes() for file in out.iterdir()}
+    (out / "003.png").unlink()
+    done = run("predict", model, images, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == written
+    done = run("predict", model, images, out, "--out", out)
+    assert (done.returncode, saying("16 images, now")) == (2, done.stderr)
 
 
 def test_runs_are_compared_gated_and_searched_for_slices(fitted, run, tmp_path):

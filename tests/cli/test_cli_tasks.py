@@ -10,9 +10,11 @@ import pytest
 from messages import says
 from typer.testing import CliRunner
 
+from tlkit.audit.gates.gate_report import GateReport
 from tlkit.cli.app import app
 from tlkit.errors import PredictionsError, RecipeError
 from tlkit.predictions import read_detection, read_multilabel
+from tlkit.runs.gate_run import gate
 
 
 def run(*words: object) -> str:
@@ -249,6 +251,19 @@ def test_gates_of_boxes_take_a_baseline_in_cocos_format_and_count_objects(boxes,
     assert rows["recall of cat", "at least", "night"] == (80, "object")
     assert rows["recall of dog", "no worse", "all images"] == (80, "object")
     assert rows["recall of dog", "no worse", "night"] == (40, "object")
+
+
+def test_objects_are_absent_from_gates_of_other_tasks(folder, tmp_path):
+    (tmp_path / "gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.1}]\n")
+    words = (folder / "labels_test.csv", "--task", "multilabel", "--gate", tmp_path / "gates.yaml", "--json")
+    done = CliRunner().invoke(app, ["audit", *map(str, words)])
+    found = json.loads(done.stdout)["gate"]
+    report = GateReport.from_dict(found)
+    assert "objects" not in found and not any("counted" in row for row in found["rows"])
+    assert (report.objects, {row.counted for row in report.rows}, report.to_dict()) == (None, {"image"}, found)
+    with pytest.raises(PredictionsError) as error:
+        gate(read_multilabel(folder / "labels_test.csv"), tmp_path / "gates.yaml", truth="truth.json")
+    assert says(error.value.problems, "truth", "boxes", "multilabel", "Leave it out")
 
 
 def test_a_baseline_of_boxes_without_a_truth_is_refused_with_the_remedy(boxes, monkeypatch):

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from messages import says
 
+from tlkit.predictions import read_predictions
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -64,6 +66,30 @@ def test_labels_and_groups_of_val_are_joined_where_its_file_has_none(run, files,
         given = ("--val", val, "--groups", groups, "--y-true", "truth")
         found = run("conformal", "bare_test.csv", *given, *options)
         assert (found.returncode, found.stdout) == (0, own.stdout), found.stderr
+
+
+@pytest.mark.parametrize("command", ["calibration", "abstain", "conformal"])
+def test_spellings_in_the_file_of_val_are_kept_beside_one_by_tlkit(run, files, command):
+    read_predictions("test.csv").to_parquet("own.parquet")
+    found = run(command, "own.parquet", "--val", "val.csv", "--verbatim", "--json")
+    own = run(command, "test.csv", "--val", "val.csv", "--verbatim", "--json")
+    assert (found.returncode, found.stdout) == (0, own.stdout), found.stderr
+    read_predictions("val.csv").to_parquet("own_val.parquet")
+    refused = run(command, "own.parquet", "--val", "own_val.parquet", "--verbatim")
+    assert refused.returncode == 2 and says(refused.stderr, "--verbatim", "own.parquet", "Leave it out")
+
+
+def test_a_column_that_begins_like_that_of_the_truth_is_another_one(run, files, tmp_path):
+    parts = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in ("val", "test")}
+    for name, table in parts.items():
+        table.drop(columns="y_true").assign(truth_source="x").to_csv(tmp_path / f"bare_{name}.csv", index=False)
+    pd.concat(list(parts.values()))[["path", "y_true"]].rename(columns={"y_true": "truth"}).to_csv(
+        "all.csv", index=False
+    )
+    given = ("--val", "bare_val.csv", "--groups", "all.csv", "--y-true", "truth", "--json")
+    found = run("calibration", "bare_test.csv", *given)
+    own = run("calibration", "test.csv", "--val", "val.csv", "--json")
+    assert (found.returncode, found.stdout) == (0, own.stdout), found.stderr
 
 
 @pytest.mark.parametrize("command", ["calibration", "abstain", "conformal"])

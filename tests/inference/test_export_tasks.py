@@ -149,6 +149,7 @@ def _judge_lists_of_other_tools(run, folder, table, values):
     for words, parts in (
         ((number, *given, *columns), ("--label-column", "regression")),
         ((file, *given, *columns, "--column", "label=red"), ("--column label=red", "--label-column")),
+        ((file, *given, *columns, "--separator", "|"), ("--separator", "--label-column", "Leave")),
     ):
         done = run("evaluate", *words)
         assert (done.returncode, saying(*parts)) == (2, done.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +56,7 @@ class LabelledData:
             raise DataError(f"{given} is for a list of images. Name it, --data LIST.csv, or leave {given} out.")
         if given and path is not None:
             require_list([str(path)], given)
-        if "label" in names and label_columns:
-            raise DataError(
-                f"--column label={names['label']} names one column of the labels, and --label-column one of each label "
-                f"({', '.join(label_columns)}). State one of the two."
-            )
+        refuse_both_labels(names, label_columns or ())
         return cls(path, folder, tuple(names.items()), tuple(label_columns or ()))
 
     @property
@@ -118,6 +114,35 @@ class LabelledData:
             grades=tuple(grades),
             verbatim=verbatim,
         )
+
+
+def refuse_both_labels(names: Mapping[str, str], label_columns: Sequence[str], separator: str | None = None) -> None:
+    """Check that nothing is said of one column of all labels where each label has a column of its own.
+
+    Args:
+        names: the list's own names of columns.
+        label_columns: columns of one label each.
+        separator: between several labels of a cell; None = not given.
+
+    Raises:
+        DataError: something is.
+    """
+    if not label_columns:
+        return
+    each = ", ".join(label_columns)
+    problems = []
+    if "label" in names:
+        problems.append(
+            f"--column label={names['label']} names one column of the labels, and --label-column one of each label "
+            f"({each}). State one of the two."
+        )
+    if separator:
+        problems.append(
+            f"--separator is about labels in one cell, and each of {each} has a column of its own (--label-column). "
+            "Leave --separator out."
+        )
+    if problems:
+        raise DataError(*problems)
 
 
 def require_list(images: Sequence[str], given: str) -> None:

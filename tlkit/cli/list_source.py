@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.choices import Annotations, ListedTask
-from tlkit.cli.labelled_data import named_columns, require_list
+from tlkit.cli.labelled_data import named_columns, refuse_both_labels, require_list
 from tlkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -60,13 +60,10 @@ def list_source(
     ):
         if value and task != wanted:
             raise DataError(f"{option} is for --task {wanted}, and the task is {task}. Add it, or leave {option} out.")
-    if separator and label_columns:
-        raise DataError(
-            f"--separator is about labels in one cell, and each of {', '.join(label_columns)} has a column of its own "
-            "(--label-column). Leave --separator out."
-        )
+    names = named_columns(columns)
+    refuse_both_labels(names, label_columns or (), separator)
     options = ListOptions(
-        names=named_columns(columns),
+        names=names,
         annotations=annotations,
         task=task,
         label_columns=tuple(label_columns or ()),

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOGETHER = 32
-"""Images that a stored model predicts in one batch."""
 LIST = "masks.csv"
 """Which mask belongs to which image, and which images have none."""
 
@@ -46,7 +44,7 @@ class MaskModel:
         digest: returns the digest of the model's files.
         engine: what runs it.
         device: where it runs.
-        together: images of a batch; a mask has the same bits only beside the same images.
+        batch_size: images of a batch; a mask has the same bits only beside the same images.
     """
 
     masks_of: Callable[..., Iterator[PredictedMask]]
@@ -54,7 +52,7 @@ class MaskModel:
     digest: Callable[[], str]
     engine: PredictEngine
     device: str
-    together: int
+    batch_size: int
 
 
 def predict_masks(
@@ -93,6 +91,8 @@ def predict_masks(
 
     from tlkit.inference.batch.mask_note import MaskNote
 
+    if MaskNote.is_in(out):
+        files, left_out = _without_masks(files, left_out, given=given, out=out)
     targets = _targets(files, given, out)
     note = MaskNote.of(
         files,
@@ -102,7 +102,7 @@ def predict_masks(
         device=model.device,
     )
     done = _written(targets, out, note)
-    _write_others(model, files, targets, done, note=note, out=out, progress=progress, unreadable=unreadable)
+    _write_missing(model, files, targets, done, note=note, out=out, progress=progress, unreadable=unreadable)
     failed = _failed(unreadable, left_out)
     missing = {path for path, _ in failed}
     rows = [(str(file), str(target), "") for file, target in zip(files, targets, strict=True)]
@@ -114,6 +114,23 @@ def predict_masks(
 def _failed(unreadable: Sequence[Unreadable], left_out: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return the images that have no mask, with the reasons."""
     return [(path, reason) for _, path, reason in unreadable] + [(name, why) for _, name, why in left_out]
+
+
+def _without_masks(
+    files: Sequence[Path], left_out: Sequence[Entry], *, given: Sequence[Path], out: Path
+) -> tuple[Sequence[Path], Sequence[Entry]]:
+    """Return the images, and those that cannot be opened, without masks of an earlier start below a folder of images.
+
+    All stay where the folder of the masks is itself named, or something in it.
+    """
+    own = out.absolute()
+
+    def is_mask(name: str | Path) -> bool:
+        return Path(name).absolute().is_relative_to(own)
+
+    if any(map(is_mask, given)):
+        return files, left_out
+    return [file for file in files if not is_mask(file)], [one for one in left_out if not is_mask(one.name)]
 
 
 def _written(targets: Sequence[Path], out: Path, note: MaskNote) -> set[int]:
@@ -131,7 +148,7 @@ def _written(targets: Sequence[Path], out: Path, note: MaskNote) -> set[int]:
     return set()
 
 
-def _write_others(
+def _write_missing(
     model: MaskModel,
     files: Sequence[Path],
     targets: Sequence[Path],
@@ -143,13 +160,13 @@ def _write_others(
     unreadable: list[Unreadable],
 ) -> None:
     """Predict the batches of which a mask is missing, and write those masks; unreadable images are added to a list."""
-    batches = [range(start, len(files))[: model.together] for start in range(0, len(files), model.together)]
+    batches = [range(start, len(files))[: model.batch_size] for start in range(0, len(files), model.batch_size)]
     left = [row for batch in batches if not all(row in done for row in batch) for row in batch]
     if not left:
         return
     skipped = len(files) - len(left)
     if skipped:
-        logger.info("%s: the masks of %d of %d images are there already.", out, skipped, len(files))
+        logger.info("%s: %d of %d images are not predicted again; their masks are there.", out, skipped, len(files))
 
     def on_image(predicted: int, _: int) -> None:
         if progress is not None:

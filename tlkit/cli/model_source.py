@@ -228,7 +228,9 @@ def open_compared(
         raise DataError("--class states the class of a label of --data FOLDER. Add it, or leave --class out.")
     given_classes = stated_classes(classes)
     found: dict[Path, Run | Predictions] = {
-        path: open_run_or_file(path, split=split, groups=groups, **(RUN_COLUMNS if is_run(path) else columns))
+        path: open_run_or_file(
+            path, split=split, groups=groups, beside=paths, **(RUN_COLUMNS if is_run(path) else columns)
+        )
         for path in paths
         if path not in exported
     }

@@ -94,20 +94,24 @@ def read_val_file(
     return found.with_groups(groups, y_true=y_true, verbatim=columns["verbatim"])
 
 
-def truth_of_val(path: Path, joined: Iterable[str], *, y_true: str, path_column: str) -> str:
+def truth_of_val(
+    path: Path, joined: Iterable[str], *, y_true: str, path_column: str, several_labels: bool = False
+) -> str:
     """Return the column of the truth in a file of val, beside a table that may hold the truth in its place.
 
     Args:
         path: the file.
         joined: columns of the table.
-        y_true: the column that the command line names, or what columns of one label each begin with.
+        y_true: the column that the command line names.
         path_column: column of the paths.
+        several_labels: whether the truth may be columns of one label each, named `y_true` and "_" and the label.
     """
     from tlkit.predictions.reading import open_table
     from tlkit.predictions.validation import Y_TRUE
 
     def named(columns: Iterable[str]) -> bool:
-        return any(name == y_true or name.startswith(f"{y_true}_") for name in map(str, columns))
+        names = list(map(str, columns))
+        return y_true in names or (several_labels and any(name.startswith(f"{y_true}_") for name in names))
 
     if y_true == Y_TRUE or not named(joined) or named(open_table(path, path_column=path_column)[0].columns):
         return y_true
@@ -187,14 +191,26 @@ def _refuse_verbatim(
 
 
 def open_run_or_file(
-    path: Path, *, split: str | None, groups: Joinable | None, **columns: Unpack[FileColumns]
+    path: Path,
+    *,
+    split: str | None,
+    groups: Joinable | None,
+    beside: Sequence[Path] = (),
+    **columns: Unpack[FileColumns],
 ) -> Run | Predictions:
     """Return the run, or the predictions with columns joined.
+
+    Args:
+        path: the run or the file.
+        split: split of a run.
+        groups: columns to join to a file.
+        beside: other files that the same options are about, such as that of val.
+        columns: how a file is read.
 
     Raises:
         PredictionsError: columns are to be joined to a run, or are named for one.
     """
-    refuse_columns([path], groups=groups, **columns)
+    refuse_columns([path, *beside], groups=groups, **columns)
     run = find_run(path, split=split)
     if run is None:
         return read_file(path, groups=groups, **columns)

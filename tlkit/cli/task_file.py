@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.choices import PATH, Y_PRED, Y_TRUE, Task
-from tlkit.cli.labelled_data import LabelledData
+from tlkit.cli.labelled_data import LabelledData, refuse_both_labels
 from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ class TaskFile:
 
         names = [] if self._joined is None else list(map(str, self._joined.columns.columns))
         if path != self.path:
-            return truth_of_val(path, names, y_true=self.y_true, path_column=self.path_column)
+            several = self.task == "multilabel"
+            return truth_of_val(path, names, y_true=self.y_true, path_column=self.path_column, several_labels=several)
         beside = any(name == self.y_true or name.startswith(f"{self.y_true}_") for name in names)
         return Y_TRUE if beside else self.y_true
 
@@ -207,6 +208,8 @@ class TaskFile:
             raise DataError(
                 f"{self.path} is an exported file, which needs labelled images to judge by: --data LIST.csv."
             )
+        if self.val is None and self.groups is None:  # whose labels may lie in one cell
+            refuse_both_labels({}, self.data.label_columns, self.separator)
         grades = () if self.grades is None else tuple(one.strip() for one in self.grades.split(","))
         options = self.data.options(
             task="multilabel" if self.task == "multilabel" else "multiclass",  # the file says which other task

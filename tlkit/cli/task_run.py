@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.choices import BATCH_SIZE
 from tlkit.cli.box_output import predict_boxes
-from tlkit.cli.mask_output import TOGETHER, MaskModel, predict_masks
+from tlkit.cli.mask_output import MaskModel, predict_masks
 from tlkit.cli.output import (
     image_progress,
     judged_on,
@@ -197,7 +198,7 @@ def _predict_exported(source: ExportedFile, images: _Images) -> RowPredictions |
     model = load_exported_task(source.path, workers=source.workers)
     if isinstance(model, ExportedMaskPredictor):
         found = MaskModel(
-            model.masks_of, model.classes.names, lambda: source.identity()[0], source.engine, "cpu", together=1
+            model.masks_of, model.classes.names, lambda: source.identity()[0], source.engine, "cpu", batch_size=1
         )
         _predict_masks(found, images)
         return None
@@ -215,9 +216,9 @@ def _predict_stored(
 
     model = load_task_model(source.folder, device=source.device)
     if isinstance(model, MaskPredictor):
-        masks_of = partial(model.masks_of, tta=tta, engine=engine, batch_size=TOGETHER)
+        masks_of = partial(model.masks_of, tta=tta, engine=engine, batch_size=BATCH_SIZE)
         found = MaskModel(
-            masks_of, model.classes.names, lambda: source.identity()[0], "torch", model.device, together=TOGETHER
+            masks_of, model.classes.names, lambda: source.identity()[0], "torch", model.device, batch_size=BATCH_SIZE
         )
         _predict_masks(found, images)
         return None

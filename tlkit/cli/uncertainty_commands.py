@@ -195,7 +195,8 @@ def _open(
     from tlkit.runs.assess_split import chose_epoch
     from tlkit.runs.run_uncertainty import scaling_of, val_predictions
 
-    judged = open_run_or_file(path, split=split, groups=groups, **columns)
+    beside = [] if val is None else [val]
+    judged = open_run_or_file(path, split=split, groups=groups, beside=beside, **columns)
     if isinstance(judged, Predictions):
         own = None if val is None else read_val_file(val, groups=groups, needed=needed, **columns)
         if own is not None:

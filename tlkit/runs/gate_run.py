@@ -62,7 +62,8 @@ def gate(
 
     Raises:
         RecipeError: the file of gates is wrong; all its problems at once.
-        PredictionsError: a column or class of the gates is not in the predictions.
+        PredictionsError: a column or class of the gates is not in the predictions; or true boxes are named for another
+            task than detection.
         RunError: there is no such baseline.
 
     Example:
@@ -79,6 +80,8 @@ def gate(
         warn_trained_on(chosen, judged.directory.name)
         predictions, options = table_of(judged, chosen, groups=groups), options or options_of_run(judged)
     task: Task = "multiclass" if isinstance(predictions, Predictions) else predictions.task
+    if truth is not None and task != "detection":
+        raise PredictionsError(f"truth is the file of true boxes, and the task is {task}. Leave it out.")
     file = gates if isinstance(gates, GatesFile) else load_task_gates(gates, task)
     if isinstance(predictions, Predictions):
         return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)

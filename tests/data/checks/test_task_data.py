@@ -90,8 +90,18 @@ def test_the_command_line_prints_counts_and_refuses_what_does_not_fit(root):
     grades = ("--task", "ordinal", "--column", "label=many", "--grades", "none,one,two")
     done = call("data", "doctor", root / "list.csv", *grades)
     assert done.exit_code in (0, 1)
+    columns = ("--label-column", "blue", "--label-column", "red")
+    counts = [
+        json.loads(call("data", "summary", root / "list.csv", "--task", "multilabel", *words, "--json").stdout)
+        for words in ((), columns)
+    ]
+    assert counts[0]["counts"] == counts[1]["counts"]
+    several = (root / "list.csv", "--task", "multilabel", *columns)
     for words, message in (
         (("summary", root, "--task", "regression"), saying("--task regression", "list of images")),
+        (("summary", *several, "--column", "label=many"), saying("--column label=many", "--label-column", "blue, red")),
+        (("summary", *several, "--separator", "|"), saying("--separator", "--label-column", "blue, red")),
+        (("summary", root / "list.csv", *columns), saying("--label-column", "multilabel")),
         (("summary", root / "list.csv", "--grades", "a,b"), saying("--grades", "ordinal")),
     ):
         done = call("data", *words)

@@ -121,8 +121,12 @@ class GateReport:
         return to_markdown(self.tables()) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        return {"version": FORMAT_VERSION, "verdict": self.verdict, **to_plain(self)}
+        """Return plain JSON values; `from_dict` reads them back. What is about objects is there for boxes alone."""
+        values = {"version": FORMAT_VERSION, "verdict": self.verdict, **to_plain(self)}
+        if self.objects is None:
+            del values["objects"]
+            values["rows"] = [{name: row[name] for name in row if name != "counted"} for row in values["rows"]]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GateReport:

@@ -59,8 +59,9 @@ class MaskNote:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / NOTE, json.dumps({"version": VERSION, **asdict(self)}, indent=2) + "\n")
 
-    def is_in(self, out: Path) -> bool:
-        """Return whether a folder has a note, this or another one."""
+    @staticmethod
+    def is_in(out: Path) -> bool:
+        """Return whether a folder has a note, of whatever masks."""
         return (out / NOTE).is_file()
 
     def require_same(self, out: Path) -> None:
@@ -74,6 +75,8 @@ class MaskNote:
             noted = parse_json(path.read_bytes())
             refuse_newer(f"{path} was", noted.pop("version"), known=VERSION, error=PredictionsError)
             begun = MaskNote(**noted)
+            if not all(isinstance(value, int if name == "images" else str) for name, value in noted.items()):
+                raise TypeError("a value is of another type")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PredictionsError(f"{path} is damaged ({error}). Name another --out folder.") from error
         words = {
