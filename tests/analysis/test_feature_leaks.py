@@ -55,10 +55,11 @@ def small_cache(tmp_path_factory):
         yield
 
 
-def recipe_of(root: Path, **data) -> Recipe:
+def recipe_of(root: Path, *, task="multiclass", **data) -> Recipe:
     return Recipe(
         recipe_version=1,
         name="leaky",
+        task=task,
         data={"root": str(root), "val": 0.0, "image_size": 64, **data},
         model={"name": "test_resnet", "weights": "none"},
         strategy={"kind": "frozen"},
@@ -158,6 +159,22 @@ def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_p
     assert find_run_leaks(run).equals(run.leaks)  # a second time finds nothing more
     stated = json.loads(CliRunner().invoke(app, ["data", "leaks", str(run.path), "--json"]).stdout)
     assert {row["path"] for row in stated["leaks"]} == {"test/a/t4.png", *CROPPED}
+
+
+@pytest.mark.parametrize(("task", "data"), [("ordinal", {"grades": ["a", "b"]}), ("multilabel", {})])
+def test_runs_of_other_tasks_list_their_leaks_without_figures(task, data, planted, tmp_path):
+    run = fit(recipe_of(planted, task=task, **data), runs_dir=tmp_path)
+    stored = run.directory.evaluation.read_bytes()
+    table = run.leaks
+    table[table["how"] != "cropped"].to_csv(run.directory.leaks, index=False)
+    result = CliRunner().invoke(app, ["data", "leaks", str(run.path)], catch_exceptions=False)
+    assert (result.exit_code, says(result.stdout, "3 val and test images")) == (0, True)
+    assert all(says(result.stdout, path) for path in CROPPED)
+    assert set(run.leaks["path"]) == {"test/a/t4.png", *CROPPED}
+    stated = json.loads(CliRunner().invoke(app, ["data", "leaks", str(run.path), "--json"]).stdout)
+    assert {row["path"] for row in stated["leaks"]} == {"test/a/t4.png", *CROPPED}
+    assert stated["evaluation"] == {}
+    assert run.directory.evaluation.read_bytes() == stored
 
 
 def test_error_refuses_to_train_on_them(planted, tmp_path, never_read):

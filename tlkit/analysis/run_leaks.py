@@ -23,7 +23,8 @@ def find_run_leaks(
 ) -> pd.DataFrame:
     """Return the leaks of a run, after adding those that its features show; they are stored in the run.
 
-    A fit with cached features has added them already. The run's evaluation is computed again, with and without them.
+    A fit with cached features has added them already. The evaluation of a run of classes is computed again,
+    with and without them; other tasks have no figures without them.
 
     Args:
         run: a run or its directory.
@@ -48,6 +49,6 @@ def find_run_leaks(
     table = add_feature_leaks(samples, features, before, decode_options=DecodeOptions.of(run.recipe.data))
     if len(table) > len(before):
         run.directory.write_text(run.directory.leaks, csv_text(table))
-        for split in run.directory.predicted_splits:
+        for split in run.directory.predicted_splits if run.task == "multiclass" else ():
             run.evaluate(split)
     return run.leaks

@@ -237,7 +237,7 @@ app.command()(labels)
 
 @app.command()
 def leaks(run: RunPath, json: AsJson = False) -> None:
-    """List val and test images of a run that are also in an earlier split, and the scores without them."""
+    """List val and test images of a run that are also in an earlier split; for classes also the scores without them."""
     from tlkit.analysis.run_leaks import find_run_leaks
     from tlkit.data.checks.leak_tables import leak_table
     from tlkit.evaluation.evaluation_tables import accuracy_table
@@ -246,7 +246,8 @@ def leaks(run: RunPath, json: AsJson = False) -> None:
     opened = open_run(run)
     with image_progress() as on_check:
         table = find_run_leaks(opened, progress=on_check)
-    judged = {split: opened.evaluation(split) for split in opened.directory.predicted_splits}
+    splits = opened.directory.predicted_splits if opened.task == "multiclass" else ()
+    judged = {split: opened.evaluation(split) for split in splits}
     if json:
         print_json({"leaks": table.to_dict("records"), "evaluation": {s: one.to_dict() for s, one in judged.items()}})
         return
