@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from tlkit.stats.area_intervals import PRIOR_DF, AreaMean, AreaSpread, area_counts, area_estimate, moderated
+from tlkit.stats.area_intervals import (
+    PRIOR_DF,
+    AreaMean,
+    AreaSpread,
+    area_counts,
+    area_estimate,
+    moderated,
+    scaled_by_others,
+)
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.influence import Spread, spread_of
 from tlkit.stats.intervals import wilson
@@ -103,6 +111,83 @@ def test_the_mean_of_a_rare_class_and_one_without_doubt_moves_half_as_far_as_the
     one = area_estimate("average_precision", 0.2, [rare], rare.spread, n=100, size=100)
     mean = area_estimate("average_precision", 0.55, [rare, sure], Spread(0.01 / 4, 20.0), n=100, size=100)
     assert (mean.low, mean.high) == pytest.approx((0.45 + one.low / 2, 0.45 + one.high / 2), abs=1e-4)
+
+
+def ranked_at_random(rng: np.random.Generator, n: int, classes: int, kind: str, units: Units | None = None) -> AreaMean:
+    """Return the mean area of scores that tell nothing."""
+    y, mean = rng.integers(classes, size=n), AreaMean(kind, n)
+    weight = None if units is None or np.ptp(units.weight) == 0 else units.weight
+    for code in range(classes):
+        found = areas(rng.standard_normal(n), y == code, weight)
+        if found is not None:
+            area = found[AREA_KINDS.index(kind)]
+            positives, negatives = area_counts(area, units, y == code, y != code)
+            mean.add(area, moderated(area, units, positives=positives, negatives=negatives))
+    return mean
+
+
+@given(st.integers(0, 10_000), st.integers(3, 12), st.integers(30, 200))
+@settings(max_examples=40, deadline=None)
+def test_the_formula_of_a_class_is_scaled_by_the_other_classes(seed: int, classes: int, n: int) -> None:
+    mean = ranked_at_random(np.random.default_rng(seed), n, classes, "average_precision")
+    d0 = PRIOR_DF["average_precision"]
+    for own, part in enumerate(mean.parts):
+        alone = mean.alone[own]
+        assert (part.place, part.inner, part.spread.df) == (alone.place, alone.inner, alone.spread.df)
+        others = [one for k, one in enumerate(mean.alone) if k != own and one.stretch > 0]
+        total = sum(one.raw.df for one in others)
+        if len(mean.alone) < 3 or alone.stretch == 0 or total == 0:
+            assert part == alone
+            continue
+        ratio = np.average(
+            [one.raw.variance / one.formula for one in others], weights=[one.raw.df * one.formula for one in others]
+        )
+        formula = alone.formula * (total * ratio + d0) / (total + d0)
+        expected = (alone.raw.df * alone.raw.variance + d0 * formula) / (alone.raw.df + d0)
+        assert part.spread.variance == pytest.approx(expected)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8), st.booleans(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_the_mean_of_many_classes_has_an_interval_with_weights_and_clusters(
+    seed: int, classes: int, weighted: bool, clustered: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.uniform(0.2, 3.0, 60) if weighted else np.ones(60)
+    units = Units(weight, rng.permutation(60) // 4 if clustered else np.arange(60))
+    mean = ranked_at_random(rng, 60, classes, "average_precision", units)
+    if not mean.values:
+        return
+    found = area_estimate(mean.kind, mean.value, mean.parts, mean.spread(units), n=60, size=60)
+    assert 0 <= found.low <= mean.value <= found.high <= 1
+    assert found.high > found.low
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("auroc", 6), ("average_precision", 2)])
+def test_aurocs_and_two_classes_keep_the_formula(kind: str, classes: int) -> None:
+    mean = ranked_at_random(np.random.default_rng(4), 80, classes, kind)
+    assert len(mean.values) == classes
+    assert list(mean.parts) == list(mean.alone)
+    assert mean.mean_influence == pytest.approx(mean.influence / classes)
+
+
+def test_a_class_on_which_the_formula_expects_nothing_leaves_the_others_alone() -> None:
+    usual = AreaSpread(0.5, 0.5, Spread(0.02, 12.0), 1.0, Spread(0.02, 10.0), 0.02)
+    odd = AreaSpread(1 - 1e-9, 1 - 1e-9, Spread(0.0001, 12.0), 1.0, Spread(0.0001, 10.0), 1e-11)
+    for part in scaled_by_others([usual, usual, usual, odd], 2.0)[:3]:
+        assert part.spread.variance == pytest.approx(0.02, rel=0.01)
+
+
+def test_the_variance_of_a_mean_average_precision_at_chance_is_that_of_repeated_samples() -> None:
+    rng, places, variances, alone = np.random.default_rng(8), [], [], []
+    for _ in range(300):
+        mean = ranked_at_random(rng, 200, 10, "average_precision")
+        places.append(np.mean([part.place for part in mean.parts]))
+        variances.append(mean.spread(None).variance)
+        alone.append(spread_of(mean.influence / 10, None).variance)
+    ratio, before = np.mean(variances) / np.var(places), np.mean(alone) / np.var(places)
+    assert 0.85 <= ratio <= 1.3, (ratio, before)
+    assert before > ratio * 1.1
 
 
 def test_images_of_few_clusters_count_as_these() -> None:

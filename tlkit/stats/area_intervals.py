@@ -26,6 +26,7 @@ from tlkit.stats.one_vs_rest import AREA_KINDS, Area, AreaKind, areas_among
 
 PRIOR_DF: dict[AreaKind, float] = {"auroc": 8.0, "average_precision": 2.0}
 """Degrees of freedom of the variance that a formula gives for an area."""
+NOTHING_SEEN = Spread(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class AreaSpread:
         spread: the moderated variance with its degrees of freedom.
         stretch: what the influences of the images are multiplied by, so that they have the moderated variance; 0 where
             no image changes the area.
+        raw: the variance of the influences, v of `moderated`, with its degrees of freedom d.
+        formula: v₀ of `moderated`.
     """
 
     place: float
     inner: float
     spread: Spread
     stretch: float
+    raw: Spread = NOTHING_SEEN
+    formula: float = 0.0
 
     @property
     def unseen(self) -> float:
@@ -80,8 +85,44 @@ def moderated(area: Area, units: Units | None, *, positives: float, negatives: f
         inner = (place + z2 * share / 2) / (1 + z2 * share)
         return AreaSpread(place, inner, Spread(share * inner * (1 - inner), math.inf), 0.0)
     df = raw.df if min(positives, negatives) >= 2 else 0.0
-    variance = (df * raw.variance + prior_df * share * place * (1 - place)) / (df + prior_df)
-    return AreaSpread(place, place, Spread(variance, df + prior_df), math.sqrt(variance / raw.variance))
+    return _mixed(place, Spread(raw.variance, df), share * place * (1 - place), prior_df)
+
+
+def _mixed(place: float, raw: Spread, formula: float, prior_df: float) -> AreaSpread:
+    """Return an area with the variance (d·v + d₀·v₀)/(d + d₀)."""
+    variance = (raw.df * raw.variance + prior_df * formula) / (raw.df + prior_df)
+    spread = Spread(variance, raw.df + prior_df)
+    return AreaSpread(place, place, spread, math.sqrt(variance / raw.variance), raw, formula)
+
+
+def scaled_by_others(parts: Sequence[AreaSpread], prior_df: float) -> list[AreaSpread]:
+    """Return the areas of some classes, with the formula of each class scaled by what the others show.
+
+    Smyth (2004) estimates the prior variance from all genes. Here the v₀ of a class is multiplied by (D·r + d₀)/(D +
+    d₀), with D the sum of the degrees of freedom of the other classes, and r the ratio of Σ d·v to Σ d·v₀ over them.
+    Two classes stay as they are: the scores of one are those of the other in reverse, and no further evidence.
+
+    Args:
+        parts: of each class, as `moderated` returns it.
+        prior_df: d₀.
+    """
+    varying = [part for part in parts if part.stretch > 0]
+    if len(parts) < 3 or not varying:
+        return list(parts)
+    df = math.fsum(part.raw.df for part in varying)
+    seen = math.fsum(part.raw.df * part.raw.variance for part in varying)
+    expected = math.fsum(part.raw.df * part.formula for part in varying)
+    scaled = []
+    for part in parts:
+        own = part.raw.df
+        rest, rest_expected = max(df - own, 0.0), expected - own * part.formula
+        if part.stretch == 0 or rest_expected <= 1e-9 * expected:
+            scaled.append(part)
+            continue
+        ratio = max(seen - own * part.raw.variance, 0.0) / rest_expected
+        factor = (rest * ratio + prior_df) / (rest + prior_df)
+        scaled.append(_mixed(part.place, part.raw, factor * part.formula, prior_df))
+    return scaled
 
 
 def area_counts(area: Area, units: Units | None, positive: Mask, negative: Mask) -> tuple[float, float]:
@@ -106,14 +147,14 @@ class AreaMean:
         kind: AUROC or average precision.
         images: number of images.
         values: of each class.
-        parts: of each class.
+        alone: of each class, as it was added.
         influence: sum of the influences, times `stretch`, shape (images,).
     """
 
     kind: AreaKind
     images: int
     values: list[float] = field(default_factory=list)
-    parts: list[AreaSpread] = field(default_factory=list)
+    alone: list[AreaSpread] = field(default_factory=list)
     influence: Floats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +163,7 @@ class AreaMean:
     def add(self, area: Area, part: AreaSpread) -> None:
         """Add a class."""
         self.values.append(area.value)
-        self.parts.append(part)
+        self.alone.append(part)
         self.influence += area.influence * part.stretch
 
     @property
@@ -131,14 +172,23 @@ class AreaMean:
         return math.fsum(self.values) / len(self.values)
 
     @property
+    def parts(self) -> list[AreaSpread]:
+        """Each class in the mean; average precision with the formula scaled by the other classes."""
+        return scaled_by_others(self.alone, PRIOR_DF[self.kind]) if self.kind == "average_precision" else self.alone
+
+    @property
     def mean_influence(self) -> Floats:
-        """Influence of each image on the mean, shape (images,)."""
-        return np.asarray(self.influence / len(self.values))
+        """Influence of each image on the mean, shape (images,), with the variances of `parts` together."""
+        alone, parts = (
+            math.fsum(one.spread.variance for one in given if one.stretch > 0) for given in (self.alone, self.parts)
+        )
+        factor = math.sqrt(parts / alone) if alone > 0 else 1.0
+        return np.asarray(self.influence * (factor / len(self.values)))
 
     @property
     def unseen(self) -> float:
         """The standard error of the classes whose area no image changes, as if they went wrong together."""
-        return math.fsum(part.unseen for part in self.parts) / len(self.parts)
+        return math.fsum(part.unseen for part in self.alone) / len(self.alone)
 
     def spread(self, units: Units | None) -> Spread:
         """Return the variance of the mean.
@@ -147,10 +197,11 @@ class AreaMean:
         Σ v over the variance of their sum, at most 1: two areas that always agree, as the AUROCs of two classes, have
         the degrees of freedom of one.
         """
-        prior_df, count = PRIOR_DF[self.kind], len(self.parts)
+        prior_df, parts = PRIOR_DF[self.kind], self.parts
+        count = len(parts)
         whole = spread_of(self.mean_influence, units, more_df=prior_df, corrected=self.kind == "auroc")
         variance = whole.variance + self.unseen**2
-        v, d = (np.array([getattr(part.spread, name) for part in self.parts]) for name in ("variance", "df"))
+        v, d = (np.array([getattr(part.spread, name) for part in parts]) for name in ("variance", "df"))
         apart = float(v.sum()) / count**2
         if variance <= NO_VARIANCE:  # the classes' influences cancel
             variance = apart
@@ -190,7 +241,7 @@ def mean_area(
         biases.append(area.bias)
     if not mean.values:
         return None
-    if not mean.parts:
+    if not mean.alone:
         return Measured(mean.value, mean.mean_influence, df=0.0)
     return Measured(
         mean.value,
