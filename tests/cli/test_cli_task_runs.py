@@ -154,7 +154,7 @@ def test_predict_writes_what_evaluate_reads(made, run, tmp_path):
         *("report RUN OTHER", "repair RUN", "errors RUN", "evidence RUN"),
         *("calibration RUN", "abstain RUN", "conformal RUN", "unknown RUN", "drift RUN IMAGES", "robustness RUN"),
         *("explain RUN", "explain RUN IMAGES", "label-next RUN IMAGES", "learning-curve RUN", "data labels OTHER"),
-        *("data leaks RUN", "bench RUN", "serve RUN", "push RUN --to out", "advise RUN"),
+        *("bench RUN", "serve RUN", "push RUN --to out", "advise RUN"),
         *("predict RUN IMAGES --unknown", "predict RUN IMAGES --sets 0.9", "predict RUN IMAGES --shard 0/2 --out o"),
         *("evaluate RUN --cluster-by light", "evaluate RUN --task regression", "compare RUN RUN --data IMAGES"),
     ],
