@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,7 @@ from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
 from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights
 from tlkit.training.fit import fit
+from tlkit.training.hashed_file import HashedFile
 
 
 @pytest.fixture
@@ -63,3 +68,39 @@ def test_a_disk_that_fills_within_a_write_is_named(tmp_path, small_files):
         files = DurableCheckpointIO(FrozenWeights())
         files.save_checkpoint({"weights": torch.zeros(1_000_000)}, tmp_path / "epoch-0001.ckpt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_cuts_a_checkpoint_short_ends_the_process_with_that_error(tmp_path):
+    """torch's archive writer ends its archive when it is freed, after the file is closed; it must not abort."""
+    code = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        import torch
+        from tlkit.training.checkpoint_files import DurableCheckpointIO, FrozenWeights
+
+        def dies(*_):
+            raise RuntimeError("DataLoader worker is killed")
+
+        torch.serialization._open_zipfile_writer_buffer.__exit__ = dies  # where a handler of SIGCHLD may raise
+        files = DurableCheckpointIO(FrozenWeights())
+        files.save_checkpoint({"weights": torch.zeros(1000)}, Path(sys.argv[1]) / "epoch-0001.ckpt")
+        """
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.rstrip().endswith("RuntimeError: DataLoader worker is killed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_within_a_write_keeps_its_own_words():
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 1000:
+                raise RuntimeError("DataLoader worker is killed")
+            return super().write(data)
+
+    hashed = HashedFile(Interrupted())
+    torch.save({"weights": torch.zeros(1000)}, hashed)
+    with pytest.raises(RuntimeError, match="DataLoader worker is killed"):
+        hashed.finish()

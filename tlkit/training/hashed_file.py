@@ -1,4 +1,4 @@
-"""A file for `torch.save` that computes its sha256 and reports disk errors."""
+"""A file for `torch.save` that computes its sha256 and raises the errors of a write afterwards."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import BinaryIO
 
 
 class HashedFile:
-    """A file for `torch.save` that computes the sha256 and raises disk errors in `finish`.
+    """A file for `torch.save` that computes the sha256; `finish` raises the error of a write.
 
-    An error raised inside a callback of torch's archive writer would become "unexpected pos" (torch 2.13).
+    An error raised inside a callback of torch's archive writer would become "unexpected pos" (torch 2.13). An archive
+    that an error leaves unfinished is ended when its writer is freed, often after the file is closed: an error raised
+    there would abort the process. The handler of SIGCHLD that torch installs for DataLoader workers raises anywhere.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.digest = hashlib.sha256()
-        self._error: OSError | None = None
+        self._error: Exception | None = None
 
     def write(self, data: bytes) -> int:
         """Write and hash; nothing after an error."""
@@ -23,7 +25,7 @@ class HashedFile:
             try:
                 self._file.write(data)
                 self.digest.update(data)
-            except OSError as error:
+            except Exception as error:
                 self._error = error
         return len(data)
 
@@ -35,6 +37,7 @@ class HashedFile:
 
         Raises:
             OSError: a part could not be written.
+            RuntimeError: a DataLoader worker died during a write.
         """
         if self._error is not None:
             raise self._error
