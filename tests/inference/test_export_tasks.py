@@ -45,15 +45,14 @@ def run_here(monkeypatch, capsys, *arguments):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with images and one exported run of each task; that of labels is verified on all made images."""
+    """Return a folder with images and one exported run of each task; `test_export` takes all made sizes."""
     folder = tmp_path_factory.mktemp("exported_tasks")
     root = write_task_images(folder / "images")
     with working_in(folder) as patch:
         patch.setenv("TLKIT_CACHE", str(folder / "cache"))
+        patch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
         exports = {}
         for task in TASKS:
-            if task != TASKS[0]:
-                patch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
             fit(task_recipe(folder, root, task, epochs="2"))
             exports[task] = export_run(f"runs/{task}", images=10)
     return folder, exports

@@ -110,8 +110,13 @@ FEW = [(1, 64, "auto"), (3, 5, "auto"), (2, 8, "onnxruntime")]
 ALL = [*itertools.product((1, 2, 3, 16), (1, 5, 8, 32, 64), ("auto", "onnxruntime"))]
 
 
-@pytest.mark.parametrize("ways", [FEW, pytest.param(ALL, marks=pytest.mark.series)], ids=["few", "all"])
-@pytest.mark.parametrize("tta", ["none", "flip"])
+@pytest.mark.parametrize(
+    ("tta", "ways"),
+    [
+        pytest.param("none", FEW, id="none-few"),
+        *(pytest.param(tta, ALL, id=f"{tta}-all", marks=pytest.mark.series) for tta in ("none", "flip")),
+    ],
+)
 def test_the_bits_depend_neither_on_threads_nor_on_the_batch_size(
     stored_model, image_folder, tmp_path, monkeypatch, tta, ways
 ):

@@ -7,9 +7,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-import jupytext
 import pytest
-from nbclient import NotebookClient
 
 import tlkit
 import tlkit.analysis
@@ -72,6 +70,8 @@ def _is_tlkit(node):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_stored_without_outputs_and_is_unchanged_by_jupytext(path):
+    import jupytext  # its import takes seconds
+
     text = path.read_text(encoding="utf-8")
     notebook = jupytext.read(path)
     assert "format_name: percent" in text
@@ -84,6 +84,8 @@ def test_a_notebook_is_stored_without_outputs_and_is_unchanged_by_jupytext(path)
 @pytest.fixture
 def run_notebook(tmp_path, monkeypatch):
     """Run a notebook in an empty folder; return it with its outputs."""
+    import jupytext
+    from nbclient import NotebookClient
 
     def run(name):
         folder = tmp_path / "anywhere"
