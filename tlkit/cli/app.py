@@ -134,6 +134,7 @@ def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, escape_unwritable_letters, flush_stdout, open_missing_streams
     from tlkit.errors import TlkitError
+    from tlkit.memory_errors import memory_problem
 
     open_missing_streams()
     escape_unwritable_letters()
@@ -154,6 +155,9 @@ def main() -> None:
         for problem in _working_folder_problem() or [message_of(error)]:
             sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
-    except Exception:  # a bug of tlkit: 1 means that a gate failed, so it needs another code
-        traceback.print_exc()
+    except Exception as error:
+        if (problem := memory_problem(error)) is not None:
+            sys.stderr.write(f"error: {problem} Stop other programs, or use a machine with more memory.\n")
+            sys.exit(2)
+        traceback.print_exc()  # a bug of tlkit: 1 means that a gate failed, so it needs another code
         sys.exit(70)

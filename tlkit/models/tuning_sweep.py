@@ -18,6 +18,7 @@ from torch import nn
 
 from tlkit.choices import RATE_STEPS
 from tlkit.errors import DataError, ModelError
+from tlkit.memory_errors import memory_problem
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss, weight_in_loss
 from tlkit.models.optim import create_optimizer
@@ -153,7 +154,7 @@ def _growing(
         try:
             throughput = images_per_s(size)
         except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
-            if "memory" not in str(error):
+            if memory_problem(error) is None:
                 raise
             return tried, "memory"
         best = max((one.images_per_s for one in tried), default=0.0)

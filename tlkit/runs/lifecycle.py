@@ -21,6 +21,9 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
+FREE_KEYS = {"data.num_workers"}
+"""Recipe keys that may have another value when a run is resumed."""
+
 
 @contextmanager
 def replaced_run(path: Path) -> Iterator[None]:
@@ -63,6 +66,8 @@ def delete_replaced_run(path: Path) -> None:
 def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
     """Return the directory of a run that is to be resumed with the recipe it was started with.
 
+    The number of processes that load images may differ: no result depends on it.
+
     Raises:
         RunError: there is no such run, or its recipe differs; the message names the keys that do.
     """
@@ -72,7 +77,7 @@ def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
     if not directory.recipe.is_file():
         return directory
     before, now = _flat(load_recipe(directory.recipe)), _flat(recipe)
-    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    changed = sorted(key for key in {*before, *now} - FREE_KEYS if before.get(key) != now.get(key))
     if changed:
         raise RunError(
             f"{path} was started with another recipe: {', '.join(changed)} differ. Resume it with its own "

@@ -8,6 +8,7 @@ import json
 from tlkit.errors import RunError
 from tlkit.models.losses import GroupDROLoss
 from tlkit.runs import RunDirectory
+from tlkit.runs.lifecycle import FREE_KEYS
 from tlkit.training.environment import dataset_fingerprint
 from tlkit.training.prepare import Prepared
 
@@ -31,10 +32,14 @@ def require_same_processes(directory: RunDirectory, prepared: Prepared) -> None:
 def origin_of(prepared: Prepared) -> str:
     """Return the sha256 (hex) of a run's inputs: what the recipe sets, the images, initial weights and groups.
 
-    Keys that the recipe leaves at their defaults do not count, so that keys of a later tlkit do not change it.
+    Keys that the recipe leaves at their defaults do not count, so that keys of a later tlkit do not change it; nor do
+    those that may differ when a run is resumed.
     """
+    recipe = prepared.recipe.model_dump(mode="json", exclude_defaults=True)
+    for section, key in (name.split(".") for name in FREE_KEYS):
+        recipe.get(section, {}).pop(key, None)
     facts = {
-        "recipe": prepared.recipe.model_dump(mode="json", exclude_defaults=True),
+        "recipe": recipe,
         "images": dataset_fingerprint(prepared.data.samples),
         "weights": prepared.classifier.source.weights.digest,
     }

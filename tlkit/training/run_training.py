@@ -20,11 +20,12 @@ from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explanation import Explanation
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.disk import DISK_FULL_ERRNOS, cache_folder, failed_path
-from tlkit.errors import RunError
+from tlkit.errors import RunError, TlkitError
 from tlkit.evaluation import Evaluation
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures
 from tlkit.inference.stored_model import store_model
+from tlkit.memory_errors import memory_problem
 from tlkit.predictions import Predictions
 from tlkit.preflight.recipe_queries import can_use_cache
 from tlkit.recipe import Recipe, dump_recipe
@@ -142,7 +143,7 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
     """Record that a run is running, and that it failed or was interrupted if the block raises.
 
     Raises:
-        RunError: the disk or the quota is full.
+        RunError: the disk, the quota or the memory is full, or a process that loads images was killed.
     """
     directory.set_status("running")
     try:
@@ -156,6 +157,13 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
             raise RunError(
                 f"{path} cannot be written: {error.strerror}. What was saved before is kept. "
                 f"Free some space on that disk,{elsewhere} then continue with --resume."
+            ) from error
+        if not isinstance(error, TlkitError) and (problem := memory_problem(error)) is not None:
+            raise RunError(
+                f"{directory.path}: {problem} What was saved before is kept. Stop other programs, or load images in "
+                "fewer processes, and continue: --resume data.num_workers=0. Or start a new run with smaller batches "
+                "(data.batch_size; train.accumulate_grad_batches keeps the images of a step), train.grad_checkpointing "
+                "or smaller images (data.image_size)."
             ) from error
         raise
 

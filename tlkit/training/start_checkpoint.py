@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from tlkit.errors import RunError, TlkitError, reason_of
+from tlkit.memory_errors import memory_problem
 from tlkit.stored_values import DAMAGES
 from tlkit.training.callbacks import MetricsRecorder
 from tlkit.training.checkpoint_callback import KeepCheckpoints
@@ -118,7 +119,7 @@ def naming_checkpoint(path: Path | None, *, restored: Callable[[], bool] = lambd
     try:
         yield
     except (*DAMAGES, RuntimeError) as error:
-        other_cause = isinstance(error, TlkitError | torch.OutOfMemoryError) or restored()
+        other_cause = isinstance(error, TlkitError) or memory_problem(error) is not None or restored()
         if path is None or other_cause:
             raise
         raise RunError(
