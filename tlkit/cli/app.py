@@ -156,8 +156,8 @@ def main() -> None:
             sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     except Exception as error:
-        if (problem := memory_problem(error)) is not None:
-            sys.stderr.write(f"error: {problem} Stop other programs, or use a machine with more memory.\n")
+        if (full := memory_problem(error)) is not None:
+            sys.stderr.write(f"error: {full} Stop other programs, or use a machine with more memory.\n")
             sys.exit(2)
         traceback.print_exc()  # a bug of tlkit: 1 means that a gate failed, so it needs another code
         sys.exit(70)
