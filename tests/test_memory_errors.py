@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import subprocess
 import sys
 
 import tlkit.torchvision_cure  # noqa: F401
@@ -13,7 +12,6 @@ import pytest
 import torch
 from messages import saying
 from run_fixtures import write_recipe
-from torch.utils.data import DataLoader, Dataset
 
 from tlkit.cli.app import main
 from tlkit.errors import RunError
@@ -23,21 +21,6 @@ from tlkit.runs import RunDirectory
 from tlkit.training.fit import fit
 
 TOO_MANY = 2**50
-
-
-class Dying(Dataset):
-    """A dataset whose worker process ends in one of two ways."""
-
-    def __init__(self, way):
-        self.way = way
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        if self.way == "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        os._exit(3)
 
 
 def numpy_array():
@@ -54,22 +37,12 @@ def device():
     )
 
 
-def killed_worker():
-    next(iter(DataLoader(Dying("killed"), num_workers=1)))
-
-
-def ended_worker():
-    next(iter(DataLoader(Dying("ended"), num_workers=1)))
-
-
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
         (numpy_array, ("The memory is full", "Unable to allocate")),
         (cpu_tensor, ("The memory is full",)),
         (device, ("The memory is full", "CUDA out of memory")),
-        (killed_worker, ("process that loads images", "killed by signal", "memory")),
-        (ended_worker, ("process that loads images", "exited unexpectedly", "memory")),
     ],
 )
 def test_full_memory_is_recognized_in_the_errors_of_the_libraries(cause, words):
@@ -77,6 +50,31 @@ def test_full_memory_is_recognized_in_the_errors_of_the_libraries(cause, words):
         cause()
     assert saying(*words) == memory_problem(caught.value)
     assert "\n" not in memory_problem(caught.value)
+
+
+WAYS = {"os.kill(os.getpid(), 9)": "killed by signal", "os._exit(3)": "exited unexpectedly"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loading_process_that_ended_is_named_with_the_reason(way):
+    """In a process of its own: torch's handler of SIGCHLD raises wherever the process stands."""
+    code = f"""
+import os
+from torch.utils.data import DataLoader
+from tlkit.memory_errors import memory_problem
+
+class Dying(list):
+    def __getitem__(self, index):
+        {way}
+
+if __name__ == "__main__":
+    try:
+        next(iter(DataLoader(Dying([1, 2]), num_workers=1)))
+    except RuntimeError as error:
+        print(memory_problem(error))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert saying("process that loads images", WAYS[way], "memory") == ended.stdout, ended.stderr
 
 
 def test_full_shared_memory_of_a_container_has_its_own_remedy():

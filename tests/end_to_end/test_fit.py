@@ -301,8 +301,8 @@ def test_a_fit_works_outside_the_main_thread(tiny_recipe):
 
 
 def test_a_crash_after_a_good_epoch_is_recorded_and_keeps_its_weights(tiny_recipe, monkeypatch):
-    stop_after(monkeypatch, 4, RuntimeError("out of memory"))
-    with pytest.raises(RuntimeError, match="out of memory"):
+    stop_after(monkeypatch, 4, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="a fault"):
         fit(tiny_recipe())
     assert open_run("runs/tiny").status == "failed"
     assert load_predictor("runs/tiny").facts.classes == ("blue", "red")
