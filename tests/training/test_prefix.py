@@ -14,18 +14,21 @@ import tlkit
 from tlkit.errors import RecipeError
 from tlkit.features import FeatureCache
 from tlkit.inference import extraction
+from tlkit.models.cuts import NoCutError, Parts, find_cut
 from tlkit.models.model_files import read_tensors
+from tlkit.models.strategies.plan_phases import BACKBONE
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
 from tlkit.training import prefix_plan
 from tlkit.training.fit import fit
 from tlkit.training.plan import plan_tables
+from tlkit.training.prefix_plan import plan_inputs
 from tlkit.training.prepare import prepare
 
 LAST = {"strategy": "{kind: last_n, stages: 1}"}
 STAGED = {
     "last_n": (LAST["strategy"], {"layer3"}),
-    "gradual": ("{kind: gradual, epochs_per_stage: 1}", {"pooled", "layer3", "layer2", "layer1"}),
+    "gradual": ("{kind: gradual, epochs_per_stage: 1}", {"layer2", "maxpool"}),  # three phases share the first
     "lp_ft": ("{kind: lp_ft, probe_epochs: 2}", {"pooled", None}),
     "lora": ("{kind: lora, rank: 2, stages: 1}", {"layer3"}),
 }
@@ -77,8 +80,8 @@ def digest(run):
     "kind",
     [
         pytest.param("last_n", marks=pytest.mark.series),
-        "lp_ft",
-        pytest.param("gradual", marks=pytest.mark.series),
+        pytest.param("lp_ft", marks=pytest.mark.series),
+        "gradual",
         pytest.param("lora", marks=pytest.mark.series),
     ],
 )
@@ -263,9 +266,53 @@ def test_a_cut_that_costs_more_than_it_saves_is_not_made(tiny_recipe, caplog, mo
 def test_the_plan_shows_the_cut_and_its_bytes(tiny_recipe):
     recipe = load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), {"train.epochs": 3})
     table = next(table for table in plan_tables(prepare(recipe)) if table.name == "inputs")
-    sizes = [row[-1] for row in table.rows]
-    assert sizes == [32 * 4 * width for width in (96, 192 * 2 * 2, 48 * 4 * 4)]
-    assert "layer3" in table.rows[1][2]
+    assert [row[-1] for row in table.rows] == [32 * 4 * 48 * 4 * 4] * 3
+    assert all("layer2" in row[2] for row in table.rows)
+
+
+@pytest.mark.parametrize("epochs_per_stage", [1, 3])
+@pytest.mark.parametrize("bytes_cost", [0, 100, 5_000, 1_000_000])
+def test_the_phases_share_cuts_in_the_cheapest_of_all_ways(tiny_recipe, monkeypatch, epochs_per_stage, bytes_cost):
+    """The oracle tries every division of the phases into neighbors that share the cut of the last one, or images."""
+    monkeypatch.setattr(prefix_plan, "MACS_PER_BYTE_WRITTEN", bytes_cost)
+    monkeypatch.setattr(prefix_plan, "MACS_PER_BYTE_READ", bytes_cost / 5)
+    strategy = f"{{kind: gradual, epochs_per_stage: {epochs_per_stage}}}"
+    prepared = prepare(load_recipe(tiny_recipe(strategy=strategy), {"train.epochs": 6 * epochs_per_stage}))
+    classifier, parts, learned, own = prepared.classifier, Parts(prepared.classifier.source.module), set(), []
+    for phase in classifier.phases:
+        learned |= {name.removeprefix(BACKBONE) for name in phase.rates if name.startswith(BACKBONE)}
+        try:
+            own.append(find_cut(parts, learned, image_size=classifier.preprocess.image_size) if learned else None)
+        except NoCutError:
+            own.append(NoCutError)
+    whole = own[1].macs / own[1].share
+    work = [whole if cut is None else 0 if cut is NoCutError else cut.macs for cut in own]
+    width = [96 if cut is None else 0 if cut is NoCutError else cut.width for cut in own]
+    epochs = [phase.epochs for phase in classifier.phases]
+
+    def cost(start, end, *, images):
+        if images:
+            return epochs[start] * work[start]
+        last, count = end - 1, sum(epochs[start:end])
+        moved = 4 * width[last] * bytes_cost * (1 + count / 5)
+        frozen = sum(epochs[at] * (work[at] - work[last]) for at in range(start, end))
+        return 0.5 * work[last] + moved + frozen
+
+    def ways(start):
+        if start == len(own):
+            yield 0, ()
+            return
+        for end in range(start + 1, len(own) + 1):
+            for rest, names in ways(end):
+                if end == start + 1 and own[start] is not None:
+                    yield cost(start, end, images=True) + rest, (None, *names)
+                if NoCutError not in own[start:end]:
+                    name = "pooled" if own[end - 1] is None else own[end - 1].after
+                    yield cost(start, end, images=False) + rest, (*[name] * (end - start), *names)
+
+    cheapest = min(ways(0), key=lambda way: way[0])[0]
+    chosen = tuple(one.cut and one.cut.after for one in plan_inputs(prepared))
+    assert chosen in [names for total, names in ways(0) if total == pytest.approx(cheapest)]
 
 
 def test_views_need_a_frozen_part(tiny_recipe):

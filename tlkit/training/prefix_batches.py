@@ -143,6 +143,8 @@ class PrefixBatches(pl.LightningDataModule):
         if one.cut is None:
             self._current = None
             return None
+        if self._current is not None and self._current[0].shares(one) and not self._prepared.recipe.features.views:
+            self._current = one, self._current[1]
         if self._current is None or self._current[0] is not one:
             self._current = None  # releases the activations of the phase before
             cached = self._embedded(one)
@@ -238,16 +240,20 @@ class PrefixBatches(pl.LightningDataModule):
         return before.storage == "float16", before.engine is not None
 
     def _note(self, one: PhaseInput, found: Features | Activations) -> None:
-        """Record the engine and the storage of a phase's activations, which a resumed run keeps."""
+        """Record the engine and the storage of activations for all phases that use them; a resumed run keeps them."""
         by, stored = found.made_by, "float16" if isinstance(found, Activations) and is_half(found) else "float32"
-        noted = replace(one.record, storage=stored, engine=by.engine, dtype=by.dtype)
-        if noted != self._record[noted.first_epoch]:
-            self._write(noted)
+        noted = [
+            replace(other.record, storage=stored, engine=by.engine, dtype=by.dtype)
+            for other in self._inputs
+            if other.shares(one)
+        ]
+        changed = [phase for phase in noted if phase != self._record[phase.first_epoch]]
+        if changed:
+            self._write(*changed)
 
-    def _write(self, changed: PhaseRecord | None = None) -> None:
-        """Write the record of the run, of which one phase may have changed."""
-        if changed is not None:
-            self._record[changed.first_epoch] = changed
+    def _write(self, *changed: PhaseRecord) -> None:
+        """Write the record of the run, of which some phases may have changed."""
+        self._record |= {phase.first_epoch: phase for phase in changed}
         phases = [asdict(phase) for phase in self._record.values()]
         self._directory.write_json(self._directory.inputs, {"format_version": FORMAT_VERSION, "phases": phases})
 

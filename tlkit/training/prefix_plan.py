@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -56,6 +56,10 @@ class PhaseInput:
         """Whether the whole backbone is frozen, so that its features are the activations."""
         return self.cut is not None and self.cut.after == POOLED
 
+    def shares(self, other: PhaseInput) -> bool:
+        """Return whether two phases train on the same activations."""
+        return self.cut is not None and other.cut is not None and self.cut.after == other.cut.after
+
     @property
     def record(self) -> PhaseRecord:
         """What a run records of it before anything is computed."""
@@ -98,7 +102,7 @@ def plan_inputs(prepared: Prepared, *, record: Mapping[int, PhaseRecord] | None 
         return [PhaseInput(phase, None, reason=reason) for phase in phases]
     augmented = changes_pixels(prepared.recipe)
     planner = _Planner(prepared, views=(prepared.recipe.features.views or VIEWS_NAMED) if augmented else 0)
-    found = [planner.plan(phase, (record or {}).get(phase.first_epoch + 1)) for phase in phases]
+    found = planner.plan(phases, record or {})
     if not augmented or prepared.recipe.features.views:
         return found
     return [PhaseInput(one.phase, None, reason=one.reason or _cost_of_views(one)) for one in found]
@@ -119,19 +123,30 @@ class _Planner:
         self._learned: set[str] = set()
         self._parts: Parts | None = None
 
-    def plan(self, phase: Phase, before: PhaseRecord | None) -> PhaseInput:
-        """Return the input of the next phase; `before` is the record of a run that is resumed."""
-        own = {name.removeprefix(BACKBONE) for name in phase.rates if name.startswith(BACKBONE)}
-        self._learned |= own
-        if before is not None and before.after is None:
-            return PhaseInput(phase, None, reason="so does the run that is resumed")
-        try:
-            cut = self._cut(phase)
-        except NoCutError as error:
-            return PhaseInput(phase, None, reason=str(error))
-        return self._afforded(phase, cut, None if before is None else before.storage)
+    def plan(self, phases: Sequence[Phase], record: Mapping[int, PhaseRecord]) -> list[PhaseInput]:
+        """Return the input of each phase; `record` is that of a run that is resumed."""
+        highest = [self._highest_cut(phase) for phase in phases]
+        last = self._cheapest(phases, highest)
+        found = []
+        for place, phase in enumerate(phases):
+            before, cut = record.get(phase.first_epoch + 1), highest[last[place]]
+            if before is not None and before.after is None:
+                found.append(PhaseInput(phase, None, reason="so does the run that is resumed"))
+                continue
+            if before is not None:
+                cut = next((one for one in highest[place:] if isinstance(one, Cut) and one.after == before.after), cut)
+            if isinstance(cut, str):
+                found.append(PhaseInput(phase, None, reason=cut))
+                continue
+            shared = [at for at in range(len(phases)) if last[at] == last[place]]
+            span = _joined([phases[at] for at in shared])
+            settled = before is not None or len(shared) > 1
+            found.append(self._afforded(phase, span, cut, before and before.storage, settled=settled))
+        return found
 
-    def _cut(self, phase: Phase) -> Cut:
+    def _highest_cut(self, phase: Phase) -> Cut | str:
+        """Return the cut below all that the phase and those before it train, or why there is none."""
+        self._learned |= {name.removeprefix(BACKBONE) for name in phase.rates if name.startswith(BACKBONE)}
         classifier = self._prepared.classifier
         if not self._learned:
             return Cut(POOLED, (classifier.source.num_features,), channels_last=False, macs=0, share=1.0)
@@ -141,38 +156,94 @@ class _Planner:
             classifier.enter_phase(phase)
             self._parts = self._parts or Parts(classifier.network.backbone)
             return find_cut(self._parts, self._learned, image_size=classifier.preprocess.image_size)
+        except NoCutError as error:
+            return str(error)
         finally:
             classifier.train(mode)
             classifier.enter_phase(entered)
 
-    def _afforded(self, phase: Phase, cut: Cut, stored: str | None) -> PhaseInput:
-        """Return the input in the storage that the cache can hold; float16 needs a check that follows."""
-        section = self._prepared.recipe.features
-        values, limit = self._images(phase) * cut.width, section.cache_limit_gb * 1e9
-        only_half_fits = section.storage == "auto" and 4 * values > limit >= 2 * values
-        wanted = stored or ("float16" if only_half_fits or section.storage == "float16" else "float32")
-        storage: Storage = "float16" if wanted == "float16" and cut.after != POOLED else "float32"
-        size_bytes = values * np.dtype(storage).itemsize
+    def _cheapest(self, phases: Sequence[Phase], highest: Sequence[Cut | str]) -> list[int]:
+        """Return for each phase the place of the phase at whose cut it trains, its own or a later one's.
+
+        The prefix below the cut of a later phase is frozen until then. Phases that share its cut run that prefix once
+        for all of them, and the rest of their frozen modules in every epoch. Of all ways to divide the phases into
+        spans that share a cut, the one with the fewest multiply-accumulates is taken, by dynamic programming.
+        """
+        own = list(range(len(phases)))
+        work = [self._work(cut, highest) for cut in highest]
+        if not all(work[at] for at in own if isinstance(highest[at], Cut)):
+            return own  # they cannot be counted
+        best: list[tuple[float, list[int]]] = [(0.0, [])]
+        for end in range(1, len(phases) + 1):
+            cut, last = highest[end - 1], end - 1
+            alone = phases[last].epochs * work[last] if not isinstance(cut, Cut) or cut.after != POOLED else math.inf
+            ways = [(best[last][0] + alone, [*best[last][1], last])]
+            for start in range(last, -1, -1):
+                if not isinstance(cut, Cut) or not isinstance(highest[start], Cut):
+                    break
+                span = _joined(phases[start:end])
+                storage, size_bytes = self._storage(span, cut, stored=None)
+                if size_bytes > self._limit and (cut.after != POOLED or start < last):
+                    continue
+                again = sum(phases[at].epochs * (work[at] - work[last]) for at in range(start, end))
+                cost = FIRST_PASS * self._passes(span) * work[last] + self._moved(span, cut, storage) + again
+                ways.append((best[start][0] + cost, [*best[start][1], *[last] * (end - start)]))
+            best.append(min(ways, key=lambda way: way[0]))  # the first of equal ones: the fewest that share
+        return best[-1][1]
+
+    def _work(self, cut: Cut | str, others: Sequence[Cut | str]) -> float:
+        """Return the multiply-accumulates of a prefix for one image; 0 where there is none or they are unknown."""
+        if isinstance(cut, str) or cut.after != POOLED:
+            return 0 if isinstance(cut, str) else cut.macs
+        known = [one for one in others if isinstance(one, Cut) and one.macs and one.share > 0]
+        return known[0].macs / known[0].share if known else 0
+
+    def _afforded(self, phase: Phase, span: Phase, cut: Cut, stored: str | None, *, settled: bool) -> PhaseInput:
+        """Return the input in the storage that the cache can hold; float16 needs a check that follows.
+
+        Args:
+            phase: the phase.
+            span: it with those that share its cut.
+            cut: the cut.
+            stored: the storage of a run that is resumed.
+            settled: whether it is known that the cut pays.
+        """
+        storage, size_bytes = self._storage(span, cut, stored=stored)
         reason = ""
-        if size_bytes > limit:
+        if size_bytes > self._limit:
             reason = (
                 f"activations after {cut.after} would take {in_units(size_bytes)}, and features.cache_limit_gb is "
-                f"{section.cache_limit_gb:g}"
+                f"{self._prepared.recipe.features.cache_limit_gb:g}"
             )
-        elif stored is None and not self._pays(phase, cut, storage):
+        elif not settled and not self._pays(phase, cut, storage):
             reason = (
                 f"storing {in_units(size_bytes)} of activations after {cut.after} would take longer than computing "
                 f"them, {cut.share:.0%} of the forward pass, in {counted(phase.epochs, 'epoch')}"
             )
         return PhaseInput(phase, None, reason=reason) if reason else PhaseInput(phase, cut, storage, size_bytes)
 
+    @property
+    def _limit(self) -> float:
+        return self._prepared.recipe.features.cache_limit_gb * 1e9
+
+    def _storage(self, span: Phase, cut: Cut, *, stored: str | None) -> tuple[Storage, int]:
+        """Return how the activations of some phases are to be stored, and their bytes."""
+        chosen, values = self._prepared.recipe.features.storage, self._images(span) * cut.width
+        only_half_fits = chosen == "auto" and 4 * values > self._limit >= 2 * values
+        wanted = stored or ("float16" if only_half_fits or chosen == "float16" else "float32")
+        storage: Storage = "float16" if wanted == "float16" and cut.after != POOLED else "float32"
+        return storage, values * np.dtype(storage).itemsize
+
     def _pays(self, phase: Phase, cut: Cut, storage: Storage) -> bool:
         """Return whether the passes that are saved take longer than storing and reading the activations."""
         if cut.after == POOLED or not cut.macs:
             return True
-        row_bytes, epochs, passes = cut.width * np.dtype(storage).itemsize, phase.epochs, self._passes(phase)
-        moved = row_bytes * (MACS_PER_BYTE_WRITTEN * passes + MACS_PER_BYTE_READ * epochs)
-        return cut.macs * (epochs - FIRST_PASS * passes) > moved
+        return cut.macs * (phase.epochs - FIRST_PASS * self._passes(phase)) > self._moved(phase, cut, storage)
+
+    def _moved(self, span: Phase, cut: Cut, storage: Storage) -> float:
+        """Return the multiply-accumulates for one image that take as long as storing and reading its activations."""
+        row_bytes = cut.width * np.dtype(storage).itemsize
+        return row_bytes * (MACS_PER_BYTE_WRITTEN * self._passes(span) + MACS_PER_BYTE_READ * span.epochs)
 
     def _passes(self, phase: Phase) -> int:
         """Return how many views of each training image a phase reads."""
@@ -185,6 +256,11 @@ class _Planner:
         plain = {"val", *predicted, *([] if self._views else ["train"])}
         views = int(counts.get("train", 0)) * self._passes(phase) if self._views else 0
         return sum(int(counts.get(split, 0)) for split in plain) + views
+
+
+def _joined(phases: Sequence[Phase]) -> Phase:
+    """Return one phase of the epochs of consecutive ones."""
+    return replace(phases[0], epochs=sum(phase.epochs for phase in phases))
 
 
 def view_numbers(phase: Phase, views: int) -> list[int]:
