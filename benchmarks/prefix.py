@@ -7,8 +7,8 @@ FOLDER has train/ and test/ with class folders. For `last_n` (one stage), `gradu
 alternating order. The baseline is `features.cache: never`, or with --baseline the tlkit of another checkout, which
 trains on images. For each strategy it prints the median wall and CPU seconds, their ratios, peak memory, and test
 accuracy with its interval; and the bound of the ratio by a table of cost by stage: seconds per image forward, and
-forward and backward, of each stage in eager torch. The bound counts the frozen stages once for the phases that share a cut,
-instead of once an epoch.
+forward and backward, of each stage in eager torch. The bound counts the frozen stages once for the phases that share a
+cut, instead of once an epoch.
 """
 
 from __future__ import annotations
