@@ -141,7 +141,7 @@ class _Planner:
             shared = [at for at in range(len(phases)) if last[at] == last[place]]
             span = _joined([phases[at] for at in shared])
             settled = before is not None or len(shared) > 1
-            found.append(self._afforded(phase, span, cut, before and before.storage, settled=settled))
+            found.append(self._afforded(phase, span, cut, None if before is None else before.storage, settled=settled))
         return found
 
     def _highest_cut(self, phase: Phase) -> Cut | str:
