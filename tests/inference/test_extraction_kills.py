@@ -177,7 +177,8 @@ def test_an_extraction_killed_many_times_resumes_to_the_same_bytes(images, whole
 
 
 @pytest.mark.slow
-def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_same_bits(tiny_recipe, tmp_path):
+@pytest.mark.parametrize("kind", [pytest.param("batch of features", marks=pytest.mark.series), "block of features"])
+def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_same_bits(tiny_recipe, tmp_path, kind):
     recipe = tiny_recipe(train=10, val=2)
     overrides = CUT | {"strategy.kind": "frozen", "augment.preset": "none"}
     whole = tmp_path / "whole"
@@ -185,11 +186,10 @@ def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_sam
     assert fit_apart(whole, recipe, overrides) == 0
     assert says((whole / "log").read_text(), "head", "cached features")
     expected = stored(whole)
-    for kind in ("batch of features", "block of features"):
-        folder = tmp_path / kind
-        folder.mkdir()
-        assert fit_apart(folder, recipe, overrides, kind=kind, at=1) == -signal.SIGKILL
-        assert not list(folder.rglob("*.ckpt"))  # training had not started
-        assert fit_apart(folder, recipe, overrides, resume=begun(folder)) == 0, (folder / "log").read_text()
-        assert_same_run(folder, whole)
-        assert stored(folder) == expected
+    folder = tmp_path / kind
+    folder.mkdir()
+    assert fit_apart(folder, recipe, overrides, kind=kind, at=1) == -signal.SIGKILL
+    assert not list(folder.rglob("*.ckpt"))  # training had not started
+    assert fit_apart(folder, recipe, overrides, resume=begun(folder)) == 0, (folder / "log").read_text()
+    assert_same_run(folder, whole)
+    assert stored(folder) == expected
