@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 DEAD_WORKER = re.compile(
-    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (is killed by signal: [\w ]+|exited unexpectedly)"
+    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) "
+    r"(?:is killed by signal: [\w ]+|exited unexpectedly(?: with exit code)?)"
 )
 SHARED_MEMORY = re.compile(r"Bus error|shared memory")
 FULL = re.compile(
@@ -18,7 +19,8 @@ def memory_problem(error: BaseException) -> str | None:
 
     Recognized by their texts are: `torch.OutOfMemoryError`, the plain RuntimeError of torch's allocator for CPUs and of
     CUDA's libraries, MemoryError with numpy's, ONNX Runtime's failed allocations, and the RuntimeError of a DataLoader
-    one of whose worker processes was killed or ended (PyTorch 2.13).
+    one of whose worker processes was killed (PyTorch 2.13). A process that crashed, or ended with an exit code, had
+    another cause.
 
     Example:
         >>> memory_problem(MemoryError("Unable to allocate 4.00 GiB for an array with shape (1073741824,)"))
@@ -30,6 +32,8 @@ def memory_problem(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and DEAD_WORKER.search(text):
         texts = [text, str(error.__cause__)]  # the waiting queue raises from torch's handler, which names the signal
         dead = [found[0] for one in texts if (found := DEAD_WORKER.search(one))][-1]
+        if not dead.endswith((": Killed", ": Bus error", "unexpectedly")):
+            return None  # such as a library that crashes on an image
         if any(map(SHARED_MEMORY.search, texts)):
             return (
                 f"A process that loads images ended ({dead}): the shared memory, /dev/shm, is full. A container often "

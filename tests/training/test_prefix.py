@@ -19,7 +19,7 @@ from tlkit.models.model_files import read_tensors
 from tlkit.models.strategies.plan_phases import BACKBONE
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
-from tlkit.training import prefix_plan
+from tlkit.training import prefix_batches, prefix_plan
 from tlkit.training.fit import fit
 from tlkit.training.plan import plan_tables
 from tlkit.training.prefix_plan import plan_inputs
@@ -319,3 +319,27 @@ def test_views_need_a_frozen_part(tiny_recipe):
     with pytest.raises(RecipeError) as caught:
         load_recipe(tiny_recipe(), {"features.views": 2, "augment.preset": "light"})
     assert says([str(caught.value)], "features.views", "full")
+
+
+def test_phases_share_no_cut_that_only_float16_can_store(tiny_recipe):
+    """Each of the three higher cuts fits in float32, which leads to the bits of training on images."""
+    given = {"train.epochs": 4, "features.cache_limit_gb": 0.75 * 32 * 4 * 32 * 8 * 8 / 1e9}
+    prepared = prepare(load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), given))
+    assert [one.storage for one in plan_inputs(prepared)][:3] == ["float32"] * 3
+
+
+def test_phases_keep_a_recorded_cut_and_storage_whatever_the_limit(tiny_recipe):
+    """As where float16 was planned for want of room, and the check of the features refused it."""
+    given = {"train.epochs": 3, "features.cache_limit_gb": 1e-6}
+    prepared = prepare(load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), given))
+    record = {epoch: prefix_plan.PhaseRecord(epoch, "layer2", "float32", "torch/cpu", "float32") for epoch in (1, 2, 3)}
+    assert [one.cut and one.cut.after for one in plan_inputs(prepared)] == [None] * 3
+    assert [one.cut and one.cut.after for one in plan_inputs(prepared, record=record)] == ["layer2"] * 3
+
+
+@pytest.mark.parametrize("views", [None, 2])
+def test_where_an_image_cannot_be_read_again_no_phase_of_the_cut_is_recorded_as_cut(tiny_recipe, monkeypatch, views):
+    monkeypatch.setattr(prefix_batches.PrefixBatches, "_is_whole", lambda self, cached: False)
+    augmented = {} if views is None else {"augment.preset": "light", "features.views": views}
+    run = fit(tiny_recipe(strategy=STAGED["gradual"][0]), {**SETTINGS, **augmented, "train.epochs": 3})
+    assert [phase["after"] for phase in record(run)] == [None] * 3

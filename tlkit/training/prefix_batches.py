@@ -152,7 +152,8 @@ class PrefixBatches(pl.LightningDataModule):
             if not self._is_whole(cached):
                 logger.warning("Some images have no activations, so the phase trains on images.")
                 batches = None
-                self._write(PhaseRecord(one.record.first_epoch, None))
+                shared = [other for other in self._inputs if other.shares(one)]
+                self._write(*(PhaseRecord(other.record.first_epoch, None) for other in shared))
             self._current = one, batches
         return self._current[1]
 
@@ -245,7 +246,7 @@ class PrefixBatches(pl.LightningDataModule):
         noted = [
             replace(other.record, storage=stored, engine=by.engine, dtype=by.dtype)
             for other in self._inputs
-            if other.shares(one)
+            if other.shares(one) and self._record[other.record.first_epoch].after is not None
         ]
         changed = [phase for phase in noted if phase != self._record[phase.first_epoch]]
         if changed:

@@ -126,23 +126,26 @@ class _Planner:
     def plan(self, phases: Sequence[Phase], record: Mapping[int, PhaseRecord]) -> list[PhaseInput]:
         """Return the input of each phase; `record` is that of a run that is resumed."""
         highest = [self._highest_cut(phase) for phase in phases]
-        last = self._cheapest(phases, highest)
-        found = []
+        cuts = [highest[place] for place in self._cheapest(phases, highest)]
         for place, phase in enumerate(phases):
-            before, cut = record.get(phase.first_epoch + 1), highest[last[place]]
-            if before is not None and before.after is None:
-                found.append(PhaseInput(phase, None, reason="so does the run that is resumed"))
-                continue
+            before = record.get(phase.first_epoch + 1)
             if before is not None:
-                cut = next((one for one in highest[place:] if isinstance(one, Cut) and one.after == before.after), cut)
-            if isinstance(cut, str):
-                found.append(PhaseInput(phase, None, reason=cut))
-                continue
-            shared = [at for at in range(len(phases)) if last[at] == last[place]]
-            span = _joined([phases[at] for at in shared])
-            settled = before is not None or len(shared) > 1
-            found.append(self._afforded(phase, span, cut, None if before is None else before.storage, settled=settled))
-        return found
+                found = (one for one in highest[place:] if isinstance(one, Cut) and one.after == before.after)
+                cuts[place] = next(found, cuts[place]) if before.after else "so does the run that is resumed"
+        return [self._input(phase, phases, cuts, record.get(phase.first_epoch + 1)) for phase in phases]
+
+    def _input(
+        self, phase: Phase, phases: Sequence[Phase], cuts: Sequence[Cut | str], before: PhaseRecord | None
+    ) -> PhaseInput:
+        cut = cuts[phases.index(phase)]
+        if isinstance(cut, str):
+            return PhaseInput(phase, None, reason=cut)
+        shared = [
+            other for other, one in zip(phases, cuts, strict=True) if isinstance(one, Cut) and one.after == cut.after
+        ]
+        settled = before is not None or len(shared) > 1
+        stored = None if before is None else before.storage
+        return self._afforded(phase, _joined(shared), cut, stored, settled=settled)
 
     def _highest_cut(self, phase: Phase) -> Cut | str:
         """Return the cut below all that the phase and those before it train, or why there is none."""
@@ -185,6 +188,8 @@ class _Planner:
                 storage, size_bytes = self._storage(span, cut, stored=None)
                 if size_bytes > self._limit and (cut.after != POOLED or start < last):
                     continue
+                if start < last and storage == "float16" and self._prepared.recipe.features.storage == "auto":
+                    continue  # cuts of their own may fit in float32, which is exact
                 again = sum(phases[at].epochs * (work[at] - work[last]) for at in range(start, end))
                 cost = FIRST_PASS * self._passes(span) * work[last] + self._moved(span, cut, storage) + again
                 ways.append((best[start][0] + cost, [*best[start][1], *[last] * (end - start)]))
@@ -210,7 +215,7 @@ class _Planner:
         """
         storage, size_bytes = self._storage(span, cut, stored=stored)
         reason = ""
-        if size_bytes > self._limit:
+        if size_bytes > self._limit and stored is None:
             reason = (
                 f"activations after {cut.after} would take {in_units(size_bytes)}, and features.cache_limit_gb is "
                 f"{self._prepared.recipe.features.cache_limit_gb:g}"
