@@ -116,3 +116,8 @@ def write_run(path: Path, recipe: str, table: pd.DataFrame, predictions: Predict
     directory.write_json(directory.environment, {"data": {"root": str(root)}})
     directory.set_status("finished")
     return open_run(path)
+
+
+def verify_on_few_sizes(patch):
+    """Let exports be verified on small made images; `test_export` and the series take those of every size."""
+    patch.setattr("tlkit.inference.export.torture_images.SIZES", ((1, 1), (3, 100), (100, 250)))

@@ -13,6 +13,7 @@ import torch
 from exported_runs import CLASSES, SIZE, write_model, write_shipped_run
 from messages import says
 from PIL import Image
+from run_fixtures import verify_on_few_sizes
 from timm.layers import use_fused_attn
 from torch import nn
 from typer.testing import CliRunner
@@ -21,7 +22,6 @@ from tlkit.cli.app import app
 from tlkit.errors import ModelError, RunError
 from tlkit.exported import open_exported
 from tlkit.exported.verification import Verification
-from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_ladder import TOLERANCE, export_network
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.verify_run import verify_run
@@ -38,7 +38,7 @@ def exported(tmp_path_factory):
 @pytest.fixture
 def run(exported, tmp_path, monkeypatch):
     """A copy of the exported run that a test may damage; verified without the largest of the made images."""
-    monkeypatch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
+    verify_on_few_sizes(monkeypatch)
     return open_run(shutil.copytree(exported[0] / "runs", tmp_path / "runs") / "shipped")
 
 

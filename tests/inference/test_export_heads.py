@@ -13,11 +13,11 @@ import pytest
 from exported_runs import write_shipped_run
 from messages import says
 from onnx import TensorProto, helper
+from run_fixtures import verify_on_few_sizes
 
 from tlkit.errors import MissingExtraError, ModelError
 from tlkit.exported import open_exported
 from tlkit.features.heads import fit_head
-from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.head_graph import with_head
 
@@ -72,7 +72,7 @@ def test_a_head_in_the_graph_gives_the_probabilities_of_scikit_learn(kind, class
 @pytest.mark.series
 @needs_converter
 def test_a_run_with_such_a_head_is_exported_and_verified(tmp_path, monkeypatch):
-    monkeypatch.setattr(torture_images, "SIZES", ((1, 1), (3, 100)))
+    verify_on_few_sizes(monkeypatch)
     run = write_shipped_run(tmp_path, head="svm")
     written = export_run(run)
     assert written.verification.verdict == "PASS"

@@ -17,7 +17,7 @@ import torch
 from mask_images import CLASSES, mask_recipe, write_mask_images
 from messages import saying
 from PIL import Image
-from run_fixtures import working_in
+from run_fixtures import verify_on_few_sizes, working_in
 from torch import nn
 from torch.nn import functional
 
@@ -28,7 +28,6 @@ from tlkit.exported import ExportedFacts, ExportedModel, open_exported
 from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.mask_answers import most_probable
 from tlkit.exported.verification import Verification
-from tlkit.inference.export import torture_images
 from tlkit.inference.export import verify_run as verify_run_module
 from tlkit.inference.export.export_run import export_run
 from tlkit.inference.export.graph_builder import GraphBuilder
@@ -53,9 +52,6 @@ def run_here(monkeypatch, capsys, *arguments):
     return SimpleNamespace(returncode=int(stop.value.code or 0), stdout=said.out, stderr=said.err)
 
 
-FEW_SIZES = ((1, 1), (3, 100), (100, 250))
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Return a folder with pictures and a run that has learnt a little, and its export."""
@@ -63,7 +59,7 @@ def made(tmp_path_factory):
     root = write_mask_images(folder / "images")
     given = {"model": ", decoder: fpn, decoder_channels: 64", "strategy": "full", "epochs": "3", "rate": "0.01"}
     with working_in(folder) as patch:
-        patch.setattr(torture_images, "SIZES", FEW_SIZES)
+        verify_on_few_sizes(patch)
         fit(mask_recipe(folder, root, **given), {"report.enabled": False})
         return folder, export_run("runs/masks", images=6)
 
@@ -71,7 +67,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def few_sizes(monkeypatch):
     """Verify on small made images."""
-    monkeypatch.setattr(torture_images, "SIZES", FEW_SIZES)
+    verify_on_few_sizes(monkeypatch)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import torch
 from messages import saying
 from PIL import Image
-from run_fixtures import working_in
+from run_fixtures import verify_on_few_sizes, working_in
 from task_images import task_recipe, write_task_images
 from torch import nn
 
@@ -24,7 +24,6 @@ from tlkit.errors import ModelError
 from tlkit.exported import open_exported
 from tlkit.exported.exported_predictor import load_exported
 from tlkit.exported.task_answers import grade_of, margin_of, thresholds_of
-from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_run import export_run
 from tlkit.models.task_heads import OrdinalHead
 from tlkit.runs.run import open_run
@@ -50,7 +49,7 @@ def made(tmp_path_factory):
     root = write_task_images(folder / "images")
     with working_in(folder) as patch:
         patch.setenv("TLKIT_CACHE", str(folder / "cache"))
-        patch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
+        verify_on_few_sizes(patch)
         exports = {}
         for task in TASKS:
             fit(task_recipe(folder, root, task, epochs="2"))

@@ -266,8 +266,8 @@ def test_a_cut_that_costs_more_than_it_saves_is_not_made(tiny_recipe, caplog, mo
 def test_the_plan_shows_the_cut_and_its_bytes(tiny_recipe):
     recipe = load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), {"train.epochs": 3})
     table = next(table for table in plan_tables(prepare(recipe)) if table.name == "inputs")
-    assert [row[-1] for row in table.rows] == [32 * 4 * 48 * 4 * 4] * 3
-    assert all("layer2" in row[2] for row in table.rows)
+    assert [row[-1] for row in table.rows] == [32 * 4 * 48 * 4 * 4, None, None]
+    assert ["layer2" in row[2] for row in table.rows] == [True, False, False]
 
 
 @pytest.mark.parametrize("epochs_per_stage", [1, 3])
@@ -343,3 +343,27 @@ def test_where_an_image_cannot_be_read_again_no_phase_of_the_cut_is_recorded_as_
     augmented = {} if views is None else {"augment.preset": "light", "features.views": views}
     run = fit(tiny_recipe(strategy=STAGED["gradual"][0]), {**SETTINGS, **augmented, "train.epochs": 3})
     assert [phase["after"] for phase in record(run)] == [None] * 3
+
+
+def test_phases_that_are_cheapest_on_images_stay_there_where_their_cuts_are_one(tiny_recipe, monkeypatch):
+    """As where the boundary above a stage cannot be cut, so that two phases have the same highest cut."""
+    monkeypatch.setattr(prefix_plan, "MACS_PER_BYTE_WRITTEN", 1_000_000)
+    prepared = prepare(load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), {"train.epochs": 3}))
+    below = [name for name, _ in prepared.classifier.source.module.named_parameters() if name.startswith("layer3")]
+
+    def one_lower(parts, learning, **options):
+        return find_cut(parts, {*learning, *below}, **options)
+
+    monkeypatch.setattr(prefix_plan, "find_cut", one_lower)
+    inputs = plan_inputs(prepared)
+    assert [one.cut and one.cut.after for one in inputs] == ["pooled", None, None]
+    assert all("layer2" in one.reason for one in inputs[1:])
+
+
+def test_a_run_whose_phases_had_cuts_of_their_own_keeps_them_and_their_bytes(tiny_recipe):
+    prepared = prepare(load_recipe(tiny_recipe(strategy=STAGED["gradual"][0]), {"train.epochs": 3}))
+    own = ("pooled", "layer3", "layer2")
+    record = {epoch: prefix_plan.PhaseRecord(epoch, after, "float32") for epoch, after in enumerate(own, 1)}
+    inputs = plan_inputs(prepared, record=record)
+    assert tuple(one.cut.after for one in inputs) == own
+    assert [one.size_bytes for one in inputs] == [32 * 4 * width for width in (96, 192 * 2 * 2, 48 * 4 * 4)]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from kill_runs import model_bytes, stop_after
 from PIL import Image
-from run_fixtures import working_in
+from run_fixtures import verify_on_few_sizes, working_in
 from sklearn.metrics import (
     average_precision_score,
     cohen_kappa_score,
@@ -26,7 +26,6 @@ from tlkit.audit.multilabel_audit import audit_multilabel
 from tlkit.errors import RunError
 from tlkit.evaluation.label_thresholds import choose_thresholds
 from tlkit.evaluation.task_figures import task_figures
-from tlkit.inference.export import torture_images
 from tlkit.inference.export.export_run import export_run
 from tlkit.predictions import MultilabelPredictions, read_multilabel, read_numbers
 from tlkit.recipe import load_recipe
@@ -271,7 +270,7 @@ def test_a_run_of_quantiles_has_intervals_of_its_own_width_that_val_moves(images
     scores = np.sort(np.maximum(val.lower + margin - val.y_true, val.y_true - (val.upper - margin)))
     assert margin == pytest.approx(scores[int(np.ceil(41 * 0.8)) - 1], abs=1e-4)
     assert "CQR" in run.directory.report.read_text(encoding="utf-8")
-    monkeypatch.setattr(torture_images, "SIZES", ((1, 1), (3, 100), (100, 250)))
+    verify_on_few_sizes(monkeypatch)
     written = export_run(run, images=6)
     assert written.verification.verdict == "PASS"
     found = tlkit.load_model(written.files[1]).predict([images / path for path in stored.path[:5]])

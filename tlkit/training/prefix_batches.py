@@ -54,8 +54,8 @@ def prefix_batches(directory: RunDirectory, prepared: Prepared, *, resume: bool)
 class PrefixBatches(pl.LightningDataModule):
     """Batches of activations or images, in the order that training on the images would have.
 
-    The activations of a phase are computed when its first batch is asked for. Those of the phase before are released,
-    and may be removed from the cache when it is full.
+    The activations of a phase are computed when its first batch is asked for, unless the phase before shares them.
+    Those of another cut are released, and may be removed from the cache when it is full.
 
     Args:
         directory: the run, which records the engine of each phase.

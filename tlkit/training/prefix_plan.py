@@ -30,6 +30,9 @@ FIRST_PASS = 0.5
 VIEWS_NAMED = 4
 """Views whose cost is named where an augmentation keeps a recipe on images."""
 
+SAME = "the same activations"
+"""What a phase trains on that shares those of the phase before."""
+
 Storage = Literal["float32", "float16"]
 
 
@@ -126,26 +129,25 @@ class _Planner:
     def plan(self, phases: Sequence[Phase], record: Mapping[int, PhaseRecord]) -> list[PhaseInput]:
         """Return the input of each phase; `record` is that of a run that is resumed."""
         highest = [self._highest_cut(phase) for phase in phases]
-        cuts = [highest[place] for place in self._cheapest(phases, highest)]
+        chosen: list[Cut | str | None] = list(self._cheapest(phases, highest))
         for place, phase in enumerate(phases):
-            before = record.get(phase.first_epoch + 1)
-            if before is not None:
-                found = (one for one in highest[place:] if isinstance(one, Cut) and one.after == before.after)
-                cuts[place] = next(found, cuts[place]) if before.after else "so does the run that is resumed"
-        return [self._input(phase, phases, cuts, record.get(phase.first_epoch + 1)) for phase in phases]
-
-    def _input(
-        self, phase: Phase, phases: Sequence[Phase], cuts: Sequence[Cut | str], before: PhaseRecord | None
-    ) -> PhaseInput:
-        cut = cuts[phases.index(phase)]
-        if isinstance(cut, str):
-            return PhaseInput(phase, None, reason=cut)
-        shared = [
-            other for other, one in zip(phases, cuts, strict=True) if isinstance(one, Cut) and one.after == cut.after
-        ]
-        settled = before is not None or len(shared) > 1
-        stored = None if before is None else before.storage
-        return self._afforded(phase, _joined(shared), cut, stored, settled=settled)
+            if (before := record.get(phase.first_epoch + 1)) is not None:
+                same = (one for one in highest[place:] if isinstance(one, Cut) and one.after == before.after)
+                chosen[place] = next(same, chosen[place]) if before.after else "so does the run that is resumed"
+        found = []
+        for place, phase in enumerate(phases):
+            before, cut = record.get(phase.first_epoch + 1), chosen[place]
+            if not isinstance(cut, Cut):
+                found.append(self._on_images(phase, cut or highest[place]))
+                continue
+            shared = [
+                other
+                for other, one in zip(phases, chosen, strict=True)
+                if isinstance(one, Cut) and one.after == cut.after
+            ]
+            storage, size_bytes = self._storage(_joined(shared), cut, stored=None if before is None else before.storage)
+            found.append(PhaseInput(phase, cut, storage, size_bytes))
+        return found
 
     def _highest_cut(self, phase: Phase) -> Cut | str:
         """Return the cut below all that the phase and those before it train, or why there is none."""
@@ -165,67 +167,76 @@ class _Planner:
             classifier.train(mode)
             classifier.enter_phase(entered)
 
-    def _cheapest(self, phases: Sequence[Phase], highest: Sequence[Cut | str]) -> list[int]:
-        """Return for each phase the place of the phase at whose cut it trains, its own or a later one's.
+    def _cheapest(self, phases: Sequence[Phase], highest: Sequence[Cut | str]) -> list[Cut | None]:
+        """Return for each phase the cut at which it trains, its highest or a later phase's; None = on images.
 
         The prefix below the cut of a later phase is frozen until then. Phases that share its cut run that prefix once
         for all of them, and the rest of their frozen modules in every epoch. Of all ways to divide the phases into
-        spans that share a cut, the one with the fewest multiply-accumulates is taken, by dynamic programming.
+        spans that share a cut, the one with the fewest multiply-accumulates is taken, by dynamic programming. Where
+        they cannot be counted, each phase has its highest cut.
         """
-        own = list(range(len(phases)))
         work = [self._work(cut, highest) for cut in highest]
-        if not all(work[at] for at in own if isinstance(highest[at], Cut)):
-            return own  # they cannot be counted
-        best: list[tuple[float, list[int]]] = [(0.0, [])]
+        counted_all = all(one for one, cut in zip(work, highest, strict=True) if isinstance(cut, Cut))
+        best: list[tuple[float, list[Cut | None]]] = [(0.0, [])]
         for end in range(1, len(phases) + 1):
-            cut, last = highest[end - 1], end - 1
-            alone = phases[last].epochs * work[last] if not isinstance(cut, Cut) or cut.after != POOLED else math.inf
-            ways = [(best[last][0] + alone, [*best[last][1], last])]
+            last, cut = end - 1, highest[end - 1]
+            on_images = best[last][0] + phases[last].epochs * work[last], [*best[last][1], None]
+            ways = []
             for start in range(last, -1, -1):
-                if not isinstance(cut, Cut) or not isinstance(highest[start], Cut):
+                if (
+                    not isinstance(cut, Cut)
+                    or not isinstance(highest[start], Cut)
+                    or not self._fits(phases[start:end], cut)
+                ):
                     break
-                span = _joined(phases[start:end])
-                storage, size_bytes = self._storage(span, cut, stored=None)
-                if size_bytes > self._limit and (cut.after != POOLED or start < last):
-                    continue
-                if start < last and storage == "float16" and self._prepared.recipe.features.storage == "auto":
-                    continue  # cuts of their own may fit in float32, which is exact
+                if start < last and not counted_all:
+                    break
                 again = sum(phases[at].epochs * (work[at] - work[last]) for at in range(start, end))
-                cost = FIRST_PASS * self._passes(span) * work[last] + self._moved(span, cut, storage) + again
-                ways.append((best[start][0] + cost, [*best[start][1], *[last] * (end - start)]))
-            best.append(min(ways, key=lambda way: way[0]))  # the first of equal ones: the fewest that share
+                cost = best[start][0] + self._once(_joined(phases[start:end]), cut, work[last]) + again
+                ways.append((cost, [*best[start][1], *[cut] * (end - start)]))
+            must_cut = ways and isinstance(cut, Cut) and (cut.after == POOLED or not counted_all)
+            best.append(min(ways if must_cut else [on_images, *ways], key=lambda way: way[0]))
         return best[-1][1]
 
     def _work(self, cut: Cut | str, others: Sequence[Cut | str]) -> float:
         """Return the multiply-accumulates of a prefix for one image; 0 where there is none or they are unknown."""
-        if isinstance(cut, str) or cut.after != POOLED:
-            return 0 if isinstance(cut, str) else cut.macs
-        known = [one for one in others if isinstance(one, Cut) and one.macs and one.share > 0]
-        return known[0].macs / known[0].share if known else 0
+        if isinstance(cut, str):
+            return 0
+        if cut.after != POOLED:
+            return cut.macs
+        return next((one.macs / one.share for one in others if isinstance(one, Cut) and one.macs and one.share > 0), 0)
 
-    def _afforded(self, phase: Phase, span: Phase, cut: Cut, stored: str | None, *, settled: bool) -> PhaseInput:
-        """Return the input in the storage that the cache can hold; float16 needs a check that follows.
+    def _fits(self, phases: Sequence[Phase], cut: Cut) -> bool:
+        """Return whether the cache can hold what some phases share; they share float16 only where the recipe states it.
 
-        Args:
-            phase: the phase.
-            span: it with those that share its cut.
-            cut: the cut.
-            stored: the storage of a run that is resumed.
-            settled: whether it is known that the cut pays.
+        Cuts of their own may fit in float32, which is exact.
         """
-        storage, size_bytes = self._storage(span, cut, stored=stored)
-        reason = ""
-        if size_bytes > self._limit and stored is None:
-            reason = (
-                f"activations after {cut.after} would take {in_units(size_bytes)}, and features.cache_limit_gb is "
-                f"{self._prepared.recipe.features.cache_limit_gb:g}"
-            )
-        elif not settled and not self._pays(phase, cut, storage):
-            reason = (
-                f"storing {in_units(size_bytes)} of activations after {cut.after} would take longer than computing "
-                f"them, {cut.share:.0%} of the forward pass, in {counted(phase.epochs, 'epoch')}"
-            )
-        return PhaseInput(phase, None, reason=reason) if reason else PhaseInput(phase, cut, storage, size_bytes)
+        storage, size_bytes = self._storage(_joined(phases), cut, stored=None)
+        lossy = storage == "float16" and self._prepared.recipe.features.storage == "auto"
+        return size_bytes <= self._limit and not (lossy and len(phases) > 1)
+
+    def _once(self, span: Phase, cut: Cut, work: float) -> float:
+        """Return the multiply-accumulates of computing activations once, and those that moving their bytes takes."""
+        storage, _ = self._storage(span, cut, stored=None)
+        row_bytes, passes = cut.width * np.dtype(storage).itemsize, self._passes(span)
+        return FIRST_PASS * passes * work + row_bytes * (
+            MACS_PER_BYTE_WRITTEN * passes + MACS_PER_BYTE_READ * span.epochs
+        )
+
+    def _on_images(self, phase: Phase, why: Cut | str) -> PhaseInput:
+        """Return the input of a phase on images: for the reason given, or since its highest cut does not pay."""
+        if isinstance(why, Cut):
+            _, size_bytes = self._storage(phase, why, stored=None)
+            activations = f"{in_units(size_bytes)} of activations after {why.after}"
+            if size_bytes > self._limit:
+                limit = self._prepared.recipe.features.cache_limit_gb
+                why = f"{activations} would be stored, and features.cache_limit_gb is {limit:g}"
+            else:
+                why = (
+                    f"storing {activations} would take longer than computing them, {why.share:.0%} of the forward "
+                    f"pass, in {counted(phase.epochs, 'epoch')}"
+                )
+        return PhaseInput(phase, None, reason=why)
 
     @property
     def _limit(self) -> float:
@@ -238,17 +249,6 @@ class _Planner:
         wanted = stored or ("float16" if only_half_fits or chosen == "float16" else "float32")
         storage: Storage = "float16" if wanted == "float16" and cut.after != POOLED else "float32"
         return storage, values * np.dtype(storage).itemsize
-
-    def _pays(self, phase: Phase, cut: Cut, storage: Storage) -> bool:
-        """Return whether the passes that are saved take longer than storing and reading the activations."""
-        if cut.after == POOLED or not cut.macs:
-            return True
-        return cut.macs * (phase.epochs - FIRST_PASS * self._passes(phase)) > self._moved(phase, cut, storage)
-
-    def _moved(self, span: Phase, cut: Cut, storage: Storage) -> float:
-        """Return the multiply-accumulates for one image that take as long as storing and reading its activations."""
-        row_bytes = cut.width * np.dtype(storage).itemsize
-        return row_bytes * (MACS_PER_BYTE_WRITTEN * self._passes(span) + MACS_PER_BYTE_READ * span.epochs)
 
     def _passes(self, phase: Phase) -> int:
         """Return how many views of each training image a phase reads."""
@@ -284,8 +284,9 @@ def log_inputs(inputs: list[PhaseInput]) -> None:
     if len(reasons) == 1 and all(one.cut is None for one in inputs):
         logger.info("All phases train on images: %s.", reasons.pop())
         return
-    for one in inputs:
-        logger.info("From epoch %d, %s trains on %s.", one.phase.first_epoch + 1, one.phase.name, input_words(one))
+    for one, before in zip(inputs, [None, *inputs], strict=False):
+        words = SAME if before is not None and one.shares(before) else input_words(one)
+        logger.info("From epoch %d, %s trains on %s.", one.phase.first_epoch + 1, one.phase.name, words)
 
 
 def input_words(one: PhaseInput) -> str:
@@ -298,18 +299,19 @@ def input_words(one: PhaseInput) -> str:
 
 
 def input_table(inputs: list[PhaseInput]) -> Table:
-    """Return the table of what each phase trains on."""
+    """Return the table of what each phase trains on; activations that several share are counted in the first row."""
     columns = (
         Column("from_epoch", "from epoch", "count"),
         Column("trains", "trains"),
         Column("on", "on"),
         Column("bytes", "bytes", "count"),
     )
-    rows = tuple(
-        (one.phase.first_epoch + 1, one.phase.name, input_words(one), one.size_bytes if one.cut else None)
-        for one in inputs
-    )
-    return Table("inputs", "What each phase trains on", columns, rows)
+    rows = []
+    for one, before in zip(inputs, [None, *inputs], strict=False):
+        of_own = (input_words(one), one.size_bytes if one.cut else None)
+        words, size_bytes = (SAME, None) if before is not None and one.shares(before) else of_own
+        rows.append((one.phase.first_epoch + 1, one.phase.name, words, size_bytes))
+    return Table("inputs", "What each phase trains on", columns, tuple(rows))
 
 
 def in_units(size_bytes: float) -> str:
