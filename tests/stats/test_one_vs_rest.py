@@ -92,6 +92,15 @@ def test_the_variance_of_auroc_is_delongs() -> None:
     assert 1.959964 * np.sqrt(spread.variance) == pytest.approx(delong.high - delong.value, rel=1e-6)
 
 
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 40)], ids=["", "weighted"])
+def test_an_only_positive_says_nothing_of_the_bias_of_its_average_precision(weight: np.ndarray | None) -> None:
+    score, positive = np.arange(40.0), np.arange(40) == 38
+    found = areas(score, positive, weight)
+    assert found is not None
+    assert found[1].value == pytest.approx(average_precision_score(positive, score, sample_weight=weight))
+    assert found[1].bias == 0
+
+
 def test_areas_need_positives_and_negatives() -> None:
     assert areas(np.arange(3.0), np.ones(3, dtype=bool)) is None
     assert areas(np.arange(3.0), np.zeros(3, dtype=bool)) is None
