@@ -70,3 +70,22 @@ def test_slices_of_labels_are_found():
     found = find_task_slices(table)
     assert [one.name for one in found.confirmed] == ["light is night"]
     assert found.overall.value == pytest.approx(wrong.mean())
+
+
+def test_the_mean_share_of_wrong_labels_has_an_interval_of_at_most_1():
+    rng = np.random.default_rng(0)
+    n = 60
+    right = rng.random((n, 2)) < 0.02
+    table = MultilabelPredictions.build(
+        labels=["a", "b"],
+        path=np.arange(n).astype(str),
+        y_true=np.ones((n, 2), dtype=int),
+        y_pred=right.astype(int),
+        groups=pd.DataFrame({"light": rng.choice(["day", "night"], n)}),
+    )
+    found = find_task_slices(table)
+    assert found.overall.value == pytest.approx(1 - right.mean())
+    assert 0 < found.overall.low < found.overall.value < found.overall.high <= 1
+    for one in found.slices:
+        assert one.searched.high is None or one.searched.high <= 1
+        assert one.tested.high is None or one.tested.high <= 1

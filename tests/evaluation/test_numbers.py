@@ -126,3 +126,17 @@ def test_a_number_whose_powers_are_none_is_refused(column):
     result = evaluate_numbers(NumberPredictions.build(path=[str(one) for one in range(9)], **values))
     assert result.root_mean_squared_error.value == pytest.approx(1e30 / 3)
     assert np.isfinite([result.root_mean_squared_error.high, result.mean_absolute_error.high]).all()
+
+
+@pytest.mark.parametrize("constant", ["truth", "prediction"])
+def test_quadratic_kappa_of_one_grade_is_in_doubt_as_plain_kappa_is(constant: str) -> None:
+    rng = np.random.default_rng(0)
+    varied, one = rng.integers(0, 4, 80).astype(float), np.full(80, 2.0)
+    true, called = (one, varied) if constant == "truth" else (varied, one)
+    table = NumberPredictions.build(
+        path=np.arange(80).astype(str), y_true=true, y_pred=called, grades=["a", "b", "c", "d"]
+    )
+    kappa = evaluate_numbers(table).of_grades.quadratic_kappa
+    assert kappa.value == pytest.approx(sk.cohen_kappa_score(true, called, weights="quadratic"), abs=1e-9)
+    assert kappa.low < -0.05
+    assert kappa.high > 0.05

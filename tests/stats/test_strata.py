@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import saying
 from statsmodels.stats.contingency_tables import StratifiedTable
+from statsmodels.stats.proportion import confint_proportions_2indep
 
-from tlkit.stats.strata import kitagawa_split, mantel_haenszel
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.strata import clustered_kitagawa_split, kitagawa_split, mantel_haenszel
 
 
 def rng():
@@ -97,3 +99,43 @@ def test_equal_odds_ratios_have_a_breslow_day_statistic_of_0():
     found = mantel_haenszel([[20, 40], [20, 40]], [[40, 60], [40, 60]])
     assert found.pooled.value == pytest.approx(1)
     assert found.equal_statistic == pytest.approx(0)
+
+
+def test_a_group_that_is_always_right_has_a_cmh_test_but_no_odds_ratio():
+    right, n = np.array([[30, 25], [20, 15]]), np.array([[30, 25], [30, 25]])
+    found = mantel_haenszel(right, n)
+    tables = [np.array([[right[0, s], n[0, s] - right[0, s]], [right[1, s], n[1, s] - right[1, s]]]) for s in (0, 1)]
+    expected = StratifiedTable(tables).test_null_odds(correction=False)
+    assert found.pooled.value is None
+    assert found.pooled.note
+    assert found.statistic == pytest.approx(expected.statistic)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.equal_p is None
+    turned = mantel_haenszel(right[::-1], n[::-1])
+    assert turned.p == pytest.approx(found.p)
+
+
+@pytest.mark.parametrize("right", [[[20, 15], [20, 15]], [[20, 0], [20, 0]]])
+def test_rates_that_are_all_0_or_1_leave_doubt_about_the_gap(right):
+    found = kitagawa_split(right, [[20, 15], [20, 15]], rng=rng())
+    for part in (found.rate, found.standardised):
+        assert part.value == 0
+        assert part.low < -0.05
+        assert part.high > 0.05
+
+
+def test_a_group_that_is_always_right_widens_the_interval_as_newcombes_does():
+    found = kitagawa_split([[40], [30]], [[40], [40]], rng=np.random.default_rng(0), replicates=4000)
+    low, high = confint_proportions_2indep(40, 40, 30, 40, method="newcomb", compare="diff")
+    assert found.rate.low == pytest.approx(low, abs=0.03)
+    assert found.rate.high == pytest.approx(high, abs=0.03)
+    plain_low = 0.25 - 1.96 * np.sqrt(0.25 * 0.75 / 40)
+    assert found.rate.low < plain_low
+
+
+def test_a_perfect_group_of_clusters_widens_as_images_do_when_each_class_has_one_outcome():
+    side, kind = np.repeat([0, 1], 40), np.tile(np.repeat([0, 1], 20), 2)
+    found = clustered_kitagawa_split(kind == 0, Units(np.ones(80), np.arange(80)), side=side, kind=kind, kinds=2)
+    assert found.rate.value == 0
+    assert found.rate.low < -0.05
+    assert found.rate.high > 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -97,11 +97,14 @@ class MeanEstimates:
             float(moments.rate_df[i]),
             n=n,
             confidence=confidence,
-            lowest=0.0 if self.of_shares else -math.inf,
-            highest=1.0 if self.of_shares else math.inf,
+            lowest=0.0 if self.of_shares and not self.of_losses else -math.inf,
+            highest=1.0 if self.of_shares and not self.of_losses else math.inf,
             unit=self._unit,
         )
-        return log_scale(found) if self.of_losses else found
+        if not self.of_losses:
+            return found
+        found = log_scale(found)
+        return replace(found, high=min(1.0, found.high)) if self.of_shares and found.high is not None else found
 
     def difference(self, i: int, confidence: float) -> Estimate:
         """Return the mean of row i minus that of the complement, with Student's t interval."""

@@ -111,7 +111,8 @@ def _distances(name: str, confusion: Ints, confidence: float) -> tuple[float, fl
         rate, share = 2 * right[present] / (support + predicted)[present], support[present] / n
         return math.sqrt(2) * _combined(share * (rate - low)), math.sqrt(2) * _combined(share * (high - rate))
     assert name in ("mcc", "cohen_kappa", "cohen_kappa_quadratic"), f"{name} needs a least width of its interval"
-    if name == "cohen_kappa_quadratic" and right.sum() < n:
+    constant = 1 in (np.count_nonzero(support), np.count_nonzero(predicted))  # kappa is 0 in every sample
+    if name == "cohen_kappa_quadratic" and right.sum() < n and not constant:
         return 0.0, 0.0
     hits, chance = int(right.sum()), float(support @ predicted) / n**2
     low, high = wilson_bounds(hits, n, confidence)

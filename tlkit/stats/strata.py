@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,15 @@ from scipy.special import chdtrc
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE
 from tlkit.stats.bootstrap import Counts, bootstrap_replicates, percentile_estimate
-from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
+from tlkit.stats.cluster_sampling import (
+    MOST_FACTOR,
+    NOTHING_VARIES,
+    TOO_FEW,
+    Units,
+    difference_df,
+    jackknife,
+    student_estimate,
+)
 from tlkit.stats.dependent_samples import cluster_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile, wilson_bounds
@@ -20,6 +29,7 @@ from tlkit.stats.intervals import normal_quantile, wilson_bounds
 SPLIT_REPLICATES = 1000  # resamples of the bootstrap of a decomposition
 NOTHING_COMMON = Estimate(None, None, None, n=0, note="no class in common")
 NO_STRATUM = "both groups share no stratum"
+ONE_SIDED = "in every stratum one group is always right or the other always wrong"
 NO_OUTCOMES = "no two outcomes to compare in any stratum"
 
 
@@ -52,8 +62,10 @@ class OddsRatio:
 
     Attributes:
         crude: odds ratio without strata; None where it is undefined.
-        pooled: Mantel–Haenszel odds ratio with its interval; undefined without an informative stratum.
-        p: p-value of the Cochran–Mantel–Haenszel test that the odds are equal in every stratum; None = no test.
+        pooled: Mantel–Haenszel odds ratio with its interval; undefined without an informative stratum, and where it
+            would be 0 or infinite.
+        p: p-value of the Cochran–Mantel–Haenszel test that the odds are equal in every stratum; None = no test. It does
+            not need the odds ratio: a group that is always right has a test, too.
         statistic: χ² of that test with one degree of freedom, without continuity correction.
         equal_p: p-value of the Breslow–Day test that all strata have the same odds ratio; None = no test.
         equal_statistic: χ² of that test, with the strata used − 1 degrees of freedom.
@@ -82,7 +94,9 @@ def kitagawa_split(
     Kitagawa (1955), J. Am. Stat. Assoc. 50:1168: gap = Σ (w₁ − w₂)(r₁ + r₂)/2 [mix] + Σ (r₁ − r₂)(w₁ + w₂)/2 [rate],
     where w are a group's class frequencies and r its recalls. The standardised gap is Σ w (r₁ − r₂) with the class
     frequencies w of both groups together. Intervals: percentile bootstrap of the counts (`tlkit.stats.bootstrap`). A
-    class that only one group has is left out, also in each resample.
+    class that only one group has is left out, also in each resample. Classes that a group has always right, or always
+    wrong, do not vary in the bootstrap: Wilson's interval of their images widens the others (MOVER, as in
+    `mean_of_rates`).
 
     Args:
         right: images classified correctly, shape (2, C): first and second group.
@@ -109,10 +123,16 @@ def kitagawa_split(
 
     values = statistic(cells[None])[0]
     drawn = bootstrap_replicates(cells, statistic, rng=rng, replicates=replicates)
-    gap, mix, rate, standardised = (
-        percentile_estimate(float(values[i]), drawn[:, i], n=images, confidence=confidence) for i in range(4)
+    widening = _constant_rate_widening(
+        cells.reshape(shape), lambda group, classes: int(sizes[group, classes].sum()), confidence
     )
-    return GapSplit(gap, mix, rate, standardised, *counted)
+
+    def estimate(i: int, low: float, high: float) -> Estimate:
+        found = percentile_estimate(float(values[i]), drawn[:, i], n=images, confidence=confidence)
+        return _widened(found, low, high)
+
+    gap, rate, standardised = (estimate(i, *widening[i]) for i in (0, 2, 3))
+    return GapSplit(gap, estimate(1, 0.0, 0.0), rate, standardised, *counted)
 
 
 def clustered_kitagawa_split(
@@ -121,8 +141,8 @@ def clustered_kitagawa_split(
     """Return `kitagawa_split` of weighted or clustered images.
 
     The variances are those of the cluster `jackknife`, which also leaves out a class that a group lacks without a
-    cluster; the intervals are Student's t. The variance of a group that is always or never right is 0. Its clusters
-    then count as images, whose Wilson interval widens that of the gap (MOVER, as in `mean_of_rates`).
+    cluster; the intervals are Student's t. The variance of a class that a group has always or never right is 0. Its
+    clusters then count as images, whose Wilson interval widens that of the gap.
 
     `right` is whether each image is classified correctly, `side` its group (0 = the first, 1 = the second) and `kind`
     its class, in 0…kinds-1, each of shape (N,); `units` has their weights and clusters.
@@ -139,19 +159,20 @@ def clustered_kitagawa_split(
     table = units.summed(place, 4 * kinds)
     value, moved = jackknife(table, lambda sums: _split(sums.reshape(-1, 2, 2, kinds)))
     variance = (moved**2).sum(axis=0)
-    down, up = _constant_rate_widening(table.reshape(-1, 2, 2, kinds).sum(axis=3), confidence)
+    table = table.reshape(-1, 2, 2, kinds)
+    present = table.sum(axis=1) > 0  # (M, 2, C)
+    widening = _constant_rate_widening(
+        table.sum(axis=0), lambda group, classes: int(present[:, group, classes].any(axis=1).sum()), confidence
+    )
 
     def estimate(i: int, low: float, high: float) -> Estimate:
         found = student_estimate(float(value[i]), float(variance[i]), df, n=images, confidence=confidence)
-        if found.low is None or found.high is None:
-            return found
-        half = found.high - float(value[i])
-        ends = float(value[i]) - math.hypot(half, low), float(value[i]) + math.hypot(half, high)
-        return Estimate(float(value[i]), max(-1.0, ends[0]), min(1.0, ends[1]), n=images)
+        return _widened(found, low, high)
 
     # With a single class the mix is 0 in every sample.
     mix = Estimate(0.0, 0.0, 0.0, n=images) if counted[0] == 1 else estimate(1, 0.0, 0.0)
-    return GapSplit(estimate(0, down, up), mix, estimate(2, down, up), estimate(3, down, up), *counted)
+    gap, rate, standardised = (estimate(i, *widening[i]) for i in (0, 2, 3))
+    return GapSplit(gap, mix, rate, standardised, *counted)
 
 
 def _common(sizes: Ints) -> tuple[Mask, tuple[int, int, int]]:
@@ -161,20 +182,42 @@ def _common(sizes: Ints) -> tuple[Mask, tuple[int, int, int]]:
     return common, (int(common.sum()), int(only_one.sum()), int(sizes[:, only_one].sum()))
 
 
-def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, float]:
-    """Return how much farther the gap's ends are for groups without variance, from cluster × outcome × group."""
-    down = up = 0.0
+def _constant_rate_widening(
+    weight: Ints | Floats, count: Callable[[int, Mask], int], confidence: float
+) -> dict[int, tuple[float, float]]:
+    """Return how much farther the ends are of the gap (0), its rate part (2) and the standardised gap (3).
+
+    Args:
+        weight: of images by outcome (0 = right), group and class, shape (2, 2, C).
+        count: gives the number of images, or of clusters, of a group in some classes.
+        confidence: two-sided level, in (0, 1).
+    """
+    sizes = weight.sum(axis=0).astype(np.float64)
+    share = sizes / sizes.sum(axis=1, keepdims=True)
+    shares = {2: share.mean(axis=0), 3: sizes.sum(axis=0) / sizes.sum()}
+    squared = {i: [0.0, 0.0] for i in (0, 2, 3)}
     for group in (0, 1):
-        good, bad = sums[:, :, group].sum(axis=0)
-        if good > 0 and bad > 0:
-            continue
-        clusters = int(np.count_nonzero(sums[:, :, group].sum(axis=1)))
-        distance = 1.0 - float(wilson_bounds(clusters, clusters, confidence)[0])
-        if (bad == 0) == (group == 0):  # the first may be worse, or the second better
-            down = math.hypot(down, distance)
-        else:
-            up = math.hypot(up, distance)
-    return down, up
+        for outcome in (0, 1):
+            constant = (weight[1 - outcome, group] == 0) & (sizes[group] > 0)
+            number = count(group, constant)
+            distance = 1.0 - float(wilson_bounds(number, number, confidence)[0]) if number else 0.0
+            end = 0 if outcome == group else 1  # the first may be worse than always right, or the second better
+            for i, of_class in shares.items():
+                squared[i][end] += (float(of_class[constant].sum()) * distance) ** 2
+            if constant[sizes[group] > 0].all():
+                squared[0][end] += distance**2
+    return {i: (math.sqrt(low), math.sqrt(high)) for i, (low, high) in squared.items()}
+
+
+def _widened(found: Estimate, down: float, up: float) -> Estimate:
+    """Return an estimate with an interval whose ends are farther from its value (MOVER), in [-1, 1]."""
+    value, low, high = found.value, found.low, found.high
+    if value is not None and found.note == NOTHING_VARIES and (down > 0 or up > 0):
+        low = high = value
+    if value is None or low is None or high is None:
+        return found
+    ends = value - math.hypot(value - low, down), value + math.hypot(high - value, up)
+    return Estimate(value, max(-1.0, ends[0]), min(1.0, ends[1]), n=found.n)
 
 
 def _split(counts: Ints | Floats) -> Floats:
@@ -218,8 +261,16 @@ def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 
     crude = _crude(float(a.sum()), float(b.sum()), float(c.sum()), float(d.sum()))
     total = a + b + c + d
     r, s = _odds_parts(np.stack([a, b, c, d], axis=1))
-    if strata == 0 or r.sum() == 0 or s.sum() == 0:
+    big = total > 1
+    margins = (a + b) * (c + d) * (a + c) * (b + d)
+    spread = float((margins[big] / (total[big] ** 2 * (total[big] - 1))).sum())
+    if strata == 0 or spread == 0:
         return _no_odds(crude, NO_OUTCOMES if strata else NO_STRATUM, images, strata)
+    statistic = float((a - (a + b) * (a + c) / total).sum() ** 2 / spread)
+    p = float(chdtrc(1, statistic))
+    if r.sum() == 0 or s.sum() == 0:
+        pooled = Estimate(None, None, None, n=images, note=ONE_SIDED)
+        return OddsRatio(crude, pooled, p, statistic, None, None, strata)
     ratio = float(r.sum() / s.sum())
     p_, q_ = (a + d) / total, (b + c) / total
     variance = (
@@ -229,12 +280,8 @@ def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 
     )
     half = normal_quantile(confidence) * math.sqrt(variance)
     pooled = Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=images)
-    big = total > 1
-    margins = (a + b) * (c + d) * (a + c) * (b + d)
-    spread = float((margins[big] / (total[big] ** 2 * (total[big] - 1))).sum())
-    statistic = float((a - (a + b) * (a + c) / total).sum() ** 2 / spread)
     equal, equal_p = _breslow_day(np.stack([a, b, c, d]), ratio)
-    return OddsRatio(crude, pooled, float(chdtrc(1, statistic)), statistic, equal_p, equal, strata)
+    return OddsRatio(crude, pooled, p, statistic, equal_p, equal, strata)
 
 
 def clustered_mantel_haenszel(

@@ -23,7 +23,7 @@ from tlkit.audit.slices.task_slice_tables import task_slice_tables
 from tlkit.choices import Task
 from tlkit.errors import PredictionsError, refuse_newer
 from tlkit.plain_values import from_plain, to_plain
-from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions
+from tlkit.predictions import DetectionPredictions, MaskPredictions, MultilabelPredictions, NumberPredictions
 from tlkit.predictions.common_task_images import known_images
 from tlkit.predictions.task_predictions import TaskPredictions
 from tlkit.stats.box_measures import MatchedBoxes, objects_of_images
@@ -174,7 +174,7 @@ def search_task_slices(
         table[searched], losses[searched], min_images=options.min_group_size, most=most, max_conditions=max_conditions
     )
     logger.info("Slices: %d conditions and pairs tried; %d to test on %d images.", tried, len(found), (~searched).sum())
-    data = _Data(losses, unit, searched, options)
+    data = _Data(losses, unit, searched, options, of_shares=not isinstance(known, NumberPredictions))
     rows = [data.test(conditions, *side) for conditions, side in zip(found, slice_sides(table, found), strict=True)]
     adjusted = holm([row.p for row in rows])
     tests = max(sum(p is not None for p in adjusted), 1)
@@ -213,6 +213,7 @@ class _Data:
     units: Ints
     searched: Mask
     options: AuditOptions
+    of_shares: bool
 
     def means(self, rows: Mask, group: Ints, groups: int) -> MeanEstimates:
         """Return the means of groups of some images; units with several images are clusters."""
@@ -226,6 +227,7 @@ class _Data:
             denominator=np.ones(int(rows.sum())),
             tolerance=0.0,
             of_losses=True,
+            of_shares=self.of_shares,
         )
 
     def test(self, conditions: tuple[Condition, ...], inside: Mask, outside: Mask) -> _Tested:
