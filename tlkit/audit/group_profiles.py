@@ -20,10 +20,10 @@ from tlkit.stats.calibration import (
     confidence_losses,
     log_losses,
     null_calibration_error,
+    opposite_classes,
 )
-from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
+from tlkit.stats.means import clustered_mean_of_rates, mean_by_outcome, mean_of_rates
 from tlkit.stats.ranking import auroc_sorted, clustered_area
 from tlkit.stats.selective_risk import aurc
 from tlkit.stats.shrinkage import kish_n
@@ -216,19 +216,19 @@ class _Profiler:
             found = calibration_design_effect(sure, right, units) if weighs and enough else None
             enough = found is not None and kish_n(units.weight) / found >= MIN_CALIBRATION
             effect = found or 1.0
+
+        def mean(values: Floats, otherwise: Floats, *, lowest: float = 0.0, highest: float = np.inf) -> Estimate:
+            level = self._options.confidence
+            return mean_by_outcome(values, ~right, otherwise, units, level, lowest=lowest, highest=highest)
+
         return {
-            "confidence_gap": self._mean(sure - right, units, lowest=-1.0, highest=1.0),
+            "confidence_gap": mean(sure - right, sure - ~right, lowest=-1.0, highest=1.0),
             "calibration": calibration_error(sure, right, weights=weights) if enough else None,
             "calibration_expected": null_calibration_error(sure, weights=weights, effect=effect) if enough else None,
-            "brier": self._mean(confidence_losses(sure, right), units, highest=1.0),
-            "log_loss": self._mean(log_losses(proba, y_true), units),
+            "brier": mean(confidence_losses(sure, right), confidence_losses(sure, ~right), highest=1.0),
+            "log_loss": mean(log_losses(proba, y_true), log_losses(proba, opposite_classes(proba, y_true, y_pred))),
             "aurc": aurc(sure, right, weights) if weighs else None,
         }
-
-    def _mean(self, values: Floats, units: Units | None, *, lowest: float = 0.0, highest: float = np.inf) -> Estimate:
-        if units is None:
-            return mean_estimate(values, self._options.confidence, lowest=lowest, highest=highest)
-        return clustered_mean(values, units, self._options.confidence, lowest=lowest, highest=highest)
 
     def ranked(self, images: Mapping[int, Ints], *, is_group: Sequence[bool]) -> dict[int, dict[str, Any]]:
         """Return the AUROCs within each group and between group and complement; empty without probabilities.

@@ -20,7 +20,7 @@ from tlkit.stats.confusion_scores import margins_of_rows
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
-from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mover_distances
+from tlkit.stats.means import clustered_mean_of_rates, mover_distances
 from tlkit.tables import counted
 
 logger = logging.getLogger(__name__)
@@ -131,11 +131,6 @@ def effective_rate(right: Mask, units: Units, confidence: float) -> tuple[float,
         confidence=confidence,
     )
     return min(float(moments.rate[0]), 1.0), float(size[0])
-
-
-def clustered_loss(losses: Floats, units: Units, confidence: float) -> Estimate:
-    """Return the mean loss with its interval; the mean alone where there are too few clusters for one."""
-    return _with_value(clustered_mean(losses, units, confidence), float(np.average(losses, weights=units.weight)))
 
 
 def clustered_classes(

@@ -12,16 +12,11 @@ from tlkit.arrays import Floats, Ints, Mask
 from tlkit.choices import CONFIDENCE, SEED, MetricSet
 from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
-from tlkit.evaluation.clustered_figures import (
-    clustered_classes,
-    clustered_loss,
-    clustered_macro,
-    clustered_rate,
-    with_weight,
-)
+from tlkit.evaluation.clustered_figures import clustered_classes, clustered_macro, clustered_rate, with_weight
 from tlkit.evaluation.design_columns import column_problems
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.evaluation.full_scores import brier_estimates, confusion_estimates, ranking_estimates
+from tlkit.evaluation.loss_figures import mean_loss, opposite
 from tlkit.evaluation.score_names import SAME_AS, SCORE_ORDER
 from tlkit.predictions import Predictions
 from tlkit.predictions.validation import no_label
@@ -31,7 +26,6 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.confusion_scores import score_replicates
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
-from tlkit.stats.means import mean_estimate
 from tlkit.stats.one_vs_rest import AREA_KINDS
 
 __all__ = ["Evaluation", "evaluate"]
@@ -249,7 +243,7 @@ def _log_loss(labelled: Predictions, units: Units | None, confidence: float) -> 
     if labelled.proba is None:
         return None
     losses = log_losses(labelled.proba, labelled.y_true)
-    return mean_estimate(losses, confidence) if units is None else clustered_loss(losses, units, confidence)
+    return mean_loss(labelled, losses, log_losses(labelled.proba, opposite(labelled)), units, confidence)
 
 
 def _per_class(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkit.arrays import Floats, Ints, Mask
 from tlkit.evaluation.class_intervals import f1_bounds
+from tlkit.evaluation.loss_figures import mean_loss, opposite
 from tlkit.evaluation.score_names import SCORES
 from tlkit.predictions import Predictions
 from tlkit.stats.area_intervals import AreaMean, area_counts, area_estimate, moderated
@@ -21,7 +22,6 @@ from tlkit.stats.confusion_scores import why_undefined as why_no_score
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.influence import bounded_estimate, spread_of
 from tlkit.stats.intervals import wilson_bounds
-from tlkit.stats.means import clustered_mean, mean_estimate
 from tlkit.stats.one_vs_rest import AREA_KINDS, areas_among
 
 ONLY_ONE_CLASS = "all images are of one class"
@@ -227,7 +227,7 @@ def brier_estimates(
 ) -> dict[str, Estimate]:
     """Return the Brier score and its decomposition.
 
-    The score is a mean: Student's t interval, for clusters that of `clustered_mean`.
+    The interval of the score is that of `tlkit.stats.means.mean_by_outcome`.
 
     Args:
         labelled: images with labels and probabilities.
@@ -239,13 +239,8 @@ def brier_estimates(
     assert labelled.proba is not None, "a Brier score needs probabilities"
     losses = brier_losses(labelled.proba, labelled.y_true)
     highest = 1.0 if len(labelled.classes) == 2 else 2.0
-    if units is None:
-        score = mean_estimate(losses, confidence, highest=highest)
-    else:
-        score = clustered_mean(losses, units, confidence, highest=highest)
-        if score.value is None:
-            value = float(np.average(losses, weights=units.weight))
-            score = Estimate(value, None, None, n=len(losses), note=f"no interval: {score.note}")
+    otherwise = brier_losses(labelled.proba, opposite(labelled))
+    score = mean_loss(labelled, losses, otherwise, units, confidence, highest=highest)
     parts = brier_parts(labelled.proba, labelled.y_true, units, confidence=confidence, replicates=replicates, seed=seed)
     return {
         "brier": score,

@@ -147,6 +147,22 @@ def log_losses(proba: npt.ArrayLike, y_true: npt.ArrayLike) -> Floats:
     return np.asarray(-np.log(np.clip(own, smallest, 1 - smallest)))
 
 
+def opposite_classes(proba: npt.ArrayLike, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Ints:
+    """Return the class with which a right prediction is wrong and a wrong one right, shape (N,).
+
+    The most probable class beside the true one, and the predicted one.
+
+    Args:
+        proba: class probabilities, shape (N, C).
+        y_true: true classes, shape (N,), in 0…C-1.
+        y_pred: predicted classes, shape (N,).
+    """
+    truth, guess = np.asarray(y_true, dtype=np.int64), np.asarray(y_pred, dtype=np.int64)
+    table = np.array(proba, dtype=np.float64)
+    table[np.arange(len(truth)), truth] = -np.inf
+    return np.asarray(np.where(guess == truth, table.argmax(axis=1), guess))
+
+
 def _weights(weights: npt.ArrayLike | None, n: int) -> Floats:
     return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
 

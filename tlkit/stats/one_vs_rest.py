@@ -56,8 +56,8 @@ def areas(score: Floats, positive: Mask, weight: Floats | None = None) -> tuple[
 
     Images of equal weight: the bias is the jackknife's, (n − 1)(AP − AP without the image) on average, for which every
     image is left out in turn (Efron & Tibshirani 1993, An Introduction to the Bootstrap, eq. 10.12 and 11.5); an only
-    positive changes nothing, and its bias is taken as 0: by the jackknife nearly all of its precision would be bias,
-    and also if it were not counted. The influences are those of leaving out an image, too, but on the mean of two values:
+    positive changes nothing, and its bias is taken as 0: nearly all of its precision would be bias by the jackknife,
+    and if it were not counted. The influences are those of leaving out an image, too, but on the mean of two values:
     average precision, and the one in which no positive counts among the images at its own score, (TP − 1)/(TP + FP −
     1), and 1 at the highest score. In simulation the variance of the value less its bias is between those of the two
     (decision 238). With fewer than 15 positives, of which the precision of the others says little, they are those on

@@ -12,15 +12,18 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.errors import PredictionsError
 from tlkit.evaluation.clustered_figures import clustered_rate
+from tlkit.evaluation.loss_figures import mean_loss, opposite
 from tlkit.predictions import Predictions
+from tlkit.stats.brier import brier_losses
 from tlkit.stats.calibration import log_losses
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.clustered_reliability import clustered_calibration_errors
 from tlkit.stats.logit_scaling import LogitScaling
+from tlkit.stats.means import mean_by_outcome
 from tlkit.stats.reliability import CalibrationError, ReliabilityBin, calibration_errors, reliability_bins
 from tlkit.uncertainty.calibration_result import Calibration, CalibrationRow, ClassCalibration, ScaledPart
 from tlkit.uncertainty.group_rows import GroupRows, fixed_columns, group_rows, probabilities_of, require_judgeable
-from tlkit.uncertainty.sampling import mean_of, part_of, with_units
+from tlkit.uncertainty.sampling import part_of, with_units
 
 
 def assess_calibration(
@@ -173,24 +176,26 @@ def _row(
     part, own = predictions.take(group.rows), part_of(units, group.rows)
     sure, right = _sure(part), part.correct
     error = _errors(sure, right, own, bins=bins, confidence=confidence, seed=seed)
-    losses = log_losses(probabilities_of(part), part.y_true)
-    truth = np.zeros((len(part), len(part.classes)))
-    truth[np.arange(len(part)), part.y_true] = 1.0
-    brier = ((probabilities_of(part) - truth) ** 2).sum(axis=1)
+    proba, other = probabilities_of(part), opposite(part)
     return CalibrationRow(
         column=group.column,
         group=group.group,
         n=len(part),
         error=error,
-        excess=mean_of(sure - right, own, confidence, lowest=-1.0, highest=1.0),
-        log_loss=mean_of(losses, own, confidence),
-        brier=mean_of(brier, own, confidence, highest=2.0),
+        excess=mean_loss(part, sure - right, sure - ~right, own, confidence, lowest=-1.0, highest=1.0),
+        log_loss=mean_loss(part, log_losses(proba, part.y_true), log_losses(proba, other), own, confidence),
+        brier=mean_loss(part, _squares(proba, part.y_true), _squares(proba, other), own, confidence, highest=2.0),
     )
+
+
+def _squares(proba: Floats, y_true: Ints) -> Floats:
+    """Return the Brier score of each image summed over the classes, in [0, 2], shape (N,)."""
+    return brier_losses(proba, y_true) * (2.0 if proba.shape[1] == 2 else 1.0)
 
 
 def _class(
     name: str, proba: Floats, is_class: Mask, units: Units | None, *, bins: int | None, confidence: float, seed: int
 ) -> ClassCalibration:
-    excess = mean_of(proba - is_class, units, confidence, lowest=-1.0, highest=1.0)
+    excess = mean_by_outcome(proba - is_class, is_class, proba - ~is_class, units, confidence, lowest=-1.0, highest=1.0)
     error = _errors(proba, is_class, units, bins=bins, confidence=confidence, seed=seed)
     return ClassCalibration(name, int(is_class.sum()), error, excess)
