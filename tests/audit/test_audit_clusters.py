@@ -76,7 +76,7 @@ def test_the_profiles_of_copies_in_clusters_are_those_of_the_images(once, copied
                 width = (two.high - two.low) / (one.high - one.low)
                 assert width > 0.9, name
                 if "auroc" not in name:  # areas near 1 reach farther down in clusters; rare errors are hardly known
-                    assert width < (1.1 if name in ("confidence_gap", "brier", "log_loss") else 1.4), name
+                    assert width < (1.2 if name in ("confidence_gap", "brier", "log_loss") else 1.4), name
                 assert few[name].high - few[name].low < 0.65 * (two.high - two.low), name
                 compared += 1
             assert clustered.aurc == pytest.approx(row.aurc, abs=0.02)

@@ -64,7 +64,10 @@ def test_units_of_one_image_have_about_the_interval_of_images_and_clusters_at_le
     outcome = rng.random(400) < 0.3
     values = rng.normal(size=400) * 0.3 + outcome
     given = values, outcome, values + 1 - 2 * outcome
-    alone, whole = mean_by_outcome(*given, lowest=-9), mean_by_outcome(*given, Units(np.ones(400), np.arange(400)), lowest=-9)
+    alone, whole = (
+        mean_by_outcome(*given, lowest=-9),
+        mean_by_outcome(*given, Units(np.ones(400), np.arange(400)), lowest=-9),
+    )
     assert (whole.low, whole.high) == pytest.approx((alone.low, alone.high), abs=0.05 * (alone.high - alone.low))
     clusters = Units(np.ones(400), np.arange(400) // 10)
     found, plain = mean_by_outcome(*given, clusters, lowest=-9), clustered_mean(values, clusters, lowest=-9)

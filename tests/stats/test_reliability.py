@@ -112,3 +112,29 @@ def test_drawing_sums_of_bins_agrees_with_drawing_rows(kind, monkeypatch):
     assert sums.chance_high == pytest.approx(rows.chance_high, rel=0.05)
     assert sums.p == pytest.approx(rows.p, abs=0.04)
     assert sums.debiased.high == pytest.approx(rows.debiased.high, rel=0.1, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 20, 57])
+def test_the_mean_distance_of_a_binomial_share_is_scipys(n: int) -> None:
+    for p, c in [(0.3, 0.35), (0.99, 0.999), (0.98, 1.0), (0.02, 0.0), (0.5, 0.5), (0.1, 0.9)]:
+        expected = binom(n, p).expect(lambda k, c=c: np.abs(k / n - c))
+        assert reliability._mean_distance(np.array([float(n)]), np.array([p]), np.array([c]))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("clusters", [1, 3])
+@pytest.mark.parametrize(("rate", "confidence"), [(0.97, 0.999), (0.99, 0.999), (0.8, 0.9)])
+def test_the_interval_holds_the_error_of_a_model_with_hardly_an_error(
+    rate: float, confidence: float, clusters: int
+) -> None:
+    rng, held, n = np.random.default_rng(3), [], 60
+    for _ in range(120):
+        sure = confidence + rng.uniform(-0.9, 0.9, n) * (1 - confidence)
+        right = rng.random(n) < rate
+        if clusters == 1:
+            found = calibration_errors(sure, right, draws=50).debiased
+        else:
+            units = Units(np.ones(n), np.arange(n) // clusters)
+            found = clustered_calibration_errors(sure, right, units, draws=50).debiased
+        assert found.high > found.low
+        held.append(found.low <= confidence - rate <= found.high)
+    assert np.mean(held) >= 0.9  # a bootstrap of the rows: .45 to .6 with accuracies near 1

@@ -218,6 +218,8 @@ class _Profiler:
             effect = found or 1.0
 
         def mean(values: Floats, otherwise: Floats, *, lowest: float = 0.0, highest: float = np.inf) -> Estimate:
+            if units is not None and (why := units.why_unknown):
+                return Estimate(None, None, None, n=len(inside), note=why)
             level = self._options.confidence
             return mean_by_outcome(values, ~right, otherwise, units, level, lowest=lowest, highest=highest)
 

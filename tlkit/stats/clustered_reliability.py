@@ -13,8 +13,10 @@ from tlkit.choices import CONFIDENCE, SEED
 from tlkit.stats.brier import MOST_BLOCKS, TOO_FEW_BLOCKS
 from tlkit.stats.calibration import assign_bins
 from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.dependent_samples import cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.reliability import DRAWS, FEWEST, CalibrationError, bins_for
+from tlkit.stats.intervals import wilson_bounds
+from tlkit.stats.reliability import DRAWS, FEWEST, CalibrationError, bins_for, gap_distances
 
 
 def clustered_calibration_errors(
@@ -36,7 +38,8 @@ def clustered_calibration_errors(
     which keeps their correlation (Hemerik, Goeman & Finos 2020, J. R. Stat. Soc. B 82:841; the wild cluster bootstrap
     of Cameron, Gelbach & Miller 2008, Review of Economics and Statistics 90:414). For p the sums are those under
     calibration, S; for the chance value the residuals S − W·d, times √(M/(M − 1)). The interval is Student's t with
-    M − 1 degrees of freedom and the standard deviation of a bootstrap of clusters at these bins. More than 500
+    M − 1 degrees of freedom and the standard deviation of a bootstrap of clusters at these bins, at least as far as
+    that of the independent case reaches with the effective sizes of the clusters (`effective_size`). More than 500
     clusters are taken in random blocks. With fewer than 10 there is neither an interval nor a p-value. The number of
     bins follows the effective number of images: Kish's (Σ w)²/Σ w², over the design effect of the differences.
 
@@ -76,8 +79,12 @@ def clustered_calibration_errors(
     chance = np.abs(signs @ (gaps - weights * gap[0])).sum(axis=1) / total * math.sqrt(each / (each - 1))
     resampled = _debiased(rng.multinomial(each, np.full(each, 1 / each), size=draws), gaps, weights)[0]
     half = float(stdtrit(each - 1, 0.5 + level / 2)) * float(resampled.std(ddof=1))
+    hits = blocks.summed(place, count, right)[:, held]
+    down, up = (
+        max(half, one) for one in _distances(gap[0] * weights.sum(axis=0), hits, weights, gaps, images=n, level=level)
+    )
     p = float((1 + (null >= plain - 1e-12).sum()) / (1 + draws))
-    low = 0.0 if p >= 1 - level else max(0.0, float(value[0]) - half)
+    low = 0.0 if p >= 1 - level else max(0.0, float(value[0]) - down)
     return CalibrationError(
         n=n,
         bins=len(share),
@@ -85,9 +92,46 @@ def clustered_calibration_errors(
         chance=float(chance.mean()),
         chance_high=float(np.quantile(chance, 0.95)),
         p=p,
-        debiased=Estimate(float(value[0]), min(low, float(value[0])), min(1.0, float(value[0]) + half), n=n),
+        debiased=Estimate(float(value[0]), min(low, float(value[0])), min(1.0, float(value[0]) + up), n=n),
         rms=rms,
     )
+
+
+def _distances(
+    sums: Floats, hits: Floats, weights: Floats, gaps: Floats, *, images: int, level: float
+) -> tuple[float, float]:
+    """Return how far the ends of the interval are from the error by Wilson's intervals at effective sizes.
+
+    Args:
+        sums: weighted sum of right minus confidence in each bin, shape (bins,).
+        hits: weighted sums of right by cluster and bin, shape (M, bins).
+        weights: W, shape (M, bins).
+        gaps: S, shape (M, bins).
+        images: their number.
+        level: two-sided level, in (0, 1).
+    """
+    parts = []
+    for some in (sums <= 0, sums > 0):
+        if not some.any():
+            continue
+        own = weights[:, some].sum(axis=1)
+        moments = cluster_moments(hits[:, some].sum(axis=1)[:, None], own[:, None])
+        share = float(own.sum() / weights.sum())
+        rate = min(max(float(moments.rate[0]), 0.0), 1.0)
+        size = float(
+            effective_size(
+                np.array([rate]),
+                np.diagonal(moments.covariance),
+                images=[max(round(share * images), 1)],
+                clusters=moments.clusters,
+                df=moments.rate_df,
+                confidence=level,
+            )[0]
+        )
+        low, high = wilson_bounds(rate * size, size, level)
+        sure = rate - float(gaps[:, some].sum() / own.sum())
+        parts.append(gap_distances(share, rate, sure, float(low), float(high)))
+    return math.hypot(*(one[0] for one in parts)), math.hypot(*(one[1] for one in parts))
 
 
 def _worth(difference: Floats, units: Units) -> int:

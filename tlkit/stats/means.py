@@ -57,7 +57,7 @@ def mean_by_outcome(
     m₀ + e (m₁ − m₀), with e the share of images with the outcome, and m the means with and without it. The distances of
     e to the ends of Wilson's interval, times |m₁ − m₀|, are combined with the half-width of Student's interval of what
     varies within outcomes (MOVER: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis 53:1080). m of an
-    outcome without images is the mean of `otherwise`; its variance within an outcome counts as one further image.
+    outcome without images is the mean of `otherwise`, and one further image, or cluster, has the variance of these.
 
     Clusters: the effective size of e (`effective_size`), the correlation of both parts (Zou & Donner 2008, Statistics
     in Medicine 27:1693), and at least the interval of `clustered_mean`.
@@ -82,49 +82,55 @@ def mean_by_outcome(
     mean = float(np.average(given, weights=weight))
     if units is not None and (why := units.why_unknown):
         return Estimate(mean, None, None, n=n, note=f"no interval: {why}")
-    means, within = [], 0.0
-    for having in (False, True):
-        rows = (outcome == having) & (weight > 0)
-        counterparts = ~rows & (weight > 0)
-        spread = float(other[counterparts].var()) if counterparts.any() else 0.0
-        if not rows.any():
-            means.append(float(np.average(other, weights=weight)))
-            continue
-        means.append(float(np.average(given[rows], weights=weight[rows])))
-        within += (float(((given[rows] - means[-1]) ** 2).sum()) + spread) / n**2
-    jump = means[1] - means[0]
+    if n == 1:
+        return Estimate(mean, None, None, n=1, note="not enough data for an interval: one image")
+    held = weight > 0
+    means = [_mean_with(given, other, weight, held & (outcome == having)) for having in (False, True)]
+    residual = given - np.where(outcome, means[1], means[0])
+    one_more = sum(
+        float(other[held & (outcome != having)].var())
+        for having in (False, True)
+        if (held & (outcome == having)).any() and (held & (outcome != having)).any()
+    )
     if units is None:
-        share, size = float(outcome.mean()), float(n)
-        half, correlation = float(stdtrit(max(n - 1, 1), 0.5 + confidence / 2)) * math.sqrt(within), 0.0
+        share, size, df, correlation = float(outcome.mean()), float(n), n - 1.0, 0.0
+        variance = (float(residual @ residual) + one_more) / n**2
     else:
-        residual = given - np.where(outcome, means[1], means[0])
-        place = np.zeros(n, dtype=np.int64)
-        parts = np.concatenate([units.summed(place, 1, one) for one in (outcome, residual)], axis=1)
-        moments = cluster_moments(parts, np.repeat(units.summed(place, 1), 2, axis=1))
-        share = min(max(float(moments.rate[0]), 0.0), 1.0)
-        size = float(
-            effective_size(
-                np.array([share]),
-                np.diagonal(moments.covariance)[:1],
-                images=[n],
-                clusters=moments.clusters[:1],
-                df=moments.rate_df[:1],
-                confidence=confidence,
-            )[0]
+        place, both = np.zeros(n, dtype=np.int64), (outcome, residual)
+        total = units.summed(place, 1)
+        moments = cluster_moments(
+            np.concatenate([units.summed(place, 1, one) for one in both], axis=1), np.repeat(total, 2, axis=1)
         )
-        variance = max(float(moments.covariance[1, 1]), within)
-        half = float(stdtrit(max(float(moments.rate_df[1]), 1.0), 0.5 + confidence / 2)) * math.sqrt(variance)
-        correlation = float(moments.correlation[0, 1]) * math.copysign(1.0, jump)
-    low, high = (float(end) for end in wilson_bounds(share * size, size, confidence))
-    down, up = jump * (share - (low if jump > 0 else high)), jump * ((high if jump > 0 else low) - share)
-    ends = [math.sqrt(max(half**2 + one**2 + 2 * correlation * half * one, 0.0)) for one in (down, up)]
-    found = mean - ends[0], mean + ends[1]
+        share = min(max(float(moments.rate[0]), 0.0), 1.0)
+        worth = effective_size(
+            np.array([share, 0.5]),
+            np.diagonal(moments.covariance),
+            images=[n, n],
+            clusters=moments.clusters,
+            df=moments.rate_df,
+            confidence=confidence,
+        )
+        size, df, correlation = float(worth[0]), max(float(moments.rate_df[1]), 1.0), float(moments.correlation[0, 1])
+        variance = float(moments.covariance[1, 1]) + one_more / units.clusters**2
+    half = float(stdtrit(df, 0.5 + confidence / 2)) * math.sqrt(variance)
+    jump = means[1] - means[0]
+    moved = sorted(jump * (float(end) - share) for end in wilson_bounds(share * size, size, confidence))
+    twice = 2 * math.copysign(correlation, correlation * jump) * half
+    reach = [math.sqrt(max(half**2 + one**2 + twice * abs(one), 0.0)) for one in moved]
+    low, high = mean - reach[0], mean + reach[1]
     if units is not None:
         plain = clustered_mean(given, units, confidence, lowest=lowest, highest=highest)
         if plain.low is None or plain.high is None:
             return plain
-        found = min(found[0], plain.low), max(found[1], plain.high)
-    return Estimate(mean, max(lowest, min(found[0], mean)), min(highest, max(found[1], mean)), n=n)
+        low, high = min(low, plain.low), max(high, plain.high)
+    return Estimate(mean, max(lowest, low), min(highest, high), n=n)
+
+
+def _mean_with(given: Floats, other: Floats, weight: Floats, rows: Mask) -> float:
+    """Return the weighted mean of some rows; that of the others' `other` where there are none."""
+    if rows.any():
+        return float(np.average(given[rows], weights=weight[rows]))
+    return float(np.average(other, weights=weight))
 
 
 def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:

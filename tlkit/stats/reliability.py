@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+from scipy.special import bdtr
 
 from tlkit.arrays import Floats, Ints
 from tlkit.choices import CONFIDENCE, SEED
 from tlkit.stats.calibration import BINS, assign_bins
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import normal_quantile, tail_of, wilson
+from tlkit.stats.intervals import tail_of, wilson, wilson_bounds
 
 IMAGES_PER_BIN = 20
 DRAWS = 1000
@@ -115,21 +115,25 @@ def calibration_errors(
     """Return the expected calibration error, its value under perfect calibration, and both without their bias.
 
     Chance: labels are drawn with the confidences as probabilities (consistency resampling: Bröcker & Smith 2007,
-    Weather and Forecasting 22:651). Debiased: Σ (n_b/n) d_b less its bias, where the difference of a bin is taken as
-    normal with the variance ȳ(1 − ȳ)/n_b, so that the mean of its absolute value has a closed form (Roelofs, Cain,
-    Shlens & Mozer 2022, Mitigating bias in calibration error estimation, AISTATS, section 4.2; Kumar, Liang & Ma 2019,
-    Verified uncertainty calibration, NeurIPS, appendix). Root mean square: Kumar, Liang & Ma (2019), definition 5.1,
-    Σ (n_b/n) [d_b² − ȳ(1 − ȳ)/(n_b − 1)]; a negative value counts as 0. The interval of the debiased error is normal,
-    with the standard deviation of a row bootstrap at these bins; it begins at 0 where chance explains the error (p at
-    least 1 − level), for an estimate that cannot be negative is above 0 on average there.
+    Weather and Forecasting 22:651). Debiased: Σ (n_b/n) |d_b| less its bias, the mean of |d_b| minus what d_b is at the
+    rate of the bin (Roelofs, Cain, Shlens & Mozer 2022, Mitigating bias in calibration error estimation, AISTATS,
+    section 4.2). The number of right images is binomial there, not normal: with accuracies near 1 the normal
+    distribution takes most of the error for bias. One image that is right as often as the confidence says is added to
+    the rate. E|K − a| of a binomial K: Johnson, Kemp & Kotz (2005), Univariate Discrete Distributions, section 3.3.
+    Root mean square: Kumar, Liang & Ma (2019), definition 5.1,
+    Σ (n_b/n) [d_b² − ȳ(1 − ȳ)/(n_b − 1)]; a negative value counts as 0. Interval: the bins that are too sure, and those
+    that are not sure enough, each have one rate with Wilson's interval, at the effective size that the rates of the
+    bins give; how far the gap moves within both is combined by the squared distances (MOVER: Zou, Huang & Zhang 2009,
+    Computational Statistics & Data Analysis 53:1080). It begins at 0 where chance explains the error (p at least 1 −
+    level), for an estimate that cannot be negative is above 0 on average there.
 
     Args:
         confidence: probability of a class, shape (N,), in [0, 1].
         correct: whether it is that class, shape (N,).
         bins: number of bins of equal mass; default: `bins_for`.
         level: two-sided level of the interval, in (0, 1).
-        draws: simulations, and bootstrap resamples.
-        seed: seed of both.
+        draws: simulations.
+        seed: their seed.
     """
     tail_of(level)
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
@@ -145,12 +149,11 @@ def calibration_errors(
     rng = np.random.default_rng(seed)
     plain = float(np.abs(sums).sum() / n)
     simulated = _under_calibration(sure, place, len(size), rng=rng, draws=draws)
-    resampled = _resampled(place, right, sure, len(size), rng=rng, draws=draws)
-    value = _debiased(sums[None], hits[None], size.astype(np.float64)[None])[0]
-    half = normal_quantile(level) * float(resampled.std(ddof=1))
+    value = _debiased(sums, hits, size.astype(np.float64))
+    down, up = _distances(sums, hits, size.astype(np.float64), level)
     p = float((1 + (simulated >= plain - 1e-12).sum()) / (1 + draws))
-    low = 0.0 if p >= 1 - level else max(0.0, float(value) - half)
-    debiased = Estimate(float(value), low, min(1.0, float(value) + half), n=n)
+    low = 0.0 if p >= 1 - level else max(0.0, value - down)
+    debiased = Estimate(value, low, min(1.0, value + up), n=n)
     rate = hits / size
     many = size > 1
     squares = (sums / size) ** 2 - np.where(many, rate * (1 - rate) / np.maximum(size - 1, 1), 0.0)
@@ -166,17 +169,58 @@ def calibration_errors(
     )
 
 
-def _debiased(sums: Floats, hits: Floats, size: Floats) -> Floats:
-    """Return Σ (n_b/n) |d_b| less its bias under a normal d_b, at least 0, shape (B,); arguments are (B, bins)."""
-    number = np.maximum(size, 1)
-    gap, rate = np.abs(sums / number), hits / number
-    # a bin whose images are all right or all wrong has a rate a little inside (Agresti & Coull 1998)
-    inside = np.where((rate <= 0) | (rate >= 1), (hits + 1) / (number + 2), rate)
-    sd = np.sqrt(inside * (1 - inside) / number)
-    z = gap / sd
-    folded = sd * math.sqrt(2 / math.pi) * np.exp(-(z**2) / 2) + gap * (2 * ndtr(z) - 1)  # E|N(gap, sd²)|
-    total = size.sum(axis=1, keepdims=True)
-    return np.asarray(np.maximum(0.0, (size / total * (2 * gap - folded)).sum(axis=1)))
+def _debiased(sums: Floats, hits: Floats, size: Floats) -> float:
+    """Return Σ (n_b/n) |d_b| less its bias, at least 0; arguments are (bins,)."""
+    sure = np.clip((hits - sums) / size, 0.0, 1.0)
+    rate = (hits + sure) / (size + 1)
+    bias = _mean_distance(size, rate, sure) - np.abs(rate - sure)
+    return max(0.0, float((size / size.sum()) @ (np.abs(sums) / size - bias)))
+
+
+def _mean_distance(n: Floats, p: Floats, c: Floats) -> Floats:
+    """Return E|K/n − c| of a binomial K with n trials and probability p; arguments are (bins,).
+
+    E|K − a| = 2(a F(a; n) − n p F(a − 1; n − 1)) + n p − a with the distribution function F.
+    """
+    point = n * c
+    below = np.minimum(np.floor(point), n)
+    trials = n.astype(np.int64)
+    upto, before = bdtr(below, trials, p), np.zeros(len(n))
+    some = (below >= 1) & (n >= 2)
+    before[some] = bdtr(np.minimum(below[some] - 1, n[some] - 1), trials[some] - 1, p[some])
+    before[(below >= 1) & (n < 2)] = 1.0
+    return np.asarray((2 * (point * upto - n * p * before) + n * p - point) / n)
+
+
+def gap_distances(share: float, rate: float, sure: float, low: float, high: float) -> tuple[float, float]:
+    """Return how much smaller and larger share · |rate − confidence| can be for a rate between low and high.
+
+    Args:
+        share: of the images, in [0, 1].
+        rate: accuracy of these images.
+        sure: their mean confidence.
+        low: lower end of the interval of the rate.
+        high: upper end.
+    """
+    ends = abs(low - sure), abs(high - sure)
+    nearest = 0.0 if low <= sure <= high else min(ends)
+    return share * (abs(rate - sure) - nearest), share * (max(ends) - abs(rate - sure))
+
+
+def _distances(sums: Floats, hits: Floats, size: Floats, level: float) -> tuple[float, float]:
+    """Return how far the ends of the interval are from the error; arguments are (bins,)."""
+    parts = []
+    for some in (sums <= 0, sums > 0):
+        if not some.any():
+            continue
+        images, right = float(size[some].sum()), float(hits[some].sum())
+        pooled, apart = (right + 1) / (images + 2), (hits[some] + 1) / (size[some] + 2)
+        within = float(np.average(apart * (1 - apart), weights=size[some]))
+        worth = images * max(1.0, pooled * (1 - pooled) / within)
+        low, high = wilson_bounds(right / images * worth, worth, level)
+        sure = (right - float(sums[some].sum())) / images
+        parts.append(gap_distances(images / float(size.sum()), right / images, sure, float(low), float(high)))
+    return math.hypot(*(one[0] for one in parts)), math.hypot(*(one[1] for one in parts))
 
 
 def _under_calibration(sure: Floats, place: Ints, bins: int, *, rng: np.random.Generator, draws: int) -> Floats:
@@ -199,43 +243,3 @@ def _drawn_sums(sure: Floats, *, rng: np.random.Generator, draws: int, rows: boo
     step = max(1, CHUNK // len(sure))
     sizes = [min(step, draws - start) for start in range(0, draws, step)]
     return np.concatenate([(rng.random((size, len(sure))) < sure).sum(axis=1) for size in sizes]).astype(np.float64)
-
-
-def _resampled(place: Ints, right: Floats, sure: Floats, bins: int, *, rng: np.random.Generator, draws: int) -> Floats:
-    """Return the debiased error of resamples of the rows at the same bins, shape (draws,).
-
-    A resample has multinomial numbers of rows in the bins, and binomial hits in each; the sum of confidences is given
-    the hits normal, of at least `MOST_ROWS` / 10 narrow values. With fewer rows, the rows themselves are drawn.
-    """
-    n = len(place)
-    if n > MOST_ROWS:
-        return _resampled_sums(place, right, sure, bins, rng=rng, draws=draws)
-    table = np.stack([right - sure, right, np.ones(n)], axis=1)
-    order = np.argsort(place, kind="stable")
-    table, starts = table[order], np.searchsorted(place[order], np.arange(bins))
-    found = []
-    step = max(1, CHUNK // n)
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        sums, hits, count = (np.add.reduceat(times * table[:, one], starts, axis=1) for one in range(3))
-        found.append(_debiased(sums, hits, count))
-    return np.concatenate(found)
-
-
-def _resampled_sums(
-    place: Ints, right: Floats, sure: Floats, bins: int, *, rng: np.random.Generator, draws: int
-) -> Floats:
-    size = np.bincount(place, minlength=bins).astype(np.float64)
-    mean_right, mean_sure = (np.bincount(place, weights=one, minlength=bins) / size for one in (right, sure))
-    off_right, off_sure = right - mean_right[place], sure - mean_sure[place]
-    products = (off_right**2, off_right * off_sure, off_sure**2)
-    variance, covariance, own = (np.bincount(place, weights=one, minlength=bins) / size for one in products)
-    slope = np.divide(covariance, variance, out=np.zeros(bins), where=variance > 0)
-    left = np.sqrt(np.maximum(0.0, own - slope * covariance))
-    count = rng.multinomial(len(place), size / len(place), size=draws)
-    hits = rng.binomial(count, np.clip(mean_right, 0, 1))
-    confidences = count * mean_sure + slope * (hits - count * mean_right)
-    confidences = confidences + rng.normal(size=count.shape) * left * np.sqrt(count)
-    return _debiased(hits - confidences, hits.astype(np.float64), count.astype(np.float64))
