@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 NEAR = 0.6
@@ -146,6 +147,18 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
     """
     shown = ", ".join(str(item) for item in items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def go_on(run: object, status: str = "") -> str:
+    """Return the sentence that says what to do where a run lacks something: continue it, or fit a finished one again.
+
+    Example:
+        >>> go_on("runs/pets", "interrupted")
+        'Continue it: tlkit fit runs/pets/recipe.yaml --resume'
+    """
+    if status == "finished":
+        return "Fit it again with --overwrite."
+    return f"Continue it: tlkit fit {shlex.quote(f'{run}/recipe.yaml')} --resume"
 
 
 TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
