@@ -161,12 +161,16 @@ def go_on(run: object, status: str = "") -> str:
     return f"Continue it: tlkit fit {shlex.quote(f'{run}/recipe.yaml')} --resume"
 
 
-TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
-"""Commands that take a run of several labels, grades or numbers."""
-MASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
-"""Commands that take a run of masks."""
-BOX_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, sweep, report, card, show and runs"
-"""Commands that take a run of boxes."""
+TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, sweep, report, card, show, runs, track push"
+"""Commands that take a run of every other task."""
+EXPORTS, FEATURES = ", export, verify", ", data leaks"
+MORE_COMMANDS = {
+    "multilabel": f"{EXPORTS}{FEATURES}, data labels",
+    "ordinal": f"{EXPORTS}{FEATURES}, learning-curve",
+    "regression": f"{EXPORTS}{FEATURES}",
+    "segmentation": EXPORTS,
+}
+"""Those that take one of some tasks."""
 
 
 def other_task(what: str, task: str) -> str:
@@ -176,8 +180,8 @@ def other_task(what: str, task: str) -> str:
         >>> other_task("runs/ages", "regression")[:69]
         'runs/ages is of the task regression, and this takes one class for eac'
     """
-    if task in ("segmentation", "detection"):
-        taken = MASK_COMMANDS if task == "segmentation" else BOX_COMMANDS
-        return f"{what} is of the task {task}, which this does not take. For such a run there are {taken}."
-    why = f"{what} is of the task {task}, and this takes one class for each image."
-    return f"{why} For such a run there are {TASK_COMMANDS}."
+    masks = task in ("segmentation", "detection")
+    why = f"{what} is of the task {task}, " + (
+        "which this does not take" if masks else "and this takes one class for each image"
+    )
+    return f"{why}. For such a run there are {TASK_COMMANDS}{MORE_COMMANDS.get(task, '')}."
