@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 NEAR = 0.6
@@ -148,12 +149,28 @@ def first_few(items: Sequence[object], *, most: int = 5) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
-TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
-"""Commands that take a run of several labels, grades or numbers."""
-MASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, export, verify, sweep, report, card, show and runs"
-"""Commands that take a run of masks."""
-BOX_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, sweep, report, card, show and runs"
-"""Commands that take a run of boxes."""
+def go_on(run: object, status: str = "") -> str:
+    """Return the sentence that says what to do where a run lacks something: continue it, or fit a finished one again.
+
+    Example:
+        >>> go_on("runs/pets", "interrupted")
+        'Continue it: tlkit fit runs/pets/recipe.yaml --resume'
+    """
+    if status == "finished":
+        return "Fit it again with --overwrite."
+    return f"Continue it: tlkit fit {shlex.quote(f'{run}/recipe.yaml')} --resume"
+
+
+TASK_COMMANDS = "tlkit evaluate, audit, compare, slices, predict, sweep, report, card, show, runs, track push"
+"""Commands that take a run of every other task."""
+EXPORTS, FEATURES = ", export, verify", ", data leaks"
+MORE_COMMANDS = {
+    "multilabel": f"{EXPORTS}{FEATURES}, data labels",
+    "ordinal": f"{EXPORTS}{FEATURES}, learning-curve",
+    "regression": f"{EXPORTS}{FEATURES}",
+    "segmentation": EXPORTS,
+}
+"""Those that take one of some tasks."""
 
 
 def other_task(what: str, task: str) -> str:
@@ -163,8 +180,8 @@ def other_task(what: str, task: str) -> str:
         >>> other_task("runs/ages", "regression")[:69]
         'runs/ages is of the task regression, and this takes one class for eac'
     """
-    if task in ("segmentation", "detection"):
-        taken = MASK_COMMANDS if task == "segmentation" else BOX_COMMANDS
-        return f"{what} is of the task {task}, which this does not take. For such a run there are {taken}."
-    why = f"{what} is of the task {task}, and this takes one class for each image."
-    return f"{why} For such a run there are {TASK_COMMANDS}."
+    masks = task in ("segmentation", "detection")
+    why = f"{what} is of the task {task}, " + (
+        "which this does not take" if masks else "and this takes one class for each image"
+    )
+    return f"{why}. For such a run there are {TASK_COMMANDS}{MORE_COMMANDS.get(task, '')}."

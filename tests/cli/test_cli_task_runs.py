@@ -10,7 +10,7 @@ from messages import saying
 from run_fixtures import working_in
 from task_images import task_recipe, write_task_images
 
-from tlkit.errors import PredictionsError
+from tlkit.errors import PredictionsError, RunError
 from tlkit.predictions import read_multilabel, read_numbers
 from tlkit.runs.run import open_run
 from tlkit.training.fit import fit
@@ -167,3 +167,12 @@ def test_other_commands_refuse_the_run_and_say_what_takes_it(made, run, command,
     assert "Traceback" not in done.stderr
     assert saying("task regression" if command == "data labels OTHER" else "task multilabel") == done.stderr
     assert "For such a run there are tlkit evaluate" in done.stderr or "Leave it out" in done.stderr
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_the_methods_of_a_run_of_classes_name_those_of_its_task(made, task):
+    run = open_run(made / "runs" / task)
+    for method in (run.evaluate, run.audit, run.predictions):
+        with pytest.raises(RunError, match=r"task_evaluation.*task_audit"):
+            method()
+    assert run.task_evaluation() is not None

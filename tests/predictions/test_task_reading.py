@@ -344,3 +344,14 @@ def test_ends_that_are_no_grades_are_refused_where_positions_could_be_meant(tmp_
     words = "path,y_true,y_pred,lower,upper\na,mild,none,0,1\nb,none,none,0,0\n"
     found = read_numbers(written(tmp_path, words, "w.csv"), task="ordinal", grades=["none", "mild"])
     assert (found.lower.tolist(), found.upper.tolist()) == ([0, 0], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("scores", "advice"),
+    [([90.0, 0.0, 100.0], "percentages"), ([4.0, -3.0, 30.0], "sigmoid"), ([7.0, 0.5, 2.0], "sigmoid")],
+)
+def test_scores_that_are_no_probabilities_are_called_what_they_look_like(scores, advice):
+    with pytest.raises(PredictionsError, match=advice):
+        MultilabelPredictions.build(
+            labels=["a"], path=["x", "y", "z"], y_true=[[1], [0], [1]], proba=np.array(scores)[:, None]
+        )

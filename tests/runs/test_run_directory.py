@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from messages import saying
 
-from tlkit.errors import RunError
+from tlkit.errors import ModelError, RunError
+from tlkit.inference.bench_run import bench_run
+from tlkit.inference.export.verify_run import verify_run
+from tlkit.inference.load_model import load_model
 from tlkit.runs import RunDirectory
+from tlkit.runs.find_run import find_model
 
 
 def test_create_marks_the_directory_and_open_finds_it(tmp_path):
@@ -107,3 +111,21 @@ def test_a_format_that_is_no_number_is_refused(tmp_path, version):
     run.write_json(run.path / "run.json", {"format_version": version, "status": "finished"})
     with pytest.raises(RunError, match=saying(run.path, "format", repr(str(version)), "restore").pattern):
         RunDirectory.open(run.path)
+
+
+@pytest.mark.parametrize("verb", [load_model, bench_run, verify_run])
+def test_what_needs_the_model_of_a_killed_run_says_how_to_continue_it(tmp_path, verb):
+    run = RunDirectory.create(tmp_path / "my run")
+    with pytest.raises(ModelError, match=saying("my run/recipe.yaml' --resume", "model.json").pattern):
+        verb(run.path)
+    with pytest.raises(ModelError, match=saying("--resume").pattern):
+        load_model(find_model(run.path))
+
+
+def test_a_run_without_predictions_is_continued_and_a_finished_one_fitted_again(tmp_path):
+    run = RunDirectory.create(tmp_path / "a")
+    with pytest.raises(RunError, match=saying("no predictions", "--resume").pattern):
+        run.judged_split()
+    run.set_status("finished")
+    with pytest.raises(RunError, match=saying("no predictions", "--overwrite").pattern):
+        run.judged_split()

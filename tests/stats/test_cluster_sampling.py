@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
 from tlkit.stats.calibration import calibration_design_effect, calibration_error, null_calibration_error
-from tlkit.stats.cluster_sampling import Units, combined_df, jackknife
+from tlkit.stats.cluster_sampling import Units, combined_df, jackknife, student_estimate
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.hypothesis_tests import cochran_armitage, omnibus
 from tlkit.stats.intervals import newcombe
@@ -80,7 +80,7 @@ def test_too_few_clusters_give_an_estimate_with_a_note():
     assert clustered_mean(values, alone(4, [0, 0, 0, 0])).note == saying("4", "no image", "weight")
     assert clustered_mean([0.3] * 4, split_units([0, 0, 1, 1])).note == saying("not enough data", "nothing varies")
     wild = clustered_mean([0.0, 0.0, 1.0, 1.0], split_units([0, 0, 1, 1]))  # a factor of e to the 12.7 to each side
-    assert (wild.value, wild.low, wild.note) == (0.5, None, saying("not enough data", "too few clusters"))
+    assert (wild.value, wild.low, wild.note) == (0.5, None, saying("not enough data", "too few"))
 
 
 def test_the_degrees_of_freedom_of_a_sum_are_bell_and_mccaffreys():
@@ -427,3 +427,9 @@ def test_clustered_comparisons_of_groups_have_their_coverage(clusters, across):
     assert (alarms / runs <= 0.1).all(), alarms / runs
     if not across:
         assert naive / runs < 0.75
+
+
+def test_one_image_without_clusters_is_not_said_to_be_too_few_clusters_alone():
+    one = student_estimate(3.0, float("nan"), 0.0, n=1)
+    assert one.low is None
+    assert "image" in one.note

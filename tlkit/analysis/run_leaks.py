@@ -9,7 +9,7 @@ import pandas as pd
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.csv_files import csv_text
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.errors import RunError
+from tlkit.errors import RunError, go_on
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.feature_leaks import add_feature_leaks
@@ -39,7 +39,9 @@ def find_run_leaks(
     """
     run = run if isinstance(run, Run) else open_run(run)
     if not run.directory.predicted_splits:
-        raise RunError(f"{run.path} has no predictions: it did not get that far ({run.status}). Fit it again.")
+        raise RunError(
+            f"{run.path} has no predictions: it did not get that far ({run.status}). {go_on(run.path, run.status)}"
+        )
     require_writable({"The list of leaks": run.directory.leaks}, error=RunError)
     there = set(run.samples.table["split"])
     features, samples, _ = load_run_features(

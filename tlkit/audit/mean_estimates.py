@@ -89,7 +89,8 @@ class MeanEstimates:
         if n < least:
             return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {least}")
         if self.moments.clusters[i] < 2:
-            return Estimate(None, None, None, n=n, note=f"n = {n}, but all images are of one cluster")
+            why = "n = 1, which has no spread" if n == 1 else f"n = {n}, but all images are of one cluster"
+            return Estimate(None, None, None, n=n, note=why)
         moments = self.moments
         found = student_estimate(
             float(moments.rate[i]),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.disk import write_text
 from tlkit.errors import ModelError, other_task, refuse_newer
 from tlkit.exported.facts import REMEDY
-from tlkit.models.model_format import task_of_model
+from tlkit.models.model_format import FACTS_FILE, no_model, task_of_model
 from tlkit.stored_values import damaged, read_json
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class ExportFolder:
         if not recorded:
             if task_of_model(self.path.parent / "model") == "detection":
                 raise ModelError(other_task(str(self.path.parent), "detection"))
+            if not (self.path.parent / "model" / FACTS_FILE).is_file():
+                raise ModelError(no_model(self.path.parent / "model"))
             raise ModelError(f"There is no exported model in {self.path}. Export the run first: tlkit export RUN")
         problems = []
         for name, digest in recorded.items():

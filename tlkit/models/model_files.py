@@ -19,7 +19,7 @@ from tlkit.choices import TrainedTask
 from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError
 from tlkit.input_files import refuse_pipe
-from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT, TENSORS_FILE
+from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT, TENSORS_FILE, no_model
 from tlkit.models.model_options import check_options
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
@@ -203,9 +203,7 @@ def read_model_facts(folder: Path) -> ModelFacts:
     """
     path = folder / FACTS_FILE
     if not path.is_file():
-        raise ModelError(
-            f"There is no stored model in {folder} ({FACTS_FILE} is missing). Did the run finish training?"
-        )
+        raise ModelError(no_model(folder))
     try:
         values = MODEL_FORMAT.current(read_json(path, error=ModelError, remedy=REMEDY), what=f"{path} was")
         check_options(values.get("options"), source=str(path))  # names the file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, go_on
 from tlkit.stored_formats import Format
 from tlkit.stored_values import read_json
 
@@ -51,6 +51,15 @@ MODEL_FORMAT = Format(
     },
 )
 """A model is written in the lowest version that holds its facts, so that an earlier tlkit can read it."""
+
+
+def no_model(folder: Path) -> str:
+    """Return the sentence that says that there is no stored model in a folder, and what to do where a run lacks one."""
+    missing = f"There is no stored model in {folder} ({FACTS_FILE} is missing)."
+    run = folder.parent
+    if not (run / "run.json").is_file():
+        return missing
+    return f"{missing} Its training did not finish, or the model was removed. {go_on(run)}"
 
 
 def task_of_model(folder: Path) -> str:

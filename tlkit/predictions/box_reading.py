@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tlkit.box_labels import boxes_in
+from tlkit.box_labels import boxes_in, why_no_box
 from tlkit.errors import PredictionsError, first_few
 from tlkit.input_files import refuse_pipe
 from tlkit.predictions.detection_predictions import FOUND, TRUE, Boxes, DetectionPredictions, boxes_of_rows
@@ -184,23 +185,19 @@ def _boxes(
     rows: list[tuple[int, int, list[float], float, bool]] = []
     wrong: list[str] = []
     for number, one in enumerate(held):
+        if (why := why_no_box(one, image_ids, category_ids, numbers=("score",) if scored else ())) is not None:
+            wrong.append(f"number {number}: {why}")
+            continue
+        box = [float(end) for end in one["bbox"]]
         try:
-            box = [float(end) for end in one["bbox"]]
             value = float(one["score"]) if scored else float(one.get("area", box[2] * box[3]))
-            row = (
-                image_ids[one["image_id"]],
-                category_ids[one["category_id"]],
-                box,
-                value,
-                bool(one.get("iscrowd", 0)),
-            )
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            wrong.append(f"number {number}: {type(error).__name__} {error}")
+        except (TypeError, ValueError, OverflowError):
+            value = math.nan
+        if not math.isfinite(value):
+            wrong.append(f"number {number}: area {str(one.get('area'))[:80]} is no number")
             continue
-        if len(box) != 4 or not np.isfinite([*box, value]).all() or min(box[2:]) < 0:
-            wrong.append(f"number {number}: bbox {one['bbox']}")
-            continue
-        rows.append(row)
+        crowd = bool(one.get("iscrowd", 0))
+        rows.append((image_ids[one["image_id"]], category_ids[one["category_id"]], box, value, crowd))
     problems = []
     if wrong:
         need = "image_id, category_id, score" if scored else "image_id, category_id"

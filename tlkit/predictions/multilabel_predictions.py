@@ -268,7 +268,11 @@ def _score_problems(scores: Floats, shape: tuple[int, int], paths: Strings) -> l
     if inside.all():
         return []
     rows = np.flatnonzero(~inside.all(axis=1))
-    advice = "They look like logits: apply a sigmoid once." if np.isfinite(scores).all() else "Some are no numbers."
+    advice = "They look like logits: apply a sigmoid once."
+    if not np.isfinite(scores).all():
+        advice = "Some are no numbers."
+    elif scores.min() >= 0 and 20 < scores.max() <= 100:
+        advice = "They look like percentages: divide by 100."
     return [
         f"proba must lie between 0 and 1, but {len(rows)} of {len(scores)} rows hold other values: "
         f"{first_few(paths[rows].tolist())}. {advice}"

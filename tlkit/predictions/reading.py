@@ -111,8 +111,9 @@ def open_table(file: Path, *, path_column: str = PATH) -> tuple[pd.DataFrame, di
     elif file.suffix.lower() == ".parquet" or is_parquet_folder(file):
         table, noted = read_parquet_table(file)
     else:
+        boxes = ", boxes from JSON with --task detection" if file.suffix.lower() == ".json" else ""
         raise PredictionsError(
-            f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
+            f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv{boxes}."
         )
     table.columns = [str(name) for name in table.columns]
     return (table if path_column == PATH else _with_paths(file, table, path_column)), noted

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from tlkit.disk import write_text
-from tlkit.errors import RunError, did_you_mean, first_few
+from tlkit.errors import RunError, did_you_mean, first_few, go_on
 from tlkit.models.model_format import FACTS_FILE, MODEL_FORMAT
 from tlkit.output_files import require_folder
 from tlkit.stored_formats import Format
@@ -290,7 +290,8 @@ class RunDirectory:
         """
         available = self.predicted_splits
         if not available:
-            raise RunError(f"{self.path} has no predictions: it ended before predicting ({self.status}). Fit it again.")
+            remedy = go_on(self.path, self.status)
+            raise RunError(f"{self.path} has no predictions: it ended before predicting ({self.status}). {remedy}")
         if split is not None and split not in available:
             place = " A file is not named: reports and cards lie in the run's folder." if Path(split).suffix else ""
             raise RunError(

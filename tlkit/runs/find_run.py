@@ -24,4 +24,5 @@ def find_model(path: Path) -> Path:
     Raises:
         RunError: there is neither a run nor a model at the path.
     """
-    return path if (path / FACTS_FILE).is_file() else RunDirectory.open(path).model
+    of_run = path.name == "model" and (path.parent / MARKER).is_file()  # the run says what is missing
+    return path if of_run or (path / FACTS_FILE).is_file() else RunDirectory.open(path).model

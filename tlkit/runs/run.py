@@ -536,7 +536,8 @@ class Run:
             RunError: it is of another task.
         """
         if self.task != "multiclass":
-            raise RunError(other_task(str(self.path), self.task))
+            names = "task_evaluation, task_audit, task_compare, task_predictions and get_task_slices"
+            raise RunError(f"{other_task(str(self.path), self.task)} In Python, run has {names}.")
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, computing missing evaluations and audits; return its path."""

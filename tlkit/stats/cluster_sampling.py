@@ -15,7 +15,7 @@ from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.estimate import Estimate
 
 MOST_FACTOR = 1e3  # an interval of a ratio that reaches farther to each side is not shown
-TOO_FEW = "not enough data for an interval: too few clusters"
+TOO_FEW = "not enough data for an interval: too few images or clusters"
 NOTHING_VARIES = "not enough data for an interval: nothing varies"
 
 

@@ -157,6 +157,20 @@ def test_labels_without_training_images_are_named(tmp_path):
         read_samples(listed(tmp_path, label=["2", "2"]), options=ListOptions(task="regression"))
 
 
+def test_a_list_of_several_labels_that_is_read_as_classes_is_called_so_in_few_lines(tmp_path):
+    train, test = ["a;b", "a", "b;c"], [f"{one};{other}" for one in "abcd" for other in "wxyz"]
+    file = listed(tmp_path, label=[*train, *test], split=["train"] * len(train) + ["test"] * len(test))
+    with pytest.raises(DataError) as caught:
+        read_samples(file)
+    assert len(caught.value.problems) == 7
+    assert "11 more" in caught.value.problems[5]
+    assert "task: multilabel" in caught.value.problems[-1]
+    few = listed(tmp_path, label=["cat", "dog", "owl;bat"], split=["train", "train", "test"])
+    with pytest.raises(DataError) as caught:
+        read_samples(few)
+    assert len(caught.value.problems) == 1
+
+
 def test_labels_of_other_tasks_have_no_class(tmp_path):
     samples = read_manifest(listed(tmp_path, label=["a;b", "a"]), options=ListOptions(task="multilabel"))
     with pytest.raises(DataError, match=r"task multilabel.*one class"):

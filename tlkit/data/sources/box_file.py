@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.box_labels import BoxLabel, boxes_text
+from tlkit.box_labels import BoxLabel, boxes_text, why_no_box
 from tlkit.data.importers.coco import coco_categories, coco_images, path_of_coco, read_coco_file
 from tlkit.data.importers.listed_image import is_file, require_inside
 from tlkit.data.sources.entries import Entries, Entry, Survey
@@ -122,15 +121,11 @@ def _boxes(
     boxes: dict[Any, list[BoxLabel]] = {key: [] for key in listed}
     wrong, flat = [], 0
     for place, one in enumerate(annotations):
-        try:
-            left, top, width, height = map(float, one["bbox"])
-            held, name = boxes[one["image_id"]], names[one["category_id"]]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            wrong.append(f"number {place}: {type(error).__name__} {error}")
+        if (why := why_no_box(one, boxes, names)) is not None:
+            wrong.append(f"number {place}: {why}")
             continue
-        if not all(map(math.isfinite, (left, top, width, height))) or width < 0 or height < 0:
-            wrong.append(f"number {place}: bbox {one['bbox']}")
-            continue
+        left, top, width, height = map(float, one["bbox"])
+        held, name = boxes[one["image_id"]], names[one["category_id"]]
         if not width or not height:
             flat += 1
             continue

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.choices import TEST_SHARE, VAL_SHARE
+from tlkit.choices import LABEL_SEPARATOR, TEST_SHARE, VAL_SHARE
 from tlkit.data.splits.group_split import GroupClassCounts, fold_of_groups, hold_out_groups
 from tlkit.data.splits.iterative_stratification import stratify_labels
 from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
@@ -20,6 +20,7 @@ from tlkit.samples import PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
+MOST_LACKING = 5  # classes that are named one by one
 Rows = npt.NDArray[np.int64]
 
 
@@ -171,26 +172,39 @@ def require_trainable(samples: Samples, *, where: str) -> None:
             raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
         raise DataError(f"{where} has {only}; task: {samples.task} needs at least two {what}s.")
     counts = samples.counts()
-    problems = []
     if not counts["train"].sum():
         held = " and ".join(split for split in SPLITS if counts[split].sum())
         raise DataError(
             f"{where} has images for {held}, but none for training. Add some (folders train/CLASS, or split train in a "
             "list), or give images without a split and let tlkit hold out a share of them."
         )
-    for name in samples.classes:
-        if counts.loc[name, "train"] == 0:
-            row = counts.T[name]
-            others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
-            held = f"{' and '.join(others)}, but no training images," if others else "no images"
-            problems.append(f"The {what} {name!r} has {held} in {where}. Give it some, or remove the {what}.")
-    if problems:
+    if problems := _without_training(samples, counts, what=what, where=where):
         raise DataError(*problems)
     for split in SPLITS[1:]:
         without = [name for name in samples.classes if counts.loc[name, split] == 0]
         if without and counts[split].sum():
             many = {"class": "Classes", "label": "Labels", "grade": "Grades"}[what]
             logger.warning("%s without %s images (%d): %s.", many, split, len(without), first_few(without))
+
+
+def _without_training(samples: Samples, counts: pd.DataFrame, *, what: str, where: str) -> list[str]:
+    """Return what is wrong with the classes that have no training images."""
+    lacking = [name for name in samples.classes if counts.loc[name, "train"] == 0]
+    problems = []
+    for name in lacking[:MOST_LACKING]:
+        row = counts.T[name]
+        others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
+        held = f"{' and '.join(others)}, but no training images," if others else "no images"
+        problems.append(f"The {what} {name!r} has {held} in {where}. Give it some, or remove the {what}.")
+    if more := lacking[MOST_LACKING:]:
+        problems.append(f"Training images are missing for {len(more)} more, such as {more[0]!r}.")
+    several = [name for name in samples.classes if LABEL_SEPARATOR in name]
+    if problems and samples.task == "multiclass" and 2 * len(several) > len(samples.classes):
+        problems.append(
+            f"Names such as {several[0]!r} look like several labels of one image: that is the task multilabel (task: "
+            "multilabel in a recipe, --task multilabel in a command that takes it)."
+        )
+    return problems
 
 
 def _with_splits(samples: Samples, splits: npt.NDArray[np.object_]) -> Samples:
