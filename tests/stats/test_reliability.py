@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 
 from tlkit.stats import reliability
 from tlkit.stats.calibration import calibration_error
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.clustered_reliability import clustered_calibration_errors
 from tlkit.stats.intervals import wilson
 from tlkit.stats.logit_scaling import LogitScaling, choose_scaling, fit_scaling
 from tlkit.stats.reliability import calibration_errors, reliability_bins
@@ -118,7 +121,8 @@ def test_drawing_sums_of_bins_agrees_with_drawing_rows(kind, monkeypatch):
 def test_the_mean_distance_of_a_binomial_share_is_scipys(n: int) -> None:
     for p, c in [(0.3, 0.35), (0.99, 0.999), (0.98, 1.0), (0.02, 0.0), (0.5, 0.5), (0.1, 0.9)]:
         expected = binom(n, p).expect(lambda k, c=c: np.abs(k / n - c))
-        assert reliability._mean_distance(np.array([float(n)]), np.array([p]), np.array([c]))[0] == pytest.approx(expected)
+        found = reliability._mean_distance(np.array([float(n)]), np.array([p]), np.array([c]))
+        assert found[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("clusters", [1, 3])

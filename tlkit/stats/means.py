@@ -57,7 +57,7 @@ def mean_by_outcome(
     m₀ + e (m₁ − m₀), with e the share of images with the outcome, and m the means with and without it. The distances of
     e to the ends of Wilson's interval, times |m₁ − m₀|, are combined with the half-width of Student's interval of what
     varies within outcomes (MOVER: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis 53:1080). m of an
-    outcome without images is the mean of `otherwise`, and one further image, or cluster, has the variance of these.
+    outcome without images is the mean of `otherwise`, and one further image, or cluster, has their variance.
 
     Clusters: the effective size of e (`effective_size`), the correlation of both parts (Zou & Donner 2008, Statistics
     in Medicine 27:1693), and at least the interval of `clustered_mean`.
@@ -85,13 +85,10 @@ def mean_by_outcome(
     if n == 1:
         return Estimate(mean, None, None, n=1, note="not enough data for an interval: one image")
     held = weight > 0
-    means = [_mean_with(given, other, weight, held & (outcome == having)) for having in (False, True)]
+    sides = [held & (outcome == having) for having in (False, True)]
+    means = [_mean_with(given, other, weight, side) for side in sides]
     residual = given - np.where(outcome, means[1], means[0])
-    one_more = sum(
-        float(other[held & (outcome != having)].var())
-        for having in (False, True)
-        if (held & (outcome == having)).any() and (held & (outcome != having)).any()
-    )
+    one_more = sum(_spread(other, side, units) for side in sides) if all(side.any() for side in sides) else 0.0
     if units is None:
         share, size, df, correlation = float(outcome.mean()), float(n), n - 1.0, 0.0
         variance = (float(residual @ residual) + one_more) / n**2
@@ -131,6 +128,16 @@ def _mean_with(given: Floats, other: Floats, weight: Floats, rows: Mask) -> floa
     if rows.any():
         return float(np.average(given[rows], weights=weight[rows]))
     return float(np.average(other, weights=weight))
+
+
+def _spread(other: Floats, rows: Mask, units: Units | None) -> float:
+    """Return the variance of `other` over some rows, or over the means of their clusters."""
+    if units is None:
+        return float(other[rows].var())
+    own = units.take(rows)
+    place = np.zeros(int(rows.sum()), dtype=np.int64)
+    weight = own.summed(place, 1)
+    return float((own.summed(place, 1, other[rows])[weight > 0] / weight[weight > 0]).var())
 
 
 def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
