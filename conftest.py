@@ -42,7 +42,7 @@ space: {train.learning_rate: [0.01, 0.03]}
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep what collection makes, a million objects, out of the passes of the garbage collector: it lives to the end."""
+    """Keep the million objects that collection makes out of the passes of the garbage collector: they live to the end."""
     gc.disable()
     try:
         return (yield)

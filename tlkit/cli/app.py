@@ -134,7 +134,7 @@ def message_of(error: OSError) -> str:
 
 @cache
 def command_tree() -> Callable[..., Any]:
-    """Return click's form of all commands, built once in a process: that takes longer than most commands on bad input."""
+    """Return click's form of all commands, built once in a process: that takes longer than refusing bad input."""
     return typer.main.get_command(app)
 
 
