@@ -42,7 +42,7 @@ space: {train.learning_rate: [0.01, 0.03]}
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the million objects that collection makes out of the passes of the garbage collector: they live to the end."""
+    """Keep the million objects that collection makes from the passes of the garbage collector: they live to the end."""
     gc.disable()
     try:
         return (yield)
