@@ -6,9 +6,10 @@ with random weights, where an example names it. An example that names none of th
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,17 @@ recipe: pets.yaml
 metric: accuracy
 space: {train.learning_rate: [0.01, 0.03]}
 """
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the million objects that collection makes from the passes of the garbage collector: they live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,8 @@ def logging_as_before() -> Iterator[None]:
     handlers = list(logging.root.handlers)
     yield
     for logger, level in levels:
-        logger.setLevel(level)
+        if logger.level != level:  # setting a level empties the caches of all loggers
+            logger.setLevel(level)
     for handler in set(logging.root.handlers) - set(handlers):
         if type(handler) is logging.StreamHandler:
             logging.root.removeHandler(handler)

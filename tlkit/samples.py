@@ -234,8 +234,11 @@ class Samples:
         if self.has_several:
             by_split = {split: self.label_matrix[self.table[SPLIT] == split].sum(axis=0) for split in SPLITS}
             return pd.DataFrame(by_split, index=list(self.classes))
-        table = pd.crosstab(self.table[LABEL], self.table[SPLIT])
-        return table.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0)
+        rows, columns = pd.Index(list(self.classes), name=LABEL), pd.Index(list(SPLITS), name=SPLIT)
+        row, column = rows.get_indexer(self.table[LABEL]), columns.get_indexer(self.table[SPLIT])
+        found = (row >= 0) & (column >= 0)
+        cells = np.bincount(row[found] * len(columns) + column[found], minlength=len(rows) * len(columns))
+        return pd.DataFrame(cells.reshape(len(rows), len(columns)), rows, columns)
 
     def to_csv(self, path: Path) -> None:
         """Write the table as CSV, atomically; `from_csv` reads it back."""

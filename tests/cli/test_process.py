@@ -48,11 +48,11 @@ def test_the_exit_code_is_that_of_the_result(arguments, code, predictions, tmp_p
 
 def test_exit_functions_threads_and_what_follows_the_command_run_as_in_any_process(predictions, tmp_path):
     code = (
-        "import atexit, gc, sys, threading, time\n"
+        "import atexit, gc, sys, threading\n"
         "from tlkit.cli.app import main\n"
         "before = gc.get_threshold(), gc.isenabled()\n"
         "atexit.register(lambda: print('exit function'))\n"
-        "threading.Thread(target=lambda: (time.sleep(1), print('thread'))).start()\n"
+        "threading.Thread(target=lambda: (threading.main_thread().join(), print('thread'))).start()\n"
         "sys.argv = ['tlkit', '--version']\n"
         "try:\n    main()\nfinally:\n    print('after', (gc.get_threshold(), gc.isenabled()) == before)"
     )

@@ -26,6 +26,14 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recip
     return loaded
 
 
+@pytest.fixture(scope="session")
+def schema_validator() -> Any:
+    """Return jsonschema's validator of draft 2020-12; its import builds grammars for seconds."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator
+
+
 @pytest.fixture
 def problems(load: Callable[..., Recipe]) -> Callable[..., Sequence[str]]:
     """Return the problems of a recipe, with the arguments of `load`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +14,6 @@ from tlkit.errors import RecipeError
 from tlkit.preprocess import MIN_CROP_PCT
 from tlkit.recipe import Recipe, dump_recipe, json_schema, load_recipe
 from tlkit.recipe.value_types import OWN_COLUMNS
-
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 WORDS = r"""no NO y on off null Null ~ true none 1e3 1e-3 .5e3 010 0o17 0x1F 1_000 1:30 2024-01-31 << = .inf -.NaN +1
     - ? ! &a *a # % @ ` [a {a ' " it's \ é 日本 👩🏽‍🌾 , a,b --- ...""".split()  # noqa: SIM905
@@ -112,17 +109,23 @@ def recipes(draw: st.DrawFn) -> Recipe:
     )
 
 
+@pytest.fixture(scope="module")
+def validator(schema_validator: Any) -> Any:
+    """Return the validator of recipes."""
+    return schema_validator(json_schema())
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(recipe=recipes())
 def test_a_written_recipe_reads_back_as_the_same_recipe(
-    recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+    recipe: Recipe, tmp_path_factory: pytest.TempPathFactory, validator: Any
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "dumped.yaml"
     text = dump_recipe(recipe)
     path.write_bytes(text.encode("utf-8"))
     assert load_recipe(path) == recipe
     assert dump_recipe(load_recipe(path)) == text
-    VALIDATOR.validate(yaml.safe_load(text))
+    validator.validate(yaml.safe_load(text))
 
 
 def test_every_key_is_written_except_those_without_effect() -> None:
@@ -143,9 +146,9 @@ def test_words_that_other_yaml_readers_parse_as_numbers_are_quoted() -> None:
     assert {"name: '1e3'", "  root: '0o17'", "  name: 'y'", "    'no': 1.0"} <= set(lines)
 
 
-def test_the_json_schema_is_valid() -> None:
+def test_the_json_schema_is_valid(schema_validator: Any) -> None:
     schema = json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
+    schema_validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["required"] == ["recipe_version", "name", "data", "model"]
     for section in schema["$defs"].values():
@@ -183,9 +186,11 @@ HEAD: dict[str, Any] = {"recipe_version": 1, "name": "a", "data": {"root": "b"},
         ({"recipe_version": 2}, False),
     ],
 )
-def test_the_json_schema_and_the_models_agree(change: dict[str, Any], fits: bool, tmp_path: Path) -> None:
+def test_the_json_schema_and_the_models_agree(
+    change: dict[str, Any], fits: bool, tmp_path: Path, validator: Any
+) -> None:
     recipe = HEAD | change
-    assert VALIDATOR.is_valid(recipe) is fits
+    assert validator.is_valid(recipe) is fits
     path = tmp_path / "r.yaml"
     path.write_text(yaml.safe_dump(recipe))
     if fits:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -130,6 +132,12 @@ def message_of(error: OSError) -> str:
     return f"{failed_path(error) or 'a file'}: {error.strerror or error}. {remedy}".rstrip()
 
 
+@cache
+def command_tree() -> Callable[..., Any]:
+    """Return click's form of all commands, built once in a process: that takes longer than refusing bad input."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
     from tlkit.cli.streams import READER_GONE, escape_unwritable_letters, flush_stdout, open_missing_streams
@@ -140,7 +148,7 @@ def main() -> None:
     escape_unwritable_letters()
     try:
         require_usable_variables()
-        app(prog_name=PROGRAM)
+        command_tree()(prog_name=PROGRAM)
     except SystemExit as end:  # every command ends so; click gives 1 to a broken pipe, which would mean a failed gate
         flush_stdout()
         sys.exit(READER_GONE if isinstance(end.__context__, BrokenPipeError) else end.code)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from tlkit.data.checks import duplicates
 from tlkit.data.checks.duplicates import DuplicateSet, find_duplicates
 from tlkit.data.checks.fingerprints import Fingerprints, fingerprint, turned_hashes
-from tlkit.data.checks.hash_search import MOST_BITS, similar_hashes
+from tlkit.data.checks.hash_search import FEW, MOST_BITS, similar_hashes
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.pixel_comparison import likely_turns, picture_difference, turned_pixels
 from tlkit.data.checks.verified_copies import find_copies
@@ -278,6 +278,19 @@ def test_the_index_equals_a_comparison_of_all_pairs(seeds, noise, way):
         if int(array[a] ^ turned[b]).bit_count() <= MOST_BITS
     }
     assert found == expected
+
+
+@pytest.mark.parametrize("count", [FEW, FEW + 1])
+def test_the_index_of_many_hashes_equals_a_comparison_of_all_pairs(count):
+    generator = np.random.default_rng(0)
+    hashes = generator.integers(0, 2**64, count // 3, dtype=np.uint64, endpoint=False)[np.arange(count) % (count // 3)]
+    for _ in range(5):
+        hashes = hashes ^ (np.uint64(1) << generator.integers(0, 64, count, dtype=np.uint64))
+    found = np.unique(np.concatenate([np.stack(pair, axis=1) for pair in similar_hashes(hashes, hashes)]), axis=0)
+    apart = np.bitwise_count(hashes[:, None] ^ hashes)
+    expected = np.argwhere(np.triu(apart <= MOST_BITS, k=1))
+    assert len(expected) > 100
+    np.testing.assert_array_equal(found, expected)
 
 
 WAYS = [

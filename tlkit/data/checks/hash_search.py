@@ -18,6 +18,8 @@ BANDS, BAND_BITS = 4, 16
 WINDOW = 128
 """Where very many pictures share a hash, each is compared with this many neighbors on either side."""
 QUERIES_AT_ONCE = 4096
+FEW = 2048
+"""Up to so many hashes, a search for each bucket takes less time than a table of all buckets."""
 
 
 def similar_hashes(
@@ -33,11 +35,17 @@ def similar_hashes(
         stored, query_hashes = _rotated(hashes, band), _rotated(turned, band)
         order, queries = np.argsort(stored, kind="stable"), np.argsort(query_hashes, kind="stable")
         stored, query_hashes = stored[order], query_hashes[queries]
-        bounds = np.searchsorted(stored >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
+        keys = (stored >> shift).astype(np.intp)
+        bounds = np.searchsorted(keys, np.arange((1 << BAND_BITS) + 1)) if len(keys) > FEW else None
         for bit in range(-1, BAND_BITS):
             probes = query_hashes if bit < 0 else query_hashes ^ np.uint64(1 << (64 - BAND_BITS + bit))
             bucket = (probes >> shift).astype(np.intp)
-            start, stop = bounds[bucket], bounds[bucket + 1]
+            if bounds is None:
+                start, stop = np.searchsorted(keys, bucket), np.searchsorted(keys, bucket, side="right")
+            else:
+                start, stop = bounds[bucket], bounds[bucket + 1]
+            if not (stop > start).any():
+                continue
             full = stop - start > 2 * WINDOW
             middle = np.searchsorted(stored, probes[full])
             start[full] = np.maximum(start[full], middle - WINDOW)

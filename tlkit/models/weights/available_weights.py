@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib import metadata
 from pathlib import PurePosixPath
 
@@ -48,9 +49,13 @@ def find_weights(names: Sequence[str] = (), *, download: bool = False) -> list[F
     Raises:
         ModelError: unknown names, all at once, with the nearest ones.
     """
-    available = [*_in_hub_cache(), *_in_packages()]
+
+    @cache
+    def available() -> list[FoundWeights]:
+        return [*_in_hub_cache(), *_in_packages()]
+
     if not names:
-        return available
+        return available()
     found: list[FoundWeights] = []
     problems: list[str] = []
     for text in names:
@@ -99,7 +104,7 @@ def local_weights() -> list[LocalWeights]:
     return found
 
 
-def _find(text: str, available: Sequence[FoundWeights], *, download: bool) -> list[FoundWeights]:
+def _find(text: str, available: Callable[[], Sequence[FoundWeights]], *, download: bool) -> list[FoundWeights]:
     name, at, weights = text.partition("@")
     if at:
         kind, location = parse_source(weights)
@@ -109,14 +114,14 @@ def _find(text: str, available: Sequence[FoundWeights], *, download: bool) -> li
         gone = kind == "hf-hub" and not download and not is_cached(location)
         return [FoundWeights(name, weights, _not_cached(location) if gone else "")]
     if any(mark in name for mark in "*?[") or not list_models(name.partition(".")[0]):
-        return _matching(name, available)
+        return _matching(name, available())
     try:
         split_name(name)
     except ModelError:
         if "." in name or not list_models(name):
             raise
-        return _matching(name, available)  # a part of names, such as "vit"
-    fits = [found for found in available if name in (found.name, found.name.partition(".")[0])]
+        return _matching(name, available())  # a part of names, such as "vit"
+    fits = [found for found in available() if name in (found.name, found.name.partition(".")[0])]
     return fits or [_from_hub(name, download=download)]
 
 
