@@ -235,7 +235,7 @@ class Samples:
             by_split = {split: self.label_matrix[self.table[SPLIT] == split].sum(axis=0) for split in SPLITS}
             return pd.DataFrame(by_split, index=list(self.classes))
         rows, columns = pd.Index(list(self.classes), name=LABEL), pd.Index(list(SPLITS), name=SPLIT)
-        row, column = rows.get_indexer(self.table[LABEL]), columns.get_indexer(self.table[SPLIT])
+        row, column = (names.get_indexer(pd.Index(self.table[names.name])) for names in (rows, columns))
         found = (row >= 0) & (column >= 0)
         cells = np.bincount(row[found] * len(columns) + column[found], minlength=len(rows) * len(columns))
         return pd.DataFrame(cells.reshape(len(rows), len(columns)), rows, columns)
