@@ -114,7 +114,7 @@ def test_a_fit_that_runs_out_of_memory_says_what_needs_less_and_keeps_its_checkp
 
 
 def test_the_command_line_ends_with_2_and_no_traceback(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tlkit.cli.app.app", lambda **_: numpy_array())
+    monkeypatch.setattr("tlkit.cli.app.command_tree", lambda: lambda **_: numpy_array())
     monkeypatch.setattr(sys, "argv", ["tlkit", "predict"])
     with pytest.raises(SystemExit) as ended:
         main()

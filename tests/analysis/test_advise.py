@@ -11,18 +11,17 @@ import pandas as pd
 import pytest
 import timm
 import torch
+from command import invoke
 from huggingface_hub import constants
 from messages import saying, says
 from PIL import Image
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis import advise as room
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut
 from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.advise import best_architecture
-from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.models.cost import Latency
 from tlkit.models.weights import available_weights as available
@@ -166,10 +165,10 @@ def test_backbones_over_the_budget_are_ranked_after_those_within_it_and_marked(h
 
 def test_where_all_are_over_the_budget_the_command_ranks_them_says_so_and_succeeds(hub, folder, tmp_path):
     names = ["--backbones", "test_vit", "--backbones", "test_resnet", "--max-latency-ms", "0.5"]
-    result = CliRunner().invoke(app, ["advise", str(folder), *names, "--plot", str(tmp_path / "a.svg")])
+    result = invoke(["advise", str(folder), *names, "--plot", str(tmp_path / "a.svg")])
     assert result.exit_code == 0, result.output
     assert result.stdout.count(" OVER ") == 2 and says(result.stdout, "No backbone", "0.5 ms", f"{VIT} (1 ms)")
-    stated = json.loads(CliRunner().invoke(app, ["-q", "advise", str(folder), *names, "--json"]).stdout)
+    stated = json.loads(invoke(["-q", "advise", str(folder), *names, "--json"]).stdout)
     assert stated["max_latency_ms"] == 0.5 and [one["over_budget"] for one in stated["backbones"]] == [True, True]
 
 
@@ -179,12 +178,12 @@ def test_a_list_of_another_tool_states_its_folder_and_columns(hub, folder, tmp_p
     pd.DataFrame(rows, columns=["image", "species"]).to_csv(tmp_path / "theirs.csv", index=False)
     named = ("--root", str(folder), "--column", "path=image", "--column", "label=species")
     words = ("--backbones", "test_vit", "--json")
-    own = CliRunner().invoke(app, ["-q", "advise", str(folder), *words])
-    found = CliRunner().invoke(app, ["-q", "advise", str(tmp_path / "theirs.csv"), *named, *words])
+    own = invoke(["-q", "advise", str(folder), *words])
+    found = invoke(["-q", "advise", str(tmp_path / "theirs.csv"), *named, *words])
     assert found.exit_code == 0, found.output
     ranked = [[one["probe"] for one in json.loads(done.stdout)["backbones"]] for done in (own, found)]
     assert ranked[0] == ranked[1]
-    refused = CliRunner().invoke(app, ["advise", str(folder), *named])
+    refused = invoke(["advise", str(folder), *named])
     assert refused.exit_code != 0 and says(refused.exception, "--root", "list of images", folder)
 
 
@@ -268,17 +267,12 @@ def test_one_class_alone_is_refused(hub, folder, tmp_path):
 
 
 def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp_path):
-    runner = CliRunner()
-    result = runner.invoke(
-        app, ["advise", str(folder), "--backbones", "test_efficientne*", "--plot", str(tmp_path / "a.svg")]
-    )
+    result = invoke(["advise", str(folder), "--backbones", "test_efficientne*", "--plot", str(tmp_path / "a.svg")])
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Backbones\nbackbone ")
     assert f"model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
-    result = runner.invoke(
-        app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--license", "apache-2.0", "--json"]
-    )
+    result = invoke(["-q", "advise", str(folder), "--backbones", "test_vi", "--license", "apache-2.0", "--json"])
     stated = json.loads(result.stdout)
     assert Advice.from_dict(stated).to_dict() == stated
 

@@ -7,18 +7,17 @@ import re
 
 import numpy as np
 import pytest
+from command import invoke
 from messages import saying
 from PIL import Image
 from run_fixtures import copy_of_run, working_in, write_recipe
 from scipy.stats import spearmanr
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.explain_images import pictures_of, rank_correlation
 from tlkit.analysis.image_explanations import ImageExplanations
 from tlkit.audit.error_examples import worst_images
 from tlkit.audit.heat_maps import HeatMaps
-from tlkit.cli.app import app
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
 from tlkit.render.plots import plot_channels, plot_explanations, plot_filters
@@ -98,7 +97,7 @@ def test_command_line_writes_its_drawings(run, tmp_path):
     files = {name: tmp_path / f"{name}.svg" for name in ("sheet", "filters", "feature-maps")}
     options = [part for name, file in files.items() for part in (f"--{name}", str(file))]
     image = str(run.samples.root / run.samples.paths[0])
-    result = CliRunner().invoke(app, ["explain", str(run.path), image, "--json", *options], catch_exceptions=False)
+    result = invoke(["explain", str(run.path), image, "--json", *options], catch_exceptions=False)
     assert result.exit_code == 0
     assert json.loads(result.stdout)["method"] == "grad_cam"
     assert all(file.read_text().startswith("<svg") for file in files.values())

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
+from command import invoke
 from messages import saying, says
 from safetensors.torch import save_file
 from scenes import scene
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.run_leaks import find_run_leaks
-from tlkit.cli.app import app
 from tlkit.data.checks import image_check as check
 from tlkit.data.checks import near_duplicates
 from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
@@ -148,7 +147,7 @@ def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_p
     table = run.leaks
     table[table["how"] != "cropped"].to_csv(run.directory.leaks, index=False)
     assert run.evaluate("test").without_leaks.n_leaked == 1
-    result = CliRunner().invoke(app, ["data", "leaks", str(run.path)], catch_exceptions=False)
+    result = invoke(["data", "leaks", str(run.path)], catch_exceptions=False)
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["test/b/t3.png", "test", "train/b/z3.png", "train", "cropped"] in lines
@@ -157,7 +156,7 @@ def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_p
     assert run.leaks.sort_values("path", ignore_index=True).equals(table.sort_values("path", ignore_index=True))
     assert run.evaluation("test").without_leaks.n_leaked == 3
     assert find_run_leaks(run).equals(run.leaks)  # a second time finds nothing more
-    stated = json.loads(CliRunner().invoke(app, ["data", "leaks", str(run.path), "--json"]).stdout)
+    stated = json.loads(invoke(["data", "leaks", str(run.path), "--json"]).stdout)
     assert {row["path"] for row in stated["leaks"]} == {"test/a/t4.png", *CROPPED}
 
 
@@ -167,11 +166,11 @@ def test_runs_of_other_tasks_list_their_leaks_without_figures(task, data, plante
     stored = run.directory.evaluation.read_bytes()
     table = run.leaks
     table[table["how"] != "cropped"].to_csv(run.directory.leaks, index=False)
-    result = CliRunner().invoke(app, ["data", "leaks", str(run.path)], catch_exceptions=False)
+    result = invoke(["data", "leaks", str(run.path)], catch_exceptions=False)
     assert (result.exit_code, says(result.stdout, "3 val and test images")) == (0, True)
     assert all(says(result.stdout, path) for path in CROPPED)
     assert set(run.leaks["path"]) == {"test/a/t4.png", *CROPPED}
-    stated = json.loads(CliRunner().invoke(app, ["data", "leaks", str(run.path), "--json"]).stdout)
+    stated = json.loads(invoke(["data", "leaks", str(run.path), "--json"]).stdout)
     assert {row["path"] for row in stated["leaks"]} == {"test/a/t4.png", *CROPPED}
     assert stated["evaluation"] == {}
     assert run.directory.evaluation.read_bytes() == stored

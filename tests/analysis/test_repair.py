@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command import invoke
 from messages import saying, says
 from PIL import Image
-from typer.testing import CliRunner
 
 import tlkit
-from tlkit.cli.app import app
 from tlkit.errors import RunError, TlkitError
 
 COUNTS = {"train": (60, 4, 4, 60), "val": (24, 24, 24, 24), "test": (24, 24, 24, 24)}
@@ -135,18 +134,18 @@ def test_where_nothing_helps_no_model_is_written_and_the_reason_is_given(parent,
 
 @pytest.mark.slow
 def test_the_command_writes_a_run_or_gives_the_reason_and_exits_with_0(run):
-    shown = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--name", "other"])
+    shown = invoke(["repair", str(run.path), "--by", "ground", "--name", "other"])
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith("Repair of birds: PASS\n")
     assert says(shown.stdout, "On test", "worst group")
     assert says(shown.stdout, "original head") and "worst group (" in shown.stdout
     assert tlkit.open_run(run.path.parent / "other").predictions("test").classes == ("land", "water")
-    few = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--min-group-size", "90"])
+    few = invoke(["repair", str(run.path), "--by", "ground", "--min-group-size", "90"])
     assert few.exit_code == 0
     assert says(few.stdout, "birds: NOT ENOUGH DATA", "ground", "fewer than 90", "dry 48, wet 48", "No model")
     assert not (run.path.parent / "birds-repaired").exists()
     assert (run.repair.verdict, run.repair.too_few) == ("NOT ENOUGH DATA", {"dry": 48, "wet": 48})
-    asked = CliRunner().invoke(app, ["repair", str(run.path), "--min-group-size", "90", "--json"])
+    asked = invoke(["repair", str(run.path), "--min-group-size", "90", "--json"])
     assert json.loads(asked.stdout)["by"] == [], "without --by it is about the worst class"
 
 

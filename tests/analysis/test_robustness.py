@@ -5,17 +5,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import saying
 from run_fixtures import day_and_night, working_in, write_recipe
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.corruption_figures import corruption_results, difference_of_changes
 from tlkit.audit.groups.group_columns import columns_of
 from tlkit.audit.options import AuditOptions
-from tlkit.cli.app import app
 from tlkit.data.loading import dataset
 from tlkit.errors import TlkitError
 from tlkit.evaluation.clustered_figures import units_of
@@ -205,10 +204,8 @@ def test_wrong_arguments_are_refused_with_what_there_is(run):
 
 def test_command_line_prints_tables_json_and_a_plot(run, tmp_path):
     plot = tmp_path / "plot.svg"
-    result = CliRunner().invoke(
-        app,
-        ["robustness", str(run.path), "--corruption", "jpeg", "--json", "--plot", str(plot)],
-        catch_exceptions=False,
+    result = invoke(
+        ["robustness", str(run.path), "--corruption", "jpeg", "--json", "--plot", str(plot)], catch_exceptions=False
     )
     assert result.exit_code == 0
     assert json.loads(result.stdout)["corruptions"][0]["name"] == "jpeg"

@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import timm
+from command import invoke
 from messages import saying, says
 from PIL import Image
 from safetensors.torch import save_file
 from scenes import scene
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.audit_labels import audit_labels
 from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.run_analyses import learning_curve, out_of_fold
-from tlkit.cli.app import app
 from tlkit.errors import RunError
 from tlkit.features import folds
 
@@ -48,12 +47,10 @@ def test_only_training_images_are_used(run, tmp_path):
     curve = learning_curve(run, head="ridge", sizes=(2, 4, 8), repeats=1)
     assert (curve.n, [point.per_class for point in curve.points]) == (36, [2, 4, 8])
     assert says(curve.tables()[0].notes[-1], "not enough data", "3 points")
-    shown = CliRunner().invoke(
-        app, ["learning-curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")]
-    )
+    shown = invoke(["learning-curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")])
     assert shown.exit_code == 0 and "images per class" in shown.stdout and "+30 images" in shown.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")
-    asked = CliRunner().invoke(app, ["learning-curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
+    asked = invoke(["learning-curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
     stated = json.loads(asked.stdout)
     assert stated["forecast"] == {"more": 7, "gain": LearningCurve.from_dict(stated).gain(7).to_dict()}
 
@@ -71,7 +68,7 @@ def test_the_column_of_the_split_binds_folds_without_being_a_group(tmp_path, ima
     fold = pd.Series(found.folds.assignments[0], index=found.predictions.path)
     assert (fold.groupby(patient).nunique() == 1).all() and fold.nunique() == 3
     for command in ("leaks", "labels"):
-        shown = CliRunner().invoke(app, ["data", command, str(run.path)])
+        shown = invoke(["data", command, str(run.path)])
         assert shown.exit_code == 0, shown.output
     table = run.samples.table.drop(columns="patient")
     run.directory.split.write_text(table.to_csv(index=False, lineterminator="\n"))

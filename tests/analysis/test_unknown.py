@@ -10,16 +10,15 @@ import tlkit.torchvision_cure
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from image_folders import write_image_folder, write_images
 from messages import saying, says
 from run_fixtures import working_in
 from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.error_report import ErrorReport
-from tlkit.cli.app import app
 from tlkit.errors import DataError, PredictionsError, RunError, TlkitError
 from tlkit.evaluation.drift_report import DriftReport
 from tlkit.evaluation.label_next_result import LabelNext
@@ -64,7 +63,7 @@ def at_home(run, monkeypatch):
 
 
 def shown(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return invoke([str(word) for word in words])
 
 
 @pytest.mark.slow

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import saying, says
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.errors import TlkitError
 from tlkit.predictions import joined_tables
 
@@ -41,7 +40,7 @@ def csv(tmp_path):
 def audit(*arguments):
     """Return what `tlkit audit` prints with every table."""
     arguments = arguments if "--json" in arguments else (*arguments, "--details")
-    done = CliRunner().invoke(app, ["-q", "audit", *map(str, arguments)], catch_exceptions=True)
+    done = invoke(["-q", "audit", *map(str, arguments)], catch_exceptions=True)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.stdout
@@ -85,7 +84,7 @@ def test_identifiers_are_left_out_by_default_with_a_remedy(csv):
     frame.to_csv(csv, index=False)
     out = audit(csv, "--cluster-by", "burst")
     assert "Audit by age, tags: " in out
-    done = CliRunner().invoke(app, ["audit", str(csv)])
+    done = invoke(["audit", str(csv)])
     assert done.exit_code == 0
     assert says(done.stderr, "Not audited by subject", "50", "identifier", "cluster_by")
 
@@ -122,11 +121,11 @@ def test_evaluate_prints_twenty_classes_and_allows_for_clusters(tmp_path, csv):
     many = pd.DataFrame({"path": [f"{i}.png" for i in range(300)], "y_true": names * 3, "y_pred": names * 3})
     many.loc[:49, "y_pred"] = "kind 099"
     many.to_csv(tmp_path / "many.csv", index=False)
-    shown = CliRunner().invoke(app, ["-q", "evaluate", str(tmp_path / "many.csv")])
+    shown = invoke(["-q", "evaluate", str(tmp_path / "many.csv")])
     assert shown.exit_code == 0 and shown.stdout.count("kind 0") < 40 and "of 100" in shown.stdout
-    stored = json.loads(CliRunner().invoke(app, ["-q", "evaluate", str(tmp_path / "many.csv"), "--json"]).stdout)
+    stored = json.loads(invoke(["-q", "evaluate", str(tmp_path / "many.csv"), "--json"]).stdout)
     assert len(stored["per_class"]) == 100 and len(stored["confusion_cells"]) == 150
-    clustered = CliRunner().invoke(app, ["-q", "evaluate", str(csv), "--cluster-by", "burst"])
+    clustered = invoke(["-q", "evaluate", str(csv), "--cluster-by", "burst"])
     assert clustered.exit_code == 0 and says(clustered.stdout, "80 clusters of burst")
 
 
@@ -139,7 +138,7 @@ def test_the_file_of_groups_is_read_once(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(joined_tables, "read_csv_table", lambda file: seen.append(file) or read(file))
     assert "shift" in audit(csv, "--groups", groups, "--by", "shift", "--gate", gates) and seen == [groups]
     seen.clear()
-    compared = CliRunner().invoke(app, ["compare", str(csv), str(csv), "--groups", str(groups), "--by", "shift"])
+    compared = invoke(["compare", str(csv), str(csv), "--groups", str(groups), "--by", "shift"])
     assert (compared.exit_code, seen) == (0, [groups]), compared.output
 
 
@@ -152,9 +151,7 @@ def test_a_table_joined_to_a_run_is_logged_once(tmp_path, monkeypatch):
     write_run(Path("runs/pets"), recipe + "model: {name: test_resnet, weights: none}\nstrategy: frozen\n", table, test)
     pd.DataFrame({"path": test.path, "light": ["day", "night"] * 100}).to_csv("groups.csv", index=False)
     Path("gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, at_least: 0.01}]\n")
-    done = CliRunner().invoke(
-        app, ["audit", "runs/pets", "--groups", "groups.csv", "--details", "--gate", "gates.yaml"]
-    )
+    done = invoke(["audit", "runs/pets", "--groups", "groups.csv", "--details", "--gate", "gates.yaml"])
     assert done.exit_code == 0 and "night" in done.stdout, done.output
     assert len([line for line in done.stderr.splitlines() if says(line, "groups.csv", "light")]) == 1, done.stderr
 

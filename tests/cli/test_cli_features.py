@@ -7,9 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command import invoke
 
-from tlkit.cli.app import app
 from tlkit.data.decode.resizing import Frame
 from tlkit.data.loading.image_cache import ImageCache, cache_key, size_on_disk
 from tlkit.features import FeatureCache, Provenance
@@ -19,7 +18,7 @@ MADE_BY = Provenance("resnet18", "0f" * 32, "pooled", Preprocess(), "rules 1, pi
 
 
 def tlkit(*arguments):
-    result = CliRunner().invoke(app, ["features", *arguments])
+    result = invoke(["features", *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 

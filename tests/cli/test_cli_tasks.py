@@ -7,18 +7,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import says
-from typer.testing import CliRunner
 
 from tlkit.audit.gates.gate_report import GateReport
-from tlkit.cli.app import app
 from tlkit.errors import PredictionsError, RecipeError
 from tlkit.predictions import read_detection, read_multilabel
 from tlkit.runs.gate_run import gate
 
 
 def run(*words: object) -> str:
-    found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    found = invoke([str(word) for word in words], catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return found.stdout
 
@@ -216,7 +215,7 @@ def test_detectors_are_compared_gated_and_searched_for_slices(boxes, monkeypatch
     assert [one["standing"] for one in found["slices"]] == ["confirmed"]
     (boxes / "gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.5}]\n")
     audited = ("audit", "old.json", *words, "--by", "light", "--gate", "gates.yaml")
-    ended = CliRunner().invoke(app, list(audited))
+    ended = invoke(list(audited))
     assert (ended.exit_code, "night" in ended.output) == (1, True)
     for command, named in (
         ((*audited, "--min-score", "0.3"), "--min-score"),
@@ -242,7 +241,7 @@ def test_gates_of_boxes_take_a_baseline_in_cocos_format_and_count_objects(boxes,
             "gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.5}]\n"
             f"no_worse_than: {{baseline: {baseline}, by: [light], metric: 'recall:dog', margin: 0.2}}\n"
         )
-        done = CliRunner().invoke(app, ["audit", "new.json", *words, "--gate", "gates.yaml"])
+        done = invoke(["audit", "new.json", *words, "--gate", "gates.yaml"])
         assert done.exit_code == 0, done.output
         found.append(json.loads(done.stdout)["gate"])
     assert found[0] == found[1] == found[2]
@@ -256,7 +255,7 @@ def test_gates_of_boxes_take_a_baseline_in_cocos_format_and_count_objects(boxes,
 def test_objects_are_absent_from_gates_of_other_tasks(folder, tmp_path):
     (tmp_path / "gates.yaml").write_text("gates_version: 1\nlimits: [{by: light, metric: recall, at_least: 0.1}]\n")
     words = (folder / "labels_test.csv", "--task", "multilabel", "--gate", tmp_path / "gates.yaml", "--json")
-    done = CliRunner().invoke(app, ["audit", *map(str, words)])
+    done = invoke(["audit", *map(str, words)])
     found = json.loads(done.stdout)["gate"]
     report = GateReport.from_dict(found)
     assert "objects" not in found and not any("counted" in row for row in found["rows"])

@@ -11,14 +11,13 @@ import tlkit.torchvision_cure  # noqa: F401  before torchvision
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import saying, says
 from PIL import Image
 from torchvision.datasets import FashionMNIST
-from typer.testing import CliRunner
 
 from tlkit.box_labels import boxes_in
 from tlkit.choices import DatasetName
-from tlkit.cli.app import app
 from tlkit.data.sources.manifest import survey_list
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.datasets import gallery, make_dataset_of
@@ -384,7 +383,7 @@ def test_a_dataset_of_masks_is_for_masks(task, tmp_path):
 
 def test_what_is_made_says_for_which_task_it_is(tmp_path):
     for name, is_several in (("digit-scenes", True), ("digits", False)):
-        done = CliRunner().invoke(app, ["data", "sample", name, str(tmp_path / name)])
+        done = invoke(["data", "sample", name, str(tmp_path / name)])
         found = [line.removeprefix("In a recipe: ") for line in done.stdout.splitlines() if "In a recipe: " in line]
         assert ("task: multilabel" in found) is is_several, done.output
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from image_folders import write_image_folder
 from image_text_models import TIMM, write_model
 from page_blocks import blocks_of, run_python
 from typer.main import get_command
-from typer.testing import CliRunner
 
 import tlkit
 from tlkit.cli.app import app
@@ -109,7 +109,7 @@ def test_the_commands_of_a_page_run(page, desk):
         if not block.runs:
             continue
         for line in (lines := block.commands()):
-            done = CliRunner().invoke(app, shlex.split(line)[1:])
+            done = invoke(shlex.split(line)[1:])
             assert done.exit_code == (block.exit_code if line == lines[-1] else 0), (line, done.output, done.exception)
             assert done.output.strip(), line
 

@@ -7,13 +7,12 @@ import json
 import numpy as np
 import onnx
 import pytest
+from command import invoke
 from messages import says
 from onnx import TensorProto, helper
 from scipy.stats import binom
 from small_exports import write_small_export
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.errors import ModelError
 from tlkit.exported import ExportedFacts
 from tlkit.exported.bench import Benchmark, _verdict, bench_files, candidate_of
@@ -113,8 +112,8 @@ def test_a_benchmark_survives_json_and_draws_itself(benchmark_of_file):
 
 def test_the_command_ends_with_the_verdict(network):
     command = ["bench", str(network), "--batch", "1", "--calls", "80", "--max-latency-ms"]
-    assert CliRunner().invoke(app, [*command, "0.000001"]).exit_code == 1
-    few = CliRunner().invoke(app, ["bench", str(network), "--batch", "1", "--calls", "8", "--max-latency-ms", "1e6"])
+    assert invoke([*command, "0.000001"]).exit_code == 1
+    few = invoke(["bench", str(network), "--batch", "1", "--calls", "8", "--max-latency-ms", "1e6"])
     assert few.exit_code == 3
     assert says(few.stdout, "NOT ENOUGH DATA")
 

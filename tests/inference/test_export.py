@@ -10,15 +10,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from command import invoke
 from exported_runs import CLASSES, SIZE, write_model, write_shipped_run
 from messages import says
 from PIL import Image
 from run_fixtures import verify_on_few_sizes
 from timm.layers import use_fused_attn
 from torch import nn
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.errors import ModelError, RunError
 from tlkit.exported import open_exported
 from tlkit.exported.verification import Verification
@@ -29,7 +28,7 @@ from tlkit.inference.predictor import load_predictor
 from tlkit.runs.run import open_run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     return folder, export_run(write_shipped_run(folder), fast=True)
@@ -120,13 +119,13 @@ def test_images_that_differ_from_the_stored_predictions_are_named_and_exit_is_1(
     proba[2] = [0.98, 0.01, 0.01]
     path.unlink()
     replace(stored, proba=proba).to_parquet(path)
-    result = CliRunner().invoke(app, ["verify", str(run.path)])
+    result = invoke(["verify", str(run.path)])
     assert result.exit_code == 1, result.output
     assert says(result.output, "FAIL") and says(result.output, "stored predictions", "2.jpg")
 
 
 def test_verify_passes_on_the_command_line_and_is_stored(run):
-    result = CliRunner().invoke(app, ["verify", str(run.path), "--json", "--images", "3"])
+    result = invoke(["verify", str(run.path), "--json", "--images", "3"])
     assert result.exit_code == 0, result.output
     stored = json.loads((run.path / "export" / "verification.json").read_text())
     assert stored["verdict"] == json.loads(result.stdout)["verdict"] == "PASS"

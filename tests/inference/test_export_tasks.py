@@ -44,7 +44,7 @@ def run_here(monkeypatch, capsys, *arguments):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with images and one exported run of each task; `test_export` takes all made sizes."""
+    """Return a folder with images and one exported run of each task, with a network that exports fast."""
     folder = tmp_path_factory.mktemp("exported_tasks")
     root = write_task_images(folder / "images")
     with working_in(folder) as patch:
@@ -52,7 +52,8 @@ def made(tmp_path_factory):
         verify_on_few_sizes(patch)
         exports = {}
         for task in TASKS:
-            fit(task_recipe(folder, root, task, epochs="2"))
+            recipe = task_recipe(folder, root, task, epochs="2")
+            fit(recipe, {"model.name": "lenet5"})
             exports[task] = export_run(f"runs/{task}", images=10)
     return folder, exports
 

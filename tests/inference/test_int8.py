@@ -10,13 +10,12 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
+from command import invoke
 from exported_runs import CLASSES, RECIPE, write_model, write_photos
 from messages import says
 from onnx import TensorProto, helper, numpy_helper
 from run_fixtures import write_run
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.errors import ModelError, RunError
 from tlkit.exported import ExportFolder, open_exported
 from tlkit.exported.int8_report import Int8Report
@@ -158,9 +157,7 @@ def test_network_and_model_say_the_same_in_int8_and_are_near_float(exported):
 
 
 def test_only_a_passing_file_is_written_where_pass_is_required(run):
-    result = CliRunner().invoke(
-        app, ["export", str(run.path), "--int8", "--tolerance", "0.001", "--require", "PASS", "--images", "2"]
-    )
+    result = invoke(["export", str(run.path), "--int8", "--tolerance", "0.001", "--require", "PASS", "--images", "2"])
     assert result.exit_code == 3
     assert says(result.stdout, "NOT ENOUGH DATA", "not written")
     folder = run.path / "export"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from command import invoke
 from messages import saying, says
 from PIL import Image
 from torchvision.transforms import functional
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.data.augment.tta_views import array_views_of, tta_preprocess, views_of
 from tlkit.data.decode.resizing import resize_image as draw
 from tlkit.data.loading.batch import normalize
@@ -83,7 +82,7 @@ def test_predictions_are_the_mean_probability_of_the_views_and_say_so(run, caplo
 def test_the_command_line_takes_views_and_an_unknown_one_is_refused(run, tmp_path):
     out = tmp_path / "out.parquet"
     image = str(run.samples.root / run.samples.paths[0])
-    done = CliRunner().invoke(app, ["predict", str(run.path), image, "--tta", "ten_crop", "--out", str(out)])
+    done = invoke(["predict", str(run.path), image, "--tta", "ten_crop", "--out", str(out)])
     assert done.exit_code == 0
     assert read_predictions(out).tta == "ten_crop"
     with pytest.raises(DataError, match=saying("'flips'", "none, flip, ten_crop").pattern):

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from run_fixtures import write_run
 from tables_of_predictions import predictions_of
-from typer.testing import CliRunner
 
 from tlkit.analysis.find_slices import find_slices
 from tlkit.audit.explain import explain_predictions
-from tlkit.cli.app import app
 from tlkit.data.checks.image_properties import COLUMNS
 from tlkit.runs.run import Run, open_run
 
@@ -67,7 +66,7 @@ def extra(tmp_path):
 
 def printed(*arguments) -> dict:
     """Return what a command prints as JSON."""
-    done = CliRunner().invoke(app, ["-q", *map(str, arguments), "--json"], catch_exceptions=False)
+    done = invoke(["-q", *map(str, arguments), "--json"], catch_exceptions=False)
     return json.loads(done.stdout)
 
 

@@ -8,10 +8,9 @@ import sys
 from importlib import metadata
 
 import pytest
+from command import invoke
 from messages import says
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.models.box_head import operator_problem
 from tlkit.training import doctor_env as module
 from tlkit.training.doctor_env import doctor_env
@@ -55,15 +54,15 @@ def test_the_first_line_is_named_exactly_where_timm_does_not_import_without_it(r
 
 def test_text_and_json_say_the_same_and_so_does_the_verbose_version(report, monkeypatch):
     monkeypatch.setattr(module, "doctor_env", lambda: report)
-    text = CliRunner().invoke(app, ["doctor-env"])
+    text = invoke(["doctor-env"])
     assert text.exit_code == 0 and says(text.output, "torch", report.versions["torch"])
     for check in report.checks:
         assert check.name in text.output
-    assert json.loads(CliRunner().invoke(app, ["doctor-env", "--json"]).output) == report.to_dict()
+    assert json.loads(invoke(["doctor-env", "--json"]).output) == report.to_dict()
     for arguments in (["--version", "-v"], ["-v", "--version"]):
-        shown = CliRunner().invoke(app, arguments)
+        shown = invoke(arguments)
         assert shown.exit_code == 0 and shown.output.startswith("tlkit ") and shown.output.endswith(text.output)
-    assert len(CliRunner().invoke(app, ["--version"]).output.splitlines()) == 1
+    assert len(invoke(["--version"]).output.splitlines()) == 1
 
 
 def test_what_fails_is_named_with_its_remedy_and_only_what_is_needed_ends_with_2(monkeypatch, tmp_path):
@@ -75,11 +74,11 @@ def test_what_fails_is_named_with_its_remedy_and_only_what_is_needed_ends_with_2
     monkeypatch.setattr(module.metadata, "version", lambda name: "1.0" if name != "wandb" else missing(name))
     for name in ("_training", "_prediction", "_onnx_runtime", "_augmentation"):
         monkeypatch.setattr(module, name, lambda: EnvironmentCheck("x", True, "", needed=True))
-    run = CliRunner().invoke(app, ["doctor-env"])
+    run = invoke(["doctor-env"])
     assert run.exit_code == 0 and says(run.output, "cache folder", "NO", "TLKIT_CACHE")
     assert says(run.output, "wandb", "not installed")
     monkeypatch.setattr(module, "_torchvision", broken)
-    run = CliRunner().invoke(app, ["doctor-env"])
+    run = invoke(["doctor-env"])
     assert run.exit_code == 2
     assert says(run.output, "torchvision operators", "NO", "torchvision::nms", "pip install")
 

@@ -6,10 +6,9 @@ import json
 
 import pytest
 import torch
+from command import invoke
 from messages import saying
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.errors import RecipeError
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
@@ -19,7 +18,7 @@ from tlkit.training.tune import find_batch_size, find_learning_rate
 
 
 def _invoke(*arguments):
-    done = CliRunner().invoke(app, ["recipe", "tune", *map(str, arguments)])
+    done = invoke(["recipe", "tune", *map(str, arguments)])
     assert done.exit_code == 0, done.output
     return done.stdout
 

@@ -8,11 +8,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import saying
 from task_images import write_task_images
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.sources.list_options import ListOptions
@@ -24,7 +23,7 @@ def root(tmp_path_factory):
 
 
 def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return invoke([str(word) for word in words])
 
 
 def test_labels_grades_and_numbers_are_counted(root):

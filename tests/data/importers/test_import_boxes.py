@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml as pyyaml
+from command import invoke
 from messages import saying, says
 from PIL import Image
 from pycocotools.coco import COCO
 from torchvision.datasets import VOCDetection
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.data import import_images
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
@@ -518,13 +517,13 @@ def test_the_command_prints_what_was_imported_and_what_was_skipped(tmp_path):
     file = changed(
         coco(tmp_path), lambda values: values["annotations"].append({"id": 900, "image_id": 5, "category_id": 1})
     )
-    done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "a.csv"), "--json"])
+    done = invoke(["data", "import", "coco", str(file), "--out", str(tmp_path / "a.csv"), "--json"])
     values = json.loads(done.stdout)
     assert done.exit_code == 0 and values["images"] == 20 and values["task"] == "multilabel"
     assert values["skipped"] == [
         {"name": "instances_train2017.json: annotation 900", "reason": saying("image", "does not list")}
     ]
-    done = CliRunner().invoke(app, ["data", "import", "coco", str(file), "--out", str(tmp_path / "b")])
+    done = invoke(["data", "import", "coco", str(file), "--out", str(tmp_path / "b")])
     assert says(
         done.stdout, "20 images", "3 labels", "annotation 900", f"data: {{manifest: {tmp_path / 'b' / 'list.csv'}}}"
     )
@@ -534,5 +533,5 @@ def test_the_command_prints_what_was_imported_and_what_was_skipped(tmp_path):
         (["mnist", tmp_path / "none"], "does not exist"),
         (["parquet", tmp_path, "--column", "path=x"], "'path'"),
     ):
-        done = CliRunner().invoke(app, ["data", "import", *map(str, arguments), "--out", str(tmp_path / "c")])
+        done = invoke(["data", "import", *map(str, arguments), "--out", str(tmp_path / "c")])
         assert says(str(done.exception), message) and not (tmp_path / "c").exists()

@@ -8,11 +8,10 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from command import invoke
 from messages import saying
 from PIL import Image
-from typer.testing import CliRunner
 
-from tlkit.cli.app import app
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.sources.list_options import ListOptions
 from tlkit.data.sources.read_samples import read_judged, read_samples, survey_images
@@ -104,16 +103,16 @@ def test_names_with_the_separator_are_refused(tmp_path):
 
 
 def test_the_commands_of_data_take_folders(folders, tmp_path):
-    done = CliRunner().invoke(app, ["data", "summary", str(folders), "--task", "multilabel", "--json"])
+    done = invoke(["data", "summary", str(folders), "--task", "multilabel", "--json"])
     assert (done.exit_code, json.loads(done.stdout)["counts"]["dog"]["train"]) == (0, 3), done.output
     for option in (("--separator", "|"), ("--label-column", "cat"), ("--root", str(tmp_path))):
-        done = CliRunner().invoke(app, ["data", "summary", str(folders), "--task", "multilabel", *option])
+        done = invoke(["data", "summary", str(folders), "--task", "multilabel", *option])
         assert (done.exit_code != 0, saying(option[0], "list of images")) == (True, str(done.exception))
     out = tmp_path / "split.csv"
     for seed in range(20, 60):
         put(folders, f"cat/{seed}.png", *[f"dog/{seed}.png"] * (seed % 2), f"ox/{seed}.png", seed=seed)
     words = ["data", "split", str(folders), "--task", "multilabel", "--out", str(out), "--val", "0.25", "--test", "0"]
-    done = CliRunner().invoke(app, words)
+    done = invoke(words)
     assert done.exit_code == 0, done.output
     table = pd.read_csv(out, keep_default_na=False)
     assert len(table) == 45
