@@ -13,6 +13,8 @@ import threading
 import warnings
 
 LOGGERS = (None, "pytorch_lightning", "lightning", "lightning_fabric", "wandb", "torch", "timm", "matplotlib", "PIL")
+FROZEN = "frozen objects"
+"""Their number falls whenever one of them ends, so only a larger one is a difference."""
 
 
 def process_state():
@@ -23,7 +25,8 @@ def process_state():
         **{f"handler of {number.name}": signal.getsignal(number) for number in signal.Signals},
         **{f"logging of {one.name}": (one.level, tuple(one.handlers), one.propagate, one.disabled) for one in loggers},
         "logging.disable": logging.root.manager.disable,
-        "garbage collection": (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()),
+        "garbage collection": (gc.get_threshold(), gc.isenabled()),
+        FROZEN: gc.get_freeze_count(),
         "random": random.getstate(),
         "warnings.filters": tuple(map(str, warnings.filters)),
         "warnings.showwarning": warnings.showwarning,
@@ -54,7 +57,10 @@ def differences(before, after, *, ignored=()):
     names = [name for name in sorted({*before, *after}) if name not in ignored]
     loaded_since = ("numpy ", "torch ", "cv2 ", "matplotlib ", "logging of ")
     names = [name for name in names if name in before or not name.startswith(loaded_since)]
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+    changed = [name for name in names if before.get(name) != after.get(name)]
+    return {
+        name: (before.get(name), after.get(name)) for name in changed if name != FROZEN or after[name] > before[name]
+    }
 
 
 def _umask():
